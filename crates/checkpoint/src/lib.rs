@@ -1,0 +1,1 @@
+//! Checkpoints: weights and configuration, written whole or not at all.

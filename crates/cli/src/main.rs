@@ -1,0 +1,2 @@
+//! The `pfgmpp` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The unbiased PFGM++ objective.

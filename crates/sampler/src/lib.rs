@@ -1,0 +1,1 @@
+//! Samplers: the Student-t prior and the solvers of the PFGM++ ODE.

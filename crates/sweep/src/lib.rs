@@ -1,0 +1,1 @@
+//! YAML sweeps: ordered runs, execution, results and report.

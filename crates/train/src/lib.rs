@@ -1,0 +1,1 @@
+//! Training: Adam, EMA, the loop, resume, TensorBoard.

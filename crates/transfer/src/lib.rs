@@ -1,0 +1,1 @@
+//! From sigma to r: noise laws, schedules, preconditioning and effective noise.
