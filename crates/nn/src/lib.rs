@@ -1,1 +1,19 @@
 //! Networks and their fused operations.
+//!
+//! A network is a plain function of tensors, [`Network`]; [`Preconditioned`] makes a denoiser of it. It is built from a [`candle_nn::VarBuilder`]: from [`Parameters::builder`] for training, from
+//! `VarBuilder::from_tensors` for given weights. Parameter names and shapes are those of the published checkpoints.
+
+mod config;
+mod kernels;
+mod layers;
+mod network;
+pub mod ops;
+mod parameters;
+mod preconditioned;
+mod song_unet;
+
+pub use config::NetworkConfig;
+pub use network::{Condition, Mode, Network, Signature};
+pub use parameters::{Parameters, ParametersError};
+pub use preconditioned::Preconditioned;
+pub use song_unet::{ConfigError, SongUNet, SongUNetConfig};

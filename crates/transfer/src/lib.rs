@@ -1,1 +1,21 @@
-//! From sigma to r: noise laws, schedules, preconditioning and effective noise.
+//! From `sigma` to `r`: what a diffusion setup becomes at any D.
+//!
+//! PFGM++ reaches its results by keeping every hyperparameter of a diffusion model in `sigma` and
+//! mapping it to the radius of the D extra coordinates by `r = sigma sqrt(D)` (Xu et al. 2023,
+//! arXiv:2302.04265, section 4). This crate holds those hyperparameters: noise laws, schedules and
+//! preconditioning (Karras et al. 2022, arXiv:2206.00364, table 1), and the effective noise level
+//! that keeps preconditioning bounded at small D.
+
+mod effective_noise;
+mod noise_law;
+mod parameter;
+mod preconditioning;
+mod radius;
+mod schedule;
+
+pub use effective_noise::{DataScale, PosteriorNoise};
+pub use noise_law::NoiseLaw;
+pub use parameter::ParameterError;
+pub use preconditioning::{Coefficients, EdmPreconditioning, NoiseLevel, Preconditioning};
+pub use radius::{r_from_sigma, sigma_from_r};
+pub use schedule::EdmSchedule;

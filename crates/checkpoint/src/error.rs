@@ -1,0 +1,67 @@
+//! Errors of reading and writing checkpoints.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a checkpoint could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the file system said.
+        source: io::Error,
+    },
+    /// The folder holds no checkpoint.
+    #[error("{}: no checkpoint here: a folder with config.json and model.safetensors, or a run folder, is needed", path.display())]
+    Missing {
+        /// The folder that was named.
+        path: PathBuf,
+    },
+    /// `config.json` is not what this version writes.
+    #[error("{}: {message}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The weights do not belong to the configuration, or were damaged.
+    #[error("{}: the weights have checksum {got}, config.json says {want}: copy the checkpoint again", path.display())]
+    Checksum {
+        /// The weights file.
+        path: PathBuf,
+        /// SHA-256 of the file as it is.
+        got: String,
+        /// SHA-256 that the configuration records.
+        want: String,
+    },
+    /// The weights do not fit the network that the configuration describes.
+    #[error("{}: {source}", path.display())]
+    Weights {
+        /// The weights file.
+        path: PathBuf,
+        /// What candle said.
+        source: candle_core::Error,
+    },
+    /// A temporary folder could not be made or renamed.
+    #[error(transparent)]
+    Folder(#[from] io::Error),
+}
+
+impl CheckpointError {
+    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Io { path, source }
+    }
+
+    /// The underlying failure of the file system, if it was one.
+    pub fn io_error(&self) -> Option<&io::Error> {
+        match self {
+            Self::Io { source, .. } | Self::Folder(source) => Some(source),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! One file per subcommand.
+
+pub mod sample;
+pub mod sweep;
+pub mod train;

@@ -1,0 +1,79 @@
+//! `pfgmpp sweep`: every run of a sweep file, compared.
+
+use std::path::PathBuf;
+
+use pfgmpp_sweep::{Jobs, Plan, Status, Sweep, SweepResult};
+
+use crate::failure::Failure;
+use crate::interrupt::stop_on_signal;
+use crate::table;
+use crate::terminal::Terminal;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Sweep file, such as experiments/d_sweep.yaml
+    file: PathBuf,
+    /// Folder for the results [default: runs/<name of the sweep>]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Change a value of the configuration, or an axis: training.nimg=10000, axes.d=[1,inf]
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Runs at a time, or auto for one on each core [default: as the file says]
+    #[arg(long, value_name = "N")]
+    jobs: Option<Jobs>,
+    /// Check everything, print the runs and stop
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub fn sweep(args: &Args) -> Result<(), Failure> {
+    let plan = Plan::read(&args.file, &args.set)?;
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| PathBuf::from("runs").join(&plan.name));
+    if args.dry_run {
+        Sweep::check(&plan, &out)?;
+        println!("{}", table::plan(&plan, &out));
+        return Ok(());
+    }
+    let sweep = Sweep::open(&plan, &out)?;
+    let stop = stop_on_signal()?;
+    let terminal = Terminal::new(&plan);
+    let result = sweep.execute(args.jobs, &terminal, &stop)?;
+    terminal.close();
+    println!("{}", table::results(&result));
+    println!("\nReport: {}", out.join("report.html").display());
+    println!("Tables: {}", out.join("results.csv").display());
+    println!("Curves: tensorboard --logdir {}", out.display());
+    judge(&result, stop.is_raised(), &args.file)
+}
+
+/// Success only if every run finished.
+fn judge(result: &SweepResult, stopped: bool, file: &std::path::Path) -> Result<(), Failure> {
+    let failed: Vec<_> = result
+        .rows
+        .iter()
+        .filter(|row| row.status == Status::Failed)
+        .collect();
+    if let Some(first) = failed.first() {
+        let message = format!(
+            "{} of {} runs failed, the first {}: {}",
+            failed.len(),
+            result.rows.len(),
+            first.name,
+            first.message
+        );
+        return Err(if first.bad_input {
+            Failure::bad_input(message)
+        } else {
+            Failure::Failed(anyhow::anyhow!(message))
+        });
+    }
+    if stopped && !result.is_finished() {
+        let again = format!("stopped: the same command goes on with {}", file.display());
+        return Err(Failure::Interrupted(again));
+    }
+    Ok(())
+}

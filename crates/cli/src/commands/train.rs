@@ -1,0 +1,77 @@
+//! `pfgmpp train`: one configuration, trained, sampled and scored.
+
+use std::path::PathBuf;
+
+use candle_core::Device;
+use pfgmpp_train::yaml::{Document, parse_assignment};
+use pfgmpp_train::{Outcome, RunConfig, RunFolder, preflight, run};
+
+use crate::failure::Failure;
+use crate::interrupt::stop_on_signal;
+use crate::terminal::RunTerminal;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Configuration, such as configs/digits.yaml
+    config: PathBuf,
+    /// Folder for the run [default: runs/<name of the configuration>]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Change a value of the configuration, such as d=128 or training.nimg=10000
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+pub fn train(args: &Args) -> Result<(), Failure> {
+    let config = read(args)?;
+    let out = args.out.clone().unwrap_or_else(|| {
+        let name = args.config.file_stem().unwrap_or_default();
+        PathBuf::from("runs").join(name)
+    });
+    let splits = config.data.load().map_err(pfgmpp_train::RunError::from)?;
+    preflight([(out.clone(), &config, &splits.train)].into_iter(), &out)?;
+    let folder = RunFolder::create(&out, &config)?;
+    let stop = stop_on_signal()?;
+    let mut terminal = RunTerminal::new(&format!("d={}", config.d));
+    let outcome = run(
+        &config,
+        &splits,
+        &folder,
+        &Device::Cpu,
+        &mut terminal,
+        &stop,
+    )?;
+    terminal.close();
+    match outcome {
+        Outcome::Finished(result) => {
+            println!("train_loss          {:.4}", result.train_loss);
+            println!("energy_distance     {:.5}", result.scores.energy_distance);
+            println!(
+                "sliced_wasserstein  {:.5}",
+                result.scores.sliced_wasserstein
+            );
+            println!("seconds             {:.1}", result.seconds);
+            println!("\nSamples:    {}", folder.grid().display());
+            println!("Checkpoint: {}", folder.checkpoint().display());
+            println!("Curves:     tensorboard --logdir {}", out.display());
+            Ok(())
+        }
+        Outcome::Interrupted { nimg } => Err(Failure::Interrupted(format!(
+            "stopped after {nimg} images: the same command goes on from there"
+        ))),
+    }
+}
+
+fn read(args: &Args) -> Result<RunConfig, Failure> {
+    let (mut document, _) = Document::read::<RunConfig>(&args.config)?;
+    let origin = args.config.display().to_string();
+    for text in &args.set {
+        let (key, value) = parse_assignment(text)?;
+        let flag = format!("--set {text}");
+        document.set(&key, value, &flag)?;
+        document.to::<RunConfig>(&flag)?.check(&flag)?;
+    }
+    let config: RunConfig = document.to(&origin)?;
+    config.check(&origin)?;
+    Ok(config)
+}

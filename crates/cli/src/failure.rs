@@ -1,0 +1,75 @@
+//! How a command ends when it does not succeed: one line and an exit code.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use pfgmpp_checkpoint::CheckpointError;
+use pfgmpp_train::RunError;
+use pfgmpp_train::yaml::ConfigError;
+
+/// Why a command did not succeed.
+#[derive(Debug)]
+pub enum Failure {
+    /// Something that was asked for cannot be had: exit code 2.
+    BadInput(anyhow::Error),
+    /// The work failed: exit code 1.
+    Failed(anyhow::Error),
+    /// Stopped by Ctrl-C or a termination signal, with the state saved: exit code 130.
+    Interrupted(String),
+}
+
+impl Failure {
+    /// The exit code.
+    pub fn code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::BadInput(_) => 2,
+            Self::Failed(_) => 1,
+            Self::Interrupted(_) => 130,
+        })
+    }
+
+    /// Bad input, said in `message`.
+    pub fn bad_input(message: impl fmt::Display) -> Self {
+        Self::BadInput(anyhow::anyhow!("{message}"))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let text = match self {
+            Self::BadInput(error) | Self::Failed(error) => format!("{error:#}"),
+            Self::Interrupted(message) => message.clone(),
+        };
+        // An error is one line, whatever a library put into it.
+        f.write_str(&text.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::BadInput(error.into())
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        if error.is_bad_input() {
+            Self::BadInput(error.into())
+        } else {
+            Self::Failed(error.into())
+        }
+    }
+}
+
+impl From<CheckpointError> for Failure {
+    fn from(error: CheckpointError) -> Self {
+        // A checkpoint is something that the user named.
+        Self::BadInput(error.into())
+    }
+}
+
+impl From<candle_core::Error> for Failure {
+    fn from(error: candle_core::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}

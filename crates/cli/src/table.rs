@@ -1,0 +1,114 @@
+//! Tables for a terminal of 80 columns.
+
+use std::path::Path;
+
+use comfy_table::presets::UTF8_BORDERS_ONLY;
+use comfy_table::{CellAlignment, Table};
+use pfgmpp_sweep::{Plan, Row, Status, SweepResult};
+
+/// The runs of a plan.
+pub fn plan(plan: &Plan, out: &Path) -> String {
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY);
+    table.set_header(["run", "D", "seed", "images", "samples"]);
+    for point in &plan.points {
+        let config = &point.config;
+        table.add_row([
+            point.name.clone(),
+            config.d.to_string(),
+            config.seed.to_string(),
+            config.training.nimg.to_string(),
+            config.scoring.num_samples.to_string(),
+        ]);
+    }
+    align_right(&mut table, 1..5);
+    let (runs, jobs) = (plan.points.len(), plan.jobs);
+    format!("{table}\n{runs} runs, jobs: {jobs}, into {}", out.display())
+}
+
+/// The results, a row a run, and the reference rows beneath them.
+pub fn results(result: &SweepResult) -> String {
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY);
+    // The axes that D and seed do not already tell.
+    let axes: Vec<&str> = result.rows.first().map_or(Vec::new(), |row| {
+        let keys = row.values.iter().map(|(key, _)| key.as_str());
+        keys.filter(|key| !["d", "seed"].contains(key)).collect()
+    });
+    let last_part = |key: &&str| key.rsplit('.').next().unwrap_or(key).to_string();
+    let mut header = vec!["D".to_string(), "seed".to_string()];
+    header.extend(axes.iter().map(last_part));
+    header.extend(["loss", "energy dist.", "sliced W.", "seconds", "status"].map(str::to_string));
+    let columns = header.len();
+    table.set_header(header);
+    for row in &result.rows {
+        table.add_row(result_cells(row, &axes));
+    }
+    for reference in &result.references {
+        let mut cells = vec![String::new(); columns];
+        cells[columns - 1].clone_from(&reference.name);
+        cells[columns - 4] = number(Some(reference.scores.energy_distance));
+        cells[columns - 3] = number(Some(reference.scores.sliced_wasserstein));
+        table.add_row(cells);
+    }
+    align_right(&mut table, 0..2);
+    align_right(&mut table, columns - 5..columns - 1);
+    let failed: String = result
+        .rows
+        .iter()
+        .filter(|row| row.status == Status::Failed)
+        .map(|row| format!("\n{}: {}", row.name, row.message))
+        .collect();
+    format!("{table}{failed}")
+}
+
+fn result_cells(row: &Row, axes: &[&str]) -> Vec<String> {
+    let mut cells = vec![row.d.to_string(), row.seed.to_string()];
+    for axis in axes {
+        let value = row.values.iter().find(|(key, _)| key == axis);
+        cells.push(value.map_or(String::new(), |(_, value)| value.clone()));
+    }
+    let result = row.result.as_ref();
+    cells.push(number(result.map(|r| r.train_loss)));
+    cells.push(number(result.map(|r| r.scores.energy_distance)));
+    cells.push(number(result.map(|r| r.scores.sliced_wasserstein)));
+    cells.push(result.map_or(String::new(), |r| format!("{:.0}", r.seconds)));
+    cells.push(row.status.as_str().to_string());
+    cells
+}
+
+/// Four significant digits.
+fn number(value: Option<f64>) -> String {
+    match value {
+        None => String::new(),
+        Some(v) if v != 0.0 && (v.abs() < 1e-4 || v.abs() >= 1e5) => format!("{v:.2e}"),
+        Some(v) => {
+            let whole = v.abs().max(1e-4).log10().floor() as i32;
+            format!("{v:.*}", (3 - whole).clamp(0, 5) as usize)
+        }
+    }
+}
+
+fn align_right(table: &mut Table, columns: std::ops::Range<usize>) {
+    for column in columns {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number;
+
+    #[test]
+    fn numbers_keep_about_four_digits() {
+        let got: Vec<String> = [0.0123456, 0.0, 3.14159, 641.26, -0.00012, 1234567.0, 1e-7]
+            .map(|v| number(Some(v)))
+            .to_vec();
+        let want = [
+            "0.01235", "0.00000", "3.142", "641.3", "-0.00012", "1.23e6", "1.00e-7",
+        ];
+        assert_eq!(got, want);
+    }
+}

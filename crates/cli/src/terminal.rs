@@ -1,0 +1,221 @@
+//! Progress: bars on a terminal, now and then a plain line elsewhere.
+
+use std::io::IsTerminal;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use pfgmpp_sweep::{Plan, Point, Row, Status, SweepObserver};
+use pfgmpp_train::{Observer, Phase, Progress};
+
+/// Time between two plain lines of one run.
+const BETWEEN_LINES: Duration = Duration::from_secs(10);
+
+/// The progress of one run: a bar, or plain lines.
+enum Display {
+    Bar(ProgressBar),
+    Lines { name: String, last: Instant },
+}
+
+impl Display {
+    fn new(name: &str, bars: Option<&MultiProgress>) -> Self {
+        let Some(bars) = bars else {
+            return Self::Lines {
+                name: name.to_string(),
+                last: Instant::now(),
+            };
+        };
+        let style = ProgressStyle::with_template("{prefix:16!} {bar:20} {percent:>3}%  {msg}");
+        let bar = bars.add(ProgressBar::new(1));
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_prefix(name.to_string());
+        Self::Bar(bar)
+    }
+
+    fn show(&mut self, progress: &Progress) {
+        match self {
+            Self::Bar(bar) => {
+                bar.set_length(progress.total);
+                bar.set_position(progress.done);
+                bar.set_message(describe(progress));
+            }
+            Self::Lines { name, last } => {
+                if last.elapsed() >= BETWEEN_LINES {
+                    *last = Instant::now();
+                    let percent = 100 * progress.done / progress.total.max(1);
+                    eprintln!("{name}: {percent}%  {}", describe(progress));
+                }
+            }
+        }
+    }
+
+    fn close(&self) {
+        if let Self::Bar(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// `training  loss 0.512  1m 20s left`
+fn describe(progress: &Progress) -> String {
+    let phase = match progress.phase {
+        Phase::Training => "training",
+        Phase::Sampling => "sampling",
+    };
+    let loss = progress.loss.map(|loss| format!("  loss {loss:.3}"));
+    let left = progress
+        .seconds_left
+        .map(|seconds| format!("  {} left", duration(seconds)));
+    format!(
+        "{phase}{}{}",
+        loss.unwrap_or_default(),
+        left.unwrap_or_default()
+    )
+}
+
+fn duration(seconds: f64) -> String {
+    let seconds = seconds.round() as u64;
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h {:02}m", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+fn bars() -> Option<MultiProgress> {
+    std::io::stderr()
+        .is_terminal()
+        .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5)))
+}
+
+/// Shows a sweep: one display for each run that is going on.
+pub struct Terminal {
+    bars: Option<MultiProgress>,
+    displays: Mutex<Vec<Option<Display>>>,
+    total: usize,
+}
+
+impl Terminal {
+    /// A display of every run of `plan`.
+    pub fn new(plan: &Plan) -> Self {
+        let total = plan.points.len();
+        Self {
+            bars: bars(),
+            displays: Mutex::new((0..total).map(|_| None).collect()),
+            total,
+        }
+    }
+
+    /// Removes the bars.
+    pub fn close(&self) {
+        if let Some(bars) = &self.bars {
+            // A terminal that is gone needs no clearing.
+            let _ = bars.clear();
+        }
+    }
+
+    fn say(&self, line: &str) {
+        match &self.bars {
+            // A line above the bars; a terminal that is gone needs none.
+            Some(bars) => drop(bars.println(line)),
+            None => eprintln!("{line}"),
+        }
+    }
+
+    fn displays(&self) -> std::sync::MutexGuard<'_, Vec<Option<Display>>> {
+        self.displays
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl SweepObserver for Terminal {
+    fn started(&self, index: usize, point: &Point) {
+        if self.bars.is_none() {
+            self.say(&format!(
+                "{}: started ({} of {})",
+                point.name,
+                index + 1,
+                self.total
+            ));
+        }
+        self.displays()[index] = Some(Display::new(&point.name, self.bars.as_ref()));
+    }
+
+    fn progress(&self, index: usize, progress: &Progress) {
+        if let Some(display) = &mut self.displays()[index] {
+            display.show(progress);
+        }
+    }
+
+    fn ended(&self, index: usize, row: &Row) {
+        if let Some(display) = self.displays()[index].take() {
+            display.close();
+        }
+        self.say(&match (&row.result, &row.status) {
+            (Some(result), _) => format!(
+                "{}: {}  energy distance {:.4}  sliced Wasserstein {:.4}  {}",
+                row.name,
+                if row.skipped {
+                    "already finished"
+                } else {
+                    "finished"
+                },
+                result.scores.energy_distance,
+                result.scores.sliced_wasserstein,
+                duration(result.seconds),
+            ),
+            (None, Status::Failed) => format!("{}: failed: {}", row.name, row.message),
+            (None, _) => format!("{}: {}", row.name, row.message),
+        });
+    }
+}
+
+/// Shows one run.
+pub struct RunTerminal {
+    display: Display,
+}
+
+impl RunTerminal {
+    /// A display named `name`.
+    pub fn new(name: &str) -> Self {
+        Self {
+            display: Display::new(name, bars().as_ref()),
+        }
+    }
+
+    /// Removes the bar.
+    pub fn close(&self) {
+        self.display.close();
+    }
+}
+
+impl Observer for RunTerminal {
+    fn progress(&mut self, progress: &Progress) {
+        self.display.show(progress);
+    }
+}
+
+/// Counts up to a total.
+pub struct Counter(ProgressBar);
+
+impl Counter {
+    /// A bar that counts to `total` of `what`; hidden when the output is not a terminal.
+    pub fn new(total: u64, what: &str) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+        let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}  {eta} left");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_message(what.to_string());
+        Self(bar)
+    }
+
+    /// Counts `done` more.
+    pub fn add(&self, done: u64) {
+        self.0.inc(done);
+    }
+
+    /// Removes the bar.
+    pub fn close(&self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -1,0 +1,61 @@
+//! What preconditioning needs to know of a data set.
+
+use crate::dataset::{DataError, Dataset};
+
+/// Moments of a data set, in units of the data, taken over all its images in `f64`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Statistics {
+    /// `E|y|^2 / N`, the square of a `sigma_data` that does not presume centred data.
+    pub second_moment: f64,
+    /// The mean over all images and pixels.
+    pub mean: f64,
+    /// The standard deviation over all images and pixels (divisor: their number).
+    pub std: f64,
+    /// The effective dimension of `|y|^2`, infinite when every image has the same norm.
+    ///
+    /// ```text
+    /// n_eff = 2 E[|y|^2]^2 / Var(|y|^2)
+    /// ```
+    ///
+    /// It is `N` for white Gaussian data and lower for correlated pixels: a chi-square variable
+    /// with `n_eff` degrees of freedom has the same ratio of variance to squared mean as `|y|^2`.
+    pub n_eff: f64,
+}
+
+impl Statistics {
+    /// Measures a data set.
+    ///
+    /// # Errors
+    ///
+    /// Failures of the tensor backend.
+    pub fn measure(dataset: &Dataset) -> Result<Self, DataError> {
+        let n = dataset.n();
+        let pixels = dataset.images().flatten_all()?.to_vec1::<f32>()?;
+        let squared_norm = |image: &[f32]| image.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>();
+        let squared_norms: Vec<f64> = pixels.chunks_exact(n).map(squared_norm).collect();
+
+        let mean = pixels.iter().map(|&v| f64::from(v)).sum::<f64>() / pixels.len() as f64;
+        let variance = pixels
+            .iter()
+            .map(|&v| (f64::from(v) - mean).powi(2))
+            .sum::<f64>()
+            / pixels.len() as f64;
+        let norm_mean = squared_norms.iter().sum::<f64>() / squared_norms.len() as f64;
+        let norm_variance = squared_norms
+            .iter()
+            .map(|norm| (norm - norm_mean).powi(2))
+            .sum::<f64>()
+            / squared_norms.len() as f64;
+        Ok(Self {
+            second_moment: norm_mean / n as f64,
+            mean,
+            std: variance.sqrt(),
+            // All-zero images would give 0/0; they too have one norm.
+            n_eff: if norm_variance == 0.0 {
+                f64::INFINITY
+            } else {
+                2.0 * norm_mean.powi(2) / norm_variance
+            },
+        })
+    }
+}

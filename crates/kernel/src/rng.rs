@@ -1,0 +1,151 @@
+//! One random stream per sample, so that a sample does not depend on its batch, device or threads.
+
+use std::convert::Infallible;
+
+use rand::{SeedableRng, TryRng};
+use rand_chacha::ChaCha8Rng;
+
+/// What a random stream is for: streams of different purposes never overlap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stream {
+    /// Noise level and noise of a training sample; index: its position in the run (`nimg`).
+    Training,
+    /// Prior noise of a generated sample; index: the sample's seed.
+    Prior,
+    /// Churn noise of a generated sample; index: the sample's seed.
+    Churn,
+    /// Data augmentation of a training sample; index: its position in the run (`nimg`).
+    Augmentation,
+    /// Dropout masks; index: the training step.
+    Dropout,
+    /// The order of the data; index: the epoch.
+    Shuffle,
+    /// Initial weights of a network; index: the parameter's position.
+    Weights,
+    /// Random directions and subsets of a score; index: free for the score.
+    Metric,
+    /// Class labels of a generated sample; index: the sample's seed.
+    Label,
+    /// Any further purpose, told apart by its number.
+    Other(u64),
+}
+
+impl Stream {
+    /// Two words, unlike for unlike purposes. The numbers are part of what a seed means: never renumber.
+    fn words(self) -> [u64; 2] {
+        match self {
+            Self::Training => [1, 0],
+            Self::Prior => [2, 0],
+            Self::Churn => [3, 0],
+            Self::Augmentation => [4, 0],
+            Self::Dropout => [5, 0],
+            Self::Shuffle => [6, 0],
+            Self::Weights => [7, 0],
+            Self::Metric => [8, 0],
+            Self::Label => [9, 0],
+            Self::Other(number) => [0, number],
+        }
+    }
+}
+
+/// The random generator of one sample: ChaCha with 8 rounds, keyed by seed, purpose and index.
+///
+/// ```text
+/// key (256 bits) = seed | purpose (2 words) | index
+/// ```
+///
+/// Unlike triples give unlike keys, hence streams that cannot collide. A generator costs one key
+/// setup, so it is made where it is needed and never stored in a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SampleRng(ChaCha8Rng);
+
+impl SampleRng {
+    /// The stream of sample `index` for one `purpose` under the run's `seed`.
+    #[must_use]
+    pub fn new(seed: u64, purpose: Stream, index: u64) -> Self {
+        let [tag, number] = purpose.words();
+        let mut key = [0; 32];
+        for (bytes, word) in key.chunks_exact_mut(8).zip([seed, tag, number, index]) {
+            bytes.copy_from_slice(&word.to_le_bytes());
+        }
+        Self(ChaCha8Rng::from_seed(key))
+    }
+
+    /// The streams of the samples `first .. first + count`, in order.
+    #[must_use]
+    pub fn batch(seed: u64, purpose: Stream, first: u64, count: usize) -> Vec<Self> {
+        (first..)
+            .take(count)
+            .map(|index| Self::new(seed, purpose, index))
+            .collect()
+    }
+}
+
+impl TryRng for SampleRng {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        self.0.try_next_u32()
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        self.0.try_next_u64()
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        self.0.try_fill_bytes(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use rand::Rng;
+
+    use super::{SampleRng, Stream};
+
+    #[test]
+    fn a_stream_is_fixed_by_seed_purpose_and_index() {
+        let draw = |seed, purpose, index| SampleRng::new(seed, purpose, index).next_u64();
+        let (got, want) = (draw(7, Stream::Prior, 3), draw(7, Stream::Prior, 3));
+        assert_eq!(got, want);
+    }
+
+    #[test]
+    fn streams_of_unlike_purpose_seed_or_index_differ() {
+        let purposes = [
+            Stream::Training,
+            Stream::Prior,
+            Stream::Churn,
+            Stream::Augmentation,
+            Stream::Dropout,
+            Stream::Shuffle,
+            Stream::Weights,
+            Stream::Metric,
+            Stream::Label,
+            Stream::Other(0),
+            Stream::Other(1),
+            Stream::Other(9),
+        ];
+        let mut first_words = HashSet::new();
+        for purpose in purposes {
+            for seed in [0, 1, 2, u64::MAX] {
+                for index in [0, 1, 2, u64::MAX] {
+                    first_words.insert(SampleRng::new(seed, purpose, index).next_u64());
+                }
+            }
+        }
+        let (got, want) = (first_words.len(), purposes.len() * 16);
+        assert_eq!(got, want, "distinct first words");
+    }
+
+    #[test]
+    fn a_batch_is_the_streams_of_its_samples() {
+        let got = SampleRng::batch(5, Stream::Churn, 10, 3);
+        let want: Vec<_> = (10..13)
+            .map(|index| SampleRng::new(5, Stream::Churn, index))
+            .collect();
+        assert_eq!(got, want);
+    }
+}

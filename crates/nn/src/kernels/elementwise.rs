@@ -1,0 +1,161 @@
+//! Functions of single elements, in a form that compilers turn into vector instructions, and rearrangements.
+
+use pulp::Arch;
+
+use super::parallel::{for_each_piece, written};
+
+/// Elements that one task handles.
+const PIECE: usize = 1 << 13;
+
+/// Adding this to a float of moderate size leaves its nearest integer in the low bits.
+const ROUND: f32 = 12_582_912.0;
+
+/// `e^x` within 2 units in the last place; clamped to `e^-87 ..= e^88`, the normal floats.
+#[inline(always)]
+pub(crate) fn exp(x: f32) -> f32 {
+    // ln 2 in two parts, the first exact in few bits, so that `n ln 2` loses nothing.
+    const LN2_HIGH: f32 = 0.693_359_4;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    let x = x.clamp(-87.0, 88.0);
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
+    let r = x - n * LN2_HIGH - n * LN2_LOW;
+    // Taylor to r^7 / 7!: |r| <= ln 2 / 2, so the remainder is below 6e-9.
+    let mut p = 1.0 / 5040.0;
+    for coefficient in [
+        1.0 / 720.0,
+        1.0 / 120.0,
+        1.0 / 24.0,
+        1.0 / 6.0,
+        0.5,
+        1.0,
+        1.0,
+    ] {
+        p = p * r + coefficient;
+    }
+    let exponent = shifted
+        .to_bits()
+        .wrapping_sub(ROUND.to_bits())
+        .wrapping_add(127);
+    p * f32::from_bits(exponent << 23)
+}
+
+/// `1 / (1 + e^-x)`.
+#[inline(always)]
+pub(crate) fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
+/// `x sigmoid(x)`.
+#[inline(always)]
+pub(crate) fn silu(x: f32) -> f32 {
+    x * sigmoid(x)
+}
+
+/// `d silu / dx = s (1 + x (1 - s))`, `s = sigmoid(x)`.
+#[inline(always)]
+pub(crate) fn silu_slope(x: f32) -> f32 {
+    let s = sigmoid(x);
+    s * (1.0 + x * (1.0 - s))
+}
+
+/// `f` of each element.
+pub(crate) fn map(x: &[f32], f: impl Fn(f32) -> f32 + Sync + Send) -> Vec<f32> {
+    // SAFETY: the pieces cover the output, and each of their elements is written.
+    unsafe {
+        written(x.len(), |out| {
+            for_each_piece(out, PIECE, x.len(), |i, out| {
+                let x = &x[i * PIECE..][..out.len()];
+                Arch::new().dispatch(|| {
+                    for (out, &x) in out.iter_mut().zip(x) {
+                        out.write(f(x));
+                    }
+                });
+            });
+        })
+    }
+}
+
+/// `f` of each pair of elements.
+pub(crate) fn map_pairs(
+    a: &[f32],
+    b: &[f32],
+    f: impl Fn(f32, f32) -> f32 + Sync + Send,
+) -> Vec<f32> {
+    // SAFETY: the pieces cover the output, and each of their elements is written.
+    unsafe {
+        written(a.len(), |out| {
+            for_each_piece(out, PIECE, 2 * a.len(), |i, out| {
+                let (a, b) = (&a[i * PIECE..][..out.len()], &b[i * PIECE..][..out.len()]);
+                Arch::new().dispatch(|| {
+                    for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+                        out.write(f(a, b));
+                    }
+                });
+            });
+        })
+    }
+}
+
+/// Alternates rows of `a` and `b`, each given with the length of its rows.
+pub(crate) fn interleave((a, row_a): (&[f32], usize), (b, row_b): (&[f32], usize)) -> Vec<f32> {
+    let mut out = Vec::with_capacity(a.len() + b.len());
+    for (a, b) in a.chunks_exact(row_a).zip(b.chunks_exact(row_b)) {
+        out.extend_from_slice(a);
+        out.extend_from_slice(b);
+    }
+    out
+}
+
+/// Takes rows of `row_a + row_b` values apart.
+pub(crate) fn separate(joined: &[f32], row_a: usize, row_b: usize) -> (Vec<f32>, Vec<f32>) {
+    let rows = joined.len() / (row_a + row_b);
+    let (mut a, mut b) = (
+        Vec::with_capacity(rows * row_a),
+        Vec::with_capacity(rows * row_b),
+    );
+    for row in joined.chunks_exact(row_a + row_b) {
+        a.extend_from_slice(&row[..row_a]);
+        b.extend_from_slice(&row[row_a..]);
+    }
+    (a, b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{exp, silu_slope};
+
+    #[test]
+    fn exp_is_within_two_units_in_the_last_place() {
+        for i in -870_000..880_000 {
+            let x = i as f32 * 1e-4;
+            let (got, want) = (f64::from(exp(x)), f64::from(x).exp());
+            assert!(
+                (got / want - 1.0).abs() < 2.4e-7,
+                "exp({x}): got {got}, want {want}"
+            );
+        }
+    }
+
+    #[test]
+    fn exp_saturates_outside_the_normal_floats() {
+        for (x, want) in [(-1e30, (-87f32).exp()), (1e30, 88f32.exp())] {
+            let got = exp(x);
+            assert!(
+                (got / want - 1.0).abs() < 1e-6,
+                "exp({x}): got {got}, want {want}"
+            );
+        }
+    }
+
+    #[test]
+    fn silu_slope_tends_to_zero_and_one() {
+        for (x, want) in [(-60.0, 0.0), (0.0, 0.5), (60.0, 1.0)] {
+            let got = silu_slope(x);
+            assert!(
+                (got - want).abs() < 1e-6,
+                "silu'({x}): got {got}, want {want}"
+            );
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The arithmetic of the fused operations, on plain slices.
+//!
+//! Activations are channels-last, `[B, H, W, C]`, so that a vector register holds channels and every
+//! image size, however small, fills it. Work is split among threads by sample or by output element and
+//! every sum runs in one fixed order: results do not depend on the number of threads, bit for bit, and
+//! the result for one sample does not depend on the others in its batch.
+
+pub(crate) mod attention;
+pub(crate) mod conv;
+pub(crate) mod conv_weight;
+pub(crate) mod elementwise;
+pub(crate) mod group_norm;
+pub(crate) mod packing;
+pub(crate) mod parallel;
+pub(crate) mod product;
+pub(crate) mod resample;

@@ -1,0 +1,95 @@
+//! Scheduling: which pieces of an output go to which thread, never what is computed.
+
+use std::mem::MaybeUninit;
+
+use rayon::prelude::*;
+
+/// Below this many multiply-adds waking another thread costs more than it saves.
+const SERIAL_BELOW: usize = 1 << 17;
+
+/// An output of `len` values, each written by `fill` and none zeroed before.
+///
+/// # Safety
+///
+/// `fill` writes every element.
+pub(crate) unsafe fn written<F>(len: usize, fill: F) -> Vec<f32>
+where
+    F: FnOnce(&mut [MaybeUninit<f32>]),
+{
+    let mut out = Vec::with_capacity(len);
+    fill(&mut out.spare_capacity_mut()[..len]);
+    // SAFETY: the caller promises that `fill` has written the first `len` elements.
+    unsafe { out.set_len(len) };
+    out
+}
+
+/// Runs `task(i, piece)` for each piece of `piece_len` values, `work` being the cost of the whole.
+pub(crate) fn for_each_piece<T, F>(out: &mut [T], piece_len: usize, work: usize, task: F)
+where
+    T: Send,
+    F: Fn(usize, &mut [T]) + Send + Sync,
+{
+    for_each_piece_with(out, piece_len, work, || (), |(), i, piece| task(i, piece));
+}
+
+/// As [`for_each_piece`], with scratch space that a thread makes once and keeps from piece to piece.
+pub(crate) fn for_each_piece_with<T, S, I, F>(
+    out: &mut [T],
+    piece_len: usize,
+    work: usize,
+    scratch: I,
+    task: F,
+) where
+    T: Send,
+    I: Fn() -> S + Send + Sync,
+    F: Fn(&mut S, usize, &mut [T]) + Send + Sync,
+{
+    if out.is_empty() {
+        return;
+    }
+    if work < SERIAL_BELOW || rayon::current_num_threads() == 1 || out.len() <= piece_len {
+        let mut space = scratch();
+        for (i, piece) in out.chunks_mut(piece_len).enumerate() {
+            task(&mut space, i, piece);
+        }
+        return;
+    }
+    out.par_chunks_mut(piece_len)
+        .enumerate()
+        .for_each_init(scratch, |space, (i, piece)| task(space, i, piece));
+}
+
+/// As [`for_each_piece_with`], for two outputs `(values, piece_len)` with the same number of pieces.
+pub(crate) fn for_each_pair_with<T, S, I, F>(
+    first: (&mut [T], usize),
+    second: (&mut [f32], usize),
+    work: usize,
+    scratch: I,
+    task: F,
+) where
+    T: Send,
+    I: Fn() -> S + Send + Sync,
+    F: Fn(&mut S, usize, &mut [T], &mut [f32]) + Send + Sync,
+{
+    if first.0.is_empty() {
+        return;
+    }
+    if work < SERIAL_BELOW || rayon::current_num_threads() == 1 {
+        let mut space = scratch();
+        let pairs = first
+            .0
+            .chunks_mut(first.1)
+            .zip(second.0.chunks_mut(second.1));
+        for (i, (a, b)) in pairs.enumerate() {
+            task(&mut space, i, a, b);
+        }
+        return;
+    }
+    let pairs = first
+        .0
+        .par_chunks_mut(first.1)
+        .zip(second.0.par_chunks_mut(second.1));
+    pairs
+        .enumerate()
+        .for_each_init(scratch, |space, (i, (a, b))| task(space, i, a, b));
+}

@@ -1,0 +1,44 @@
+//! A convolution that keeps the size.
+
+use candle_core::{Result, Tensor};
+use candle_nn::{Init, VarBuilder};
+
+use super::xavier;
+use crate::ops;
+
+/// Weights of a convolution with stride 1 and zero padding.
+pub(crate) struct Conv2d {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Conv2d {
+    /// A convolution with an odd `kernel`, its initial weights times `gain`.
+    pub(crate) fn new(
+        c_in: usize,
+        c_out: usize,
+        kernel: usize,
+        gain: f64,
+        vb: &VarBuilder,
+    ) -> Result<Self> {
+        let init = xavier(c_in, c_out, kernel, gain);
+        let weight = vb.get_with_hints((c_out, c_in, kernel, kernel), "weight", init)?;
+        let bias = vb.get_with_hints(c_out, "bias", Init::Const(0.0))?;
+        Ok(Self { weight, bias })
+    }
+
+    /// `[B, H, W, c_in]` to `[B, H, W, c_out]`.
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        ops::conv2d(x, &self.weight, Some(&self.bias))
+    }
+
+    /// As [`Self::forward`], with `bias` (`[c_out]` or `[B, c_out]`) in place of the layer's own.
+    pub(crate) fn forward_with_bias(&self, x: &Tensor, bias: &Tensor) -> Result<Tensor> {
+        ops::conv2d(x, &self.weight, Some(bias))
+    }
+
+    /// The layer's own bias, `[c_out]`.
+    pub(crate) fn bias(&self) -> &Tensor {
+        &self.bias
+    }
+}

@@ -1,0 +1,53 @@
+//! Group normalisation.
+
+use candle_core::{Result, Tensor, bail};
+use candle_nn::{Init, VarBuilder};
+
+use crate::ops::{self, Activation};
+
+/// Groups that a network of many channels has.
+const MAX_GROUPS: usize = 32;
+
+/// Channels that a group has at least.
+const MIN_GROUP_CHANNELS: usize = 4;
+
+/// Scale and shift of a group normalisation with `min(32, C / 4)` groups.
+pub(crate) struct GroupNorm {
+    weight: Tensor,
+    bias: Tensor,
+    groups: usize,
+    eps: f64,
+}
+
+impl GroupNorm {
+    /// A normalisation of `channels` channels, scale 1 and shift 0 at first.
+    pub(crate) fn new(channels: usize, eps: f64, vb: &VarBuilder) -> Result<Self> {
+        let groups = MAX_GROUPS.min(channels / MIN_GROUP_CHANNELS);
+        if groups == 0 || channels % groups != 0 {
+            bail!(
+                "{} has {channels} channels, which do not divide into {groups} groups",
+                vb.prefix()
+            );
+        }
+        let weight = vb.get_with_hints(channels, "weight", Init::Const(1.0))?;
+        let bias = vb.get_with_hints(channels, "bias", Init::Const(0.0))?;
+        Ok(Self {
+            weight,
+            bias,
+            groups,
+            eps,
+        })
+    }
+
+    /// Normalises `[B, H, W, C]`, then applies `activation`.
+    pub(crate) fn forward(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
+        ops::group_norm(
+            x,
+            &self.weight,
+            &self.bias,
+            self.groups,
+            self.eps,
+            activation,
+        )
+    }
+}

@@ -1,0 +1,51 @@
+//! Differentiable fused operations, one to a file, each with its formula.
+//!
+//! Images are channels-last: `[B, H, W, C]`. On a CPU in `f32` every operation and its gradient run in one pass over
+//! memory, split among the threads of the current rayon pool; on other devices and in other types the same result is
+//! composed of the backend's own operations. CPU results do not depend on the number of threads, bit for bit, and one
+//! sample's result does not depend on the rest of its batch.
+
+mod add_scaled;
+mod attention;
+mod concat;
+mod conv2d;
+mod group_norm;
+mod host;
+mod resample;
+mod silu;
+
+pub use add_scaled::add_scaled;
+pub use attention::attention;
+pub use concat::concat;
+pub use conv2d::{conv2d, linear};
+pub use group_norm::{Activation, group_norm};
+pub use resample::{downsample, upsample};
+pub use silu::silu;
+
+use candle_core::{Result, Tensor};
+
+/// From `[B, C, H, W]` to `[B, H, W, C]`, contiguous.
+///
+/// # Errors
+///
+/// A tensor that does not have four dimensions.
+pub fn to_channels_last(x: &Tensor) -> Result<Tensor> {
+    let (b, c, h, w) = x.dims4()?;
+    if c == 1 {
+        return x.contiguous()?.reshape((b, h, w, c));
+    }
+    x.permute((0, 2, 3, 1))?.contiguous()
+}
+
+/// From `[B, H, W, C]` to `[B, C, H, W]`, contiguous.
+///
+/// # Errors
+///
+/// A tensor that does not have four dimensions.
+pub fn to_channels_first(x: &Tensor) -> Result<Tensor> {
+    let (b, h, w, c) = x.dims4()?;
+    if c == 1 {
+        return x.contiguous()?.reshape((b, c, h, w));
+    }
+    x.permute((0, 3, 1, 2))?.contiguous()
+}

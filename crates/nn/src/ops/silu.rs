@@ -1,0 +1,44 @@
+//! The sigmoid linear unit.
+//!
+//! ```text
+//! out = x sigmoid(x)
+//! ```
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+
+use super::host::{is_fused, output, slice, tensor, values};
+use crate::kernels::elementwise::{map, map_pairs, silu as silu_of, silu_slope};
+
+/// `x sigmoid(x)`, element by element.
+///
+/// # Errors
+///
+/// Failures of the tensor backend.
+pub fn silu(x: &Tensor) -> Result<Tensor> {
+    if is_fused(x) {
+        x.contiguous()?.apply_op1(Silu)
+    } else {
+        x.silu()
+    }
+}
+
+struct Silu;
+
+impl CustomOp1 for Silu {
+    fn name(&self) -> &'static str {
+        "silu"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        Ok(output(
+            map(slice(x, layout)?, silu_of),
+            layout.shape().clone(),
+        ))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let grad = grad.contiguous()?;
+        let gradient = map_pairs(&values(x)?, &values(&grad)?, |x, g| g * silu_slope(x));
+        Ok(Some(tensor(gradient, x.shape())?))
+    }
+}

@@ -1,0 +1,100 @@
+//! A network made a denoiser.
+
+use candle_core::{DType, Result, Tensor};
+use pfgmpp_kernel::{Denoiser, Kernel};
+use pfgmpp_transfer::{Coefficients, DataScale, NoiseLevel, PosteriorNoise, Preconditioning};
+
+use crate::{Condition, Network};
+
+/// A network with its inputs and outputs scaled by noise level.
+///
+/// ```text
+/// denoised = c_skip x + c_out F(c_in x, c_noise)
+/// ```
+///
+/// Source: Karras et al. 2022, equation 7.
+pub struct Preconditioned {
+    network: Box<dyn Network>,
+    preconditioning: Preconditioning,
+    posterior: PosteriorNoise,
+}
+
+impl Preconditioned {
+    /// Makes `network` a denoiser for data perturbed by `kernel`.
+    ///
+    /// `data` is what the effective noise level needs to know of the training data; nominal
+    /// preconditioning does not look at it.
+    pub fn new(
+        network: Box<dyn Network>,
+        preconditioning: Preconditioning,
+        kernel: &Kernel,
+        data: DataScale,
+    ) -> Self {
+        Self {
+            network,
+            preconditioning,
+            posterior: PosteriorNoise::new(kernel.n(), kernel.d(), data),
+        }
+    }
+
+    /// The scalings of each sample of `x` `[B, ...]` at nominal noise levels `sigma`, length `B`.
+    ///
+    /// # Errors
+    ///
+    /// Failures of the tensor backend.
+    pub fn coefficients(&self, x: &Tensor, sigma: &[f64]) -> Result<Vec<Coefficients>> {
+        let at = |sigma: f64| self.preconditioning.coefficients(sigma);
+        Ok(match self.preconditioning.noise() {
+            NoiseLevel::Nominal => sigma.iter().map(|&sigma| at(sigma)).collect(),
+            NoiseLevel::Effective => {
+                let x_norm_sq = x.to_dtype(DType::F64)?.sqr()?.flatten_from(1)?.sum(1)?;
+                let levels = x_norm_sq.to_vec1::<f64>()?.into_iter().zip(sigma);
+                levels
+                    .map(|(x_norm_sq, &sigma)| at(self.posterior.sigma_eff(x_norm_sq, sigma)))
+                    .collect()
+            }
+        })
+    }
+
+    /// Estimates `E[y | x]` under scalings from [`Self::coefficients`], with gradients.
+    ///
+    /// - `x`: perturbed data, shape `[B, C, H, W]`, `f32` or `f64`; the network works in `f32`.
+    ///
+    /// Returns the shape and dtype of `x`.
+    ///
+    /// # Errors
+    ///
+    /// Shapes that do not fit the network, and failures of the tensor backend.
+    pub fn forward(
+        &self,
+        x: &Tensor,
+        coefficients: &[Coefficients],
+        condition: &Condition,
+    ) -> Result<Tensor> {
+        let b = coefficients.len();
+        let column = |get: fn(&Coefficients) -> f64| -> Result<Tensor> {
+            let values: Vec<f64> = coefficients.iter().map(get).collect();
+            Tensor::from_vec(values, (b, 1, 1, 1), x.device())
+        };
+        // Scaled in the dtype of x: an f64 state may be far outside the range of f32 at small D.
+        let scaled = |c: &Tensor| x.broadcast_mul(&c.to_dtype(x.dtype())?);
+        let input = scaled(&column(|c| c.c_in)?)?.to_dtype(DType::F32)?;
+        let c_noise = column(|c| c.c_noise)?.to_dtype(DType::F32)?;
+        let output = self
+            .network
+            .forward(&input, &c_noise.flatten_all()?, condition)?;
+        let c_out = column(|c| c.c_out)?.to_dtype(x.dtype())?;
+        scaled(&column(|c| c.c_skip)?)? + output.to_dtype(x.dtype())?.broadcast_mul(&c_out)?
+    }
+}
+
+impl Denoiser for Preconditioned {
+    fn denoise(&self, x: &Tensor, sigma: &[f64], labels: Option<&Tensor>) -> Result<Tensor> {
+        let coefficients = self.coefficients(x, sigma)?;
+        let condition = Condition {
+            labels,
+            ..Condition::default()
+        };
+        self.forward(x, &coefficients, &condition)
+    }
+}

@@ -1,0 +1,271 @@
+//! The DDPM++ U-Net.
+
+use std::collections::VecDeque;
+
+use candle_core::{Result, Tensor, bail};
+use candle_nn::VarBuilder;
+
+use crate::layers::{
+    ALMOST_ZERO, Block, BlockSpec, Conv2d, GroupNorm, Linear, Positional, Resample,
+};
+use crate::network::{Condition, Network, Signature};
+use crate::ops::{self, Activation};
+
+mod config;
+
+pub use config::{ConfigError, SongUNetConfig};
+
+/// Offset of the variances in the last normalisation.
+const EPS: f64 = 1e-6;
+
+/// DDPM++: a U-Net with a positional embedding of the noise level, and a plain encoder and decoder.
+///
+/// Parameter names and shapes are those of the published networks.
+///
+/// Source: Song et al. 2021 (arXiv:2011.13456), as configured by Karras et al. 2022 (arXiv:2206.00364), table 1.
+pub struct SongUNet {
+    config: SongUNetConfig,
+    signature: Signature,
+    embedding: Embedding,
+    first: Conv2d,
+    encoder: Vec<Block>,
+    decoder: Vec<Block>,
+    norm: GroupNorm,
+    last: Conv2d,
+}
+
+impl SongUNet {
+    /// Builds the network from parameters named relative to `vb`.
+    ///
+    /// # Errors
+    ///
+    /// A configuration that [`SongUNetConfig::check`] refuses, and parameters that are missing or of another shape.
+    pub fn new(config: &SongUNetConfig, signature: Signature, vb: &VarBuilder) -> Result<Self> {
+        config.check(&signature).map_err(candle_core::Error::wrap)?;
+        let (resolution, c) = (signature.resolution, config.model_channels);
+        let enc = vb.pp("enc");
+        let first = Conv2d::new(
+            signature.channels,
+            c,
+            3,
+            1.0,
+            &enc.pp(format!("{resolution}x{resolution}_conv")),
+        )?;
+        let (encoder, skips) = encoder(config, resolution, &enc)?;
+        let dec = vb.pp("dec");
+        let decoder = decoder(config, resolution, skips, &dec)?;
+        let c_last = c * config.channel_mult[0];
+        let tail = |name: &str| dec.pp(format!("{resolution}x{resolution}_{name}"));
+        Ok(Self {
+            config: config.clone(),
+            signature,
+            embedding: Embedding::new(config, &signature, vb)?,
+            first,
+            encoder,
+            decoder,
+            norm: GroupNorm::new(c_last, EPS, &tail("aux_norm"))?,
+            last: Conv2d::new(
+                c_last,
+                signature.channels,
+                3,
+                ALMOST_ZERO,
+                &tail("aux_conv"),
+            )?,
+        })
+    }
+
+    /// Hyperparameters that the network was built with.
+    pub fn config(&self) -> &SongUNetConfig {
+        &self.config
+    }
+
+    /// Sizes of what the network takes and gives.
+    pub fn signature(&self) -> Signature {
+        self.signature
+    }
+
+    fn check_input(&self, x: &Tensor, c_noise: &Tensor) -> Result<()> {
+        let Signature {
+            resolution,
+            channels,
+            ..
+        } = self.signature;
+        let b = x.dim(0)?;
+        if x.dims() != [b, channels, resolution, resolution] || c_noise.dims() != [b] {
+            bail!(
+                "the network takes x [B, {channels}, {resolution}, {resolution}] and c_noise [B], got {:?} and {:?}",
+                x.shape(),
+                c_noise.shape()
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Network for SongUNet {
+    fn forward(&self, x: &Tensor, c_noise: &Tensor, condition: &Condition) -> Result<Tensor> {
+        self.check_input(x, c_noise)?;
+        let e = self.embedding.forward(c_noise, condition)?;
+        let mut x = self.first.forward(&ops::to_channels_last(x)?)?;
+        let mut skips = vec![x.clone()];
+        for block in &self.encoder {
+            x = block.forward(&x, &e, condition.mode)?;
+            skips.push(x.clone());
+        }
+        for block in &self.decoder {
+            if x.dim(3)? != block.c_in()
+                && let Some(skip) = skips.pop()
+            {
+                x = ops::concat(&x, &skip)?;
+            }
+            x = block.forward(&x, &e, condition.mode)?;
+        }
+        ops::to_channels_first(
+            &self
+                .last
+                .forward(&self.norm.forward(&x, Activation::Silu)?)?,
+        )
+    }
+}
+
+/// The encoder's blocks, and the channels of the outputs that the decoder will take up (the first convolution's first).
+fn encoder(
+    config: &SongUNetConfig,
+    resolution: usize,
+    vb: &VarBuilder,
+) -> Result<(Vec<Block>, VecDeque<usize>)> {
+    let mut c = config.model_channels;
+    let (mut blocks, mut skips) = (Vec::new(), VecDeque::from([c]));
+    for (level, mult) in config.channel_mult.iter().enumerate() {
+        let res = resolution >> level;
+        if level > 0 {
+            let spec = BlockSpec {
+                resample: Resample::Down,
+                ..config.block(c, c)
+            };
+            blocks.push(Block::new(spec, &vb.pp(format!("{res}x{res}_down")))?);
+            skips.push_back(c);
+        }
+        for i in 0..config.num_blocks {
+            let c_out = config.model_channels * mult;
+            let spec = BlockSpec {
+                attention: config.attn_resolutions.contains(&res),
+                ..config.block(c, c_out)
+            };
+            blocks.push(Block::new(spec, &vb.pp(format!("{res}x{res}_block{i}")))?);
+            c = c_out;
+            skips.push_back(c);
+        }
+    }
+    Ok((blocks, skips))
+}
+
+/// The decoder's blocks; `skips` holds the channels of the encoder's outputs.
+fn decoder(
+    config: &SongUNetConfig,
+    resolution: usize,
+    mut skips: VecDeque<usize>,
+    vb: &VarBuilder,
+) -> Result<Vec<Block>> {
+    let levels = config.channel_mult.len();
+    let mut c = config.model_channels * config.channel_mult[levels - 1];
+    let mut blocks = Vec::new();
+    for (level, mult) in config.channel_mult.iter().enumerate().rev() {
+        let res = resolution >> level;
+        let name = |name: &str| vb.pp(format!("{res}x{res}_{name}"));
+        if level == levels - 1 {
+            blocks.push(Block::new(
+                BlockSpec {
+                    attention: true,
+                    ..config.block(c, c)
+                },
+                &name("in0"),
+            )?);
+            blocks.push(Block::new(config.block(c, c), &name("in1"))?);
+        } else {
+            blocks.push(Block::new(
+                BlockSpec {
+                    resample: Resample::Up,
+                    ..config.block(c, c)
+                },
+                &name("up"),
+            )?);
+        }
+        for i in 0..=config.num_blocks {
+            let c_out = config.model_channels * mult;
+            let attention = i == config.num_blocks && config.attn_resolutions.contains(&res);
+            let c_skip = skips
+                .pop_back()
+                .expect("the encoder has as many outputs as the decoder takes up");
+            let spec = BlockSpec {
+                attention,
+                ..config.block(c + c_skip, c_out)
+            };
+            blocks.push(Block::new(spec, &name(&format!("block{i}")))?);
+            c = c_out;
+        }
+    }
+    Ok(blocks)
+}
+
+/// The embedding of noise level, labels and augmentation that every block receives.
+///
+/// ```text
+/// e = positional(c_noise) + map_label(sqrt(label_dim) labels) + map_augment(augment)
+/// out = silu(map_layer1(silu(map_layer0(e))))
+/// ```
+struct Embedding {
+    positional: Positional,
+    label: Option<Linear>,
+    augment: Option<Linear>,
+    layer0: Linear,
+    layer1: Linear,
+    label_dim: usize,
+}
+
+impl Embedding {
+    fn new(config: &SongUNetConfig, signature: &Signature, vb: &VarBuilder) -> Result<Self> {
+        let (c, wide) = (config.model_channels, config.embedding());
+        let label = || Linear::new(signature.label_dim, c, &vb.pp("map_label"));
+        let augment = || Linear::without_bias(signature.augment_dim, c, &vb.pp("map_augment"));
+        Ok(Self {
+            positional: Positional::new(c, vb.dtype(), vb.device())?,
+            label: (signature.label_dim > 0).then(label).transpose()?,
+            augment: (signature.augment_dim > 0).then(augment).transpose()?,
+            layer0: Linear::new(c, wide, &vb.pp("map_layer0"))?,
+            layer1: Linear::new(wide, wide, &vb.pp("map_layer1"))?,
+            label_dim: signature.label_dim,
+        })
+    }
+
+    fn forward(&self, c_noise: &Tensor, condition: &Condition) -> Result<Tensor> {
+        let mut e = self.positional.forward(c_noise)?;
+        match (&self.label, condition.labels) {
+            (Some(map), Some(labels)) => {
+                e = (e + map.forward(&(labels * (self.label_dim as f64).sqrt())?)?)?
+            }
+            (Some(map), None) => {
+                e = (&e
+                    + map.forward(&Tensor::zeros(
+                        (e.dim(0)?, self.label_dim),
+                        e.dtype(),
+                        e.device(),
+                    )?)?)?;
+            }
+            (None, Some(_)) => bail!("labels were given to a network with label_dim 0"),
+            (None, None) => {}
+        }
+        match (&self.augment, condition.augment) {
+            (Some(map), Some(augment)) => e = (e + map.forward(augment)?)?,
+            (None, Some(_)) => {
+                bail!("augmentation parameters were given to a network with augment_dim 0")
+            }
+            (_, None) => {}
+        }
+        ops::silu(
+            &self
+                .layer1
+                .forward(&ops::silu(&self.layer0.forward(&e)?)?)?,
+        )
+    }
+}

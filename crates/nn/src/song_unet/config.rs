@@ -1,0 +1,124 @@
+//! Configuration of the DDPM++ U-Net.
+
+use serde::{Deserialize, Serialize};
+
+use crate::layers::{BlockSpec, Resample};
+use crate::network::Signature;
+
+/// Hyperparameters of [`SongUNet`](super::SongUNet), named as in the published configurations.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SongUNetConfig {
+    /// Channels at full resolution are this times the first of `channel_mult`; a multiple of 4.
+    pub model_channels: usize,
+    /// Multiple of `model_channels` at each resolution, from the highest; each entry but the first halves it.
+    pub channel_mult: Vec<usize>,
+    /// Length of the noise embedding as a multiple of `model_channels`.
+    pub channel_mult_emb: usize,
+    /// Residual blocks at each resolution of the encoder; the decoder has one more.
+    pub num_blocks: usize,
+    /// Resolutions with self-attention. The lowest has one in the decoder in any case; others do nothing.
+    pub attn_resolutions: Vec<usize>,
+    /// Probability with which a value inside a residual block is dropped in training.
+    pub dropout: f64,
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ConfigError {
+    /// An integer outside its range.
+    #[error("{name} is {value}, it must be {accepted}")]
+    Integer {
+        /// Name of the value.
+        name: &'static str,
+        /// The value.
+        value: usize,
+        /// What it may be.
+        accepted: String,
+    },
+    /// No resolution at all.
+    #[error("channel_mult is empty, it must hold at least one multiple")]
+    NoLevels,
+    /// A dropout probability outside its range.
+    #[error("dropout is {0}, it must be at least 0 and less than 1")]
+    Dropout(f64),
+}
+
+impl SongUNetConfig {
+    /// Checks that a network of this configuration exists for the given sizes.
+    ///
+    /// # Errors
+    ///
+    /// The first value found outside its range.
+    pub fn check(&self, signature: &Signature) -> Result<(), ConfigError> {
+        let Some(halvings) = self.channel_mult.len().checked_sub(1) else {
+            return Err(ConfigError::NoLevels);
+        };
+        require(
+            "model_channels",
+            self.model_channels,
+            "a positive multiple of 4",
+            |c| c > 0 && c % 4 == 0,
+        )?;
+        for &mult in &self.channel_mult {
+            require("an entry of channel_mult", mult, "at least 1", |mult| {
+                mult > 0
+            })?;
+        }
+        require(
+            "channel_mult_emb",
+            self.channel_mult_emb,
+            "at least 1",
+            |mult| mult > 0,
+        )?;
+        require("channels", signature.channels, "at least 1", |channels| {
+            channels > 0
+        })?;
+        let accepted = format!(
+            "a positive multiple of 2^{halvings}, one halving for each entry of channel_mult but the first"
+        );
+        let divides = |side: usize| {
+            let divisor = 1usize.checked_shl(halvings as u32);
+            side > 0 && divisor.is_some_and(|divisor| side.is_multiple_of(divisor))
+        };
+        require("resolution", signature.resolution, &accepted, divides)?;
+        if !(0.0..1.0).contains(&self.dropout) {
+            return Err(ConfigError::Dropout(self.dropout));
+        }
+        Ok(())
+    }
+
+    /// Length of the noise embedding.
+    pub(super) fn embedding(&self) -> usize {
+        self.model_channels * self.channel_mult_emb
+    }
+
+    /// A block without resampling and attention.
+    pub(super) fn block(&self, c_in: usize, c_out: usize) -> BlockSpec {
+        BlockSpec {
+            c_in,
+            c_out,
+            embedding: self.embedding(),
+            resample: Resample::None,
+            attention: false,
+            dropout: self.dropout,
+        }
+    }
+}
+
+fn require(
+    name: &'static str,
+    value: usize,
+    accepted: &str,
+    accepts: impl Fn(usize) -> bool,
+) -> Result<(), ConfigError> {
+    if accepts(value) {
+        Ok(())
+    } else {
+        Err(ConfigError::Integer {
+            name,
+            value,
+            accepted: accepted.to_owned(),
+        })
+    }
+}

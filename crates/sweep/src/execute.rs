@@ -1,0 +1,270 @@
+//! Executing a plan: several runs at a time, each in its own folder.
+
+use std::any::Any;
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use candle_core::Device;
+use pfgmpp_checkpoint::{remove_partial, write_file};
+use pfgmpp_data::{DataSource, Splits};
+use pfgmpp_train::{
+    Observer, Outcome, Progress, Reference, RunError, RunFolder, StopFlag, check_config, lock,
+    preflight, read_result, references, run,
+};
+
+use crate::report::render;
+use crate::{Jobs, Plan, Point, Row, Status, SweepResult, report_of};
+
+/// Watches a sweep; its methods are called from several threads.
+pub trait SweepObserver: Sync {
+    /// Run `index` of the plan begins or goes on.
+    fn started(&self, index: usize, point: &Point);
+    /// Run `index` has come this far.
+    fn progress(&self, index: usize, progress: &Progress);
+    /// Run `index` has ended, or had been finished before.
+    fn ended(&self, index: usize, row: &Row);
+}
+
+/// A plan with everything checked and its folder locked.
+pub struct Sweep<'a> {
+    plan: &'a Plan,
+    out: PathBuf,
+    data: Vec<(DataSource, Splits)>,
+    /// The table before this call: runs that an earlier call finished, and pending ones.
+    before: SweepResult,
+    _lock: File,
+}
+
+impl<'a> Sweep<'a> {
+    /// Checks that every run can begin, then makes and locks the folder `out`.
+    ///
+    /// # Errors
+    ///
+    /// A network that does not fit its data, a folder in use, a run folder of another
+    /// configuration, too little space; nothing is left behind then.
+    pub fn open(plan: &'a Plan, out: &Path) -> Result<Self, RunError> {
+        let data = Self::check(plan, out)?;
+        let first = &plan.points[0].config;
+        let sigma_max = first.sampler.schedule.sigma_max;
+        let references = references(splits_of(&data, first), &first.scoring, sigma_max)?;
+        let existed = out.exists();
+        let opened = open_folder(plan, out, references);
+        let (lock, before) = opened.inspect_err(|_| {
+            if !existed {
+                // What could not be begun leaves nothing; a failure here adds nothing to the error.
+                let _ = std::fs::remove_dir_all(out);
+            }
+        })?;
+        Ok(Self {
+            plan,
+            out: out.to_path_buf(),
+            data,
+            before,
+            _lock: lock,
+        })
+    }
+
+    /// Checks that every run's network fits its data and that the results fit the disk; writes
+    /// nothing. Gives the data.
+    ///
+    /// # Errors
+    ///
+    /// Data that cannot be loaded, a network that does not fit them, too little space.
+    pub fn check(plan: &Plan, out: &Path) -> Result<Vec<(DataSource, Splits)>, RunError> {
+        let data = load_data(plan)?;
+        let runs = plan.points.iter().map(|point| {
+            let data = &splits_of(&data, &point.config).train;
+            (out.join(&point.name), &point.config, data)
+        });
+        preflight(runs, out)?;
+        Ok(data)
+    }
+
+    /// Executes every run that is not finished and writes the results, the table after each run.
+    ///
+    /// A run that fails is reported in its row and the others go on.
+    ///
+    /// # Errors
+    ///
+    /// Results or a report that cannot be written.
+    pub fn execute(
+        &self,
+        jobs: Option<Jobs>,
+        observer: &dyn SweepObserver,
+        stop: &StopFlag,
+    ) -> Result<SweepResult, RunError> {
+        let mut waiting = Vec::new();
+        for (index, row) in self.before.rows.iter().enumerate() {
+            match row.status {
+                Status::Finished => observer.ended(index, row),
+                _ => waiting.push(index),
+            }
+        }
+        let result = Mutex::new(self.before.clone());
+        let next = AtomicUsize::new(0);
+        let cores = rayon::current_num_threads();
+        let workers = match jobs.unwrap_or(self.plan.jobs) {
+            Jobs::Auto => cores,
+            Jobs::Fixed(jobs) => jobs,
+        }
+        .clamp(1, waiting.len().max(1));
+        let threads = (cores / workers).max(1);
+        let take = || waiting.get(next.fetch_add(1, Ordering::SeqCst)).copied();
+        let worker = || self.work(&take, threads, &result, observer, stop);
+        thread::scope(|scope| {
+            let handles: Vec<_> = (0..workers).map(|_| scope.spawn(&worker)).collect();
+            handles
+                .into_iter()
+                .try_for_each(|handle| handle.join().expect("a worker catches its runs' panics"))
+        })?;
+        let result = result.into_inner().expect("no worker is left");
+        self.write_report(&result)?;
+        Ok(result)
+    }
+
+    /// The folder of run `point`.
+    pub fn folder_of(&self, point: &Point) -> PathBuf {
+        self.out.join(&point.name)
+    }
+
+    /// Takes one run after the other until none is left or a stop is asked for.
+    fn work(
+        &self,
+        take: impl Fn() -> Option<usize>,
+        threads: usize,
+        result: &Mutex<SweepResult>,
+        observer: &dyn SweepObserver,
+        stop: &StopFlag,
+    ) -> Result<(), RunError> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let pool = pool.map_err(|e| RunError::Io {
+            path: self.out.clone(),
+            source: std::io::Error::other(e),
+        })?;
+        while !stop.is_raised() {
+            let Some(index) = take() else { break };
+            let point = &self.plan.points[index];
+            let row = pool.install(|| self.run_one(index, point, observer, stop));
+            observer.ended(index, &row);
+            let mut result = result.lock().expect("no holder of this lock panics");
+            result.rows[index] = row;
+            result.write(&self.out)?;
+        }
+        Ok(())
+    }
+
+    fn run_one(
+        &self,
+        index: usize,
+        point: &Point,
+        observer: &dyn SweepObserver,
+        stop: &StopFlag,
+    ) -> Row {
+        let mut row = Row::pending(point);
+        let attempt = catch_unwind(AssertUnwindSafe(|| {
+            let folder = RunFolder::open(&self.folder_of(point))?;
+            observer.started(index, point);
+            let mut watch = Watch { index, observer };
+            let splits = splits_of(&self.data, &point.config);
+            run(
+                &point.config,
+                splits,
+                &folder,
+                &Device::Cpu,
+                &mut watch,
+                stop,
+            )
+        }));
+        match attempt {
+            Ok(Ok(Outcome::Finished(result))) => row.finish(result),
+            Ok(Ok(Outcome::Interrupted { nimg })) => {
+                row.status = Status::Interrupted;
+                row.message = format!("stopped after {nimg} images");
+            }
+            Ok(Err(error)) => {
+                row.status = Status::Failed;
+                row.bad_input = error.is_bad_input();
+                row.message = error.to_string();
+            }
+            Err(panic) => {
+                row.status = Status::Failed;
+                row.message = format!("a defect of this program: {}", panic_message(&*panic));
+            }
+        }
+        row
+    }
+
+    fn write_report(&self, result: &SweepResult) -> Result<(), RunError> {
+        let path = self.out.join("report.html");
+        let html = render(&report_of(self.plan, result, &self.out));
+        write_file(&path, html.as_bytes()).map_err(at(&path))
+    }
+}
+
+/// One run's observer, which passes everything on with the run's index.
+struct Watch<'a> {
+    index: usize,
+    observer: &'a dyn SweepObserver,
+}
+
+impl Observer for Watch<'_> {
+    fn progress(&mut self, progress: &Progress) {
+        self.observer.progress(self.index, progress);
+    }
+}
+
+/// Makes and locks `out`, and reads what earlier calls finished in it.
+fn open_folder(
+    plan: &Plan,
+    out: &Path,
+    references: Vec<Reference>,
+) -> Result<(File, SweepResult), RunError> {
+    let lock = lock(out)?;
+    remove_partial(out).map_err(at(out))?;
+    let mut before = SweepResult::pending(plan, references);
+    for (point, row) in plan.points.iter().zip(&mut before.rows) {
+        let path = out.join(&point.name);
+        if path.exists() {
+            let folder = RunFolder::open(&path)?;
+            check_config(&point.config, &folder)?;
+            if let Some(result) = read_result(&folder)? {
+                row.finish(result);
+                row.skipped = true;
+            }
+        }
+    }
+    before.write(out)?;
+    Ok((lock, before))
+}
+
+/// Loads each data set that a run names, once.
+fn load_data(plan: &Plan) -> Result<Vec<(DataSource, Splits)>, RunError> {
+    let mut data: Vec<(DataSource, Splits)> = Vec::new();
+    for Point { config, .. } in &plan.points {
+        if !data.iter().any(|(source, _)| *source == config.data) {
+            data.push((config.data.clone(), config.data.load()?));
+        }
+    }
+    Ok(data)
+}
+
+fn splits_of<'d>(data: &'d [(DataSource, Splits)], config: &pfgmpp_train::RunConfig) -> &'d Splits {
+    let found = data.iter().find(|(source, _)| *source == config.data);
+    &found.expect("every run's data were loaded").1
+}
+
+fn at(path: &Path) -> impl FnOnce(std::io::Error) -> RunError {
+    let path = path.to_path_buf();
+    move |source| RunError::Io { path, source }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "panic".to_string())
+        .replace('\n', " ")
+}

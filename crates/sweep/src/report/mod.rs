@@ -1,0 +1,161 @@
+//! The sweep's `report.html`: one file without scripts or outside resources.
+//!
+//! The plots are written as SVG elements here: they take their colours from the page's style sheet,
+//! so that they follow the reader's light or dark theme, and their D axis ends in a break and ∞.
+//! Plotting crates fix the colours in each element and know no such axis.
+
+use pfgmpp_kernel::Dimension;
+
+mod cards;
+mod dimension_axis;
+mod frame;
+mod loss_plot;
+mod metric_plot;
+mod number;
+mod page;
+mod point;
+mod scale;
+mod stroke;
+mod summary;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use page::render;
+
+/// Everything a report shows; plain data, nothing is read from disk.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// The name of the sweep: the page's title.
+    pub title: String,
+    /// What the sweep asks, in a sentence or two; may be empty.
+    pub description: String,
+    /// What was run, as names and values: command, data set, network, training settings.
+    pub settings: Vec<(String, String)>,
+    /// The scores to show, in the order of the table's columns.
+    pub metrics: Vec<Metric>,
+    /// One row per run, in any order.
+    pub rows: Vec<Row>,
+    /// Values that give the metrics a scale.
+    pub references: Vec<Reference>,
+}
+
+/// A score that rows and references may hold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metric {
+    /// The name in [`Row::scores`], such as `energy_distance`.
+    pub key: String,
+    /// What a reader is shown, such as `Energy distance`.
+    pub label: String,
+    /// The label where there is little room, such as `energy`.
+    pub short: String,
+    /// What the number means, in a sentence; may be empty.
+    pub meaning: String,
+    /// How runs compare by it.
+    pub kind: MetricKind,
+}
+
+/// How runs compare by a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    /// Lower is better: plotted against D, the best is marked.
+    Distance,
+    /// A figure for the table only, such as a duration.
+    Figure,
+}
+
+impl Metric {
+    /// The unbiased energy distance under the key `energy_distance`.
+    pub fn energy_distance() -> Self {
+        Self {
+            key: "energy_distance".to_owned(),
+            label: "Energy distance".to_owned(),
+            short: "energy".to_owned(),
+            meaning: "how much farther apart samples and held-out images lie from each other than \
+                      among themselves; unbiased, so that an excellent model may fall slightly \
+                      below 0"
+                .to_owned(),
+            kind: MetricKind::Distance,
+        }
+    }
+
+    /// The sliced 2-Wasserstein distance under the key `sliced_wasserstein`.
+    pub fn sliced_wasserstein() -> Self {
+        Self {
+            key: "sliced_wasserstein".to_owned(),
+            label: "Sliced Wasserstein".to_owned(),
+            short: "sliced W".to_owned(),
+            meaning: "how far the samples' values have to move, along random directions, to be \
+                      spread as the held-out images' values are; never quite 0 for finite sets"
+                .to_owned(),
+            kind: MetricKind::Distance,
+        }
+    }
+
+    /// A figure that is listed but neither plotted nor compared.
+    pub fn figure(key: &str, label: &str) -> Self {
+        Self {
+            key: key.to_owned(),
+            label: label.to_owned(),
+            short: label.to_owned(),
+            meaning: String::new(),
+            kind: MetricKind::Figure,
+        }
+    }
+}
+
+/// One run of the sweep.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// The run's folder name, such as `d=128,seed=0`.
+    pub name: String,
+    /// D, if the run has one.
+    pub d: Option<Dimension>,
+    /// What tells the run from others of the same D and seed, such as `noise=nominal`; empty if
+    /// nothing does.
+    pub variant: String,
+    /// The run's seed.
+    pub seed: u64,
+    /// How far the run has come.
+    pub status: Status,
+    /// Values by [`Metric::key`]; a value that is not finite is listed and left out of plots and
+    /// means.
+    pub scores: Vec<(String, f64)>,
+    /// A grid of samples as an encoded PNG.
+    pub grid_png: Option<Vec<u8>>,
+    /// Training loss by the number of images seen (`nimg`).
+    pub loss_curve: Vec<(f64, f64)>,
+}
+
+/// How far a run has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Trained, sampled and scored.
+    Finished,
+    /// Not run to its end yet.
+    Unfinished,
+    /// Given up.
+    Failed {
+        /// Why, in a line.
+        reason: String,
+    },
+}
+
+/// What a metric gives for something that is no run of the sweep: the scale of its numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reference {
+    /// A short name, such as `fitted Gaussian`.
+    pub name: String,
+    /// What is compared, and what it tells, in a sentence; may be empty.
+    pub meaning: String,
+    /// Values by [`Metric::key`].
+    pub scores: Vec<(String, f64)>,
+}
+
+/// The score named `key`.
+fn score(scores: &[(String, f64)], key: &str) -> Option<f64> {
+    scores
+        .iter()
+        .find(|(name, _)| name == key)
+        .map(|&(_, value)| value)
+}

@@ -1,0 +1,126 @@
+//! From a sweep's table and run folders to its report.
+
+use std::path::Path;
+
+use pfgmpp_train::yaml;
+use pfgmpp_train::{Reference, RunFolder, RunResult, read_log};
+
+use crate::report::{self, Metric, Report};
+use crate::{Plan, Row, Status, SweepResult};
+
+/// Gathers what the report shows: the table, and each run's grid and loss curve from its folder.
+///
+/// A grid or log that is missing is left out: the report of a half-finished sweep is a report.
+pub fn report_of(plan: &Plan, result: &SweepResult, out: &Path) -> Report {
+    Report {
+        title: result.name.clone(),
+        description: result.description.clone(),
+        settings: settings(plan),
+        metrics: vec![
+            Metric::energy_distance(),
+            Metric::sliced_wasserstein(),
+            Metric::figure("train_loss", "Training loss"),
+            Metric::figure("nimg", "Images"),
+            Metric::figure("seconds", "Seconds"),
+        ],
+        rows: result.rows.iter().map(|row| report_row(row, out)).collect(),
+        references: result.references.iter().map(report_reference).collect(),
+    }
+}
+
+fn settings(plan: &Plan) -> Vec<(String, String)> {
+    let config = &plan.points[0].config;
+    let (training, schedule) = (&config.training, &config.sampler.schedule);
+    [
+        (
+            "data",
+            yaml::to_string(&config.data)
+                .unwrap_or_default()
+                .trim()
+                .to_string(),
+        ),
+        (
+            "training",
+            format!(
+                "{} images in batches of {}, learning rate {}",
+                training.nimg, training.batch_size, config.optimizer.lr
+            ),
+        ),
+        (
+            "sampler",
+            format!(
+                "Heun, {} steps, sigma {} to {}, rho {}",
+                schedule.num_steps, schedule.sigma_max, schedule.sigma_min, schedule.rho
+            ),
+        ),
+        (
+            "scores",
+            format!(
+                "{} samples against the held-out images, {} projections",
+                config.scoring.num_samples, config.scoring.num_projections
+            ),
+        ),
+    ]
+    .map(|(name, value)| (name.to_string(), value))
+    .to_vec()
+}
+
+fn report_row(row: &Row, out: &Path) -> report::Row {
+    let others = row
+        .values
+        .iter()
+        .filter(|(key, _)| key != "d" && key != "seed");
+    let variant: Vec<String> = others
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    let folder = out.join(&row.name);
+    let curve = read_log(&RunFolder::log_in(&folder)).unwrap_or_default();
+    report::Row {
+        name: row.name.clone(),
+        d: Some(row.d),
+        variant: variant.join(" "),
+        seed: row.seed,
+        status: match row.status {
+            Status::Finished => report::Status::Finished,
+            Status::Pending | Status::Interrupted => report::Status::Unfinished,
+            Status::Failed => report::Status::Failed {
+                reason: row.message.clone(),
+            },
+        },
+        scores: row.result.as_ref().map(run_scores).unwrap_or_default(),
+        grid_png: std::fs::read(RunFolder::grid_in(&folder)).ok(),
+        loss_curve: curve
+            .iter()
+            .map(|line| (line.nimg as f64, line.loss))
+            .collect(),
+    }
+}
+
+fn run_scores(result: &RunResult) -> Vec<(String, f64)> {
+    [
+        ("energy_distance", result.scores.energy_distance),
+        ("sliced_wasserstein", result.scores.sliced_wasserstein),
+        ("train_loss", result.train_loss),
+        ("nimg", result.nimg as f64),
+        ("seconds", result.seconds),
+    ]
+    .map(|(key, value)| (key.to_string(), value))
+    .to_vec()
+}
+
+fn report_reference(reference: &Reference) -> report::Reference {
+    report::Reference {
+        name: reference.name.clone(),
+        meaning: reference.meaning.clone(),
+        scores: vec![
+            (
+                "energy_distance".to_string(),
+                reference.scores.energy_distance,
+            ),
+            (
+                "sliced_wasserstein".to_string(),
+                reference.scores.sliced_wasserstein,
+            ),
+        ],
+    }
+}

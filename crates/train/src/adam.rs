@@ -1,0 +1,136 @@
+//! Adam with moments that can be saved.
+
+use candle_core::backprop::GradStore;
+use candle_core::{Result, Var};
+use pfgmpp_nn::Parameters;
+use pfgmpp_transfer::ParameterError;
+use serde::{Deserialize, Serialize};
+
+use crate::in_place::{AdamStep, Lerp, LerpSquare, adam_step, update};
+
+/// Adam and its learning rate (Kingma and Ba 2015, arXiv:1412.6980).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdamConfig {
+    /// Learning rate after the ramp.
+    pub lr: f64,
+    /// Decay of the mean of the gradients.
+    pub beta1: f64,
+    /// Decay of the mean of their squares.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub eps: f64,
+    /// Images over which the learning rate rises from 0 to `lr`; 0 for no ramp.
+    pub lr_ramp_up: f64,
+}
+
+impl AdamConfig {
+    /// Checks the parameters.
+    ///
+    /// # Errors
+    ///
+    /// A rate or epsilon that is not positive, a decay outside [0, 1), a negative ramp.
+    pub fn check(&self) -> std::result::Result<(), ParameterError> {
+        ParameterError::positive("lr", self.lr)?;
+        ParameterError::positive("eps", self.eps)?;
+        for (name, beta) in [("beta1", self.beta1), ("beta2", self.beta2)] {
+            if !(0.0..1.0).contains(&beta) {
+                return Err(ParameterError::new(name, beta, "at least 0 and below 1"));
+            }
+        }
+        if self.lr_ramp_up >= 0.0 && self.lr_ramp_up.is_finite() {
+            return Ok(());
+        }
+        Err(ParameterError::new(
+            "lr_ramp_up",
+            self.lr_ramp_up,
+            "at least 0",
+        ))
+    }
+
+    /// The learning rate of the step that ends at `nimg` images.
+    pub fn lr_at(&self, nimg: u64) -> f64 {
+        self.lr * (nimg as f64 / self.lr_ramp_up.max(f64::MIN_POSITIVE)).min(1.0)
+    }
+}
+
+/// The optimizer's state: two moments for each parameter and the number of steps taken.
+pub struct Adam {
+    config: AdamConfig,
+    moments: Vec<(String, Var, Var)>,
+    steps: u64,
+}
+
+impl Adam {
+    /// An optimizer that has taken no step.
+    ///
+    /// # Errors
+    ///
+    /// Failures of the tensor backend.
+    pub fn new(config: AdamConfig, parameters: &Parameters) -> Result<Self> {
+        let zeros = |var: &Var| Var::from_tensor(&var.as_tensor().zeros_like()?);
+        let moments = parameters
+            .vars()
+            .iter()
+            .map(|(name, var)| Ok((name.clone(), zeros(var)?, zeros(var)?)))
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            config,
+            moments,
+            steps: 0,
+        })
+    }
+
+    /// Takes one step with learning rate `lr`.
+    ///
+    /// ```text
+    /// m = beta1 m + (1 - beta1) g,   v = beta2 v + (1 - beta2) g²
+    /// p = p - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
+    /// ```
+    ///
+    /// A parameter without a gradient stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// Failures of the tensor backend.
+    pub fn step(&mut self, parameters: &Parameters, grads: &GradStore, lr: f64) -> Result<()> {
+        self.steps += 1;
+        let t = self.steps as f64;
+        let root = (1.0 - self.config.beta2.powf(t)).sqrt();
+        let step = AdamStep {
+            rate: lr * root / (1.0 - self.config.beta1.powf(t)),
+            eps: self.config.eps * root,
+        };
+        let first = Lerp {
+            weight: 1.0 - self.config.beta1,
+        };
+        let second = LerpSquare {
+            beta: self.config.beta2,
+        };
+        for ((_, var), (_, m, v)) in parameters.vars().iter().zip(&self.moments) {
+            if let Some(grad) = grads.get(var) {
+                update(m, &first, grad)?;
+                update(v, &second, grad)?;
+                adam_step(var, &step, m.as_tensor(), v.as_tensor())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Steps taken so far.
+    pub(crate) fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Sets the number of steps taken, after the moments were restored.
+    pub(crate) fn set_steps(&mut self, steps: u64) {
+        self.steps = steps;
+    }
+
+    /// Each parameter's name and its first and second moment.
+    pub(crate) fn moments(&self) -> impl Iterator<Item = (&str, &Var, &Var)> {
+        self.moments
+            .iter()
+            .map(|(name, m, v)| (name.as_str(), m, v))
+    }
+}

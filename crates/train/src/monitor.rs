@@ -1,0 +1,152 @@
+//! What a run writes about itself while it trains: `log.jsonl` and TensorBoard events.
+
+use pfgmpp_data::Picture;
+
+use crate::folder::Log;
+use crate::tensorboard::EventWriter;
+use crate::trainer::MeanLoss;
+use crate::{LogLine, RunConfig, RunError, RunFolder, Scores, Step, yaml};
+
+/// Upper ends of the bands of sigma that the loss is reported by; the last band is open.
+const BANDS: [f64; 4] = [0.05, 0.2, 1.0, 5.0];
+
+/// The reports of one run.
+pub struct Monitor {
+    log: Log,
+    events: EventWriter,
+    lr: f64,
+    seconds: f64,
+    loss: MeanLoss,
+    images: u64,
+    bands: [MeanLoss; BANDS.len() + 1],
+    last_loss: Option<f64>,
+}
+
+impl Monitor {
+    /// Opens the reports of a run that stands at `nimg`.
+    ///
+    /// # Errors
+    ///
+    /// Any failure of the file system.
+    pub fn open(config: &RunConfig, folder: &RunFolder, nimg: u64) -> Result<Self, RunError> {
+        let mut events = if nimg == 0 {
+            EventWriter::create(folder.path())?
+        } else {
+            EventWriter::resume(folder.path(), nimg)?
+        };
+        if nimg == 0 {
+            let text = format!("```yaml\n{}```\n", yaml::to_string(config)?);
+            events.text("config", &text, 0)?;
+        }
+        Ok(Self {
+            log: Log::open(&folder.log(), nimg)?,
+            events,
+            lr: 0.0,
+            seconds: 0.0,
+            loss: MeanLoss::default(),
+            images: 0,
+            bands: [MeanLoss::default(); BANDS.len() + 1],
+            last_loss: None,
+        })
+    }
+
+    /// Takes in one step, which took `seconds`.
+    pub fn record(&mut self, step: &Step, seconds: f64) {
+        self.lr = step.lr;
+        self.seconds += seconds;
+        self.images += step.loss.len() as u64;
+        for (&sigma, &loss) in step.sigma.iter().zip(&step.loss) {
+            self.loss.add(loss);
+            self.bands[BANDS.partition_point(|&end| end <= sigma)].add(loss);
+        }
+    }
+
+    /// Writes what was taken in since the last report, if anything was.
+    ///
+    /// # Errors
+    ///
+    /// Any failure of the file system.
+    pub fn report(&mut self, nimg: u64) -> Result<(), RunError> {
+        let Some(loss) = std::mem::take(&mut self.loss).mean() else {
+            return Ok(());
+        };
+        let line = LogLine {
+            nimg,
+            loss,
+            lr: self.lr,
+            images_per_second: self.images as f64 / self.seconds,
+        };
+        self.log.append(&line)?;
+        self.events.scalar("training/loss", loss, nimg)?;
+        self.events
+            .scalar("training/learning_rate", line.lr, nimg)?;
+        self.events
+            .scalar("training/images_per_second", line.images_per_second, nimg)?;
+        for (band, mean) in std::mem::take(&mut self.bands).iter().enumerate() {
+            if let Some(loss) = mean.mean() {
+                self.events.scalar(&band_tag(band), loss, nimg)?;
+            }
+        }
+        (self.images, self.seconds, self.last_loss) = (0, 0.0, Some(loss));
+        Ok(self.events.flush()?)
+    }
+
+    /// Mean loss of the last report.
+    pub fn last_loss(&self) -> Option<f64> {
+        self.last_loss
+    }
+
+    /// Shows a grid of samples.
+    ///
+    /// # Errors
+    ///
+    /// Any failure of the file system.
+    pub fn image(&mut self, grid: &Picture, nimg: u64) -> Result<(), RunError> {
+        let (width, height) = (grid.width() as u32, grid.height() as u32);
+        self.events
+            .image("samples", &grid.to_png()?, width, height, nimg)?;
+        Ok(self.events.flush()?)
+    }
+
+    /// Writes the final scores.
+    ///
+    /// # Errors
+    ///
+    /// Any failure of the file system.
+    pub fn scores(&mut self, scores: &Scores, nimg: u64) -> Result<(), RunError> {
+        self.events
+            .scalar("scores/energy_distance", scores.energy_distance, nimg)?;
+        self.events
+            .scalar("scores/sliced_wasserstein", scores.sliced_wasserstein, nimg)?;
+        Ok(self.events.flush()?)
+    }
+}
+
+fn band_tag(band: usize) -> String {
+    let range = match band {
+        0 => format!("below_{}", BANDS[0]),
+        _ if band == BANDS.len() => format!("above_{}", BANDS[band - 1]),
+        _ => format!("{}_to_{}", BANDS[band - 1], BANDS[band]),
+    };
+    format!("loss_by_sigma/{range}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bands_are_named_by_their_ends() {
+        let got: Vec<String> = (0..=BANDS.len()).map(band_tag).collect();
+        assert_eq!(
+            got,
+            [
+                "loss_by_sigma/below_0.05",
+                "loss_by_sigma/0.05_to_0.2",
+                "loss_by_sigma/0.2_to_1",
+                "loss_by_sigma/1_to_5",
+                "loss_by_sigma/above_5"
+            ]
+        );
+    }
+}

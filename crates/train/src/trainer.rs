@@ -1,0 +1,279 @@
+//! One training run in memory: weights, optimizer, average, and the step that moves them.
+
+use candle_core::{DType, Device, Tensor};
+use candle_nn::VarBuilder;
+use pfgmpp_data::{Dataset, Shuffle, Statistics};
+use pfgmpp_kernel::{Kernel, SampleRng, Stream};
+use pfgmpp_nn::{Condition, Mode, Parameters, Preconditioned};
+use pfgmpp_objective::{TrainableDenoiser, UnbiasedObjective};
+use pfgmpp_transfer::DataScale;
+use rand::Rng;
+
+use crate::state::{self, Position};
+use crate::{Adam, Ema, Objective, RunConfig, RunError, RunFolder};
+
+/// The share of training, at its end, whose mean loss is reported as `train_loss`.
+const TAIL: f64 = 0.1;
+
+/// A run's weights and everything that changes them.
+pub struct Trainer {
+    config: RunConfig,
+    device: Device,
+    data: Dataset,
+    shuffle: Shuffle,
+    scale: DataScale,
+    kernel: Kernel,
+    objective: UnbiasedObjective,
+    parameters: Parameters,
+    model: Preconditioned,
+    adam: Adam,
+    ema: Ema,
+    nimg: u64,
+    tail: MeanLoss,
+    /// Seconds of training, those before a resume included.
+    pub seconds: f64,
+}
+
+/// What one step saw.
+pub struct Step {
+    /// Learning rate.
+    pub lr: f64,
+    /// The noise level of each sample.
+    pub sigma: Vec<f64>,
+    /// The loss of each sample.
+    pub loss: Vec<f64>,
+}
+
+/// A mean that grows sample by sample.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct MeanLoss {
+    sum: f64,
+    count: u64,
+}
+
+impl MeanLoss {
+    /// Takes in one more loss.
+    pub fn add(&mut self, loss: f64) {
+        self.sum += loss;
+        self.count += 1;
+    }
+
+    /// The mean so far, `None` of nothing.
+    pub fn mean(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.sum / self.count as f64)
+    }
+}
+
+impl Trainer {
+    /// Builds the run that `config` describes, at its first image.
+    ///
+    /// # Errors
+    ///
+    /// A network that does not fit the data.
+    pub fn new(config: &RunConfig, data: &Dataset, device: &Device) -> Result<Self, RunError> {
+        let scale = data_scale(data)?;
+        let kernel = Kernel::new(data.n(), config.d)?;
+        let Objective::Unbiased { noise_law } = &config.objective;
+        let parameters = Parameters::new(config.seed, device);
+        let network = config
+            .network
+            .build(data.image_shape(), &parameters.builder())?;
+        Ok(Self {
+            shuffle: Shuffle::new(data, config.seed),
+            objective: UnbiasedObjective::new(kernel.clone(), noise_law.clone()),
+            model: Preconditioned::new(network, config.preconditioning.clone(), &kernel, scale),
+            adam: Adam::new(config.optimizer.clone(), &parameters)?,
+            ema: Ema::new(&parameters)?,
+            config: config.clone(),
+            device: device.clone(),
+            data: data.clone(),
+            scale,
+            kernel,
+            parameters,
+            nimg: 0,
+            tail: MeanLoss::default(),
+            seconds: 0.0,
+        })
+    }
+
+    /// Images seen.
+    pub fn nimg(&self) -> u64 {
+        self.nimg
+    }
+
+    /// The kernel of this run.
+    pub fn kernel(&self) -> &Kernel {
+        &self.kernel
+    }
+
+    /// What the effective noise level knows of the data.
+    pub fn scale(&self) -> DataScale {
+        self.scale
+    }
+
+    /// The number of trained values.
+    pub fn num_parameters(&self) -> usize {
+        self.parameters.count()
+    }
+
+    /// Mean loss over the last tenth of training, `None` before it.
+    pub fn train_loss(&self) -> Option<f64> {
+        self.tail.mean()
+    }
+
+    /// The averaged weights.
+    pub fn ema(&self) -> &Ema {
+        &self.ema
+    }
+
+    /// The denoiser with the averaged weights as they are now.
+    ///
+    /// # Errors
+    ///
+    /// Failures of the tensor backend.
+    pub fn averaged_model(&self) -> candle_core::Result<Preconditioned> {
+        let builder = VarBuilder::from_tensors(self.ema.tensors(), DType::F32, &self.device);
+        let network = self
+            .config
+            .network
+            .build(self.data.image_shape(), &builder)?;
+        let preconditioning = self.config.preconditioning.clone();
+        Ok(Preconditioned::new(
+            network,
+            preconditioning,
+            &self.kernel,
+            self.scale,
+        ))
+    }
+
+    /// Takes one step on the next batch.
+    ///
+    /// # Errors
+    ///
+    /// A loss that is not finite, before any weight is changed by it.
+    pub fn step(&mut self) -> Result<Step, RunError> {
+        let training = &self.config.training;
+        let batch_size = training.batch_size.min(training.nimg - self.nimg);
+        let indices = self.shuffle.indices(self.nimg, batch_size as usize);
+        let y = self.data.batch(&indices, &self.device)?;
+        let seed = self.config.seed;
+        let mut rngs = SampleRng::batch(seed, Stream::Training, self.nimg, indices.len());
+        // Dropout masks follow from the run's seed and the image's position, as the noise does.
+        let seeds: Vec<u64> = SampleRng::batch(seed, Stream::Dropout, self.nimg, indices.len())
+            .iter_mut()
+            .map(Rng::next_u64)
+            .collect();
+        let model = InTraining {
+            model: &self.model,
+            condition: Condition {
+                mode: Mode::Train { seeds: &seeds },
+                ..Condition::default()
+            },
+        };
+        let loss = self.objective.loss(&model, &y, &mut rngs)?;
+        let per_sample = loss.per_sample.to_vec1::<f64>()?;
+        if let Some(&bad) = per_sample.iter().find(|loss| !loss.is_finite()) {
+            return Err(RunError::Diverged {
+                nimg: self.nimg,
+                loss: bad,
+            });
+        }
+        let grads = loss.mean.backward()?;
+        let lr = self.config.optimizer.lr_at(self.nimg + batch_size);
+        self.adam.step(&self.parameters, &grads, lr)?;
+        let beta = self.config.ema.beta(self.nimg, batch_size);
+        self.ema.update(&self.parameters, beta)?;
+        self.count(&per_sample);
+        Ok(Step {
+            lr,
+            sigma: loss.sigma,
+            loss: per_sample,
+        })
+    }
+
+    fn count(&mut self, losses: &[f64]) {
+        let tail_start = self.config.training.nimg as f64 * (1.0 - TAIL);
+        for &loss in losses {
+            self.nimg += 1;
+            if self.nimg as f64 > tail_start {
+                self.tail.add(loss);
+            }
+        }
+    }
+
+    /// Saves the state into the run folder.
+    ///
+    /// # Errors
+    ///
+    /// Any failure of the file system; the state saved before then stands untouched.
+    pub fn save(&self, folder: &RunFolder) -> Result<(), RunError> {
+        let position = Position {
+            nimg: self.nimg,
+            steps: self.adam.steps(),
+            tail_sum: self.tail.sum.to_bits(),
+            tail_count: self.tail.count,
+            seconds: self.seconds,
+        };
+        state::save(
+            &folder.state(),
+            &self.parameters,
+            &self.adam,
+            &self.ema,
+            &position,
+        )
+    }
+
+    /// Goes to the state saved in the run folder; stays at the first image if there is none.
+    ///
+    /// # Errors
+    ///
+    /// A state that does not belong to this configuration.
+    pub fn restore(&mut self, folder: &RunFolder) -> Result<(), RunError> {
+        let restored = state::load(
+            &folder.state(),
+            &self.parameters,
+            &mut self.adam,
+            &self.ema,
+            &self.device,
+        )?;
+        if let Some(position) = restored {
+            self.nimg = position.nimg;
+            self.tail = MeanLoss {
+                sum: f64::from_bits(position.tail_sum),
+                count: position.tail_count,
+            };
+            self.seconds = position.seconds;
+        }
+        Ok(())
+    }
+}
+
+/// What the effective noise level needs to know of `data`.
+fn data_scale(data: &Dataset) -> Result<DataScale, RunError> {
+    let statistics = Statistics::measure(data)?;
+    Ok(DataScale {
+        // An all-black set has no scale; any positive number keeps the formulas finite.
+        second_moment: statistics.second_moment.max(1e-12),
+        // Images of equal norm would give infinity: beyond a million nothing changes.
+        n_eff: statistics.n_eff.clamp(1e-3, 1e6),
+    })
+}
+
+/// The live model under the conditions of one training step.
+struct InTraining<'a> {
+    model: &'a Preconditioned,
+    condition: Condition<'a>,
+}
+
+impl TrainableDenoiser for InTraining<'_> {
+    fn denoise_weighted(
+        &self,
+        x: &Tensor,
+        sigma: &[f64],
+    ) -> candle_core::Result<(Tensor, Vec<f64>)> {
+        let coefficients = self.model.coefficients(x, sigma)?;
+        let denoised = self.model.forward(x, &coefficients, &self.condition)?;
+        let weights = coefficients.iter().map(|c| c.weight).collect();
+        Ok((denoised, weights))
+    }
+}

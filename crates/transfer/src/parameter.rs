@@ -1,0 +1,64 @@
+//! The error of a hyperparameter outside its range, and the checks that raise it.
+
+/// A hyperparameter outside its accepted range.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{name} must be {accepted}, got {value}")]
+pub struct ParameterError {
+    /// Name of the hyperparameter, as configurations spell it.
+    pub name: &'static str,
+    /// The accepted range, in words.
+    pub accepted: String,
+    /// The value that was refused.
+    pub value: String,
+}
+
+impl ParameterError {
+    /// Builds the error for `name = value` where `accepted` says what would do.
+    pub fn new(
+        name: &'static str,
+        value: impl std::fmt::Display,
+        accepted: impl Into<String>,
+    ) -> Self {
+        Self {
+            name,
+            accepted: accepted.into(),
+            value: value.to_string(),
+        }
+    }
+
+    /// Refuses everything but positive finite numbers.
+    ///
+    /// # Errors
+    ///
+    /// `value` is zero, negative, infinite or not a number.
+    pub fn positive(name: &'static str, value: f64) -> Result<(), Self> {
+        if value > 0.0 && value.is_finite() {
+            return Ok(());
+        }
+        Err(Self::new(name, value, "a positive number"))
+    }
+
+    /// Refuses everything but finite numbers.
+    ///
+    /// # Errors
+    ///
+    /// `value` is infinite or not a number.
+    pub fn finite(name: &'static str, value: f64) -> Result<(), Self> {
+        if value.is_finite() {
+            return Ok(());
+        }
+        Err(Self::new(name, value, "a finite number"))
+    }
+
+    /// Refuses a lower end that is not below its upper end.
+    ///
+    /// # Errors
+    ///
+    /// `low >= high`, or either is not a number.
+    pub fn ordered(name: &'static str, low: f64, high_name: &str, high: f64) -> Result<(), Self> {
+        if low < high {
+            return Ok(());
+        }
+        Err(Self::new(name, low, format!("below {high_name} = {high}")))
+    }
+}

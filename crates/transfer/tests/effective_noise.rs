@@ -1,0 +1,132 @@
+//! The effective noise level against limits, a dense quadrature and simulated truth.
+
+use pfgmpp_kernel::Dimension;
+use pfgmpp_transfer::{DataScale, PosteriorNoise};
+use rand::SeedableRng;
+use rand_distr::{ChiSquared, Distribution, StandardNormal};
+
+const DIGITS: DataScale = DataScale {
+    second_moment: 0.7,
+    n_eff: 40.0,
+};
+
+/// The same posterior mean from 100,000 points, the formula written out plainly.
+fn dense(n: f64, d: f64, data: DataScale, x2: f64, sigma: f64) -> f64 {
+    let f = |u: f64| {
+        let s2 = (2.0 * u).exp();
+        -d * u
+            - d * sigma * sigma / (2.0 * s2)
+            - data.n_eff / 2.0 * (data.second_moment + s2).ln()
+            - data.n_eff / n * x2 / (2.0 * (data.second_moment + s2))
+    };
+    let (low, high, points) = (-20.0, 30.0, 100_000);
+    let step = (high - low) / f64::from(points);
+    let us: Vec<f64> = (0..points).map(|i| low + step * f64::from(i)).collect();
+    let max = us.iter().map(|&u| f(u)).fold(f64::NEG_INFINITY, f64::max);
+    let (mut mass, mut moment) = (0.0, 0.0);
+    for &u in &us {
+        let w = (f(u) - max).exp();
+        mass += w;
+        moment += w * u;
+    }
+    (moment / mass).exp()
+}
+
+#[test]
+fn the_quadrature_agrees_with_a_dense_grid() {
+    for d in [0.5, 1.0, 8.0, 64.0, 2048.0, 1e5] {
+        for n_eff in [3.0, 40.0, 800.0] {
+            let data = DataScale { n_eff, ..DIGITS };
+            for sigma in [0.002, 0.1, 1.0, 80.0] {
+                // Per-element second moments from no noise at all to a far outlier.
+                for x2 in [0.3, 0.7, 1.2, 40.0, 1e4, 1e8] {
+                    let posterior = PosteriorNoise::new(64, Dimension::Finite(d), data);
+                    let got = posterior.sigma_eff(64.0 * x2, sigma);
+                    let want = dense(64.0, d, data, 64.0 * x2, sigma);
+                    // The posterior itself is wider than 1e-3 in every case here.
+                    assert!(
+                        (got / want - 1.0).abs() < 1e-4,
+                        "d {d} n_eff {n_eff} sigma {sigma} x2 {x2}: got {got}, want {want}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn at_infinite_d_the_effective_level_is_sigma_and_large_d_approaches_it() {
+    let infinite = PosteriorNoise::new(64, Dimension::Infinite, DIGITS);
+    assert_eq!(infinite.sigma_eff(1e9, 0.3), 0.3);
+    for d in [1e8, 1e12] {
+        let got = PosteriorNoise::new(64, Dimension::Finite(d), DIGITS).sigma_eff(50.0, 0.3);
+        // The posterior's mean differs from sigma by the order of n_eff / D.
+        assert!(
+            (got / 0.3 - 1.0).abs() < 100.0 / d + 1e-9,
+            "d {d}: got {got}"
+        );
+    }
+}
+
+#[test]
+fn at_large_noise_the_norm_alone_gives_the_scale() {
+    let posterior = PosteriorNoise::new(3072, Dimension::Finite(1.0), DIGITS);
+    // Noise of scale s gives |x|² = N s² when the data is small beside it.
+    let (n, s) = (3072.0, 5e4);
+    let got = posterior.sigma_eff(n * s * s, 80.0);
+    // Width of the posterior in ln s: 1 / sqrt(2 (n_eff + D)) = 0.11; its mean sits within it.
+    assert!((got / s).ln().abs() < 0.05, "got {got}, want about {s}");
+}
+
+#[test]
+fn the_effective_level_tracks_the_true_scale_better_than_sigma() {
+    let (n, sigma, d) = (64_usize, 1.0, 1.0);
+    let data = DataScale {
+        second_moment: 0.7,
+        n_eff: n as f64,
+    };
+    let posterior = PosteriorNoise::new(n, Dimension::Finite(d), data);
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(7);
+    let chi = ChiSquared::new(d).unwrap();
+    let (mut nominal, mut effective) = (0.0, 0.0);
+    let draws = 2000;
+    for _ in 0..draws {
+        let s = sigma * (d / chi.sample(&mut rng)).sqrt();
+        let x2: f64 = (0..n)
+            .map(|_| {
+                let (y, e): (f64, f64) = (
+                    StandardNormal.sample(&mut rng),
+                    StandardNormal.sample(&mut rng),
+                );
+                (data.second_moment.sqrt() * y + s * e).powi(2)
+            })
+            .sum();
+        nominal += (s / sigma).ln().powi(2) / f64::from(draws);
+        effective += (s / posterior.sigma_eff(x2, sigma)).ln().powi(2) / f64::from(draws);
+    }
+    // Var(ln s) at D = 1 is pi²/8 plus its offset from ln sigma; given |x| about 1 / (2 (N + D)) remains.
+    assert!(nominal > 1.0, "got {nominal}");
+    assert!(effective < 0.06, "got {effective}");
+}
+
+#[test]
+fn an_infinite_norm_is_reported_as_not_a_number() {
+    let posterior = PosteriorNoise::new(64, Dimension::Finite(1.0), DIGITS);
+    assert!(posterior.sigma_eff(f64::INFINITY, 1.0).is_nan());
+}
+
+#[test]
+fn extreme_inputs_give_finite_positive_levels() {
+    for d in [1e-3, 0.5, 1.0, 1e6, 1e15] {
+        for sigma in [1e-12, 1.0, 1e12] {
+            for x2 in [0.0, 1e-20, 1.0, 1e30] {
+                let got =
+                    PosteriorNoise::new(64, Dimension::Finite(d), DIGITS).sigma_eff(x2, sigma);
+                assert!(
+                    got.is_finite() && got > 0.0,
+                    "d {d} sigma {sigma} x2 {x2}: got {got}"
+                );
+            }
+        }
+    }
+}
