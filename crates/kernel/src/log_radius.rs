@@ -118,22 +118,20 @@ impl LogRadius {
     }
 
     /// |dh/dt| and |d²h/dt²|.
+    ///
+    /// ```text
+    /// few |1 - e^(2t)| / bend,   2 few (1 + few/many) e^(2t) / bend²,   bend = 1 + (few/many) e^(2t)
+    /// ```
     fn slope_and_curvature(&self, t: f64) -> (f64, f64) {
         let ratio = self.few / self.many;
-        // Divided through by e^(2t) on the right, so that nothing overflows.
-        if t > 0.0 {
-            let e = (-2.0 * t).exp();
-            let slope = self.few * (1.0 - e) / (e + ratio);
-            (
-                slope,
-                2.0 * (1.0 + ratio) * self.few * e / (e + ratio).powi(2),
-            )
-        } else {
-            let e = (2.0 * t).exp();
-            let slope = self.few * (1.0 - e) / (1.0 + ratio * e);
-            let bend = 1.0 + ratio * e;
-            (slope, 2.0 * (1.0 + ratio) * self.few * e / (bend * bend))
-        }
+        let e = (-2.0 * t.abs()).exp();
+        // On the right both fractions are divided through by e^(2t), so that nothing overflows.
+        let bend = if t > 0.0 { e + ratio } else { 1.0 + ratio * e };
+        let steepest = self.few / bend;
+        (
+            steepest * (1.0 - e),
+            2.0 * (1.0 + ratio) * steepest * (e / bend),
+        )
     }
 
     /// ln of the probability on one side of `t`, to full relative precision on either side.

@@ -1,0 +1,12 @@
+//! The binary as a user meets it: files in, exit codes, lines and files out.
+
+#[path = "end_to_end/bad_input.rs"]
+mod bad_input;
+#[path = "end_to_end/interruption.rs"]
+mod interruption;
+#[path = "end_to_end/program.rs"]
+mod program;
+#[path = "end_to_end/sample.rs"]
+mod sample;
+#[path = "end_to_end/sweep.rs"]
+mod sweep;

@@ -1,0 +1,103 @@
+//! Killed, interrupted, started again: nothing is lost and nothing changes.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::program::{output, scores, small_sweep, stderr};
+
+/// Long enough to be cut off in the middle.
+const LONGER: [&str; 2] = ["axes.d=[1,inf]", "training.nimg=2048"];
+
+fn start(out: &Path) -> Child {
+    let mut command = small_sweep(out, &LONGER);
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    command.spawn().expect("the binary starts")
+}
+
+/// Waits until some run has saved a state.
+fn wait_for_state(out: &Path, d: &str) {
+    let state = out.join(format!("d={d},seed=0/state/state.safetensors"));
+    let began = Instant::now();
+    while !state.is_file() {
+        assert!(
+            began.elapsed() < Duration::from_secs(120),
+            "no state was saved"
+        );
+        sleep(Duration::from_millis(5));
+    }
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill")
+        .args([name, &child.id().to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+}
+
+#[test]
+fn a_killed_sweep_ends_with_the_scores_of_one_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let alone = folder.path().join("alone");
+    assert!(output(small_sweep(&alone, &LONGER)).status.success());
+
+    let killed = folder.path().join("killed");
+    // Three kills, each a little later after the first state than the one before.
+    for delay in [0, 40, 150] {
+        let mut child = start(&killed);
+        wait_for_state(&killed, "1");
+        sleep(Duration::from_millis(delay));
+        signal(&child, "-KILL");
+        child.wait().unwrap();
+    }
+    let done = output(small_sweep(&killed, &LONGER));
+    assert!(done.status.success(), "got {}", stderr(&done));
+    assert_eq!(scores(&killed), scores(&alone));
+}
+
+#[test]
+fn ctrl_c_saves_and_the_same_command_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let child = start(&out);
+    wait_for_state(&out, "1");
+    signal(&child, "-INT");
+    let done = child.wait_with_output().unwrap();
+    assert_eq!(done.status.code(), Some(130), "got {}", stderr(&done));
+    assert!(
+        stderr(&done).contains("the same command goes on"),
+        "got {}",
+        stderr(&done)
+    );
+    let statuses: Vec<String> = scores(&out)
+        .iter()
+        .map(|row| row["status"].clone())
+        .collect();
+    assert!(
+        statuses.contains(&"interrupted".to_string()),
+        "got {statuses:?}"
+    );
+
+    let done = output(small_sweep(&out, &LONGER));
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let alone = folder.path().join("alone");
+    assert!(output(small_sweep(&alone, &LONGER)).status.success());
+    assert_eq!(scores(&out), scores(&alone));
+}
+
+#[test]
+fn a_folder_in_use_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let mut first = start(&out);
+    wait_for_state(&out, "1");
+    let second = output(small_sweep(&out, &LONGER));
+    assert_eq!(second.status.code(), Some(2), "got {}", stderr(&second));
+    assert!(
+        stderr(&second).contains("in use by another process"),
+        "got {}",
+        stderr(&second)
+    );
+    assert!(first.wait().unwrap().success());
+}

@@ -1,0 +1,89 @@
+//! `pfgmpp sample`: seeds, batches and places.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::program::{output, pfgmpp, small_sweep, stderr};
+
+fn trained(folder: &Path) -> PathBuf {
+    let out = folder.join("out");
+    let done = output(small_sweep(&out, &["axes.d=[1]"]));
+    assert!(done.status.success(), "got {}", stderr(&done));
+    out.join("d=1,seed=0")
+}
+
+fn sample(run: &Path, out: &Path, flags: &[&str]) -> std::process::Output {
+    let mut command = pfgmpp();
+    command
+        .args(["sample", "--checkpoint"])
+        .arg(run)
+        .arg("--out")
+        .arg(out)
+        .args(flags);
+    output(command)
+}
+
+#[test]
+fn a_seed_gives_the_same_image_in_any_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = trained(folder.path());
+    let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+    let done = sample(&run, &a, &["--num", "6", "--seed", "5", "--batch", "6"]);
+    assert!(done.status.success(), "got {}", stderr(&done));
+    assert!(
+        sample(&run, &b, &["--num", "3", "--seed", "7", "--batch", "2"])
+            .status
+            .success()
+    );
+    for seed in ["000007", "000008", "000009"] {
+        let name = format!("{seed}.png");
+        assert_eq!(
+            fs::read(a.join(&name)).unwrap(),
+            fs::read(b.join(&name)).unwrap(),
+            "{name}"
+        );
+    }
+    assert_eq!(fs::read_dir(&a).unwrap().count(), 6);
+}
+
+#[test]
+fn the_grid_of_a_run_can_be_drawn_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = trained(folder.path());
+    let grid = folder.path().join("grid.png");
+    let done = sample(&run.join("checkpoint"), &grid, &["--num", "32"]);
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let want = fs::read(run.join("samples/grid.png")).unwrap();
+    assert_eq!(
+        fs::read(&grid).unwrap(),
+        want,
+        "the same seeds give the same grid"
+    );
+}
+
+#[test]
+fn what_cannot_be_sampled_is_refused_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = trained(folder.path());
+    let weights = run.join("checkpoint/model.safetensors");
+    let none = folder.path().join("nothing");
+    let out = folder.path().join("x.png");
+    let refused = |run: &Path, out: &Path, flags: &[&str], want: &str| {
+        let done = sample(run, out, flags);
+        let text = stderr(&done);
+        assert_eq!(done.status.code(), Some(2), "{flags:?}: got {text}");
+        assert!(text.contains(want), "got `{text}`, want `{want}` in it");
+        assert!(!out.is_file());
+    };
+    refused(&none, &out, &[], "no checkpoint here");
+    refused(&run, &folder.path().join("no/x.png"), &[], "no such folder");
+    refused(&run, &out, &["--steps", "1"], "num_steps must be from 2");
+    refused(&run, &out, &["--num", "0"], "--num");
+
+    let mut bytes = fs::read(&weights).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&weights, bytes).unwrap();
+    refused(&run, &out, &[], "checksum");
+    fs::write(run.join("checkpoint/config.json"), "{\"format\": 99}").unwrap();
+    refused(&run, &out, &[], "format is 99");
+}

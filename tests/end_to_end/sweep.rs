@@ -1,0 +1,155 @@
+//! `pfgmpp sweep` from its file to its report.
+
+use std::fs;
+
+use crate::program::{output, pfgmpp, results, scores, small_sweep, stderr, stdout};
+
+#[test]
+fn a_sweep_trains_samples_and_scores_every_d() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let done = output(small_sweep(&out, &["axes.d=[0.5,8,inf]"]));
+    assert!(done.status.success(), "got {}", stderr(&done));
+
+    let rows = results(&out);
+    let ds: Vec<&str> = rows.iter().map(|row| row["d"].as_str()).collect();
+    assert_eq!(ds, ["0.5", "8", "inf"]);
+    for row in &rows {
+        assert_eq!(row["status"], "finished");
+        assert_eq!(row["nimg"], "512");
+        for column in [
+            "train_loss",
+            "energy_distance",
+            "sliced_wasserstein",
+            "seconds",
+        ] {
+            let value: f64 = row[column].parse().unwrap();
+            assert!(value.is_finite() && value > 0.0, "{column}: got {value}");
+        }
+    }
+    for run in ["d=0.5,seed=0", "d=8,seed=0", "d=inf,seed=0"] {
+        for file in [
+            "config.yaml",
+            "metrics.json",
+            "log.jsonl",
+            "checkpoint/config.json",
+        ] {
+            assert!(out.join(run).join(file).is_file(), "no {run}/{file}");
+        }
+        let grid = fs::read(out.join(run).join("samples/grid.png")).unwrap();
+        assert_eq!(&grid[1..4], b"PNG");
+    }
+    let json: serde_json::Value =
+        serde_json::from_slice(&fs::read(out.join("results.json")).unwrap()).unwrap();
+    assert_eq!(json["rows"][2]["d"], "inf");
+    assert_eq!(json["references"].as_array().unwrap().len(), 3);
+    let report = fs::read_to_string(out.join("report.html")).unwrap();
+    assert_eq!(report.matches("data:image/png;base64").count(), 3);
+    let table = stdout(&done);
+    assert!(table.contains("fitted Gaussian"), "got {table}");
+    let widest = table
+        .lines()
+        .map(|line| line.chars().count())
+        .max()
+        .unwrap();
+    assert!(widest <= 80, "the table is {widest} columns wide:\n{table}");
+}
+
+#[test]
+fn a_second_sweep_skips_what_is_finished_and_takes_on_what_is_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    assert!(output(small_sweep(&out, &["axes.d=[8]"])).status.success());
+    let first = results(&out);
+    let again = output(small_sweep(&out, &["axes.d=[8,64]"]));
+    assert!(again.status.success(), "got {}", stderr(&again));
+    assert!(
+        stderr(&again).contains("d=8,seed=0: already finished"),
+        "got {}",
+        stderr(&again)
+    );
+    let second = results(&out);
+    assert_eq!(second.len(), 2);
+    // The very same row: not even its seconds were measured anew.
+    assert_eq!(second[0], first[0]);
+}
+
+#[test]
+fn the_number_of_jobs_changes_no_score() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+    for (out, jobs) in [(&one, "1"), (&two, "2")] {
+        let mut command = small_sweep(out, &["axes.d=[1,inf]"]);
+        command.args(["--jobs", jobs]);
+        assert!(output(command).status.success());
+    }
+    assert_eq!(scores(&one), scores(&two));
+}
+
+#[test]
+fn a_run_that_fails_is_reported_and_the_others_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let done = output(small_sweep(
+        &out,
+        &[
+            "axes.d=[8]",
+            "axes.optimizer.lr=[1e30,0.002]",
+            "optimizer.lr_ramp_up=0",
+        ],
+    ));
+    // `axes.optimizer.lr` is one key with dots, not a path into the axes.
+    assert_eq!(done.status.code(), Some(1), "got {}", stderr(&done));
+    let rows = results(&out);
+    assert_eq!(rows[0]["status"], "failed");
+    assert!(
+        rows[0]["message"].contains("loss became"),
+        "got {:?}",
+        rows[0]
+    );
+    assert_eq!(rows[1]["status"], "finished");
+    let report = fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(report.contains("loss became"));
+    assert!(
+        stderr(&done).contains("1 of 2 runs failed"),
+        "got {}",
+        stderr(&done)
+    );
+}
+
+#[test]
+fn a_dry_run_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let mut command = small_sweep(&out, &[]);
+    command.arg("--dry-run");
+    let done = output(command);
+    assert!(done.status.success(), "got {}", stderr(&done));
+    assert!(
+        stdout(&done).contains("d=2048,seed=0"),
+        "got {}",
+        stdout(&done)
+    );
+    assert!(!out.exists());
+}
+
+#[test]
+fn one_configuration_trains_on_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let mut command = pfgmpp();
+    command
+        .args(["train", "configs/digits.yaml", "--out"])
+        .arg(&out);
+    for set in crate::program::SMALL {
+        command.args(["--set", set]);
+    }
+    let done = output(command);
+    assert!(done.status.success(), "got {}", stderr(&done));
+    assert!(
+        stdout(&done).contains("energy_distance"),
+        "got {}",
+        stdout(&done)
+    );
+    assert!(out.join("samples/grid.png").is_file());
+}
