@@ -37,7 +37,8 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let text = match self {
-            Self::BadInput(error) | Self::Failed(error) => format!("{error:#}"),
+            // The libraries' messages hold their causes already.
+            Self::BadInput(error) | Self::Failed(error) => error.to_string(),
             Self::Interrupted(message) => message.clone(),
         };
         // An error is one line, whatever a library put into it.

@@ -1,6 +1,6 @@
 //! Progress: bars on a terminal, now and then a plain line elsewhere.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -218,4 +218,9 @@ impl Counter {
     pub fn close(&self) {
         self.0.finish_and_clear();
     }
+}
+
+/// Prints a result; a reader that has gone away, such as `head`, is no failure.
+pub fn print(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{text}");
 }

@@ -169,7 +169,7 @@ impl LogRadius {
     /// `∫ exp(h(t) - h(from)) dt` from `from` outwards over a length of at most `length`.
     ///
     /// Panels start at the local scale of h and double; each stays within the reach of the nearest
-    /// bend of h and over a fall of h by at most [`FALL`], which 20 nodes integrate to 1e-15.
+    /// bend of h and over a fall of h by at most [`FALL`], which 16 nodes integrate to 1e-16.
     fn march(&self, from: f64, side: Side, length: f64) -> f64 {
         let t = |x: f64| from + side.outwards() * x;
         let h_from = self.h(from);
@@ -195,21 +195,26 @@ impl LogRadius {
 
     /// The widest panel that starts at `t` and goes to `side`.
     ///
-    /// h bends within a width of about 1, at t = 0 and, on the right, where `few e^(2t)` passes 1 and
-    /// the double exponential sets in; panels shrink geometrically towards a bend and grow away from it.
+    /// Where h bends it does so within a width of about 1: at t = 0; on the right from where `few e^(2t)`
+    /// passes 1, the double exponential sets in, to where it passes `many` and h becomes a line. Panels
+    /// shrink geometrically towards a bend and grow away from it.
     fn reach(&self, t: f64, side: Side) -> f64 {
         match side {
             Side::Left => NEAR_BEND.max(-t),
-            Side::Right => NEAR_BEND.max(0.5 * (-0.5 * self.few.ln() - t)),
+            Side::Right => {
+                let bend_begins = -0.5 * self.few.ln();
+                let bend_ends = 0.5 * (self.many.ln() - self.few.ln());
+                NEAR_BEND.max(0.5 * (bend_begins - t)).max(t - bend_ends)
+            }
         }
     }
 }
 
 /// Panels near a bend of h: its singularities stand at π/2 from the real axis.
-const NEAR_BEND: f64 = 1.0;
+const NEAR_BEND: f64 = 1.5;
 /// The fall of h over one panel.
-const FALL: f64 = 6.0;
+const FALL: f64 = 10.0;
 /// A fall of h after which the rest of the tail is below 1e-17 of the whole.
-const NEGLIGIBLE: f64 = 42.0;
+const NEGLIGIBLE: f64 = 40.0;
 /// More than any law needs (a thousand doublings cross the whole range of f64).
 const MAX_PANELS: usize = 4096;

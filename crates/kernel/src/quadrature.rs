@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
-/// Nodes per panel; 20 give 1e-16 on the panels that [`crate::log_radius`] chooses.
-const NODES: usize = 20;
+/// Nodes per panel; 16 give 1e-16 on the panels that [`crate::log_radius`] chooses.
+const NODES: usize = 16;
 
 /// Nodes on (-1, 1) and their weights.
 static RULE: LazyLock<[(f64, f64); NODES]> = LazyLock::new(|| {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use pfgmpp_train::yaml;
 use pfgmpp_train::{Reference, RunFolder, RunResult, read_log};
+use serde::Serialize;
 
 use crate::report::{self, Metric, Report};
 use crate::{Plan, Row, Status, SweepResult};
@@ -28,17 +29,15 @@ pub fn report_of(plan: &Plan, result: &SweepResult, out: &Path) -> Report {
     }
 }
 
+/// What all runs share, from the first run's configuration.
 fn settings(plan: &Plan) -> Vec<(String, String)> {
     let config = &plan.points[0].config;
-    let (training, schedule) = (&config.training, &config.sampler.schedule);
+    let (training, schedule, scoring) =
+        (&config.training, &config.sampler.schedule, &config.scoring);
     [
-        (
-            "data",
-            yaml::to_string(&config.data)
-                .unwrap_or_default()
-                .trim()
-                .to_string(),
-        ),
+        ("data", one_line(&config.data)),
+        ("network", one_line(&config.network)),
+        ("preconditioning", one_line(&config.preconditioning)),
         (
             "training",
             format!(
@@ -49,7 +48,7 @@ fn settings(plan: &Plan) -> Vec<(String, String)> {
         (
             "sampler",
             format!(
-                "Heun, {} steps, sigma {} to {}, rho {}",
+                "{} steps, sigma {} to {}, rho {}",
                 schedule.num_steps, schedule.sigma_max, schedule.sigma_min, schedule.rho
             ),
         ),
@@ -57,12 +56,20 @@ fn settings(plan: &Plan) -> Vec<(String, String)> {
             "scores",
             format!(
                 "{} samples against the held-out images, {} projections",
-                config.scoring.num_samples, config.scoring.num_projections
+                scoring.num_samples, scoring.num_projections
             ),
         ),
     ]
     .map(|(name, value)| (name.to_string(), value))
     .to_vec()
+}
+
+/// A part of a configuration as `key: value` pairs on one line.
+fn one_line(part: &impl Serialize) -> String {
+    let text = yaml::to_string(part).unwrap_or_default();
+    let text = text.replace("\n- ", " ").replace(":\n", ": ");
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    lines.join(", ").replace(": - ", ": ")
 }
 
 fn report_row(row: &Row, out: &Path) -> report::Row {

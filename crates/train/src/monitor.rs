@@ -32,7 +32,8 @@ impl Monitor {
         let mut events = if nimg == 0 {
             EventWriter::create(folder.path())?
         } else {
-            EventWriter::resume(folder.path(), nimg)?
+            // What stands at `nimg` itself was written before the state was saved.
+            EventWriter::resume(folder.path(), nimg + 1)?
         };
         if nimg == 0 {
             let text = format!("```yaml\n{}```\n", yaml::to_string(config)?);

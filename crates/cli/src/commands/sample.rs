@@ -9,7 +9,7 @@ use pfgmpp_train::{RunError, sample_grid};
 
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
-use crate::terminal::Counter;
+use crate::terminal::{Counter, print};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -82,12 +82,12 @@ pub fn sample(args: &Args) -> Result<(), Failure> {
         let grid = sample_grid(&Tensor::cat(&shown, 0)?).map_err(RunError::from)?;
         write(&args.out, &grid.to_png().map_err(RunError::from)?)?;
     }
-    println!(
+    print(format_args!(
         "{} samples at D = {}: {}",
         args.num,
         model.config.d,
         args.out.display()
-    );
+    ));
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use pfgmpp_sweep::{Jobs, Plan, Status, Sweep, SweepResult};
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
 use crate::table;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, print};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -35,7 +35,7 @@ pub fn sweep(args: &Args) -> Result<(), Failure> {
         .unwrap_or_else(|| PathBuf::from("runs").join(&plan.name));
     if args.dry_run {
         Sweep::check(&plan, &out)?;
-        println!("{}", table::plan(&plan, &out));
+        print(table::plan(&plan, &out));
         return Ok(());
     }
     let sweep = Sweep::open(&plan, &out)?;
@@ -43,10 +43,19 @@ pub fn sweep(args: &Args) -> Result<(), Failure> {
     let terminal = Terminal::new(&plan);
     let result = sweep.execute(args.jobs, &terminal, &stop)?;
     terminal.close();
-    println!("{}", table::results(&result));
-    println!("\nReport: {}", out.join("report.html").display());
-    println!("Tables: {}", out.join("results.csv").display());
-    println!("Curves: tensorboard --logdir {}", out.display());
+    print(table::results(&result));
+    print(format_args!(
+        "\nReport: {}",
+        out.join("report.html").display()
+    ));
+    print(format_args!(
+        "Tables: {}",
+        out.join("results.csv").display()
+    ));
+    print(format_args!(
+        "Curves: tensorboard --logdir {}",
+        out.display()
+    ));
     judge(&result, stop.is_raised(), &args.file)
 }
 

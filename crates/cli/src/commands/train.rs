@@ -8,7 +8,7 @@ use pfgmpp_train::{Outcome, RunConfig, RunFolder, preflight, run};
 
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
-use crate::terminal::RunTerminal;
+use crate::terminal::{RunTerminal, print};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -44,16 +44,25 @@ pub fn train(args: &Args) -> Result<(), Failure> {
     terminal.close();
     match outcome {
         Outcome::Finished(result) => {
-            println!("train_loss          {:.4}", result.train_loss);
-            println!("energy_distance     {:.5}", result.scores.energy_distance);
-            println!(
+            print(format_args!("train_loss          {:.4}", result.train_loss));
+            print(format_args!(
+                "energy_distance     {:.5}",
+                result.scores.energy_distance
+            ));
+            print(format_args!(
                 "sliced_wasserstein  {:.5}",
                 result.scores.sliced_wasserstein
-            );
-            println!("seconds             {:.1}", result.seconds);
-            println!("\nSamples:    {}", folder.grid().display());
-            println!("Checkpoint: {}", folder.checkpoint().display());
-            println!("Curves:     tensorboard --logdir {}", out.display());
+            ));
+            print(format_args!("seconds             {:.1}", result.seconds));
+            print(format_args!("\nSamples:    {}", folder.grid().display()));
+            print(format_args!(
+                "Checkpoint: {}",
+                folder.checkpoint().display()
+            ));
+            print(format_args!(
+                "Curves:     tensorboard --logdir {}",
+                out.display()
+            ));
             Ok(())
         }
         Outcome::Interrupted { nimg } => Err(Failure::Interrupted(format!(

@@ -84,7 +84,7 @@ pub(super) fn tick(value: f64, step: f64) -> String {
         return "0".to_owned();
     }
     let size = value.abs();
-    if size < 1e-4 || size >= 1e10 {
+    if !(1e-4..1e10).contains(&size) {
         return signed(value, &format!("{size:e}"));
     }
     for (unit, letter) in [(1e9, "G"), (1e6, "M"), (1e3, "k")] {

@@ -24,8 +24,8 @@ impl Stroke {
     }
 }
 
-/// A stroke for each point: along D colours stand for D and dashes for variants, else each point has a
-/// colour of its own.
+/// A stroke for each point: along D colours stand for D and dashes for variants, else each point
+/// has a colour of its own.
 pub(super) fn strokes(points: &[Point<'_>]) -> Vec<Stroke> {
     let by_d = along_d(points);
     let rank = |(index, point): (usize, &Point<'_>)| match point.d {
