@@ -77,12 +77,12 @@ impl FromStr for Dimension {
         };
         let trimmed = text.trim();
         // `.inf` is YAML's spelling; f64 itself reads `inf` and `infinity` in any case.
-        let number = trimmed.strip_prefix('.').filter(|rest| {
-            let rest = rest.to_ascii_lowercase();
-            rest == "inf"
-        });
-        let d: f64 = number.unwrap_or(trimmed).parse().map_err(|_| refused())?;
-        // A literal too large for f64 is not the diffusion limit that nobody asked for.
+        let number = match trimmed.strip_prefix('.') {
+            Some(rest) if rest.eq_ignore_ascii_case("inf") => rest,
+            _ => trimmed,
+        };
+        let d: f64 = number.parse().map_err(|_| refused())?;
+        // A number too large for f64 does not mean infinity.
         if d.is_infinite() && trimmed.contains(|c: char| c.is_ascii_digit()) {
             return Err(refused());
         }

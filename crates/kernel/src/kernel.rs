@@ -72,7 +72,7 @@ impl From<KernelError> for candle_core::Error {
 /// ```
 ///
 /// This is the multivariate Student-t with D degrees of freedom and scale sigma, Gaussian at D = ∞
-/// (Xu et al. 2023, arXiv:2302.04265, eq. 4; the mixture is derived in `docs/kernel.md`).
+/// (the kernel: Xu et al. 2023, arXiv:2302.04265; the identity is derived in `docs/kernel.md`).
 #[derive(Clone, Debug)]
 pub struct Kernel {
     n: usize,

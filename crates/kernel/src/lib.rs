@@ -1,4 +1,37 @@
 //! The PFGM++ perturbation kernel for every D in (0, infinity].
+//!
+//! PFGM++ (Xu et al. 2023, arXiv:2302.04265) perturbs N-dimensional data `y` to
+//! `p_r(x|y) ∝ (|x-y|² + r²)^(-(N+D)/2)` with `r = sigma sqrt(D)`. This density *is* the multivariate
+//! Student-t with D degrees of freedom and scale sigma, so that one chi-square number per sample turns
+//! Gaussian noise into PFGM++ noise at any real D, and D = ∞ is diffusion:
+//!
+//! ```text
+//! x = y + sigma sqrt(w) eps,   w = D / chi²_D,   eps ~ N(0, I_N)
+//! ```
+//!
+//! - [`Dimension`]: D itself, read from `128`, `0.5` or `inf`.
+//! - [`Kernel`]: perturbation, prior and log density; [`RadiusLaw`]: the law of `|x - y|`.
+//! - [`SampleRng`]: one random stream per sample, whatever the batch, device and threads.
+//! - [`Denoiser`]: the interface between a model and whatever samples or scores it.
+//!
+//! The derivations and the numerical methods are in `docs/kernel.md`.
+//!
+//! ```
+//! use candle_core::{DType, Device, Tensor};
+//! use pfgmpp_kernel::{Kernel, SampleRng, Stream};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let kernel = Kernel::new(64, "128".parse()?)?;
+//! let y = Tensor::zeros((4, 1, 8, 8), DType::F32, &Device::Cpu)?;
+//! let mut rngs = SampleRng::batch(0, Stream::Training, 0, 4);
+//! let x = kernel.perturb(&y, &[0.1, 0.5, 2.0, 80.0], &mut rngs)?;
+//! assert_eq!(x.dims(), y.dims());
+//!
+//! let median = kernel.radius_law(0.5)?.quantile(0.5);
+//! assert!((median - 3.99).abs() < 0.001, "got {median}, want 3.990");
+//! # Ok(())
+//! # }
+//! ```
 
 mod denoiser;
 mod density;

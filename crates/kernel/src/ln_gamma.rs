@@ -4,9 +4,6 @@
 //! Stirling's formula into its leading terms, which are subtracted by hand, and a small remainder
 //! S, which is summed, keeps all of them. Formulas: DLMF 5.11.1 and 5.5.1.
 
-#[cfg(test)]
-use std::f64::consts::TAU;
-
 /// From here on the Stirling series below is exact to 1e-17.
 const SERIES_FROM: f64 = 10.0;
 
@@ -62,12 +59,6 @@ pub(crate) fn stirling_remainder(x: f64) -> f64 {
     let square = inverse * inverse;
     let series = STIRLING.iter().rev().fold(0.0, |sum, c| sum * square + c);
     shift + inverse * series
-}
-
-/// `lnΓ(x)` for positive `x`.
-#[cfg(test)]
-fn ln_gamma(x: f64) -> f64 {
-    (x - 0.5) * x.ln() - x + 0.5 * TAU.ln() + stirling_remainder(x)
 }
 
 /// `ln(1 + t) - t` for `t > -1`, to full relative precision near zero.

@@ -34,8 +34,8 @@ impl ChiSquare {
     /// ln G(a) = ln G(a+1) + ln(U) / a     for a < 1
     /// ```
     ///
-    /// At a = 0.25 the variate underflows once in 1e77 draws, at a = 0.001 in every second one, its
-    /// logarithm never (Marsaglia and Tsang 2000, section 6, for the identity).
+    /// At a = 0.001 every second variate underflows, at any a no logarithm does (the identity:
+    /// Marsaglia and Tsang 2000, "A simple method for generating gamma variables", section 6).
     pub(crate) fn draw_ln_half<R: Rng + ?Sized>(&self, rng: &mut R) -> f64 {
         let ln_gamma = self.gamma.sample(rng).ln();
         match self.boost {
@@ -59,7 +59,11 @@ impl MixtureScale {
     pub(crate) fn new(d: Dimension) -> Self {
         let law = match d {
             Dimension::Infinite => None,
-            Dimension::Finite(d) => Some(((d / 2.0).ln(), ChiSquare::new(d))),
+            Dimension::Finite(d) => {
+                // Half of the smallest subnormal number is zero, which has no logarithm.
+                let d = d.max(f64::MIN_POSITIVE);
+                Some(((d / 2.0).ln(), ChiSquare::new(d)))
+            }
         };
         Self { law }
     }

@@ -1,23 +1,29 @@
 //! The noise level that a perturbed sample really carries.
 //!
 //! At finite D the noise of a sample is Gaussian of scale `s = sigma sqrt(w)`, `w = D / chi²_D`. Its
-//! law is `p(ln s) ∝ s^-D exp(-D sigma² / 2s²)`; seeing `|x|` narrows it. With centred data of
-//! second moment `m2` in `n_eff` effective dimensions,
+//! law is `p(ln s) ∝ s^-D exp(-D sigma² / 2s²)`; seeing `|x|` narrows it. `|x|²` has the mean
+//! `N T`, `T = m2 + s²`, with `m2 = E|y|²/N`, and the variance of the data's norm, the noise's norm
+//! and their product. A gamma law of that mean and variance has `n(s)` degrees of freedom:
 //!
 //! ```text
-//! ln p(ln s | x) = -D ln s - D sigma²/(2 s²) - (n_eff/2) ln(m2 + s²)
-//!                  - (n_eff/N) |x|² / (2 (m2 + s²)) + const
-//! sigma_eff = exp E[ln s | x]
+//! n(s) = T² / (m2²/n_eff + s² (s² + 2 m2)/N),   n_eff = 2 E[|y|²]² / Var(|y|²)
+//! ln p(|x| | s) = ln(n(s))/2 + n(s)/2 (1 + ln(X/T) - X/T) + const,   X = |x|²/N
+//! sigma_eff = exp E[ln s | |x|]
 //! ```
+//!
+//! (Stirling's formula stands for the gamma law's constant; it is off by 1/(6 n).) `n(s)` is `n_eff`
+//! where the data dominate and N where the noise does. Taking `n_eff` throughout overrates what
+//! `|x|` tells of noise in N dimensions when the images have nearly equal norms.
 
 use pfgmpp_kernel::Dimension;
 use serde::{Deserialize, Serialize};
 
 use crate::ParameterError;
 
-/// Points of one quadrature grid. The trapezoid rule converges exponentially on a bell, and the last
-/// grid spans at most 30 of its widths.
-const GRID: usize = 64;
+/// Points of one grid.
+const GRID: usize = 48;
+/// Points of the last grid at most: more are wanted only by two narrow bells far apart.
+const MAX_GRID: f64 = 1024.0;
 /// The grid keeps what lies within this many natural logarithms of the maximum.
 const DEPTH: f64 = 25.0;
 
@@ -73,10 +79,12 @@ impl PosteriorNoise {
         }
         let density = LogDensity {
             d,
+            n: self.n,
             n_eff: self.data.n_eff,
             // In units of sigma, so that the grid variable is k = ln(s / sigma).
             m2: self.data.second_moment / sigma.powi(2),
-            x2: x_norm_sq / self.n / sigma.powi(2),
+            // A sample of exactly zero is as good as one of vanishing norm, and has a logarithm.
+            x2: (x_norm_sq / self.n / sigma.powi(2)).max(1e-200),
         };
         sigma * density.mean().exp()
     }
@@ -85,6 +93,7 @@ impl PosteriorNoise {
 /// `ln p(k | x)` up to a constant, `k = ln(s / sigma)`, in units of `sigma`.
 struct LogDensity {
     d: f64,
+    n: f64,
     n_eff: f64,
     m2: f64,
     x2: f64,
@@ -94,55 +103,69 @@ impl LogDensity {
     fn at(&self, k: f64) -> f64 {
         // -D k - D/2 exp(-2k), less its value at k = 0: expm1 keeps digits when D is huge.
         let prior = -self.d * (k + 0.5 * (-2.0 * k).exp_m1());
-        prior + self.ln_likelihood(self.m2 + (2.0 * k).exp())
+        prior + self.ln_likelihood((2.0 * k).exp())
     }
 
-    /// `total` is the second moment of `x`, data and noise together.
-    fn ln_likelihood(&self, total: f64) -> f64 {
-        -0.5 * self.n_eff * (total.ln() + self.x2 / total)
+    fn ln_likelihood(&self, s2: f64) -> f64 {
+        let total = self.m2 + s2;
+        // In shares of the total, so that no square overflows.
+        let (data, noise) = (self.m2 / total, s2 / total);
+        let spread = data * data / self.n_eff + noise * (noise + 2.0 * data) / self.n;
+        let ratio = self.x2 / total;
+        0.5 * ((1.0 + ratio.ln() - ratio) / spread - spread.ln())
     }
 
     /// Where the density can have mass: below, the prior falls as exp(-D/2 exp(-2k)), faster than
-    /// any likelihood can make up for; above, the density falls as `s^-(D + n_eff)` once `s²`
-    /// exceeds both the data's and the sample's second moment.
+    /// any likelihood can make up for; above, the density falls as `s^-(D + n)` once `s²` exceeds
+    /// both the data's and the sample's second moment.
     fn support(&self) -> (f64, f64) {
-        let largest = self.m2.max(self.x2);
-        let gain = self.ln_likelihood(largest) - self.ln_likelihood(self.m2 + 1.0);
+        let largest = 0.5 * self.n.max(self.n_eff).ln();
+        let gain = largest - self.ln_likelihood(1.0);
         let low = -0.5 * (2.0 * (DEPTH + gain) / self.d + 2.0).ln() - 1.0;
-        let bend = 0.5 * largest.max(1.0).ln();
-        (low, bend + 2.0 * DEPTH / (self.d + self.n_eff) + 1.0)
+        let bend = 0.5 * self.m2.max(self.x2).max(1.0).ln();
+        let fall = self.d + self.n.min(self.n_eff);
+        (low, bend + 2.0 * DEPTH / fall + 1.0)
     }
 
-    /// `E[k | x]` on a grid that closes in on the mass until it fills the grid.
+    /// `E[k | x]`: grids close in on the mass, and the last one resolves its narrowest bell.
     fn mean(&self) -> f64 {
         let (mut low, mut high) = self.support();
-        let mut values = [0.0; GRID];
         // Each pass narrows the span by half or ends: 80 passes cover any f64.
         for _ in 0..80 {
             let step = (high - low) / (GRID - 1) as f64;
-            for (i, v) in values.iter_mut().enumerate() {
-                *v = self.at(low + step * i as f64);
-            }
+            let values: [f64; GRID] = std::array::from_fn(|i| self.at(low + step * i as f64));
             let max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let inside = |v: &f64| *v > max - DEPTH;
             let first = values.iter().position(inside).unwrap_or(0);
             let last = values.iter().rposition(inside).unwrap_or(GRID - 1);
             if 2 * (last - first) >= GRID || step <= f64::EPSILON * low.abs().max(high.abs()) {
-                return weighted_mean(&values, max, low, step);
+                break;
             }
             high = low + step * (last + 1).min(GRID - 1) as f64;
             low += step * first.saturating_sub(1) as f64;
         }
-        0.5 * (low + high)
+        self.weighted_mean(low, high)
     }
-}
 
-fn weighted_mean(ln_weights: &[f64; GRID], max: f64, low: f64, step: f64) -> f64 {
-    let (mut mass, mut first_moment) = (0.0, 0.0);
-    for (i, ln_weight) in ln_weights.iter().enumerate() {
-        let weight = (ln_weight - max).exp();
-        mass += weight;
-        first_moment += weight * (low + step * i as f64);
+    /// The trapezoid rule from `low` to `high`. A bell in `ln s` has a width of at least
+    /// `1 / sqrt(2 (D + n))`; at a step of one width the rule is exact to 1e-8.
+    fn weighted_mean(&self, low: f64, high: f64) -> f64 {
+        let width = (2.0 * (self.d + self.n.max(self.n_eff))).sqrt().recip();
+        let points = ((high - low) / width).ceil().clamp(GRID as f64, MAX_GRID) as usize;
+        let step = (high - low) / (points - 1) as f64;
+        let (mut max, mut mass, mut moment) = (f64::NEG_INFINITY, 0.0, 0.0);
+        for i in 0..points {
+            let k = low + step * i as f64;
+            let ln_weight = self.at(k);
+            if ln_weight > max {
+                // Sums so far are relative to the old maximum.
+                let shrink = (max - ln_weight).exp();
+                (max, mass, moment) = (ln_weight, mass * shrink, moment * shrink);
+            }
+            let weight = (ln_weight - max).exp();
+            mass += weight;
+            moment += weight * k;
+        }
+        moment / mass
     }
-    first_moment / mass
 }

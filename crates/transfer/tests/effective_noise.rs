@@ -12,12 +12,14 @@ const DIGITS: DataScale = DataScale {
 
 /// The same posterior mean from 100,000 points, the formula written out plainly.
 fn dense(n: f64, d: f64, data: DataScale, x2: f64, sigma: f64) -> f64 {
+    let (m2, x2) = (data.second_moment, x2 / n);
     let f = |u: f64| {
         let s2 = (2.0 * u).exp();
-        -d * u
-            - d * sigma * sigma / (2.0 * s2)
-            - data.n_eff / 2.0 * (data.second_moment + s2).ln()
-            - data.n_eff / n * x2 / (2.0 * (data.second_moment + s2))
+        let total = m2 + s2;
+        let dof = total * total / (m2 * m2 / data.n_eff + s2 * (s2 + 2.0 * m2) / n);
+        -d * u - d * sigma * sigma / (2.0 * s2)
+            + dof.ln() / 2.0
+            + dof / 2.0 * (1.0 + (x2 / total).ln() - x2 / total)
     };
     let (low, high, points) = (-20.0, 30.0, 100_000);
     let step = (high - low) / f64::from(points);

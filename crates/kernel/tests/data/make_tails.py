@@ -34,7 +34,9 @@ def ln_pdf(n, d, s):
 
 def mass(n, d, s, sign, scale):
     """The probability beyond s in the direction of sign, from pieces over which the density falls by e^4 or less."""
-    density = lambda v: mp.exp(ln_pdf(n, d, v))
+    # mpmath's quadrature stops at an absolute error: the density is taken relative to its value at s.
+    start = ln_pdf(n, d, mpf(s))
+    density = lambda v: mp.exp(ln_pdf(n, d, v) - start)
     total, here, width = mpf(0), mpf(s), mpf(scale) / 4
     while True:
         q = mp.exp(2 * here)
@@ -47,7 +49,7 @@ def mass(n, d, s, sign, scale):
         here = there
         width *= mpf(1.5)
         if piece < total * mpf(10) ** -20 and sign * here > 0:
-            return total
+            return total * mp.exp(start)
 
 
 rows = []

@@ -7,13 +7,12 @@
 //! Each task owns some rows `(tap, i)` of the result and runs through all samples in order, so no partial
 //! sums are merged and the order of additions is fixed.
 
-use std::mem::MaybeUninit;
-
 use pulp::{Arch, Simd, WithSimd};
 
 use super::conv::{Geometry, pad_into};
 use super::packing::lanes;
 use super::parallel::{for_each_piece, written};
+use super::vectorized::vectorized;
 use super::product::{MANY_ROWS, PANEL_VECTORS, Run, Tile, accumulate, load, store};
 
 /// Values of input and gradient that pass through the cache together.
@@ -38,8 +37,9 @@ pub(crate) fn weight_gradient(
         c_out,
         step: c_out.next_multiple_of(lanes()),
     };
+    // The inputs under one row of the kernel are consecutive, so blocks run across taps.
     let taps = geometry.kernel * geometry.kernel;
-    let blocks = taps * c_in.div_ceil(MANY_ROWS);
+    let blocks = geometry.kernel * (geometry.kernel * c_in).div_ceil(MANY_ROWS);
     let blocks_per_task = blocks.div_ceil(TASKS);
     let mut by_row = vec![0.0; blocks * MANY_ROWS * rows.step];
     let piece = blocks_per_task * MANY_ROWS * rows.step;
@@ -50,7 +50,7 @@ pub(crate) fn weight_gradient(
             out,
         });
     });
-    to_weight_order(&by_row, rows.step, (c_out, c_in, taps))
+    to_weight_order(&by_row, rows.step, (c_out, c_in, geometry.kernel))
 }
 
 /// Gradient of the bias: one row for each sample of `[batch, pixels, c_out]`.
@@ -58,7 +58,7 @@ pub(crate) fn bias_gradient(grad: &[f32], batch: usize, c_out: usize) -> Vec<f32
     let mut sums = vec![0.0; batch * c_out];
     let per_sample = grad.len() / batch.max(1);
     for_each_piece(&mut sums, c_out, grad.len(), |b, row| {
-        Arch::new().dispatch(|| add_rows(row, &grad[b * per_sample..(b + 1) * per_sample]));
+        vectorized(#[inline(always)] || add_rows(row, &grad[b * per_sample..(b + 1) * per_sample]));
     });
     sums
 }
@@ -83,20 +83,17 @@ fn pad_all(geometry: Geometry, x: &[f32], channels: usize) -> Vec<f32> {
     padded
 }
 
-/// From rows `(tap, c_in)` of `step` values to `[c_out, c_in, tap]`.
-fn to_weight_order(
-    by_row: &[f32],
-    step: usize,
-    (c_out, c_in, taps): (usize, usize, usize),
-) -> Vec<f32> {
-    let block_rows = c_in.next_multiple_of(MANY_ROWS);
+/// From rows `(tap, c_in)` of `step` values to `[c_out, c_in, tap]`; each kernel row begins with a new block of rows.
+fn to_weight_order(by_row: &[f32], step: usize, (c_out, c_in, kernel): (usize, usize, usize)) -> Vec<f32> {
+    let kernel_row = (kernel * c_in).next_multiple_of(MANY_ROWS);
     // SAFETY: each piece is one output channel's weights, all of which are written.
     unsafe {
-        written(c_out * c_in * taps, |out| {
-            for_each_piece(out, c_in * taps, c_out * c_in * taps, |o, weights| {
-                for (i, kernel) in weights.chunks_exact_mut(taps).enumerate() {
-                    for (tap, value) in kernel.iter_mut().enumerate() {
-                        *value = MaybeUninit::new(by_row[(tap * block_rows + i) * step + o]);
+        written(c_out * c_in * kernel * kernel, |out| {
+            for_each_piece(out, c_in * kernel * kernel, by_row.len(), |o, weights| {
+                for (i, taps) in weights.chunks_exact_mut(kernel * kernel).enumerate() {
+                    for (tap, value) in taps.iter_mut().enumerate() {
+                        let row = tap / kernel * kernel_row + tap % kernel * c_in + i;
+                        value.write(by_row[row * step + o]);
                     }
                 }
             });
@@ -196,22 +193,16 @@ impl RowProducts<'_> {
         out: &mut [f32],
     ) {
         let geometry = self.geometry;
-        let blocks_per_tap = self.c_in.div_ceil(MANY_ROWS);
-        let (tap, i0) = (
-            block / blocks_per_tap,
-            block % blocks_per_tap * MANY_ROWS + skip,
-        );
-        let (row, image_len) = (
-            geometry.padded_row(self.c_in),
-            geometry.padded_len(self.c_in),
-        );
-        let shift = tap / geometry.kernel * row + tap % geometry.kernel * self.c_in;
+        let kernel_row = geometry.kernel * self.c_in;
+        let blocks = kernel_row.div_ceil(MANY_ROWS);
+        let (ky, first_row) = (block / blocks, block % blocks * MANY_ROWS + skip);
+        let (row, image_len) = (geometry.padded_row(self.c_in), geometry.padded_len(self.c_in));
         let tail = simd.mask_between_m32s(
             0,
             ((self.c_out - first).min(V * S::F32_LANES) - (V - 1) * S::F32_LANES) as u32,
         );
-        // Rows past the last input channel repeat it; their sums are never read.
-        let offsets: [usize; M] = std::array::from_fn(|i| shift + (i0 + i).min(self.c_in - 1));
+        // Rows past the last input repeat it; their sums are never read.
+        let offsets: [usize; M] = std::array::from_fn(|i| ky * row + (first_row + i).min(kernel_row - 1));
         let out = out[skip * self.step + first..].as_mut_ptr();
         // SAFETY: every pixel's input lies inside its padded image and every gradient inside its pixel (`tail`);
         // the block has `MANY_ROWS` rows of `step` values, which hold whole vectors.

@@ -1,6 +1,6 @@
 //! Functions of single elements, in a form that compilers turn into vector instructions, and rearrangements.
 
-use pulp::Arch;
+use super::vectorized::vectorized;
 
 use super::parallel::{for_each_piece, written};
 
@@ -66,7 +66,7 @@ pub(crate) fn map(x: &[f32], f: impl Fn(f32) -> f32 + Sync + Send) -> Vec<f32> {
         written(x.len(), |out| {
             for_each_piece(out, PIECE, x.len(), |i, out| {
                 let x = &x[i * PIECE..][..out.len()];
-                Arch::new().dispatch(|| {
+                vectorized(#[inline(always)] || {
                     for (out, &x) in out.iter_mut().zip(x) {
                         out.write(f(x));
                     }
@@ -87,7 +87,7 @@ pub(crate) fn map_pairs(
         written(a.len(), |out| {
             for_each_piece(out, PIECE, 2 * a.len(), |i, out| {
                 let (a, b) = (&a[i * PIECE..][..out.len()], &b[i * PIECE..][..out.len()]);
-                Arch::new().dispatch(|| {
+                vectorized(#[inline(always)] || {
                     for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
                         out.write(f(a, b));
                     }

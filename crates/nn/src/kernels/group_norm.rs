@@ -8,7 +8,7 @@
 
 use std::mem::MaybeUninit;
 
-use pulp::Arch;
+use super::vectorized::vectorized;
 
 use super::conv_weight::add_rows;
 use super::elementwise::{silu, silu_slope};
@@ -45,41 +45,18 @@ impl Norm<'_> {
         // SAFETY: each piece is one sample, every element of which is written.
         unsafe {
             written(x.len(), |out| {
-                for_each_piece_with(
-                    out,
-                    len,
-                    x.len() * ELEMENT_WORK,
-                    || Scratch::new(c),
-                    |scratch, b, out| {
-                        let x = &x[b * len..(b + 1) * len];
-                        Arch::new().dispatch(|| self.forward_sample(scratch, x, out));
-                    },
-                );
+                for_each_piece_with(out, len, x.len() * ELEMENT_WORK, || Scratch::new(c), |scratch, b, out| {
+                    let x = &x[b * len..(b + 1) * len];
+                    vectorized(#[inline(always)] || {
+                        scratch.measure(self, x);
+                        if self.activate {
+                            scratch.apply(self, x, out, silu);
+                        } else {
+                            scratch.apply(self, x, out, |z| z);
+                        }
+                    });
+                });
             })
-        }
-    }
-
-    #[inline(always)]
-    fn forward_sample(&self, scratch: &mut Scratch, x: &[f32], out: &mut [MaybeUninit<f32>]) {
-        let c = self.channels();
-        scratch.measure(self, x);
-        for ((weight, bias), (mean, rstd)) in self
-            .weight
-            .iter()
-            .zip(self.bias)
-            .zip(scratch.mean.iter_mut().zip(&mut scratch.rstd))
-        {
-            // From here on the pair holds scale and shift: z = x rstd + mean.
-            *rstd *= weight;
-            *mean = bias - *mean * *rstd;
-        }
-        for (x, out) in x.chunks_exact(c).zip(out.chunks_exact_mut(c)) {
-            for (((out, x), shift), scale) in
-                out.iter_mut().zip(x).zip(&scratch.mean).zip(&scratch.rstd)
-            {
-                let z = x * scale + shift;
-                out.write(if self.activate { silu(z) } else { z });
-            }
         }
     }
 
@@ -90,28 +67,18 @@ impl Norm<'_> {
         // SAFETY: each piece is one sample, every element of which is written.
         let dx = unsafe {
             written(x.len(), |dx| {
-                let outputs = ((dx, len), (per_sample.as_mut_slice(), 2 * c));
+                let sums = (per_sample.as_mut_slice(), 2 * c);
                 let work = x.len() * 2 * ELEMENT_WORK;
-                for_each_pair_with(
-                    outputs.0,
-                    outputs.1,
-                    work,
-                    || Scratch::new(c),
-                    |scratch, b, dx, sums| {
-                        let (x, grad) = (&x[b * len..(b + 1) * len], &grad[b * len..(b + 1) * len]);
-                        Arch::new().dispatch(|| self.backward_sample(scratch, x, grad, dx, sums));
-                    },
-                );
+                for_each_pair_with((dx, len), sums, work, || Scratch::new(c), |scratch, b, dx, sums| {
+                    let (x, grad) = (&x[b * len..(b + 1) * len], &grad[b * len..(b + 1) * len]);
+                    vectorized(#[inline(always)] || self.backward_sample(scratch, (x, grad), dx, sums));
+                });
             })
         };
         let mut weight = vec![0.0; 2 * c];
         add_rows(&mut weight, &per_sample);
         let bias = weight.split_off(c);
-        NormGradients {
-            x: dx,
-            weight,
-            bias,
-        }
+        NormGradients { x: dx, weight, bias }
     }
 
     /// Writes the input gradient, and Σ dz x_hat and Σ dz over the sample's pixels to `sums`.
@@ -119,98 +86,132 @@ impl Norm<'_> {
     fn backward_sample(
         &self,
         scratch: &mut Scratch,
-        x: &[f32],
-        grad: &[f32],
+        (x, grad): (&[f32], &[f32]),
         dx: &mut [MaybeUninit<f32>],
         sums: &mut [f32],
     ) {
-        let c = self.channels();
         scratch.measure(self, x);
-        let (weight_sum, bias_sum) = sums.split_at_mut(c);
-        scratch.dz.clear();
-        for (x, grad) in x.chunks_exact(c).zip(grad.chunks_exact(c)) {
-            let start = scratch.dz.len();
-            scratch.dz.extend_from_slice(grad);
-            let dz = &mut scratch.dz[start..];
-            let (mean, rstd) = (&scratch.mean[..c], &scratch.rstd[..c]);
-            for i in 0..c {
-                let x_hat = (x[i] - mean[i]) * rstd[i];
-                if self.activate {
-                    dz[i] *= silu_slope(x_hat * self.weight[i] + self.bias[i]);
-                }
-                weight_sum[i] += dz[i] * x_hat;
-                bias_sum[i] += dz[i];
-            }
+        scratch.dz.resize(x.len(), 0.0);
+        if self.activate {
+            scratch.gather(self, (x, grad), sums, |z, g| g * silu_slope(z));
+        } else {
+            scratch.gather(self, (x, grad), sums, |_, g| g);
         }
-        scratch.project(self, weight_sum, bias_sum, x.len() / c);
-        let rows = x
-            .chunks_exact(c)
-            .zip(scratch.dz.chunks_exact(c))
-            .zip(dx.chunks_exact_mut(c));
-        for ((x, dz), dx) in rows {
-            for i in 0..c {
-                let x_hat = (x[i] - scratch.mean[i]) * scratch.rstd[i];
-                let centred =
-                    dz[i] * self.weight[i] - scratch.along_one[i] - x_hat * scratch.along_x_hat[i];
-                dx[i].write(scratch.rstd[i] * centred);
-            }
-        }
+        scratch.project(self, sums, x.len() / self.channels());
+        scratch.scatter(x, dx);
     }
 }
 
-/// Per-channel quantities of one sample; channels of a group hold equal values.
+/// Per-channel quantities of one sample; `mean`, `rstd` and the projections are equal within a group.
 struct Scratch {
     mean: Vec<f32>,
     rstd: Vec<f32>,
-    along_one: Vec<f32>,
-    along_x_hat: Vec<f32>,
+    /// `z = scale x + shift`; later on the scale of the gradient.
+    scale: Vec<f32>,
+    shift: Vec<f32>,
     /// Gradient of z, all pixels.
     dz: Vec<f32>,
 }
 
+// In the loops below all slices are cut to one length first: that spares the bounds checks that would keep them from
+// becoming vector instructions.
 impl Scratch {
     fn new(channels: usize) -> Self {
         let zeros = || vec![0.0; channels];
-        Self {
-            mean: zeros(),
-            rstd: zeros(),
-            along_one: zeros(),
-            along_x_hat: zeros(),
-            dz: Vec::new(),
-        }
+        Self { mean: zeros(), rstd: zeros(), scale: zeros(), shift: zeros(), dz: Vec::new() }
     }
 
-    /// Mean and reciprocal standard deviation, in two passes so that a large mean costs no digits.
+    /// Mean, reciprocal standard deviation, and scale and shift from x to z.
+    ///
+    /// The variance takes a second pass, so that a large mean costs no digits.
     #[inline(always)]
     fn measure(&mut self, norm: &Norm, x: &[f32]) {
         let c = norm.channels();
         let width = c / norm.groups;
-        let scale = 1.0 / (x.len() / norm.groups) as f32;
+        let share = 1.0 / (x.len() / norm.groups) as f32;
         self.mean.fill(0.0);
         add_rows(&mut self.mean, x);
-        spread(&mut self.mean, width, |sum| sum * scale);
+        spread(&mut self.mean, width, |sum| sum * share);
         self.rstd.fill(0.0);
+        let (mean, rstd) = (&self.mean[..c], &mut self.rstd[..c]);
         for x in x.chunks_exact(c) {
-            for ((sum, x), mean) in self.rstd.iter_mut().zip(x).zip(&self.mean) {
-                *sum += (x - mean) * (x - mean);
+            for i in 0..c {
+                rstd[i] += (x[i] - mean[i]) * (x[i] - mean[i]);
             }
         }
-        spread(&mut self.rstd, width, |sum| {
-            1.0 / (sum * scale + norm.eps).sqrt()
-        });
+        spread(rstd, width, |sum| 1.0 / (sum * share + norm.eps).sqrt());
+        for i in 0..c {
+            self.scale[i] = rstd[i] * norm.weight[i];
+            self.shift[i] = norm.bias[i] - mean[i] * self.scale[i];
+        }
     }
 
-    /// Means over each group of dz weight and dz weight x_hat: what the statistics' own gradients subtract.
+    /// `out = f(z)`.
     #[inline(always)]
-    fn project(&mut self, norm: &Norm, weight_sum: &[f32], bias_sum: &[f32], pixels: usize) {
-        let width = norm.channels() / norm.groups;
-        let scale = 1.0 / (pixels * width) as f32;
-        for i in 0..norm.channels() {
-            self.along_one[i] = bias_sum[i] * norm.weight[i];
-            self.along_x_hat[i] = weight_sum[i] * norm.weight[i];
+    fn apply(&self, norm: &Norm, x: &[f32], out: &mut [MaybeUninit<f32>], f: impl Fn(f32) -> f32) {
+        let c = norm.channels();
+        let (scale, shift) = (&self.scale[..c], &self.shift[..c]);
+        for (x, out) in x.chunks_exact(c).zip(out.chunks_exact_mut(c)) {
+            for i in 0..c {
+                out[i].write(f(x[i] * scale[i] + shift[i]));
+            }
         }
-        spread(&mut self.along_one, width, |sum| sum * scale);
-        spread(&mut self.along_x_hat, width, |sum| sum * scale);
+    }
+
+    /// `dz = f(z, grad)`, and its sums over pixels, with x_hat and plain.
+    #[inline(always)]
+    fn gather(
+        &mut self,
+        norm: &Norm,
+        (x, grad): (&[f32], &[f32]),
+        sums: &mut [f32],
+        f: impl Fn(f32, f32) -> f32,
+    ) {
+        let c = norm.channels();
+        let (weight_sum, bias_sum) = sums.split_at_mut(c);
+        let (mean, rstd) = (&self.mean[..c], &self.rstd[..c]);
+        let (scale, shift, bias_sum) = (&self.scale[..c], &self.shift[..c], &mut bias_sum[..c]);
+        let pixels = x.chunks_exact(c).zip(grad.chunks_exact(c)).zip(self.dz.chunks_exact_mut(c));
+        for ((x, grad), dz) in pixels {
+            for i in 0..c {
+                let d = f(x[i] * scale[i] + shift[i], grad[i]);
+                dz[i] = d;
+                weight_sum[i] += d * ((x[i] - mean[i]) * rstd[i]);
+                bias_sum[i] += d;
+            }
+        }
+    }
+
+    /// Turns `mean` and `shift` into the terms that the statistics' own gradients take away:
+    /// `dx = scale dz - shift - mean x`.
+    #[inline(always)]
+    fn project(&mut self, norm: &Norm, sums: &[f32], pixels: usize) {
+        let c = norm.channels();
+        let width = c / norm.groups;
+        let share = 1.0 / (pixels * width) as f32;
+        let (weight_sum, bias_sum) = sums.split_at(c);
+        let mut along_x_hat: Vec<f32> = weight_sum.iter().zip(norm.weight).map(|(sum, w)| sum * w).collect();
+        let mut along_one: Vec<f32> = bias_sum.iter().zip(norm.weight).map(|(sum, w)| sum * w).collect();
+        spread(&mut along_x_hat, width, |sum| sum * share);
+        spread(&mut along_one, width, |sum| sum * share);
+        for i in 0..c {
+            let slope = self.rstd[i] * self.rstd[i] * along_x_hat[i];
+            self.shift[i] = self.rstd[i] * along_one[i] - slope * self.mean[i];
+            self.mean[i] = slope;
+        }
+    }
+
+    /// Writes the input gradient.
+    #[inline(always)]
+    fn scatter(&self, x: &[f32], dx: &mut [MaybeUninit<f32>]) {
+        let c = self.mean.len();
+        let (scale, shift, slope) = (&self.scale[..c], &self.shift[..c], &self.mean[..c]);
+        let pixels = x.chunks_exact(c).zip(self.dz.chunks_exact(c)).zip(dx.chunks_exact_mut(c));
+        for ((x, dz), dx) in pixels {
+            for i in 0..c {
+                dx[i].write(dz[i] * scale[i] - shift[i] - x[i] * slope[i]);
+            }
+        }
     }
 }
 

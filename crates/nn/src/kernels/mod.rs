@@ -14,3 +14,4 @@ pub(crate) mod packing;
 pub(crate) mod parallel;
 pub(crate) mod product;
 pub(crate) mod resample;
+pub(crate) mod vectorized;

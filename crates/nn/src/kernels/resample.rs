@@ -6,7 +6,7 @@
 //!
 //! Halving is `down` with scale 1/4 and its adjoint `up` with 1/4; doubling is `up` with 1, its adjoint `down` with 1.
 
-use pulp::Arch;
+use super::vectorized::vectorized;
 
 use super::parallel::{for_each_piece, written};
 
@@ -20,7 +20,7 @@ pub(crate) fn down(x: &[f32], (b, h, w, c): ImageShape, scale: f32) -> Vec<f32> 
         written(b * h * w * c / 4, |out| {
             for_each_piece(out, w / 2 * c, x.len() * 4, |row, out| {
                 let (upper, lower) = x[2 * row * w * c..][..2 * w * c].split_at(w * c);
-                Arch::new().dispatch(|| {
+                vectorized(#[inline(always)] || {
                     let pairs = upper.chunks_exact(2 * c).zip(lower.chunks_exact(2 * c));
                     for (out, (upper, lower)) in out.chunks_exact_mut(c).zip(pairs) {
                         for i in 0..c {
@@ -42,7 +42,7 @@ pub(crate) fn up(x: &[f32], (b, h, w, c): ImageShape, scale: f32) -> Vec<f32> {
         written(4 * b * h * w * c, |out| {
             for_each_piece(out, 2 * w * c, x.len() * 4, |row, out| {
                 let line = &x[row / 2 * w * c..][..w * c];
-                Arch::new().dispatch(|| {
+                vectorized(#[inline(always)] || {
                     for (out, pixel) in out.chunks_exact_mut(2 * c).zip(line.chunks_exact(c)) {
                         let (left, right) = out.split_at_mut(c);
                         for i in 0..c {
