@@ -10,6 +10,15 @@ use std::f64::consts::PI;
 use crate::ln_gamma::{ln_1p_minus, stirling_remainder};
 use crate::quadrature::panel;
 
+/// Panels near a bend of h: its singularities stand at π/2 from the real axis.
+const NEAR_BEND: f64 = 1.5;
+/// The fall of h over one panel.
+const FALL: f64 = 10.0;
+/// A fall of h after which the rest of the tail is below 1e-17 of the whole.
+const NEGLIGIBLE: f64 = 40.0;
+/// More than any law needs (a thousand doublings cross the whole range of f64).
+const MAX_PANELS: usize = 4096;
+
 /// A side of the distribution, in the coordinate t of [`LogRadius`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
@@ -209,12 +218,3 @@ impl LogRadius {
         }
     }
 }
-
-/// Panels near a bend of h: its singularities stand at π/2 from the real axis.
-const NEAR_BEND: f64 = 1.5;
-/// The fall of h over one panel.
-const FALL: f64 = 10.0;
-/// A fall of h after which the rest of the tail is below 1e-17 of the whole.
-const NEGLIGIBLE: f64 = 40.0;
-/// More than any law needs (a thousand doublings cross the whole range of f64).
-const MAX_PANELS: usize = 4096;

@@ -11,6 +11,7 @@ pub mod ops;
 mod parameters;
 mod preconditioned;
 mod song_unet;
+mod tape;
 
 pub use config::NetworkConfig;
 pub use network::{Condition, Mode, Network, Signature};

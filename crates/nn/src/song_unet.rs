@@ -10,6 +10,7 @@ use crate::layers::{
 };
 use crate::network::{Condition, Network, Signature};
 use crate::ops::{self, Activation};
+use crate::tape::recorded;
 
 mod config;
 
@@ -84,6 +85,26 @@ impl SongUNet {
         self.signature
     }
 
+    /// The network on channels-last images.
+    fn evaluate(&self, x: &Tensor, c_noise: &Tensor, condition: &Condition) -> Result<Tensor> {
+        let e = self.embedding.forward(c_noise, condition)?;
+        let mut x = self.first.forward(x)?;
+        let mut skips = vec![x.clone()];
+        for block in &self.encoder {
+            x = block.forward(&x, &e, condition.mode)?;
+            skips.push(x.clone());
+        }
+        for block in &self.decoder {
+            if x.dim(3)? != block.c_in()
+                && let Some(skip) = skips.pop()
+            {
+                x = ops::concat(&x, &skip)?;
+            }
+            x = block.forward(&x, &e, condition.mode)?;
+        }
+        self.last.forward(&self.norm.forward(&x, Activation::Silu)?)
+    }
+
     fn check_input(&self, x: &Tensor, c_noise: &Tensor) -> Result<()> {
         let Signature {
             resolution,
@@ -105,26 +126,8 @@ impl SongUNet {
 impl Network for SongUNet {
     fn forward(&self, x: &Tensor, c_noise: &Tensor, condition: &Condition) -> Result<Tensor> {
         self.check_input(x, c_noise)?;
-        let e = self.embedding.forward(c_noise, condition)?;
-        let mut x = self.first.forward(&ops::to_channels_last(x)?)?;
-        let mut skips = vec![x.clone()];
-        for block in &self.encoder {
-            x = block.forward(&x, &e, condition.mode)?;
-            skips.push(x.clone());
-        }
-        for block in &self.decoder {
-            if x.dim(3)? != block.c_in()
-                && let Some(skip) = skips.pop()
-            {
-                x = ops::concat(&x, &skip)?;
-            }
-            x = block.forward(&x, &e, condition.mode)?;
-        }
-        ops::to_channels_first(
-            &self
-                .last
-                .forward(&self.norm.forward(&x, Activation::Silu)?)?,
-        )
+        let x = ops::to_channels_last(x)?;
+        ops::to_channels_first(&recorded(|| self.evaluate(&x, c_noise, condition))?)
     }
 }
 

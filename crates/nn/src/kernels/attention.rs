@@ -7,8 +7,8 @@
 //!
 //! Channel `(head · c + i) · 3 + {0, 1, 2}` of the input holds channel `i` of the query, key and value of `head`.
 
-use gemm::{Parallelism, gemm};
 use super::vectorized::vectorized;
+use gemm::{Parallelism, gemm};
 
 use super::elementwise::exp;
 use super::parallel::for_each_piece_with;
@@ -93,7 +93,10 @@ pub(crate) fn attend_backward(shape: AttentionShape, qkv: &[f32], grad: &[f32]) 
                     step: (1, c),
                 };
                 multiply(grad, v_transposed, &mut scratch.slopes, (l, 1), 1.0);
-                vectorized(#[inline(always)] || softmax_backward(&scratch.weights, &mut scratch.slopes, l));
+                vectorized(
+                    #[inline(always)]
+                    || softmax_backward(&scratch.weights, &mut scratch.slopes, l),
+                );
                 let scale = shape.scale();
                 multiply(
                     dense(&scratch.slopes, l, (l, 1)),
@@ -173,7 +176,10 @@ impl Scratch {
             step: (1, c),
         };
         multiply(q, k, &mut self.weights, (l, 1), shape.scale());
-        vectorized(#[inline(always)] || softmax(&mut self.weights, l));
+        vectorized(
+            #[inline(always)]
+            || softmax(&mut self.weights, l),
+        );
     }
 }
 

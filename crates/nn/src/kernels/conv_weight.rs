@@ -12,8 +12,8 @@ use pulp::{Arch, Simd, WithSimd};
 use super::conv::{Geometry, pad_into};
 use super::packing::lanes;
 use super::parallel::{for_each_piece, written};
-use super::vectorized::vectorized;
 use super::product::{MANY_ROWS, PANEL_VECTORS, Run, Tile, accumulate, load, store};
+use super::vectorized::vectorized;
 
 /// Values of input and gradient that pass through the cache together.
 const BLOCK_VALUES: usize = 1 << 16;
@@ -58,7 +58,10 @@ pub(crate) fn bias_gradient(grad: &[f32], batch: usize, c_out: usize) -> Vec<f32
     let mut sums = vec![0.0; batch * c_out];
     let per_sample = grad.len() / batch.max(1);
     for_each_piece(&mut sums, c_out, grad.len(), |b, row| {
-        vectorized(#[inline(always)] || add_rows(row, &grad[b * per_sample..(b + 1) * per_sample]));
+        vectorized(
+            #[inline(always)]
+            || add_rows(row, &grad[b * per_sample..(b + 1) * per_sample]),
+        );
     });
     sums
 }
@@ -84,16 +87,27 @@ fn pad_all(geometry: Geometry, x: &[f32], channels: usize) -> Vec<f32> {
 }
 
 /// From rows `(tap, c_in)` of `step` values to `[c_out, c_in, tap]`; each kernel row begins with a new block of rows.
-fn to_weight_order(by_row: &[f32], step: usize, (c_out, c_in, kernel): (usize, usize, usize)) -> Vec<f32> {
+fn to_weight_order(
+    by_row: &[f32],
+    step: usize,
+    (c_out, c_in, kernel): (usize, usize, usize),
+) -> Vec<f32> {
+    /// Output channels of a piece: as many values as a cache line holds are taken from each row.
+    const TOGETHER: usize = 16;
     let kernel_row = (kernel * c_in).next_multiple_of(MANY_ROWS);
-    // SAFETY: each piece is one output channel's weights, all of which are written.
+    let (taps, per_channel) = (kernel * kernel, c_in * kernel * kernel);
+    // SAFETY: each piece holds the weights of some output channels, all of which are written.
     unsafe {
-        written(c_out * c_in * kernel * kernel, |out| {
-            for_each_piece(out, c_in * kernel * kernel, by_row.len(), |o, weights| {
-                for (i, taps) in weights.chunks_exact_mut(kernel * kernel).enumerate() {
-                    for (tap, value) in taps.iter_mut().enumerate() {
+        written(c_out * per_channel, |out| {
+            for_each_piece(out, TOGETHER * per_channel, by_row.len(), |p, weights| {
+                let channels = weights.len() / per_channel;
+                for tap in 0..taps {
+                    for i in 0..c_in {
                         let row = tap / kernel * kernel_row + tap % kernel * c_in + i;
-                        value.write(by_row[row * step + o]);
+                        let values = &by_row[row * step + p * TOGETHER..][..channels];
+                        for (o, &value) in values.iter().enumerate() {
+                            weights[o * per_channel + i * taps + tap].write(value);
+                        }
                     }
                 }
             });
@@ -196,13 +210,17 @@ impl RowProducts<'_> {
         let kernel_row = geometry.kernel * self.c_in;
         let blocks = kernel_row.div_ceil(MANY_ROWS);
         let (ky, first_row) = (block / blocks, block % blocks * MANY_ROWS + skip);
-        let (row, image_len) = (geometry.padded_row(self.c_in), geometry.padded_len(self.c_in));
+        let (row, image_len) = (
+            geometry.padded_row(self.c_in),
+            geometry.padded_len(self.c_in),
+        );
         let tail = simd.mask_between_m32s(
             0,
             ((self.c_out - first).min(V * S::F32_LANES) - (V - 1) * S::F32_LANES) as u32,
         );
         // Rows past the last input repeat it; their sums are never read.
-        let offsets: [usize; M] = std::array::from_fn(|i| ky * row + (first_row + i).min(kernel_row - 1));
+        let offsets: [usize; M] =
+            std::array::from_fn(|i| ky * row + (first_row + i).min(kernel_row - 1));
         let out = out[skip * self.step + first..].as_mut_ptr();
         // SAFETY: every pixel's input lies inside its padded image and every gradient inside its pixel (`tail`);
         // the block has `MANY_ROWS` rows of `step` values, which hold whole vectors.

@@ -66,11 +66,14 @@ pub(crate) fn map(x: &[f32], f: impl Fn(f32) -> f32 + Sync + Send) -> Vec<f32> {
         written(x.len(), |out| {
             for_each_piece(out, PIECE, x.len(), |i, out| {
                 let x = &x[i * PIECE..][..out.len()];
-                vectorized(#[inline(always)] || {
-                    for (out, &x) in out.iter_mut().zip(x) {
-                        out.write(f(x));
-                    }
-                });
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        for (out, &x) in out.iter_mut().zip(x) {
+                            out.write(f(x));
+                        }
+                    },
+                );
             });
         })
     }
@@ -87,11 +90,14 @@ pub(crate) fn map_pairs(
         written(a.len(), |out| {
             for_each_piece(out, PIECE, 2 * a.len(), |i, out| {
                 let (a, b) = (&a[i * PIECE..][..out.len()], &b[i * PIECE..][..out.len()]);
-                vectorized(#[inline(always)] || {
-                    for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
-                        out.write(f(a, b));
-                    }
-                });
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+                            out.write(f(a, b));
+                        }
+                    },
+                );
             });
         })
     }

@@ -45,17 +45,26 @@ impl Norm<'_> {
         // SAFETY: each piece is one sample, every element of which is written.
         unsafe {
             written(x.len(), |out| {
-                for_each_piece_with(out, len, x.len() * ELEMENT_WORK, || Scratch::new(c), |scratch, b, out| {
-                    let x = &x[b * len..(b + 1) * len];
-                    vectorized(#[inline(always)] || {
-                        scratch.measure(self, x);
-                        if self.activate {
-                            scratch.apply(self, x, out, silu);
-                        } else {
-                            scratch.apply(self, x, out, |z| z);
-                        }
-                    });
-                });
+                for_each_piece_with(
+                    out,
+                    len,
+                    x.len() * ELEMENT_WORK,
+                    || Scratch::new(c),
+                    |scratch, b, out| {
+                        let x = &x[b * len..(b + 1) * len];
+                        vectorized(
+                            #[inline(always)]
+                            || {
+                                scratch.measure(self, x);
+                                if self.activate {
+                                    scratch.apply(self, x, out, silu);
+                                } else {
+                                    scratch.apply(self, x, out, |z| z);
+                                }
+                            },
+                        );
+                    },
+                );
             })
         }
     }
@@ -69,16 +78,29 @@ impl Norm<'_> {
             written(x.len(), |dx| {
                 let sums = (per_sample.as_mut_slice(), 2 * c);
                 let work = x.len() * 2 * ELEMENT_WORK;
-                for_each_pair_with((dx, len), sums, work, || Scratch::new(c), |scratch, b, dx, sums| {
-                    let (x, grad) = (&x[b * len..(b + 1) * len], &grad[b * len..(b + 1) * len]);
-                    vectorized(#[inline(always)] || self.backward_sample(scratch, (x, grad), dx, sums));
-                });
+                for_each_pair_with(
+                    (dx, len),
+                    sums,
+                    work,
+                    || Scratch::new(c),
+                    |scratch, b, dx, sums| {
+                        let (x, grad) = (&x[b * len..(b + 1) * len], &grad[b * len..(b + 1) * len]);
+                        vectorized(
+                            #[inline(always)]
+                            || self.backward_sample(scratch, (x, grad), dx, sums),
+                        );
+                    },
+                );
             })
         };
         let mut weight = vec![0.0; 2 * c];
         add_rows(&mut weight, &per_sample);
         let bias = weight.split_off(c);
-        NormGradients { x: dx, weight, bias }
+        NormGradients {
+            x: dx,
+            weight,
+            bias,
+        }
     }
 
     /// Writes the input gradient, and Σ dz x_hat and Σ dz over the sample's pixels to `sums`.
@@ -118,7 +140,13 @@ struct Scratch {
 impl Scratch {
     fn new(channels: usize) -> Self {
         let zeros = || vec![0.0; channels];
-        Self { mean: zeros(), rstd: zeros(), scale: zeros(), shift: zeros(), dz: Vec::new() }
+        Self {
+            mean: zeros(),
+            rstd: zeros(),
+            scale: zeros(),
+            shift: zeros(),
+            dz: Vec::new(),
+        }
     }
 
     /// Mean, reciprocal standard deviation, and scale and shift from x to z.
@@ -171,7 +199,10 @@ impl Scratch {
         let (weight_sum, bias_sum) = sums.split_at_mut(c);
         let (mean, rstd) = (&self.mean[..c], &self.rstd[..c]);
         let (scale, shift, bias_sum) = (&self.scale[..c], &self.shift[..c], &mut bias_sum[..c]);
-        let pixels = x.chunks_exact(c).zip(grad.chunks_exact(c)).zip(self.dz.chunks_exact_mut(c));
+        let pixels = x
+            .chunks_exact(c)
+            .zip(grad.chunks_exact(c))
+            .zip(self.dz.chunks_exact_mut(c));
         for ((x, grad), dz) in pixels {
             for i in 0..c {
                 let d = f(x[i] * scale[i] + shift[i], grad[i]);
@@ -190,8 +221,16 @@ impl Scratch {
         let width = c / norm.groups;
         let share = 1.0 / (pixels * width) as f32;
         let (weight_sum, bias_sum) = sums.split_at(c);
-        let mut along_x_hat: Vec<f32> = weight_sum.iter().zip(norm.weight).map(|(sum, w)| sum * w).collect();
-        let mut along_one: Vec<f32> = bias_sum.iter().zip(norm.weight).map(|(sum, w)| sum * w).collect();
+        let mut along_x_hat: Vec<f32> = weight_sum
+            .iter()
+            .zip(norm.weight)
+            .map(|(sum, w)| sum * w)
+            .collect();
+        let mut along_one: Vec<f32> = bias_sum
+            .iter()
+            .zip(norm.weight)
+            .map(|(sum, w)| sum * w)
+            .collect();
         spread(&mut along_x_hat, width, |sum| sum * share);
         spread(&mut along_one, width, |sum| sum * share);
         for i in 0..c {
@@ -206,7 +245,10 @@ impl Scratch {
     fn scatter(&self, x: &[f32], dx: &mut [MaybeUninit<f32>]) {
         let c = self.mean.len();
         let (scale, shift, slope) = (&self.scale[..c], &self.shift[..c], &self.mean[..c]);
-        let pixels = x.chunks_exact(c).zip(self.dz.chunks_exact(c)).zip(dx.chunks_exact_mut(c));
+        let pixels = x
+            .chunks_exact(c)
+            .zip(self.dz.chunks_exact(c))
+            .zip(dx.chunks_exact_mut(c));
         for ((x, dz), dx) in pixels {
             for i in 0..c {
                 dx[i].write(dz[i] * scale[i] - shift[i] - x[i] * slope[i]);

@@ -53,15 +53,17 @@ pub(crate) fn pack(
     let mut values = vec![0.0; depth * columns.next_multiple_of(lanes)];
     for_each_piece(&mut values, depth * width, weight.len(), |p, panel| {
         let width = panel.len() / depth;
-        for lane in 0..width.min(columns - p * PANEL_VECTORS * lanes) {
-            let column = p * PANEL_VECTORS * lanes + lane;
-            for row in 0..rows {
-                for tap in 0..taps {
-                    let value = match direction {
+        let first = p * PANEL_VECTORS * lanes;
+        let valid = width.min(columns - first);
+        // Whole lines are written in order, from as many streams as a line has values.
+        for row in 0..rows {
+            for tap in 0..taps {
+                let line = &mut panel[(tap * rows + row) * width..][..valid];
+                for (column, value) in (first..).zip(line) {
+                    *value = match direction {
                         Direction::Forward => weight[(column * c_in + row) * taps + tap],
                         Direction::Adjoint => weight[(row * c_in + column) * taps + taps - 1 - tap],
                     };
-                    panel[(tap * rows + row) * width + lane] = value;
                 }
             }
         }

@@ -20,16 +20,19 @@ pub(crate) fn down(x: &[f32], (b, h, w, c): ImageShape, scale: f32) -> Vec<f32> 
         written(b * h * w * c / 4, |out| {
             for_each_piece(out, w / 2 * c, x.len() * 4, |row, out| {
                 let (upper, lower) = x[2 * row * w * c..][..2 * w * c].split_at(w * c);
-                vectorized(#[inline(always)] || {
-                    let pairs = upper.chunks_exact(2 * c).zip(lower.chunks_exact(2 * c));
-                    for (out, (upper, lower)) in out.chunks_exact_mut(c).zip(pairs) {
-                        for i in 0..c {
-                            out[i].write(
-                                scale * ((upper[i] + upper[c + i]) + (lower[i] + lower[c + i])),
-                            );
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        let pairs = upper.chunks_exact(2 * c).zip(lower.chunks_exact(2 * c));
+                        for (out, (upper, lower)) in out.chunks_exact_mut(c).zip(pairs) {
+                            for i in 0..c {
+                                out[i].write(
+                                    scale * ((upper[i] + upper[c + i]) + (lower[i] + lower[c + i])),
+                                );
+                            }
                         }
-                    }
-                });
+                    },
+                );
             });
         })
     }
@@ -42,15 +45,18 @@ pub(crate) fn up(x: &[f32], (b, h, w, c): ImageShape, scale: f32) -> Vec<f32> {
         written(4 * b * h * w * c, |out| {
             for_each_piece(out, 2 * w * c, x.len() * 4, |row, out| {
                 let line = &x[row / 2 * w * c..][..w * c];
-                vectorized(#[inline(always)] || {
-                    for (out, pixel) in out.chunks_exact_mut(2 * c).zip(line.chunks_exact(c)) {
-                        let (left, right) = out.split_at_mut(c);
-                        for i in 0..c {
-                            left[i].write(scale * pixel[i]);
-                            right[i].write(scale * pixel[i]);
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        for (out, pixel) in out.chunks_exact_mut(2 * c).zip(line.chunks_exact(c)) {
+                            let (left, right) = out.split_at_mut(c);
+                            for i in 0..c {
+                                left[i].write(scale * pixel[i]);
+                                right[i].write(scale * pixel[i]);
+                            }
                         }
-                    }
-                });
+                    },
+                );
             });
         })
     }

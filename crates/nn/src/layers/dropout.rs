@@ -4,6 +4,7 @@ use candle_core::{Result, Tensor, bail};
 use rand::Rng;
 
 use crate::network::Mode;
+use crate::ops;
 use crate::parameters::stream;
 
 /// Drops values with probability `p` and scales the others by `1 / (1 - p)`, in training only.
@@ -49,6 +50,7 @@ impl Dropout {
                 }
             }));
         }
-        x * Tensor::from_vec(mask, x.shape(), x.device())?.to_dtype(x.dtype())?
+        let mask = Tensor::from_vec(mask, x.shape(), x.device())?.to_dtype(x.dtype())?;
+        ops::scale_by(x, &mask)
     }
 }

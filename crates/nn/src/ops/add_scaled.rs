@@ -8,6 +8,7 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
 use super::host::{is_fused, output, slice, tensor, values};
 use crate::kernels::elementwise::{map, map_pairs};
+use crate::tape::apply2;
 
 /// `scale (a + b)` for tensors of one shape.
 ///
@@ -23,7 +24,8 @@ pub fn add_scaled(a: &Tensor, b: &Tensor, scale: f64) -> Result<Tensor> {
         );
     }
     if is_fused(a) && is_fused(b) {
-        return a.contiguous()?.apply_op2(
+        return apply2(
+            &a.contiguous()?,
             &b.contiguous()?,
             AddScaled {
                 scale: scale as f32,

@@ -9,6 +9,7 @@ use candle_nn::ops::softmax;
 
 use super::host::{is_fused, output, slice, tensor, values};
 use crate::kernels::attention::{AttentionShape, attend, attend_backward};
+use crate::tape::apply1;
 
 /// Attends over the pixels of `qkv [B, H, W, 3 C]`, giving `[B, H, W, C]`.
 ///
@@ -28,7 +29,7 @@ pub fn attention(qkv: &Tensor, heads: usize) -> Result<Tensor> {
     }
     let c = channels / (3 * heads);
     if is_fused(qkv) {
-        return qkv.contiguous()?.apply_op1(Attention { heads });
+        return apply1(&qkv.contiguous()?, Attention { heads });
     }
     let by_head = qkv
         .reshape((b, h * w, heads, c, 3))?

@@ -4,6 +4,7 @@ use candle_core::{CpuStorage, CustomOp2, D, Layout, Result, Shape, Tensor, bail}
 
 use super::host::{is_fused, output, slice, tensor, values};
 use crate::kernels::elementwise::{interleave, separate};
+use crate::tape::apply2;
 
 /// Joins `a [B, H, W, C1]` and `b [B, H, W, C2]` to `[B, H, W, C1 + C2]`.
 ///
@@ -20,7 +21,7 @@ pub fn concat(a: &Tensor, b: &Tensor) -> Result<Tensor> {
         );
     }
     if is_fused(a) && is_fused(b) {
-        return a.contiguous()?.apply_op2(&b.contiguous()?, Concat);
+        return apply2(&a.contiguous()?, &b.contiguous()?, Concat);
     }
     Tensor::cat(&[a, b], D::Minus1)
 }

@@ -11,6 +11,7 @@ use super::{to_channels_first, to_channels_last};
 use crate::kernels::conv::{Geometry, convolve};
 use crate::kernels::conv_weight::{add_rows, bias_gradient, weight_gradient};
 use crate::kernels::packing::{Direction, pack};
+use crate::tape::apply3;
 
 /// Convolves `x [B, H, W, c_in]` with `weight [c_out, c_in, k, k]`, `k` odd, to `[B, H, W, c_out]`.
 ///
@@ -84,8 +85,7 @@ fn fused(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, c_out: usize) -> Re
         Some(bias) => bias.contiguous()?,
         None => Tensor::zeros(c_out, x.dtype(), x.device())?,
     };
-    x.contiguous()?
-        .apply_op3(&weight.contiguous()?, &bias, Conv2d)
+    apply3(&x.contiguous()?, &weight.contiguous()?, &bias, Conv2d)
 }
 
 /// The fused operation; rank 2 reads as one pixel a sample and a kernel of one.

@@ -8,6 +8,7 @@ use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, b
 
 use super::host::{is_fused, output, slice, tensor, values};
 use crate::kernels::group_norm::Norm;
+use crate::tape::apply3;
 
 /// What follows a normalisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,9 +50,12 @@ pub fn group_norm(
             eps,
             activate,
         };
-        return x
-            .contiguous()?
-            .apply_op3(&weight.contiguous()?, &bias.contiguous()?, op);
+        return apply3(
+            &x.contiguous()?,
+            &weight.contiguous()?,
+            &bias.contiguous()?,
+            op,
+        );
     }
     let z = composed(x, weight, bias, groups, eps)?;
     if activate { z.silu() } else { Ok(z) }

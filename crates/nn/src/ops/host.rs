@@ -7,12 +7,12 @@ use candle_core::{
 };
 
 /// Whether the fused operations run on a tensor: `f32` in main memory.
-pub(super) fn is_fused(x: &Tensor) -> bool {
+pub(crate) fn is_fused(x: &Tensor) -> bool {
     x.device().is_cpu() && x.dtype() == DType::F32
 }
 
 /// The values of a contiguous tensor, borrowed.
-pub(super) struct Values<'a> {
+pub(crate) struct Values<'a> {
     storage: StorageRef<'a>,
     range: Range<usize>,
 }
@@ -29,7 +29,7 @@ impl Deref for Values<'_> {
 }
 
 /// Borrows the values of a contiguous `f32` tensor in main memory.
-pub(super) fn values(x: &Tensor) -> Result<Values<'_>> {
+pub(crate) fn values(x: &Tensor) -> Result<Values<'_>> {
     let (storage, layout) = x.storage_and_layout();
     let range = contiguous_range(layout)?;
     if !matches!(&*storage, Storage::Cpu(CpuStorage::F32(_))) {
@@ -43,17 +43,17 @@ pub(super) fn values(x: &Tensor) -> Result<Values<'_>> {
 }
 
 /// The values behind the arguments of a custom operation.
-pub(super) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+pub(crate) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     Ok(&storage.as_slice::<f32>()?[contiguous_range(layout)?])
 }
 
 /// What a custom operation returns.
-pub(super) fn output(values: Vec<f32>, shape: impl Into<Shape>) -> (CpuStorage, Shape) {
+pub(crate) fn output(values: Vec<f32>, shape: impl Into<Shape>) -> (CpuStorage, Shape) {
     (CpuStorage::F32(values), shape.into())
 }
 
 /// A gradient of the given shape.
-pub(super) fn tensor(values: Vec<f32>, shape: &Shape) -> Result<Tensor> {
+pub(crate) fn tensor(values: Vec<f32>, shape: &Shape) -> Result<Tensor> {
     Tensor::from_vec(values, shape.clone(), &Device::Cpu)
 }
 

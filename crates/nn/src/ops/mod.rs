@@ -10,8 +10,9 @@ mod attention;
 mod concat;
 mod conv2d;
 mod group_norm;
-mod host;
+pub(crate) mod host;
 mod resample;
+mod scale_by;
 mod silu;
 
 pub use add_scaled::add_scaled;
@@ -20,6 +21,7 @@ pub use concat::concat;
 pub use conv2d::{conv2d, linear};
 pub use group_norm::{Activation, group_norm};
 pub use resample::{downsample, upsample};
+pub(crate) use scale_by::scale_by;
 pub use silu::silu;
 
 use candle_core::{Result, Tensor};

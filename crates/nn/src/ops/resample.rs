@@ -8,6 +8,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 use super::host::{is_fused, output, slice, tensor, values};
 use crate::kernels::resample::{down, up};
+use crate::tape::apply1;
 
 /// Halves height and width of `x [B, H, W, C]`, both even: each pixel is the mean of two by two.
 ///
@@ -20,7 +21,7 @@ pub fn downsample(x: &Tensor) -> Result<Tensor> {
         bail!("downsampling needs an even height and width, got {h} by {w}");
     }
     if is_fused(x) {
-        return x.contiguous()?.apply_op1(Downsample);
+        return apply1(&x.contiguous()?, Downsample);
     }
     x.reshape((b, h / 2, 2, w / 2, 2, c))?.mean((2, 4))
 }
@@ -33,7 +34,7 @@ pub fn downsample(x: &Tensor) -> Result<Tensor> {
 pub fn upsample(x: &Tensor) -> Result<Tensor> {
     let (b, h, w, c) = x.dims4()?;
     if is_fused(x) {
-        return x.contiguous()?.apply_op1(Upsample);
+        return apply1(&x.contiguous()?, Upsample);
     }
     // Not `upsample_nearest2d`: its gradient overwrites other contributions.
     x.reshape((b, h, 1, w, 1, c))?

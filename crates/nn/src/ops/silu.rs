@@ -8,6 +8,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::host::{is_fused, output, slice, tensor, values};
 use crate::kernels::elementwise::{map, map_pairs, silu as silu_of, silu_slope};
+use crate::tape::apply1;
 
 /// `x sigmoid(x)`, element by element.
 ///
@@ -16,7 +17,7 @@ use crate::kernels::elementwise::{map, map_pairs, silu as silu_of, silu_slope};
 /// Failures of the tensor backend.
 pub fn silu(x: &Tensor) -> Result<Tensor> {
     if is_fused(x) {
-        x.contiguous()?.apply_op1(Silu)
+        apply1(&x.contiguous()?, Silu)
     } else {
         x.silu()
     }
