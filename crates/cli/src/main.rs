@@ -33,6 +33,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    keep_candle_from_spinning();
     let done = match Cli::parse().command {
         Command::Sweep(args) => commands::sweep::sweep(&args),
         Command::Train(args) => commands::train::train(&args),
@@ -44,5 +45,17 @@ fn main() -> ExitCode {
             eprintln!("error: {failure}");
             failure.code()
         }
+    }
+}
+
+/// Keeps candle's element-wise operations on the thread that calls them.
+///
+/// candle spreads them over one pool of threads that spin while they wait. Two runs of a sweep that
+/// share it are four times slower than on a thread each; our own operations use the run's pool.
+fn keep_candle_from_spinning() {
+    const THREADS: &str = "CANDLE_NUM_THREADS";
+    if std::env::var_os(THREADS).is_none() {
+        // SAFETY: the process has one thread yet, so nothing reads the environment meanwhile.
+        unsafe { std::env::set_var(THREADS, "1") }
     }
 }

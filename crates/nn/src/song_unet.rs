@@ -245,15 +245,12 @@ impl Embedding {
         let mut e = self.positional.forward(c_noise)?;
         match (&self.label, condition.labels) {
             (Some(map), Some(labels)) => {
-                e = (e + map.forward(&(labels * (self.label_dim as f64).sqrt())?)?)?
+                let scaled = (labels * (self.label_dim as f64).sqrt())?;
+                e = (e + map.forward(&scaled)?)?;
             }
             (Some(map), None) => {
-                e = (&e
-                    + map.forward(&Tensor::zeros(
-                        (e.dim(0)?, self.label_dim),
-                        e.dtype(),
-                        e.device(),
-                    )?)?)?;
+                let none = Tensor::zeros((e.dim(0)?, self.label_dim), e.dtype(), e.device())?;
+                e = (e + map.forward(&none)?)?;
             }
             (None, Some(_)) => bail!("labels were given to a network with label_dim 0"),
             (None, None) => {}

@@ -235,9 +235,9 @@ unsafe fn write<S: Simd, const M: usize, const V: usize>(
             unsafe {
                 let at = out.add(i * step + v * S::F32_LANES);
                 if v + 1 == V {
-                    simd.mask_store_ptr_f32s(tail, at, sum)
+                    simd.mask_store_ptr_f32s(tail, at, sum);
                 } else {
-                    store::<S>(at, sum)
+                    store::<S>(at, sum);
                 }
             }
         }

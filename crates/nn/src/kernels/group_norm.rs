@@ -76,21 +76,16 @@ impl Norm<'_> {
         // SAFETY: each piece is one sample, every element of which is written.
         let dx = unsafe {
             written(x.len(), |dx| {
-                let sums = (per_sample.as_mut_slice(), 2 * c);
                 let work = x.len() * 2 * ELEMENT_WORK;
-                for_each_pair_with(
-                    (dx, len),
-                    sums,
-                    work,
-                    || Scratch::new(c),
-                    |scratch, b, dx, sums| {
-                        let (x, grad) = (&x[b * len..(b + 1) * len], &grad[b * len..(b + 1) * len]);
-                        vectorized(
-                            #[inline(always)]
-                            || self.backward_sample(scratch, (x, grad), dx, sums),
-                        );
-                    },
-                );
+                let task = |scratch: &mut Scratch, b: usize, dx: &mut [_], sums: &mut [f32]| {
+                    let (x, grad) = (&x[b * len..(b + 1) * len], &grad[b * len..(b + 1) * len]);
+                    vectorized(
+                        #[inline(always)]
+                        || self.backward_sample(scratch, (x, grad), dx, sums),
+                    );
+                };
+                let lens = (len, 2 * c);
+                for_each_pair_with(dx, &mut per_sample, lens, work, || Scratch::new(c), task);
             })
         };
         let mut weight = vec![0.0; 2 * c];

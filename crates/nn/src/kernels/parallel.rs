@@ -59,10 +59,11 @@ pub(crate) fn for_each_piece_with<T, S, I, F>(
         .for_each_init(scratch, |space, (i, piece)| task(space, i, piece));
 }
 
-/// As [`for_each_piece_with`], for two outputs `(values, piece_len)` with the same number of pieces.
+/// As [`for_each_piece_with`], for two outputs with the same number of pieces, of the lengths `piece_lens`.
 pub(crate) fn for_each_pair_with<T, S, I, F>(
-    first: (&mut [T], usize),
-    second: (&mut [f32], usize),
+    first: &mut [T],
+    second: &mut [f32],
+    piece_lens: (usize, usize),
     work: usize,
     scratch: I,
     task: F,
@@ -71,24 +72,22 @@ pub(crate) fn for_each_pair_with<T, S, I, F>(
     I: Fn() -> S + Send + Sync,
     F: Fn(&mut S, usize, &mut [T], &mut [f32]) + Send + Sync,
 {
-    if first.0.is_empty() {
+    if first.is_empty() {
         return;
     }
     if work < SERIAL_BELOW || rayon::current_num_threads() == 1 {
         let mut space = scratch();
         let pairs = first
-            .0
-            .chunks_mut(first.1)
-            .zip(second.0.chunks_mut(second.1));
+            .chunks_mut(piece_lens.0)
+            .zip(second.chunks_mut(piece_lens.1));
         for (i, (a, b)) in pairs.enumerate() {
             task(&mut space, i, a, b);
         }
         return;
     }
     let pairs = first
-        .0
-        .par_chunks_mut(first.1)
-        .zip(second.0.par_chunks_mut(second.1));
+        .par_chunks_mut(piece_lens.0)
+        .zip(second.par_chunks_mut(piece_lens.1));
     pairs
         .enumerate()
         .for_each_init(scratch, |space, (i, (a, b))| task(space, i, a, b));

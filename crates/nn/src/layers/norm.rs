@@ -23,7 +23,7 @@ impl GroupNorm {
     /// A normalisation of `channels` channels, scale 1 and shift 0 at first.
     pub(crate) fn new(channels: usize, eps: f64, vb: &VarBuilder) -> Result<Self> {
         let groups = MAX_GROUPS.min(channels / MIN_GROUP_CHANNELS);
-        if groups == 0 || channels % groups != 0 {
+        if groups == 0 || !channels.is_multiple_of(groups) {
             bail!(
                 "{} has {channels} channels, which do not divide into {groups} groups",
                 vb.prefix()
