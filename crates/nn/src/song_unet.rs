@@ -176,30 +176,27 @@ fn decoder(
     for (level, mult) in config.channel_mult.iter().enumerate().rev() {
         let res = resolution >> level;
         let name = |name: &str| vb.pp(format!("{res}x{res}_{name}"));
+        let same = config.block(c, c);
         if level == levels - 1 {
-            blocks.push(Block::new(
-                BlockSpec {
-                    attention: true,
-                    ..config.block(c, c)
-                },
-                &name("in0"),
-            )?);
-            blocks.push(Block::new(config.block(c, c), &name("in1"))?);
+            let attentive = BlockSpec {
+                attention: true,
+                ..same
+            };
+            blocks.push(Block::new(attentive, &name("in0"))?);
+            blocks.push(Block::new(same, &name("in1"))?);
         } else {
-            blocks.push(Block::new(
-                BlockSpec {
-                    resample: Resample::Up,
-                    ..config.block(c, c)
-                },
-                &name("up"),
-            )?);
+            let up = BlockSpec {
+                resample: Resample::Up,
+                ..same
+            };
+            blocks.push(Block::new(up, &name("up"))?);
         }
         for i in 0..=config.num_blocks {
-            let c_out = config.model_channels * mult;
-            let attention = i == config.num_blocks && config.attn_resolutions.contains(&res);
             let c_skip = skips
                 .pop_back()
-                .expect("the encoder has as many outputs as the decoder takes up");
+                .expect("as many outputs as the decoder takes up");
+            let c_out = config.model_channels * mult;
+            let attention = i == config.num_blocks && config.attn_resolutions.contains(&res);
             let spec = BlockSpec {
                 attention,
                 ..config.block(c + c_skip, c_out)

@@ -7,11 +7,11 @@
 //!
 //! Channel `(head · c + i) · 3 + {0, 1, 2}` of the input holds channel `i` of the query, key and value of `head`.
 
-use super::vectorized::vectorized;
 use gemm::{Parallelism, gemm};
 
 use super::elementwise::exp;
 use super::parallel::for_each_piece_with;
+use super::vectorized::vectorized;
 
 /// Shape of one attention: samples, pixels, heads, channels of a head.
 #[derive(Debug, Clone, Copy)]
@@ -24,33 +24,24 @@ pub(crate) struct AttentionShape {
 
 /// Attends: `qkv [B, pixels, heads · c · 3]` to `[B, pixels, heads · c]`.
 pub(crate) fn attend(shape: AttentionShape, qkv: &[f32]) -> Vec<f32> {
-    let width = shape.heads * shape.channels;
-    let mut out = vec![0.0; shape.batch * shape.pixels * width];
+    let (l, c) = (shape.pixels, shape.channels);
+    let width = shape.heads * c;
+    let mut out = vec![0.0; shape.batch * l * width];
+    let task = |scratch: &mut Scratch, b: usize, out: &mut [f32]| {
+        for head in 0..shape.heads {
+            scratch.load(shape, qkv, b, head);
+            scratch.weigh(shape);
+            let v = Matrix::new(&scratch.qkv[2 * l * c..], (l, c), (c, 1));
+            let p = Matrix::new(&scratch.weights, (l, l), (l, 1));
+            multiply(p, v, &mut out[head * c..], (width, 1), 1.0);
+        }
+    };
     for_each_piece_with(
         &mut out,
-        shape.pixels * width,
+        l * width,
         shape.work(),
         || Scratch::new(shape),
-        |scratch, b, out| {
-            for head in 0..shape.heads {
-                scratch.load(shape, qkv, b, head);
-                scratch.weigh(shape);
-                let (l, c) = (shape.pixels, shape.channels);
-                let v = Matrix {
-                    values: &scratch.qkv[2 * l * c..],
-                    rows: l,
-                    columns: c,
-                    step: (c, 1),
-                };
-                let p = Matrix {
-                    values: &scratch.weights,
-                    rows: l,
-                    columns: l,
-                    step: (l, 1),
-                };
-                multiply(p, v, &mut out[head * c..], (width, 1), 1.0);
-            }
-        },
+        task,
     );
     out
 }
@@ -60,60 +51,20 @@ pub(crate) fn attend_backward(shape: AttentionShape, qkv: &[f32], grad: &[f32]) 
     let (l, c) = (shape.pixels, shape.channels);
     let width = shape.heads * c;
     let mut out = vec![0.0; qkv.len()];
+    let task = |scratch: &mut Scratch, b: usize, out: &mut [f32]| {
+        for head in 0..shape.heads {
+            scratch.load(shape, qkv, b, head);
+            scratch.weigh(shape);
+            let grad = Matrix::new(&grad[b * l * width + head * c..], (l, c), (width, 1));
+            scratch.backward(shape, grad, &mut out[3 * head * c..]);
+        }
+    };
     for_each_piece_with(
         &mut out,
         3 * l * width,
         3 * shape.work(),
         || Scratch::new(shape),
-        |scratch, b, out| {
-            for head in 0..shape.heads {
-                scratch.load(shape, qkv, b, head);
-                scratch.weigh(shape);
-                let (q, kv) = scratch.qkv.split_at(l * c);
-                let (k, v) = kv.split_at(l * c);
-                let dense = |values, columns, step| Matrix {
-                    values,
-                    rows: l,
-                    columns,
-                    step,
-                };
-                let grad = dense(&grad[b * l * width + head * c..], c, (width, 1));
-                let out = &mut out[3 * head * c..];
-                multiply(
-                    dense(&scratch.weights, l, (1, l)),
-                    grad,
-                    &mut out[2..],
-                    (3 * width, 3),
-                    1.0,
-                );
-                let v_transposed = Matrix {
-                    values: v,
-                    rows: c,
-                    columns: l,
-                    step: (1, c),
-                };
-                multiply(grad, v_transposed, &mut scratch.slopes, (l, 1), 1.0);
-                vectorized(
-                    #[inline(always)]
-                    || softmax_backward(&scratch.weights, &mut scratch.slopes, l),
-                );
-                let scale = shape.scale();
-                multiply(
-                    dense(&scratch.slopes, l, (l, 1)),
-                    dense(k, c, (c, 1)),
-                    out,
-                    (3 * width, 3),
-                    scale,
-                );
-                multiply(
-                    dense(&scratch.slopes, l, (1, l)),
-                    dense(q, c, (c, 1)),
-                    &mut out[1..],
-                    (3 * width, 3),
-                    scale,
-                );
-            }
-        },
+        task,
     );
     out
 }
@@ -163,22 +114,38 @@ impl Scratch {
     fn weigh(&mut self, shape: AttentionShape) {
         let (l, c) = (shape.pixels, shape.channels);
         let (q, kv) = self.qkv.split_at(l * c);
-        let q = Matrix {
-            values: q,
-            rows: l,
-            columns: c,
-            step: (c, 1),
-        };
-        let k = Matrix {
-            values: &kv[..l * c],
-            rows: c,
-            columns: l,
-            step: (1, c),
-        };
-        multiply(q, k, &mut self.weights, (l, 1), shape.scale());
+        let q = Matrix::new(q, (l, c), (c, 1));
+        let k_transposed = Matrix::new(&kv[..l * c], (c, l), (1, c));
+        multiply(q, k_transposed, &mut self.weights, (l, 1), shape.scale());
         vectorized(
             #[inline(always)]
             || softmax(&mut self.weights, l),
+        );
+    }
+
+    /// Writes the gradients of query, key and value of the loaded head to every third value of `out`.
+    fn backward(&mut self, shape: AttentionShape, grad: Matrix, out: &mut [f32]) {
+        let (l, c, scale) = (shape.pixels, shape.channels, shape.scale());
+        let (q, kv) = self.qkv.split_at(l * c);
+        let (k, v) = kv.split_at(l * c);
+        let step = (3 * shape.heads * c, 3);
+        let p_transposed = Matrix::new(&self.weights, (l, l), (1, l));
+        multiply(p_transposed, grad, &mut out[2..], step, 1.0);
+        let v_transposed = Matrix::new(v, (c, l), (1, c));
+        multiply(grad, v_transposed, &mut self.slopes, (l, 1), 1.0);
+        vectorized(
+            #[inline(always)]
+            || softmax_backward(&self.weights, &mut self.slopes, l),
+        );
+        let slopes = Matrix::new(&self.slopes, (l, l), (l, 1));
+        multiply(slopes, Matrix::new(k, (l, c), (c, 1)), out, step, scale);
+        let slopes_transposed = Matrix::new(&self.slopes, (l, l), (1, l));
+        multiply(
+            slopes_transposed,
+            Matrix::new(q, (l, c), (c, 1)),
+            &mut out[1..],
+            step,
+            scale,
         );
     }
 }
@@ -218,7 +185,16 @@ struct Matrix<'a> {
     step: (usize, usize),
 }
 
-impl Matrix<'_> {
+impl<'a> Matrix<'a> {
+    fn new(values: &'a [f32], (rows, columns): (usize, usize), step: (usize, usize)) -> Self {
+        Self {
+            values,
+            rows,
+            columns,
+            step,
+        }
+    }
+
     fn last(&self) -> usize {
         (self.rows - 1) * self.step.0 + (self.columns - 1) * self.step.1
     }

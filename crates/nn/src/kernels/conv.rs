@@ -40,8 +40,7 @@ impl Geometry {
         (self.height + self.kernel - 1) * self.padded_row(channels)
     }
 
-    /// The same pixels in pieces that suit a product without neighbours: a vector of one-pixel samples becomes
-    /// images of up to 64 pixels, so that tiles are full.
+    /// The same for a vector of one-pixel samples under a kernel of one: a single image, so that tiles are full.
     fn pooled(self, shared_bias: bool) -> Self {
         if self.kernel == 1 && self.pixels() == 1 && shared_bias {
             return Self {
@@ -77,45 +76,34 @@ pub(crate) fn convolve(
     let geometry = geometry.pooled(shared_bias);
     let channels = packed.depth / (geometry.kernel * geometry.kernel);
     let (len_in, len_out) = (geometry.pixels() * channels, geometry.pixels() * columns);
-    let work = x.len() * packed.depth / channels * columns;
     let padded_len = if geometry.kernel == 1 {
         0
     } else {
         geometry.padded_len(channels)
     };
+    let task = |padded: &mut Vec<f32>, b: usize, out: &mut [MaybeUninit<f32>]| {
+        let sample = &x[b * len_in..(b + 1) * len_in];
+        let mut image = sample;
+        if geometry.kernel > 1 {
+            pad_into(geometry, channels, sample, padded);
+            image = padded;
+        }
+        let row = if shared_bias { 0 } else { b * columns };
+        let bias = bias.map(|rows| &rows[row..row + columns]);
+        Arch::new().dispatch(Multiply {
+            geometry,
+            channels,
+            image,
+            packed,
+            bias,
+            out,
+        });
+    };
+    let work = x.len() * packed.depth / channels * columns;
     // SAFETY: each piece is one sample's output, and `Multiply` writes all of it.
     unsafe {
         written(geometry.batch * len_out, |out| {
-            for_each_piece_with(
-                out,
-                len_out,
-                work,
-                || vec![0.0; padded_len],
-                |padded, b, piece| {
-                    let sample = &x[b * len_in..(b + 1) * len_in];
-                    let image = if geometry.kernel == 1 {
-                        sample
-                    } else {
-                        pad_into(geometry, channels, sample, padded);
-                        padded.as_slice()
-                    };
-                    let bias = bias.map(|all| {
-                        if shared_bias {
-                            all
-                        } else {
-                            &all[b * columns..][..columns]
-                        }
-                    });
-                    Arch::new().dispatch(Multiply {
-                        geometry,
-                        channels,
-                        image,
-                        packed,
-                        bias,
-                        out: piece,
-                    });
-                },
-            );
+            for_each_piece_with(out, len_out, work, || vec![0.0; padded_len], task);
         })
     }
 }

@@ -7,6 +7,9 @@
 //! Each task owns some rows `(tap, i)` of the result and runs through all samples in order, so no partial
 //! sums are merged and the order of additions is fixed.
 
+use std::array::from_fn;
+use std::ops::Range;
+
 use pulp::{Arch, Simd, WithSimd};
 
 use super::conv::{Geometry, pad_into};
@@ -157,13 +160,7 @@ impl WithSimd for Task<'_> {
 impl RowProducts<'_> {
     /// Adds the samples in `range` to one block of rows.
     #[inline(always)]
-    fn block<S: Simd>(
-        &self,
-        simd: S,
-        block: usize,
-        range: std::ops::Range<usize>,
-        out: &mut [f32],
-    ) {
+    fn block<S: Simd>(&self, simd: S, block: usize, range: Range<usize>, out: &mut [f32]) {
         let width = PANEL_VECTORS * S::F32_LANES;
         for first in (0..self.c_out).step_by(width) {
             let left = self.c_out - first;
@@ -185,7 +182,7 @@ impl RowProducts<'_> {
         &self,
         simd: S,
         (block, first): (usize, usize),
-        range: std::ops::Range<usize>,
+        range: Range<usize>,
         out: &mut [f32],
     ) {
         if S::REGISTER_COUNT >= 32 {
@@ -203,10 +200,10 @@ impl RowProducts<'_> {
         &self,
         simd: S,
         (block, skip, first): (usize, usize, usize),
-        range: std::ops::Range<usize>,
+        range: Range<usize>,
         out: &mut [f32],
     ) {
-        let geometry = self.geometry;
+        let (geometry, step) = (self.geometry, self.step);
         let kernel_row = geometry.kernel * self.c_in;
         let blocks = kernel_row.div_ceil(MANY_ROWS);
         let (ky, first_row) = (block / blocks, block % blocks * MANY_ROWS + skip);
@@ -214,39 +211,34 @@ impl RowProducts<'_> {
             geometry.padded_row(self.c_in),
             geometry.padded_len(self.c_in),
         );
-        let tail = simd.mask_between_m32s(
-            0,
-            ((self.c_out - first).min(V * S::F32_LANES) - (V - 1) * S::F32_LANES) as u32,
-        );
+        let valid = (self.c_out - first).min(V * S::F32_LANES) - (V - 1) * S::F32_LANES;
+        let tail = simd.mask_between_m32s(0, valid as u32);
         // Rows past the last input repeat it; their sums are never read.
-        let offsets: [usize; M] =
-            std::array::from_fn(|i| ky * row + (first_row + i).min(kernel_row - 1));
-        let out = out[skip * self.step + first..].as_mut_ptr();
+        let offsets: [usize; M] = from_fn(|i| ky * row + (first_row + i).min(kernel_row - 1));
+        let out = out[skip * step + first..].as_mut_ptr();
         // SAFETY: every pixel's input lies inside its padded image and every gradient inside its pixel (`tail`);
         // the block has `MANY_ROWS` rows of `step` values, which hold whole vectors.
         unsafe {
-            let mut acc: Tile<S, M, V> = std::array::from_fn(|i| {
-                std::array::from_fn(|v| load::<S>(out.add(i * self.step + v * S::F32_LANES)))
-            });
-            for b in range {
-                for y in 0..geometry.height {
-                    let line = self.image.as_ptr().add(b * image_len + y * row);
-                    let run = Run {
-                        rows: offsets.map(|at| line.add(at)),
-                        row_step: self.c_in,
-                        panel: self
-                            .grad
-                            .as_ptr()
-                            .add((b * geometry.pixels() + y * geometry.width) * self.c_out + first),
-                        panel_step: self.c_out,
-                        len: geometry.width,
-                    };
-                    accumulate::<S, M, V, RAGGED>(simd, &mut acc, run, tail);
-                }
+            let at = |i: usize, v: usize| out.add(i * step + v * S::F32_LANES);
+            let mut acc: Tile<S, M, V> = from_fn(|i| from_fn(|v| load::<S>(at(i, v))));
+            for line in range.start * geometry.height..range.end * geometry.height {
+                let (b, y) = (line / geometry.height, line % geometry.height);
+                let image = self.image.as_ptr().add(b * image_len + y * row);
+                let run = Run {
+                    rows: offsets.map(|at| image.add(at)),
+                    row_step: self.c_in,
+                    panel: self
+                        .grad
+                        .as_ptr()
+                        .add(line * geometry.width * self.c_out + first),
+                    panel_step: self.c_out,
+                    len: geometry.width,
+                };
+                accumulate::<S, M, V, RAGGED>(simd, &mut acc, run, tail);
             }
             for (i, sums) in acc.iter().enumerate() {
                 for (v, &sum) in sums.iter().enumerate() {
-                    store::<S>(out.add(i * self.step + v * S::F32_LANES), sum);
+                    store::<S>(at(i, v), sum);
                 }
             }
         }

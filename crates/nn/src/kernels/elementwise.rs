@@ -1,11 +1,16 @@
 //! Functions of single elements, in a form that compilers turn into vector instructions, and rearrangements.
 
-use super::vectorized::vectorized;
+use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use super::parallel::{for_each_piece, written};
+use super::vectorized::vectorized;
 
 /// Elements that one task handles.
 const PIECE: usize = 1 << 13;
+
+/// Rows that one task copies.
+const ROWS: usize = 64;
 
 /// Adding this to a float of moderate size leaves its nearest integer in the low bits.
 const ROUND: f32 = 12_582_912.0;
@@ -105,24 +110,41 @@ pub(crate) fn map_pairs(
 
 /// Alternates rows of `a` and `b`, each given with the length of its rows.
 pub(crate) fn interleave((a, row_a): (&[f32], usize), (b, row_b): (&[f32], usize)) -> Vec<f32> {
-    let mut out = Vec::with_capacity(a.len() + b.len());
-    for (a, b) in a.chunks_exact(row_a).zip(b.chunks_exact(row_b)) {
-        out.extend_from_slice(a);
-        out.extend_from_slice(b);
+    let row = row_a + row_b;
+    // SAFETY: the pieces are whole rows, and both parts of each row are written.
+    unsafe {
+        written(a.len() + b.len(), |out| {
+            for_each_piece(out, ROWS * row, a.len() + b.len(), |p, out| {
+                let pairs = a[p * ROWS * row_a..]
+                    .chunks(row_a)
+                    .zip(b[p * ROWS * row_b..].chunks(row_b));
+                for (out, (a, b)) in out.chunks_mut(row).zip(pairs) {
+                    copy(a, &mut out[..row_a]);
+                    copy(b, &mut out[row_a..]);
+                }
+            });
+        })
     }
-    out
 }
 
-/// Takes rows of `row_a + row_b` values apart.
-pub(crate) fn separate(joined: &[f32], row_a: usize, row_b: usize) -> (Vec<f32>, Vec<f32>) {
-    let rows = joined.len() / (row_a + row_b);
-    let (mut a, mut b) = (
-        Vec::with_capacity(rows * row_a),
-        Vec::with_capacity(rows * row_b),
-    );
-    for row in joined.chunks_exact(row_a + row_b) {
-        a.extend_from_slice(&row[..row_a]);
-        b.extend_from_slice(&row[row_a..]);
+/// The columns `columns` of a matrix with rows of `row` values.
+pub(crate) fn columns(matrix: &[f32], row: usize, columns: Range<usize>) -> Vec<f32> {
+    let (width, len) = (columns.len(), matrix.len() / row * columns.len());
+    // SAFETY: the pieces are whole rows of the output, each written whole.
+    unsafe {
+        written(len, |out| {
+            for_each_piece(out, ROWS * width, len, |p, out| {
+                let rows = matrix[p * ROWS * row..].chunks(row);
+                for (out, row) in out.chunks_mut(width).zip(rows) {
+                    copy(&row[columns.clone()], out);
+                }
+            });
+        })
     }
-    (a, b)
+}
+
+fn copy(from: &[f32], to: &mut [MaybeUninit<f32>]) {
+    for (to, &from) in to.iter_mut().zip(from) {
+        to.write(from);
+    }
 }

@@ -8,11 +8,10 @@
 
 use std::mem::MaybeUninit;
 
-use super::vectorized::vectorized;
-
 use super::conv_weight::add_rows;
 use super::elementwise::{silu, silu_slope};
 use super::parallel::{for_each_pair_with, for_each_piece_with, written};
+use super::vectorized::vectorized;
 
 /// What a normalisation is made of beside its input.
 #[derive(Debug, Clone, Copy)]

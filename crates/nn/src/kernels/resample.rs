@@ -6,9 +6,8 @@
 //!
 //! Halving is `down` with scale 1/4 and its adjoint `up` with 1/4; doubling is `up` with 1, its adjoint `down` with 1.
 
-use super::vectorized::vectorized;
-
 use super::parallel::{for_each_piece, written};
+use super::vectorized::vectorized;
 
 /// Shape of a batch of images: samples, rows, columns, channels.
 pub(crate) type ImageShape = (usize, usize, usize, usize);

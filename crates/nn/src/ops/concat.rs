@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, CustomOp2, D, Layout, Result, Shape, Tensor, bail};
 
 use super::host::{is_fused, output, slice, tensor, values};
-use crate::kernels::elementwise::{interleave, separate};
+use crate::kernels::elementwise::{columns, interleave};
 use crate::tape::apply2;
 
 /// Joins `a [B, H, W, C1]` and `b [B, H, W, C2]` to `[B, H, W, C1 + C2]`.
@@ -53,7 +53,9 @@ impl CustomOp2 for Concat {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let grad = grad.contiguous()?;
-        let (d_a, d_b) = separate(&values(&grad)?, a.dim(D::Minus1)?, b.dim(D::Minus1)?);
+        let (grad, c_a) = (values(&grad)?, a.dim(D::Minus1)?);
+        let c = c_a + b.dim(D::Minus1)?;
+        let (d_a, d_b) = (columns(&grad, c, 0..c_a), columns(&grad, c, c_a..c));
         Ok((Some(tensor(d_a, a.shape())?), Some(tensor(d_b, b.shape())?)))
     }
 }
