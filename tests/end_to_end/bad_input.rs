@@ -47,7 +47,7 @@ fn bad_overrides_name_the_flag_and_what_is_accepted() {
         ("axes.d=[.nan]", &["axes.d[0]", "NaN"]),
         ("axes.d=[]", &["axes.d", "is empty"]),
         ("axes.d=8", &["axes.d", "must be a list"]),
-        ("axes.d=[8,8.0]", &["d=8,seed=0", "twice"]),
+        ("axes.d=[8,8.0]", &["two runs", "d=8,seed=0"]),
         ("axes={}", &["no key `axes`"]),
         ("d=8", &["is an axis", "axes.d=[...]"]),
         (
@@ -56,7 +56,7 @@ fn bad_overrides_name_the_flag_and_what_is_accepted() {
         ),
         (
             "sampler.schedule.sigma_max=.nan",
-            &["sigma_max", "positive number"],
+            &["sampler.schedule.sigma_max", "from 0.000001 to 1000000"],
         ),
         (
             "preconditioning.edm.noise=loud",
@@ -69,7 +69,7 @@ fn bad_overrides_name_the_flag_and_what_is_accepted() {
         ("network.ddpmpp.dropout=1.5", &["dropout", "less than 1"]),
         (
             "objective.unbiased.noise_law.log_normal.p_std=0",
-            &["p_std", "positive"],
+            &["log_normal.p_std", "from"],
         ),
         ("optimizer.beta1=1", &["optimizer.beta1", "below 1"]),
         ("ema.half_life=-1", &["ema.half_life", "positive"]),

@@ -4,6 +4,9 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+/// Where a folder that is being replaced waits, within the temporary folder.
+const OLD: &str = "old";
+
 /// Writes `bytes` to `path`, replacing what was there in one step.
 ///
 /// # Errors
@@ -11,17 +14,15 @@ use std::path::{Path, PathBuf};
 /// Any failure of the file system; the old file then stands untouched and nothing is left beside it.
 pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let parent = parent_of(path);
-    let mut file = tempfile::Builder::new()
-        .prefix(".partial-")
-        .tempfile_in(parent)?;
-    file.write_all(bytes)?;
-    // A temporary file is private to its owner; a result is as readable as any other new file.
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".partial-");
+    // As readable as any other new file of this user: the umask is applied to this mode.
     #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = fs::Permissions::from_mode(0o644);
-        file.as_file().set_permissions(mode)?;
-    }
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    #[cfg(unix)]
+    builder.permissions(mode);
+    let mut file = builder.tempfile_in(parent)?;
+    file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|e| e.error)?;
     sync_folder(parent)
@@ -46,10 +47,22 @@ pub fn replace_folder<E: From<io::Error>>(
     fs::create_dir(&new)?;
     fill(&new)?;
     sync_folder(&new)?;
-    if path.exists() {
-        fs::rename(path, fresh.path().join("old"))?;
+    // The old folder waits under its own name, so that it can be put back after a crash.
+    let waiting = fresh
+        .path()
+        .join(OLD)
+        .join(path.file_name().unwrap_or_default());
+    let replaces = path.exists();
+    if replaces {
+        fs::create_dir(fresh.path().join(OLD))?;
+        fs::rename(path, &waiting)?;
     }
-    fs::rename(&new, path)?;
+    if let Err(error) = fs::rename(&new, path) {
+        if replaces {
+            fs::rename(&waiting, path)?;
+        }
+        return Err(error.into());
+    }
     Ok(sync_folder(parent)?)
 }
 
@@ -68,7 +81,8 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes what an interrupted [`write_file`] or [`replace_folder`] left in `folder`.
+/// Removes what an interrupted [`write_file`] or [`replace_folder`] left in `folder`, and puts a
+/// folder back that was taken away and not replaced yet.
 ///
 /// # Errors
 ///
@@ -83,6 +97,16 @@ pub fn remove_partial(folder: &Path) -> io::Result<()> {
         .map(fs::DirEntry::path)
         .collect();
     for path in left {
+        let waiting = path.join(OLD);
+        if waiting.is_dir() {
+            for entry in fs::read_dir(waiting)? {
+                let entry = entry?;
+                let home = folder.join(entry.file_name());
+                if !home.exists() {
+                    fs::rename(entry.path(), home)?;
+                }
+            }
+        }
         if path.is_dir() {
             fs::remove_dir_all(path)?;
         } else {
@@ -131,7 +155,13 @@ mod tests {
         fs::write(folder.path().join(".partial-x"), "half").unwrap();
         fs::create_dir(folder.path().join(".partial-y")).unwrap();
         fs::write(folder.path().join("whole"), "1").unwrap();
+        // Killed between the two renames: the old folder is away, the new one not there yet.
+        let waiting = folder.path().join(".partial-z/old/checkpoint");
+        fs::create_dir_all(&waiting).unwrap();
+        fs::write(waiting.join("f"), "one").unwrap();
         remove_partial(folder.path()).unwrap();
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        let back = fs::read_to_string(folder.path().join("checkpoint/f"));
+        assert_eq!(back.unwrap(), "one");
     }
 }

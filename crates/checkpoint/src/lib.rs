@@ -11,4 +11,4 @@ pub use atomic::{remove_partial, replace_folder, write_file};
 pub use checkpoint::{Checkpoint, Model};
 pub use config::{CheckpointConfig, DataSummary, FORMAT, TrainingSummary};
 pub use error::CheckpointError;
-pub use tensors::{read_tensors, write_tensors};
+pub use tensors::{Metadata, Tensors, read_tensors, write_tensors};

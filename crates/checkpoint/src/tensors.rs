@@ -8,6 +8,11 @@ use safetensors::SafeTensors;
 
 use crate::{CheckpointError, write_file};
 
+/// Tensors by name.
+pub type Tensors = HashMap<String, Tensor>;
+/// Strings by name.
+pub type Metadata = HashMap<String, String>;
+
 /// Writes `tensors` and `metadata` to `path`, whole or not at all.
 ///
 /// # Errors
@@ -15,8 +20,8 @@ use crate::{CheckpointError, write_file};
 /// Any failure of the file system; a file that was there then stands untouched.
 pub fn write_tensors(
     path: &Path,
-    tensors: &HashMap<String, Tensor>,
-    metadata: Option<HashMap<String, String>>,
+    tensors: &Tensors,
+    metadata: Option<Metadata>,
 ) -> Result<(), CheckpointError> {
     let bytes = safetensors::serialize(tensors, metadata)
         .map_err(|e| weights_error(path, candle_core::Error::SafeTensor(e)))?;
@@ -28,10 +33,7 @@ pub fn write_tensors(
 /// # Errors
 ///
 /// A file that cannot be read or is not whole.
-pub fn read_tensors(
-    path: &Path,
-    device: &Device,
-) -> Result<(HashMap<String, Tensor>, HashMap<String, String>), CheckpointError> {
+pub fn read_tensors(path: &Path, device: &Device) -> Result<(Tensors, Metadata), CheckpointError> {
     let bytes = std::fs::read(path).map_err(CheckpointError::io(path))?;
     let (_, header) = SafeTensors::read_metadata(&bytes)
         .map_err(|e| weights_error(path, candle_core::Error::SafeTensor(e)))?;

@@ -7,6 +7,9 @@ use pfgmpp_checkpoint::CheckpointError;
 use pfgmpp_train::RunError;
 use pfgmpp_train::yaml::ConfigError;
 
+/// Characters of an error that are shown.
+const LONGEST: usize = 500;
+
 /// Why a command did not succeed.
 #[derive(Debug)]
 pub enum Failure {
@@ -41,8 +44,16 @@ impl fmt::Display for Failure {
             Self::BadInput(error) | Self::Failed(error) => error.to_string(),
             Self::Interrupted(message) => message.clone(),
         };
-        // An error is one line, whatever a library put into it.
-        f.write_str(&text.split_whitespace().collect::<Vec<_>>().join(" "))
+        // An error is one line of readable length, whatever a library or a file put into it.
+        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let printable = line.chars().filter(|c| !c.is_control());
+        let shown: String = printable.clone().take(LONGEST).collect();
+        let dots = if printable.count() > LONGEST {
+            "..."
+        } else {
+            ""
+        };
+        write!(f, "{shown}{dots}")
     }
 }
 

@@ -3,6 +3,7 @@
 use pfgmpp_train::StopFlag;
 
 use crate::failure::Failure;
+use crate::terminal::note;
 
 /// A flag that the first Ctrl-C or termination signal raises; a second one ends the process at once.
 pub fn stop_on_signal() -> Result<StopFlag, Failure> {
@@ -13,7 +14,7 @@ pub fn stop_on_signal() -> Result<StopFlag, Failure> {
             std::process::exit(130);
         }
         raised.raise();
-        eprintln!("stopping: saving the state (once more to stop at once)");
+        note("stopping at the next step (once more to stop at once)");
     })
     .map_err(|e| Failure::Failed(e.into()))?;
     Ok(flag)

@@ -10,6 +10,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::failure::Failure;
+
 /// Rust's default allocator returns freed pages to the system; tensors want them back at once.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -33,7 +35,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    keep_candle_from_spinning();
+    set_up_environment();
     let done = match Cli::parse().command {
         Command::Sweep(args) => commands::sweep::sweep(&args),
         Command::Train(args) => commands::train::train(&args),
@@ -42,20 +44,26 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("error: {failure}");
+            match failure {
+                Failure::Interrupted(_) => terminal::note(&failure),
+                _ => terminal::note(format_args!("error: {failure}")),
+            }
             failure.code()
         }
     }
 }
 
-/// Keeps candle's element-wise operations on the thread that calls them.
+/// Sets what candle reads from the environment, unless the user has.
 ///
-/// candle spreads them over one pool of threads that spin while they wait. Two runs of a sweep that
-/// share it are four times slower than on a thread each; our own operations use the run's pool.
-fn keep_candle_from_spinning() {
-    const THREADS: &str = "CANDLE_NUM_THREADS";
-    if std::env::var_os(THREADS).is_none() {
-        // SAFETY: the process has one thread yet, so nothing reads the environment meanwhile.
-        unsafe { std::env::set_var(THREADS, "1") }
+/// - candle spreads element-wise operations over one pool of threads that spin while they wait. Two
+///   runs of a sweep that share it are several times slower than on a thread each; our own
+///   operations use the run's pool.
+/// - candle puts a backtrace into the text of its errors, and an error here is one line.
+fn set_up_environment() {
+    for (name, value) in [("CANDLE_NUM_THREADS", "1"), ("RUST_LIB_BACKTRACE", "0")] {
+        if std::env::var_os(name).is_none() {
+            // SAFETY: the process has one thread yet, so nothing reads the environment meanwhile.
+            unsafe { std::env::set_var(name, value) }
+        }
     }
 }

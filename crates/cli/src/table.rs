@@ -3,33 +3,29 @@
 use std::path::Path;
 
 use comfy_table::presets::UTF8_BORDERS_ONLY;
-use comfy_table::{CellAlignment, Table};
+use comfy_table::{CellAlignment, ContentArrangement, Table};
 use pfgmpp_sweep::{Plan, Row, Status, SweepResult};
 
 /// The runs of a plan.
 pub fn plan(plan: &Plan, out: &Path) -> String {
-    let mut table = Table::new();
-    table.load_style(UTF8_BORDERS_ONLY);
-    table.set_header(["run", "D", "seed", "images", "samples"]);
+    let mut table = new_table();
+    table.set_header(["run", "images", "samples"]);
     for point in &plan.points {
         let config = &point.config;
         table.add_row([
             point.name.clone(),
-            config.d.to_string(),
-            config.seed.to_string(),
             config.training.nimg.to_string(),
             config.scoring.num_samples.to_string(),
         ]);
     }
-    align_right(&mut table, 1..5);
+    align_right(&mut table, 1..3);
     let (runs, jobs) = (plan.points.len(), plan.jobs);
     format!("{table}\n{runs} runs, jobs: {jobs}, into {}", out.display())
 }
 
 /// The results, a row a run, and the reference rows beneath them.
 pub fn results(result: &SweepResult) -> String {
-    let mut table = Table::new();
-    table.load_style(UTF8_BORDERS_ONLY);
+    let mut table = new_table();
     // The axes that D and seed do not already tell.
     let axes: Vec<&str> = result.rows.first().map_or(Vec::new(), |row| {
         let keys = row.values.iter().map(|(key, _)| key.as_str());
@@ -89,6 +85,15 @@ fn number(value: Option<f64>) -> String {
     }
 }
 
+fn new_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY);
+    // Long values wrap within their cell.
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(80);
+    table
+}
+
 fn align_right(table: &mut Table, columns: std::ops::Range<usize>) {
     for column in columns {
         if let Some(column) = table.column_mut(column) {
@@ -103,11 +108,11 @@ mod tests {
 
     #[test]
     fn numbers_keep_about_four_digits() {
-        let got: Vec<String> = [0.0123456, 0.0, 3.14159, 641.26, -0.00012, 1234567.0, 1e-7]
+        let got: Vec<String> = [0.0123456, 0.0, 3.14259, 641.26, -0.00012, 1234567.0, 1e-7]
             .map(|v| number(Some(v)))
             .to_vec();
         let want = [
-            "0.01235", "0.00000", "3.142", "641.3", "-0.00012", "1.23e6", "1.00e-7",
+            "0.01235", "0.00000", "3.143", "641.3", "-0.00012", "1.23e6", "1.00e-7",
         ];
         assert_eq!(got, want);
     }

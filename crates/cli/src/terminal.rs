@@ -43,7 +43,7 @@ impl Display {
                 if last.elapsed() >= BETWEEN_LINES {
                     *last = Instant::now();
                     let percent = 100 * progress.done / progress.total.max(1);
-                    eprintln!("{name}: {percent}%  {}", describe(progress));
+                    note(format_args!("{name}: {percent}%  {}", describe(progress)));
                 }
             }
         }
@@ -118,7 +118,7 @@ impl Terminal {
         match &self.bars {
             // A line above the bars; a terminal that is gone needs none.
             Some(bars) => drop(bars.println(line)),
-            None => eprintln!("{line}"),
+            None => note(line),
         }
     }
 
@@ -223,4 +223,9 @@ impl Counter {
 /// Prints a result; a reader that has gone away, such as `head`, is no failure.
 pub fn print(text: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Writes a line for the reader of the progress; one that has gone away stops no work.
+pub fn note(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -13,6 +13,7 @@
 //! - [`Kernel`]: perturbation, prior and log density; [`RadiusLaw`]: the law of `|x - y|`.
 //! - [`SampleRng`]: one random stream per sample, whatever the batch, device and threads.
 //! - [`Denoiser`]: the interface between a model and whatever samples or scores it.
+//! - [`ExactPosterior`]: the denoiser of a finite data set, without a network.
 //!
 //! The derivations and the numerical methods are in `docs/kernel.md`.
 //!
@@ -42,6 +43,7 @@ mod log_quantile;
 mod log_radius;
 mod mixture;
 mod noise;
+mod posterior;
 mod quadrature;
 mod radius;
 mod rng;
@@ -51,5 +53,6 @@ pub use dimension::{Dimension, DimensionError};
 pub use kernel::{Kernel, KernelError};
 pub use ln_gamma::ln_gamma_ratio;
 pub use noise::standard_normal;
+pub use posterior::{ExactPosterior, PosteriorError};
 pub use radius::RadiusLaw;
 pub use rng::{SampleRng, Stream};

@@ -10,22 +10,12 @@ use rand_chacha::ChaCha8Rng;
 pub enum Stream {
     /// Noise level and noise of a training sample; index: its position in the run (`nimg`).
     Training,
-    /// Prior noise of a generated sample; index: the sample's seed.
+    /// Prior noise of a generated sample, whose own seed is the seed; index: 0.
     Prior,
-    /// Churn noise of a generated sample; index: the sample's seed.
-    Churn,
-    /// Data augmentation of a training sample; index: its position in the run (`nimg`).
-    Augmentation,
-    /// Dropout masks; index: the training step.
+    /// Dropout masks of a training sample; index: its position in the run (`nimg`).
     Dropout,
-    /// The order of the data; index: the epoch.
-    Shuffle,
-    /// Initial weights of a network; index: the parameter's position.
-    Weights,
     /// Random directions and subsets of a score; index: free for the score.
     Metric,
-    /// Class labels of a generated sample; index: the sample's seed.
-    Label,
     /// Any further purpose, told apart by its number.
     Other(u64),
 }
@@ -36,13 +26,8 @@ impl Stream {
         match self {
             Self::Training => [1, 0],
             Self::Prior => [2, 0],
-            Self::Churn => [3, 0],
-            Self::Augmentation => [4, 0],
             Self::Dropout => [5, 0],
-            Self::Shuffle => [6, 0],
-            Self::Weights => [7, 0],
             Self::Metric => [8, 0],
-            Self::Label => [9, 0],
             Self::Other(number) => [0, number],
         }
     }
@@ -124,13 +109,8 @@ mod tests {
         let purposes = [
             Stream::Training,
             Stream::Prior,
-            Stream::Churn,
-            Stream::Augmentation,
             Stream::Dropout,
-            Stream::Shuffle,
-            Stream::Weights,
             Stream::Metric,
-            Stream::Label,
             Stream::Other(0),
             Stream::Other(1),
             Stream::Other(9),
@@ -149,9 +129,9 @@ mod tests {
 
     #[test]
     fn a_batch_is_the_streams_of_its_samples() {
-        let got = SampleRng::batch(5, Stream::Churn, 10, 3);
+        let got = SampleRng::batch(5, Stream::Dropout, 10, 3);
         let want: Vec<_> = (10..13)
-            .map(|index| SampleRng::new(5, Stream::Churn, index))
+            .map(|index| SampleRng::new(5, Stream::Dropout, index))
             .collect();
         assert_eq!(got, want);
     }

@@ -32,6 +32,27 @@ pub struct Loss {
     pub per_sample: Tensor,
 }
 
+impl Loss {
+    /// The weighted error of `denoiser` at `x` `[B, ...]` beside `target`, shaped as `x`.
+    pub(crate) fn of(
+        denoiser: &impl TrainableDenoiser,
+        x: &Tensor,
+        sigma: Vec<f64>,
+        target: &Tensor,
+    ) -> Result<Self> {
+        let (denoised, weight) = denoiser.denoise_weighted(x, &sigma)?;
+        let b = weight.len();
+        let weight = Tensor::from_vec(weight, b, target.device())?.to_dtype(target.dtype())?;
+        let error = (denoised - target)?.sqr()?.flatten_from(1)?.mean(1)?;
+        let per_sample = (error * weight)?;
+        Ok(Self {
+            mean: per_sample.mean_all()?,
+            sigma,
+            per_sample: per_sample.detach().to_dtype(DType::F64)?,
+        })
+    }
+}
+
 /// The unbiased objective for one kernel and noise law.
 #[derive(Clone, Debug)]
 pub struct UnbiasedObjective {
@@ -68,15 +89,6 @@ impl UnbiasedObjective {
             .map(|rng| self.noise_law.draw(rng))
             .collect();
         let x = self.kernel.perturb(y, &sigma, rngs)?;
-        let (denoised, weight) = denoiser.denoise_weighted(&x, &sigma)?;
-        let b = weight.len();
-        let weight = Tensor::from_vec(weight, b, y.device())?.to_dtype(y.dtype())?;
-        let error = (denoised - y)?.sqr()?.flatten_from(1)?.mean(1)?;
-        let per_sample = (error * weight)?;
-        Ok(Loss {
-            mean: per_sample.mean_all()?,
-            sigma,
-            per_sample: per_sample.detach().to_dtype(DType::F64)?,
-        })
+        Loss::of(denoiser, &x, sigma, y)
     }
 }

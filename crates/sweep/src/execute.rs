@@ -12,8 +12,8 @@ use candle_core::Device;
 use pfgmpp_checkpoint::{remove_partial, write_file};
 use pfgmpp_data::{DataSource, Splits};
 use pfgmpp_train::{
-    Observer, Outcome, Progress, Reference, RunError, RunFolder, StopFlag, check_config, lock,
-    preflight, read_result, references, run,
+    Observer, Outcome, Progress, Reference, RunConfig, RunError, RunFolder, StopFlag, check_config,
+    lock, preflight, read_result, references, run,
 };
 
 use crate::report::render;
@@ -48,17 +48,8 @@ impl<'a> Sweep<'a> {
     /// configuration, too little space; nothing is left behind then.
     pub fn open(plan: &'a Plan, out: &Path) -> Result<Self, RunError> {
         let data = Self::check(plan, out)?;
-        let first = &plan.points[0].config;
-        let sigma_max = first.sampler.schedule.sigma_max;
-        let references = references(splits_of(&data, first), &first.scoring, sigma_max)?;
-        let existed = out.exists();
-        let opened = open_folder(plan, out, references);
-        let (lock, before) = opened.inspect_err(|_| {
-            if !existed {
-                // What could not be begun leaves nothing; a failure here adds nothing to the error.
-                let _ = std::fs::remove_dir_all(out);
-            }
-        })?;
+        let references = all_references(plan, &data)?;
+        let (lock, before) = open_folder(plan, out, references)?;
         Ok(Self {
             plan,
             out: out.to_path_buf(),
@@ -68,19 +59,28 @@ impl<'a> Sweep<'a> {
         })
     }
 
-    /// Checks that every run's network fits its data and that the results fit the disk; writes
-    /// nothing. Gives the data.
+    /// Checks that every run's network fits its data, that the results fit the disk and that no
+    /// folder holds a run of another configuration; writes nothing. Gives the data.
     ///
     /// # Errors
     ///
-    /// Data that cannot be loaded, a network that does not fit them, too little space.
+    /// Data that cannot be loaded, a network that does not fit them, too little space, a folder
+    /// with another run.
     pub fn check(plan: &Plan, out: &Path) -> Result<Vec<(DataSource, Splits)>, RunError> {
+        if out.exists() && !out.is_dir() {
+            return Err(RunError::NoFolder {
+                path: out.to_path_buf(),
+            });
+        }
         let data = load_data(plan)?;
         let runs = plan.points.iter().map(|point| {
             let data = &splits_of(&data, &point.config).train;
             (out.join(&point.name), &point.config, data)
         });
         preflight(runs, out)?;
+        for point in &plan.points {
+            check_config(&point.config, &out.join(&point.name))?;
+        }
         Ok(data)
     }
 
@@ -114,9 +114,9 @@ impl<'a> Sweep<'a> {
         .clamp(1, waiting.len().max(1));
         let threads = (cores / workers).max(1);
         let take = || waiting.get(next.fetch_add(1, Ordering::SeqCst)).copied();
-        let worker = || self.work(&take, threads, &result, observer, stop);
+        let worker = || self.work(take, threads, &result, observer, stop);
         thread::scope(|scope| {
-            let handles: Vec<_> = (0..workers).map(|_| scope.spawn(&worker)).collect();
+            let handles: Vec<_> = (0..workers).map(|_| scope.spawn(worker)).collect();
             handles
                 .into_iter()
                 .try_for_each(|handle| handle.join().expect("a worker catches its runs' panics"))
@@ -126,8 +126,7 @@ impl<'a> Sweep<'a> {
         Ok(result)
     }
 
-    /// The folder of run `point`.
-    pub fn folder_of(&self, point: &Point) -> PathBuf {
+    fn folder_of(&self, point: &Point) -> PathBuf {
         self.out.join(&point.name)
     }
 
@@ -223,22 +222,63 @@ fn open_folder(
     out: &Path,
     references: Vec<Reference>,
 ) -> Result<(File, SweepResult), RunError> {
+    let existed = out.exists();
     let lock = lock(out)?;
+    let before = read_folder(plan, out, references).inspect_err(|_| {
+        if !existed {
+            // What could not be begun leaves nothing; a failure here adds nothing to the error.
+            let _ = std::fs::remove_dir_all(out);
+        }
+    })?;
+    Ok((lock, before))
+}
+
+fn read_folder(
+    plan: &Plan,
+    out: &Path,
+    references: Vec<Reference>,
+) -> Result<SweepResult, RunError> {
     remove_partial(out).map_err(at(out))?;
     let mut before = SweepResult::pending(plan, references);
     for (point, row) in plan.points.iter().zip(&mut before.rows) {
         let path = out.join(&point.name);
         if path.exists() {
             let folder = RunFolder::open(&path)?;
-            check_config(&point.config, &folder)?;
-            if let Some(result) = read_result(&folder)? {
+            check_config(&point.config, &path)?;
+            if let Some(result) = read_result(&point.config, &folder)? {
                 row.finish(result);
                 row.skipped = true;
             }
         }
     }
     before.write(out)?;
-    Ok((lock, before))
+    Ok(before)
+}
+
+/// The reference rows of every way in which the runs are scored, named by their first run when
+/// there are several ways.
+fn all_references(plan: &Plan, data: &[(DataSource, Splits)]) -> Result<Vec<Reference>, RunError> {
+    let same = |a: &RunConfig, b: &RunConfig| {
+        let sigma_max = |config: &RunConfig| config.sampler.schedule.sigma_max;
+        a.data == b.data && a.scoring == b.scoring && sigma_max(a) == sigma_max(b)
+    };
+    let mut ways: Vec<&Point> = Vec::new();
+    for point in &plan.points {
+        if !ways.iter().any(|way| same(&way.config, &point.config)) {
+            ways.push(point);
+        }
+    }
+    let mut all = Vec::new();
+    for Point { name, config, .. } in &ways {
+        let sigma_max = config.sampler.schedule.sigma_max;
+        let mut rows = references(splits_of(data, config), &config.scoring, sigma_max)?;
+        if ways.len() > 1 {
+            rows.iter_mut()
+                .for_each(|row| row.name = format!("{} ({name})", row.name));
+        }
+        all.extend(rows);
+    }
+    Ok(all)
 }
 
 /// Loads each data set that a run names, once.
@@ -252,7 +292,7 @@ fn load_data(plan: &Plan) -> Result<Vec<(DataSource, Splits)>, RunError> {
     Ok(data)
 }
 
-fn splits_of<'d>(data: &'d [(DataSource, Splits)], config: &pfgmpp_train::RunConfig) -> &'d Splits {
+fn splits_of<'d>(data: &'d [(DataSource, Splits)], config: &RunConfig) -> &'d Splits {
     let found = data.iter().find(|(source, _)| *source == config.data);
     &found.expect("every run's data were loaded").1
 }

@@ -76,6 +76,9 @@ impl std::str::FromStr for Jobs {
     }
 }
 
+/// The longest name that every file system takes, with room for a temporary prefix.
+const MAX_NAME: usize = 200;
+
 /// One run of a sweep.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Point {
@@ -125,6 +128,7 @@ impl Plan {
         let axes = read_axes(&file.axes, &origin)?;
         let base_path = path.parent().unwrap_or(Path::new("")).join(&file.base);
         let (mut base, _) = Document::read::<RunConfig>(&base_path)?;
+        let mut places = Vec::new();
         for (text, (key, value)) in assignments {
             if key.starts_with("axes.") {
                 continue;
@@ -138,10 +142,9 @@ impl Plan {
                 return Err(ConfigError::new(origin, message));
             }
             base.set(&key, value, &origin)?;
-            base.to::<RunConfig>(&origin)?;
+            places.push((key, origin));
         }
-        let base_config: RunConfig = base.to(&base_path.display().to_string())?;
-        base_config.check(&base_path.display().to_string())?;
+        RunConfig::read(&base, &places)?;
         Ok(Self {
             name: file.name,
             description: file.description,
@@ -164,7 +167,7 @@ fn set_axis(
     value: &Value,
     text: &str,
 ) -> Result<(), ConfigError> {
-    let name = key.trim_start_matches("axes.");
+    let name = key.strip_prefix("axes.").unwrap_or(key);
     let mut axes = document.to::<SweepFile>(&format!("--set {text}"))?.axes;
     axes.insert(Value::from(name), value.clone());
     document.set("axes", Value::Mapping(axes), &format!("--set {text}"))
@@ -216,25 +219,38 @@ fn product(axes: &[Axis], base: &Document, origin: &str) -> Result<Vec<Point>, C
             rest /= axis.values.len();
         }
         chosen.reverse();
-        let mut values = Vec::new();
-        for (axis, index) in chosen {
+        let mut places = Vec::new();
+        for &(axis, index) in &chosen {
             let value = &axis.values[index];
             let place = format!("{origin}: axes.{}[{index}]", axis.key);
             document.set(&axis.key, value.clone(), &place)?;
-            // Read after each axis, so that an error names the axis that brought it.
-            let config: RunConfig = document.to(&place)?;
-            config.check(&place)?;
-            values.push((axis.key.clone(), value_name(&axis.key, value, &config)));
+            places.push((axis.key.clone(), place));
         }
+        let config = RunConfig::read(&document, &places)?;
+        let values: Vec<_> = chosen
+            .iter()
+            .map(|(axis, index)| {
+                let value = &axis.values[*index];
+                (axis.key.clone(), value_name(&axis.key, value, &config))
+            })
+            .collect();
         let name = point_name(&values);
+        if name.len() > MAX_NAME {
+            let message = format!(
+                "axes: a run's name would have {} bytes, up to {MAX_NAME} are accepted",
+                name.len()
+            );
+            return Err(ConfigError::new(origin, message));
+        }
         if !names.insert(name.clone()) {
-            let message = format!("axes: the run {name} stands there twice");
+            let message =
+                format!("axes: two runs would be named {name}: each needs a value of its own");
             return Err(ConfigError::new(origin, message));
         }
         points.push(Point {
             name,
             values,
-            config: document.to(origin)?,
+            config,
         });
     }
     Ok(points)
@@ -279,6 +295,6 @@ fn check_name(name: &str, origin: &str) -> Result<(), ConfigError> {
     }
     Err(ConfigError::new(
         origin,
-        format!("name: must be letters, digits, - and _, got {name:?}"),
+        format!("name: must be letters, digits, -, _ and ., not first, got {name:?}"),
     ))
 }

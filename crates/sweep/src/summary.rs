@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use pfgmpp_train::yaml;
-use pfgmpp_train::{Reference, RunFolder, RunResult, read_log};
+use pfgmpp_train::{Reference, RunConfig, RunFolder, RunResult, read_log};
 use serde::Serialize;
 
 use crate::report::{self, Metric, Report};
@@ -29,21 +28,33 @@ pub fn report_of(plan: &Plan, result: &SweepResult, out: &Path) -> Report {
     }
 }
 
-/// What all runs share, from the first run's configuration.
+/// What the runs were made with; a setting in which they differ says so.
 fn settings(plan: &Plan) -> Vec<(String, String)> {
-    let config = &plan.points[0].config;
+    let mut settings = settings_of(&plan.points[0].config);
+    for point in &plan.points[1..] {
+        for (shared, own) in settings.iter_mut().zip(settings_of(&point.config)) {
+            if shared.1 != own.1 {
+                shared.1 = "differs between runs: see each run's config.yaml".to_string();
+            }
+        }
+    }
+    settings
+}
+
+fn settings_of(config: &RunConfig) -> Vec<(String, String)> {
     let (training, schedule, scoring) =
         (&config.training, &config.sampler.schedule, &config.scoring);
+    let (nimg, batch_size) = (training.nimg, training.batch_size);
     [
         ("data", one_line(&config.data)),
         ("network", one_line(&config.network)),
         ("preconditioning", one_line(&config.preconditioning)),
+        ("objective", one_line(&config.objective)),
+        ("optimizer", one_line(&config.optimizer)),
+        ("average", one_line(&config.ema)),
         (
             "training",
-            format!(
-                "{} images in batches of {}, learning rate {}",
-                training.nimg, training.batch_size, config.optimizer.lr
-            ),
+            format!("{nimg} images in batches of {batch_size}"),
         ),
         (
             "sampler",
@@ -64,12 +75,15 @@ fn settings(plan: &Plan) -> Vec<(String, String)> {
     .to_vec()
 }
 
-/// A part of a configuration as `key: value` pairs on one line.
+/// A part of a configuration as YAML writes it on one line.
 fn one_line(part: &impl Serialize) -> String {
-    let text = yaml::to_string(part).unwrap_or_default();
-    let text = text.replace("\n- ", " ").replace(":\n", ": ");
-    let lines: Vec<&str> = text.lines().map(str::trim).collect();
-    lines.join(", ").replace(": - ", ": ")
+    let json = serde_json::to_string(part).unwrap_or_default();
+    let spaced = json.replace('"', "").replace(':', ": ").replace(',', ", ");
+    spaced
+        .trim_start_matches('{')
+        .strip_suffix('}')
+        .unwrap_or(&spaced)
+        .to_string()
 }
 
 fn report_row(row: &Row, out: &Path) -> report::Row {

@@ -134,3 +134,62 @@ impl Adam {
             .map(|(name, m, v)| (name.as_str(), m, v))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{Device, Tensor};
+    use candle_nn::Init;
+
+    const CONFIG: AdamConfig = AdamConfig {
+        lr: 0.1,
+        beta1: 0.9,
+        beta2: 0.99,
+        eps: 1e-3,
+        lr_ramp_up: 100.0,
+    };
+
+    #[test]
+    fn steps_agree_with_the_formula_with_bias_correction() {
+        let parameters = Parameters::new(0, &Device::Cpu);
+        let init = Init::Const(1.0);
+        let weight = parameters
+            .builder()
+            .get_with_hints(2, "weight", init)
+            .unwrap();
+        let mut adam = Adam::new(CONFIG, &parameters).unwrap();
+        let (mut m, mut v, mut p) = ([0.0f64; 2], [0.0f64; 2], [1.0f64; 2]);
+        for t in 1..=5 {
+            // The gradient of sum(c w) is c.
+            let g = [0.3 * f64::from(t), -2.0];
+            let c = Tensor::new(&[g[0] as f32, g[1] as f32], &Device::Cpu).unwrap();
+            let grads = (&weight * c)
+                .unwrap()
+                .sum_all()
+                .unwrap()
+                .backward()
+                .unwrap();
+            adam.step(&parameters, &grads, 0.1).unwrap();
+            for i in 0..2 {
+                m[i] = 0.9 * m[i] + 0.1 * g[i];
+                v[i] = 0.99 * v[i] + 0.01 * g[i] * g[i];
+                let (m_hat, v_hat) = (
+                    m[i] / (1.0 - 0.9f64.powi(t)),
+                    v[i] / (1.0 - 0.99f64.powi(t)),
+                );
+                p[i] -= 0.1 * m_hat / (v_hat.sqrt() + 1e-3);
+            }
+            let got = weight.to_vec1::<f32>().unwrap();
+            for i in 0..2 {
+                let gap = (f64::from(got[i]) - p[i]).abs();
+                assert!(gap < 1e-6, "step {t}: got {got:?}, want {p:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_learning_rate_rises_to_its_value() {
+        let got = [0, 50, 100, 1000].map(|nimg| CONFIG.lr_at(nimg));
+        assert_eq!(got, [0.0, 0.05, 0.1, 0.1]);
+    }
+}

@@ -7,7 +7,7 @@ use pfgmpp_sampler::Sampler;
 use pfgmpp_transfer::{NoiseLaw, ParameterError, Preconditioning};
 use serde::{Deserialize, Serialize};
 
-use crate::yaml::{ConfigError, count};
+use crate::yaml::{ConfigError, Document, count};
 use crate::{AdamConfig, EmaConfig};
 
 /// One run: train at one D, sample, score.
@@ -17,6 +17,7 @@ pub struct RunConfig {
     /// The dimension D of the augmentation.
     pub d: Dimension,
     /// Seed of initial weights, batch order, noise and scored samples.
+    #[serde(deserialize_with = "count")]
     pub seed: u64,
     /// The data set.
     pub data: DataSource,
@@ -89,6 +90,21 @@ pub struct ScoringConfig {
 }
 
 impl RunConfig {
+    /// Reads a document after overrides, and checks it.
+    ///
+    /// `places` are the dotted keys that were set, each with who set it: an error in or beside a
+    /// key names that place, any other error the file.
+    ///
+    /// # Errors
+    ///
+    /// The first parameter that cannot be read or is outside its range.
+    pub fn read(document: &Document, places: &[(String, String)]) -> Result<Self, ConfigError> {
+        let file = document.path.display().to_string();
+        let config: Self = document.to(&file).map_err(|error| blame(error, places))?;
+        config.check(&file).map_err(|error| blame(error, places))?;
+        Ok(config)
+    }
+
     /// Checks every parameter that its type alone does not.
     ///
     /// # Errors
@@ -98,13 +114,14 @@ impl RunConfig {
         let at = |section: &'static str| {
             move |e: ParameterError| ConfigError::new(origin, format!("{section}.{e}"))
         };
+        check_d(self.d).map_err(|e| ConfigError::new(origin, e))?;
         let Objective::Unbiased { noise_law } = &self.objective;
         noise_law
             .check()
-            .map_err(at("objective.unbiased.noise_law"))?;
+            .map_err(at("objective.unbiased.noise_law.log_normal"))?;
         self.preconditioning
             .check()
-            .map_err(at("preconditioning"))?;
+            .map_err(at("preconditioning.edm"))?;
         self.optimizer.check().map_err(at("optimizer"))?;
         self.ema.check().map_err(at("ema"))?;
         self.sampler.check().map_err(at("sampler.schedule"))?;
@@ -112,6 +129,35 @@ impl RunConfig {
         self.scoring.check().map_err(at("scoring"))?;
         // Samples of a run take the seeds `seed << 32 ..`.
         in_range("seed", self.seed, 0, u64::from(u32::MAX)).map_err(|e| ConfigError::new(origin, e))
+    }
+}
+
+/// Networks work in `f32`: below, too much of the noise leaves its range; above, D is infinite to
+/// every digit.
+fn check_d(d: Dimension) -> Result<(), ParameterError> {
+    match d {
+        Dimension::Finite(value) if !(0.1..=1e15).contains(&value) => {
+            Err(ParameterError::new("d", value, "from 0.1 to 1e15, or inf"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Names the last override that set the key an error is about, or one beside it.
+fn blame(error: ConfigError, places: &[(String, String)]) -> ConfigError {
+    let section = |key: &str| {
+        key.rsplit_once('.')
+            .map_or(String::new(), |(s, _)| format!("{s}."))
+    };
+    let about = |key: &str| error.message.starts_with(key);
+    let exact = places.iter().rfind(|(key, _)| about(key));
+    let beside = || {
+        let within = |key: &String| !section(key).is_empty() && about(&section(key));
+        places.iter().rfind(|(key, _)| within(key))
+    };
+    match exact.or_else(beside) {
+        Some((_, place)) => ConfigError::new(place, error.message),
+        None => error,
     }
 }
 
@@ -127,9 +173,10 @@ impl TrainingConfig {
 impl ScoringConfig {
     fn check(&self) -> Result<(), ParameterError> {
         // The unbiased energy distance compares pairs within each set.
-        in_range("num_samples", self.num_samples, 2, 10_000_000)?;
+        // and its cost grows with their square.
+        in_range("num_samples", self.num_samples, 2, 100_000)?;
         in_range("batch_size", self.batch_size, 1, 1 << 20)?;
-        in_range("num_projections", self.num_projections, 1, 1_000_000)
+        in_range("num_projections", self.num_projections, 1, 100_000)
     }
 }
 

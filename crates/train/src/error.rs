@@ -27,6 +27,12 @@ pub enum RunError {
         /// The folder.
         path: PathBuf,
     },
+    /// A file stands where a folder is needed.
+    #[error("{}: is a file, a folder is needed: choose another place with --out", path.display())]
+    NoFolder {
+        /// The file.
+        path: PathBuf,
+    },
     /// The folder holds a run of another configuration.
     #[error("{}: holds a run of another configuration ({difference}): choose another folder with --out, or remove this one", path.display())]
     OtherConfig {
@@ -46,7 +52,7 @@ pub enum RunError {
         free_mib: u64,
     },
     /// The saved state cannot be used.
-    #[error("{}: not a saved state of this run ({message}): remove it to start over", path.display())]
+    #[error("{}: cannot be used ({message}): remove the run folder to start over", path.display())]
     State {
         /// The file.
         path: PathBuf,
@@ -55,7 +61,8 @@ pub enum RunError {
     },
     /// The loss is infinite or not a number.
     #[error(
-        "the loss became {loss} after {nimg} images: lower optimizer.lr, or set the preconditioning's noise to effective"
+        "the loss became {loss} after {nimg} images: {}",
+        advice(*nimg)
     )]
     Diverged {
         /// Images seen.
@@ -86,6 +93,13 @@ pub enum RunError {
     Tensor(#[from] candle_core::Error),
 }
 
+fn advice(nimg: u64) -> &'static str {
+    match nimg {
+        0 => "the noise law or the preconditioning leads outside the range of f32",
+        _ => "lower optimizer.lr, or set the preconditioning's noise to effective",
+    }
+}
+
 impl RunError {
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
@@ -98,7 +112,9 @@ impl RunError {
             Self::Config(_)
             | Self::InUse { .. }
             | Self::OtherConfig { .. }
-            | Self::Space { .. } => true,
+            | Self::Space { .. }
+            | Self::NoFolder { .. }
+            | Self::State { .. } => true,
             Self::Io { source, .. } => is_about_place(source),
             Self::Checkpoint(e) => e.io_error().is_some_and(is_about_place),
             _ => false,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use pfgmpp_checkpoint::{remove_partial, write_file};
 use serde::{Deserialize, Serialize};
 
-use crate::{RunConfig, RunError, check_config};
+use crate::RunError;
 
 /// A locked run folder; the lock ends with the value, or with the process.
 pub struct RunFolder {
@@ -27,27 +27,6 @@ impl RunFolder {
         Ok(Self {
             path: path.to_path_buf(),
             _lock: lock,
-        })
-    }
-
-    /// Opens `path` as [`Self::open`] does, and refuses it if it holds a run of another
-    /// configuration; a folder that this call made is removed again when it fails.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::open`], and [`RunError::OtherConfig`].
-    pub fn create(path: &Path, config: &RunConfig) -> Result<Self, RunError> {
-        let existed = path.exists();
-        let opened = Self::open(path).and_then(|folder| {
-            check_config(config, &folder)?;
-            folder.write(&folder.config(), crate::yaml::to_string(config)?.as_bytes())?;
-            Ok(folder)
-        });
-        opened.inspect_err(|_| {
-            if !existed {
-                // A failure here adds nothing to the error.
-                let _ = fs::remove_dir_all(path);
-            }
         })
     }
 
@@ -115,9 +94,20 @@ impl RunFolder {
 ///
 /// A folder that another process holds, or that cannot be made.
 pub fn lock(path: &Path) -> Result<File, RunError> {
+    if path.exists() && !path.is_dir() {
+        return Err(RunError::NoFolder {
+            path: path.to_path_buf(),
+        });
+    }
     fs::create_dir_all(path).map_err(RunError::io(path))?;
     let file = path.join(".lock");
-    let lock = File::create(&file).map_err(RunError::io(&file))?;
+    // Not truncated: a link in its place must not cost anyone a file.
+    let options = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&file);
+    let lock = options.map_err(RunError::io(&file))?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(RunError::InUse {
@@ -188,7 +178,8 @@ pub fn read_log(path: &Path) -> Result<Vec<LogLine>, RunError> {
     if !path.exists() {
         return Ok(Vec::new());
     }
-    let text = fs::read_to_string(path).map_err(RunError::io(path))?;
+    let bytes = fs::read(path).map_err(RunError::io(path))?;
+    let text = String::from_utf8_lossy(&bytes);
     // A last line that was cut off does not parse and is left out.
     Ok(text
         .lines()

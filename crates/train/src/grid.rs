@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use pfgmpp_data::{GridLayout, Picture, PictureError, grid};
 
 /// Images smaller than this are drawn larger, by a whole factor.
-const VISIBLE: usize = 32;
+const VISIBLE: usize = 64;
 
 /// Draws `[num, C, H, W]` samples in a square grid, small images enlarged.
 ///

@@ -35,8 +35,9 @@ pub fn preflight<'a>(
         let params = match sizes.iter().find(same) {
             Some((_, params)) => *params,
             None => {
-                let trainer = Trainer::new(config, data, &Device::Cpu)
-                    .map_err(|e| ConfigError::new(folder.display(), format!("network: {e}")))?;
+                let trainer = Trainer::new(config, data, &Device::Cpu).map_err(|e| {
+                    ConfigError::new("network", format!("{e} (run {})", folder.display()))
+                })?;
                 let params = trainer.num_parameters() as u64;
                 sizes.push((config, params));
                 params

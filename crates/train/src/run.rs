@@ -1,5 +1,6 @@
 //! One run from configuration to scores: train, resume, sample, score, and write it all down.
 
+use std::path::Path;
 use std::time::Instant;
 
 use candle_core::{Device, Tensor};
@@ -68,8 +69,8 @@ pub fn run(
     observer: &mut dyn Observer,
     stop: &StopFlag,
 ) -> Result<Outcome, RunError> {
-    check_config(config, folder)?;
-    if let Some(result) = read_result(folder)? {
+    check_config(config, folder.path())?;
+    if let Some(result) = read_result(config, folder)? {
         return Ok(Outcome::Finished(result));
     }
     folder.write(&folder.config(), yaml::to_string(config)?.as_bytes())?;
@@ -98,16 +99,25 @@ pub fn run(
 /// # Errors
 ///
 /// [`RunError::OtherConfig`] with the first difference.
-pub fn check_config(config: &RunConfig, folder: &RunFolder) -> Result<(), RunError> {
-    let path = folder.config();
+pub fn check_config(config: &RunConfig, folder: &Path) -> Result<(), RunError> {
+    let path = folder.join("config.yaml");
     if !path.exists() {
-        return Ok(());
+        return match ["metrics.json", "state"]
+            .iter()
+            .find(|name| folder.join(name).exists())
+        {
+            None => Ok(()),
+            Some(found) => Err(RunError::State {
+                path: folder.to_path_buf(),
+                message: format!("{found} is there and config.yaml is not"),
+            }),
+        };
     }
     let text = std::fs::read_to_string(&path).map_err(RunError::io(&path))?;
     match yaml::first_difference(&text, &yaml::to_string(config)?) {
         None => Ok(()),
         Some(difference) => Err(RunError::OtherConfig {
-            path: folder.path().to_path_buf(),
+            path: folder.to_path_buf(),
             difference,
         }),
     }
@@ -117,18 +127,27 @@ pub fn check_config(config: &RunConfig, folder: &RunFolder) -> Result<(), RunErr
 ///
 /// # Errors
 ///
-/// A result that cannot be read.
-pub fn read_result(folder: &RunFolder) -> Result<Option<RunResult>, RunError> {
+/// A result that cannot be read, or that is not of this configuration.
+pub fn read_result(config: &RunConfig, folder: &RunFolder) -> Result<Option<RunResult>, RunError> {
     let path = folder.metrics();
     if !path.exists() {
         return Ok(None);
     }
-    let text = std::fs::read_to_string(&path).map_err(RunError::io(&path))?;
-    let result = serde_json::from_str(&text).map_err(|e| RunError::State {
-        path,
-        message: e.to_string(),
-    })?;
-    Ok(Some(result))
+    let bytes = std::fs::read(&path).map_err(RunError::io(&path))?;
+    let bad = |message: String| RunError::State {
+        path: path.clone(),
+        message,
+    };
+    let result: RunResult = serde_json::from_slice(&bytes).map_err(|e| bad(e.to_string()))?;
+    let of_this_run = result.d == config.d
+        && result.seed == config.seed
+        && result.nimg == config.training.nimg
+        && result.num_samples == config.scoring.num_samples;
+    if of_this_run {
+        Ok(Some(result))
+    } else {
+        Err(bad("it is the result of another configuration".to_string()))
+    }
 }
 
 /// A run in progress.

@@ -237,6 +237,12 @@ impl Trainer {
             &self.device,
         )?;
         if let Some(position) = restored {
+            if position.nimg > self.config.training.nimg {
+                return Err(RunError::State {
+                    path: folder.state(),
+                    message: format!("it stands at {} images", position.nimg),
+                });
+            }
             self.nimg = position.nimg;
             self.tail = MeanLoss {
                 sum: f64::from_bits(position.tail_sum),

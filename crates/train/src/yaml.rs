@@ -47,6 +47,10 @@ impl Document {
     ///
     /// A file that cannot be read, a syntax error, an unknown key, a value of the wrong kind.
     pub fn read<T: DeserializeOwned>(path: &Path) -> Result<(Self, T), ConfigError> {
+        // A device or a pipe could go on for ever.
+        if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            return Err(ConfigError::new(path.display(), "is not a file"));
+        }
         let text =
             fs::read_to_string(path).map_err(|e| ConfigError::new(path.display(), plain_io(&e)))?;
         let typed = parse(&text, path)?;
@@ -123,8 +127,11 @@ pub fn to_string<T: Serialize>(value: &T) -> Result<String, ConfigError> {
 
 /// The first place where two YAML texts differ, as `path: A there, B asked for`.
 pub fn first_difference(here: &str, there: &str) -> Option<String> {
-    let read = |text| serde_yaml::from_str::<Value>(text).unwrap_or(Value::Null);
-    difference("", &read(here), &read(there))
+    let read = |text| serde_yaml::from_str::<Value>(text).ok();
+    match (read(here), read(there)) {
+        (Some(here @ Value::Mapping(_)), Some(there)) => difference("", &here, &there),
+        _ => Some("config.yaml there cannot be read".to_string()),
+    }
 }
 
 fn difference(path: &str, here: &Value, there: &Value) -> Option<String> {

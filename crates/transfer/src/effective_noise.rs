@@ -148,7 +148,7 @@ impl LogDensity {
     }
 
     /// The trapezoid rule from `low` to `high`. A bell in `ln s` has a width of at least
-    /// `1 / sqrt(2 (D + n))`; at a step of one width the rule is exact to 1e-8.
+    /// `1 / sqrt(2 (D + max(N, n_eff)))`; at a step of one width the rule is exact to 1e-8.
     fn weighted_mean(&self, low: f64, high: f64) -> f64 {
         let width = (2.0 * (self.d + self.n.max(self.n_eff))).sqrt().recip();
         let points = ((high - low) / width).ceil().clamp(GRID as f64, MAX_GRID) as usize;

@@ -28,8 +28,9 @@ impl NoiseLaw {
     pub fn check(&self) -> Result<(), ParameterError> {
         match *self {
             Self::LogNormal { p_mean, p_std } => {
-                ParameterError::finite("p_mean", p_mean)?;
-                ParameterError::positive("p_std", p_std)
+                // ln sigma beyond these leaves the range of f32.
+                ParameterError::within("p_mean", p_mean, -20.0, 20.0)?;
+                ParameterError::within("p_std", p_std, 1e-6, 10.0)
             }
         }
     }
@@ -73,6 +74,6 @@ mod tests {
             p_std: 0.0,
         };
         let got = law.check().unwrap_err().to_string();
-        assert_eq!(got, "p_std must be a positive number, got 0");
+        assert_eq!(got, "p_std must be from 0.000001 to 10, got 0");
     }
 }

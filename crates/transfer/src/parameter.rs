@@ -38,16 +38,16 @@ impl ParameterError {
         Err(Self::new(name, value, "a positive number"))
     }
 
-    /// Refuses everything but finite numbers.
+    /// Refuses everything outside `low` to `high`.
     ///
     /// # Errors
     ///
-    /// `value` is infinite or not a number.
-    pub fn finite(name: &'static str, value: f64) -> Result<(), Self> {
-        if value.is_finite() {
+    /// `value` is below `low`, above `high` or not a number.
+    pub fn within(name: &'static str, value: f64, low: f64, high: f64) -> Result<(), Self> {
+        if (low..=high).contains(&value) {
             return Ok(());
         }
-        Err(Self::new(name, value, "a finite number"))
+        Err(Self::new(name, value, format!("from {low} to {high}")))
     }
 
     /// Refuses a lower end that is not below its upper end.

@@ -30,7 +30,8 @@ pub enum NoiseLevel {
     /// The nominal `sigma`, as published. At small D the network then meets inputs of unbounded scale.
     Nominal,
     /// The geometric posterior mean of the true noise scale given `|x|`
-    /// ([`PosteriorNoise`](crate::PosteriorNoise)): bounded at every D, equal to `sigma` at D = ∞.
+    /// ([`PosteriorNoise`](crate::PosteriorNoise)): inputs and weights stay bounded at every D; equal to
+    /// `sigma` at D = ∞.
     Effective,
 }
 
@@ -60,7 +61,7 @@ impl Preconditioning {
     /// A `sigma_data` that is not positive.
     pub fn check(&self) -> Result<(), ParameterError> {
         match self {
-            Self::Edm(edm) => ParameterError::positive("sigma_data", edm.sigma_data),
+            Self::Edm(edm) => ParameterError::within("sigma_data", edm.sigma_data, 1e-4, 1e4),
         }
     }
 

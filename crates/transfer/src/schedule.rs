@@ -38,9 +38,10 @@ impl EdmSchedule {
                 "from 2 to 1000000",
             ));
         }
-        ParameterError::positive("sigma_min", self.sigma_min)?;
-        ParameterError::positive("sigma_max", self.sigma_max)?;
-        ParameterError::positive("rho", self.rho)?;
+        // Wider than any data need, and safe in f32.
+        ParameterError::within("sigma_min", self.sigma_min, 1e-6, 1e6)?;
+        ParameterError::within("sigma_max", self.sigma_max, 1e-6, 1e6)?;
+        ParameterError::within("rho", self.rho, 0.1, 1000.0)?;
         ParameterError::ordered("sigma_min", self.sigma_min, "sigma_max", self.sigma_max)
     }
 

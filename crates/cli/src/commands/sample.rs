@@ -94,6 +94,14 @@ pub fn sample(args: &Args) -> Result<(), Failure> {
 /// Refuses a place that cannot be written to before any work is done.
 fn check_out(args: &Args, as_grid: bool) -> Result<(), Failure> {
     let out = &args.out;
+    let picture = ["jpg", "jpeg", "gif", "webp", "bmp", "tif", "tiff"];
+    let extension = out.extension().unwrap_or_default().to_ascii_lowercase();
+    if picture.iter().any(|other| extension == *other) {
+        return Err(Failure::bad_input(format!(
+            "{}: pictures are written as PNG: give a name that ends in .png, or a folder",
+            out.display()
+        )));
+    }
     if as_grid && args.num > MAX_GRID {
         return Err(Failure::bad_input(format!(
             "--num: a grid shows up to {MAX_GRID} samples, got {}: give a folder to --out",

@@ -38,8 +38,8 @@ pub fn sweep(args: &Args) -> Result<(), Failure> {
         print(table::plan(&plan, &out));
         return Ok(());
     }
-    let sweep = Sweep::open(&plan, &out)?;
     let stop = stop_on_signal()?;
+    let sweep = Sweep::open(&plan, &out)?;
     let terminal = Terminal::new(&plan);
     let result = sweep.execute(args.jobs, &terminal, &stop)?;
     terminal.close();

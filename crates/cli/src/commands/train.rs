@@ -28,10 +28,10 @@ pub fn train(args: &Args) -> Result<(), Failure> {
         let name = args.config.file_stem().unwrap_or_default();
         PathBuf::from("runs").join(name)
     });
+    let stop = stop_on_signal()?;
     let splits = config.data.load().map_err(pfgmpp_train::RunError::from)?;
     preflight([(out.clone(), &config, &splits.train)].into_iter(), &out)?;
-    let folder = RunFolder::create(&out, &config)?;
-    let stop = stop_on_signal()?;
+    let folder = RunFolder::open(&out)?;
     let mut terminal = RunTerminal::new(&format!("d={}", config.d));
     let outcome = run(
         &config,
@@ -73,14 +73,12 @@ pub fn train(args: &Args) -> Result<(), Failure> {
 
 fn read(args: &Args) -> Result<RunConfig, Failure> {
     let (mut document, _) = Document::read::<RunConfig>(&args.config)?;
-    let origin = args.config.display().to_string();
+    let mut places = Vec::new();
     for text in &args.set {
         let (key, value) = parse_assignment(text)?;
         let flag = format!("--set {text}");
         document.set(&key, value, &flag)?;
-        document.to::<RunConfig>(&flag)?.check(&flag)?;
+        places.push((key, flag));
     }
-    let config: RunConfig = document.to(&origin)?;
-    config.check(&origin)?;
-    Ok(config)
+    Ok(RunConfig::read(&document, &places)?)
 }

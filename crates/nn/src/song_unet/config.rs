@@ -57,19 +57,22 @@ impl SongUNetConfig {
         require(
             "model_channels",
             self.model_channels,
-            "a positive multiple of 4",
-            |c| c > 0 && c % 4 == 0,
+            "a multiple of 4 from 4 to 2048",
+            |c| (4..=2048).contains(&c) && c % 4 == 0,
         )?;
         for &mult in &self.channel_mult {
-            require("an entry of channel_mult", mult, "at least 1", |mult| {
-                mult > 0
+            require("an entry of channel_mult", mult, "from 1 to 16", |mult| {
+                (1..=16).contains(&mult)
             })?;
         }
+        require("num_blocks", self.num_blocks, "from 1 to 32", |blocks| {
+            (1..=32).contains(&blocks)
+        })?;
         require(
             "channel_mult_emb",
             self.channel_mult_emb,
-            "at least 1",
-            |mult| mult > 0,
+            "from 1 to 16",
+            |mult| (1..=16).contains(&mult),
         )?;
         require("channels", signature.channels, "at least 1", |channels| {
             channels > 0
