@@ -1,5 +1,8 @@
 //! The `pfgmpp` binary: PFGM++ for every D from 1 to infinity.
 
+// Doc comments on arguments are help texts: plain text, shown in a terminal.
+#![allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
+
 mod commands;
 mod failure;
 mod interrupt;
