@@ -20,8 +20,8 @@ mod stable_target;
 mod unbiased;
 
 pub use field::{FieldError, PfgmField};
-pub use pfgm::{FieldLoss, PfgmObjective, TrainableField};
+pub use pfgm::{PfgmObjective, TrainableField};
 pub use pfgm_perturbation::PfgmPerturbation;
 pub use pfgm_scales::PfgmScales;
-pub use stable_target::{StableTargetError, StableTargetObjective};
+pub use stable_target::StableTargetObjective;
 pub use unbiased::{Loss, TrainableDenoiser, UnbiasedObjective};

@@ -3,10 +3,9 @@
 use candle_core::{DType, Result, Tensor};
 use pfgmpp_kernel::SampleRng;
 use pfgmpp_transfer::ParameterError;
-use serde::{Deserialize, Serialize};
 
 use crate::field::check_gamma;
-use crate::{PfgmField, PfgmPerturbation};
+use crate::{Loss, PfgmField, PfgmPerturbation};
 
 /// A network in training that predicts the normalised field.
 pub trait TrainableField {
@@ -20,16 +19,6 @@ pub trait TrainableField {
     fn field(&self, x: &Tensor, z: &[f64]) -> Result<Tensor>;
 }
 
-/// The loss of one batch of field predictions.
-pub struct FieldLoss {
-    /// Mean over batch and components, a scalar with gradients.
-    pub mean: Tensor,
-    /// The extra coordinate of each sample.
-    pub z: Vec<f64>,
-    /// The loss of each sample, mean over its components, shape `[B]`, without gradients.
-    pub per_sample: Tensor,
-}
-
 /// The objective of original PFGM: regression on the normalised field of a large batch (D = 1).
 ///
 /// ```text
@@ -37,8 +26,7 @@ pub struct FieldLoss {
 /// ```
 ///
 /// Source: Xu et al. 2022, arXiv:2209.11178, section 3.2; published gamma 5.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PfgmObjective {
     /// Where the field is learned.
     pub perturbation: PfgmPerturbation,
@@ -57,28 +45,28 @@ impl PfgmObjective {
         check_gamma(self.gamma)
     }
 
-    /// Perturbs the first samples of a large batch and measures the model's error on its field.
+    /// Perturbs a batch and measures the model's error on the field of a large batch.
     ///
-    /// - `large_batch`: clean data, shape `[L, ...]`; the field is that of all of them.
-    /// - `rngs`: one generator a sample; the first `rngs.len() <= L` data are perturbed.
+    /// - `y`: clean data, shape `[B, ...]`.
+    /// - `large_batch`: the data whose field is learned, shape `[L, ...]`; it should hold `y`.
+    /// - `rngs`: one generator a sample.
     ///
     /// # Errors
     ///
-    /// A large batch with fewer samples than generators, and what [`PfgmPerturbation::perturb`],
-    /// [`PfgmField`] and the model refuse.
+    /// What [`PfgmPerturbation::perturb`], [`PfgmField`] and the model refuse.
     pub fn loss(
         &self,
         model: &impl TrainableField,
+        y: &Tensor,
         large_batch: &Tensor,
         rngs: &mut [SampleRng],
-    ) -> Result<FieldLoss> {
-        let y = large_batch.narrow(0, 0, rngs.len())?;
-        let (x, z) = self.perturbation.perturb(&y, rngs)?;
+    ) -> Result<Loss> {
+        let (x, z) = self.perturbation.perturb(y, rngs)?;
         let target = PfgmField::new(large_batch, self.gamma)?.target(&x, &z)?;
         let error = (model.field(&x, &z)? - target)?.sqr()?.mean(1)?;
-        Ok(FieldLoss {
+        Ok(Loss {
             mean: error.mean_all()?,
-            z,
+            sigma: z,
             per_sample: error.detach().to_dtype(DType::F64)?,
         })
     }

@@ -26,7 +26,7 @@ pub trait TrainableDenoiser {
 pub struct Loss {
     /// Mean over batch and elements, a scalar with gradients.
     pub mean: Tensor,
-    /// The noise level drawn for each sample.
+    /// The noise level drawn for each sample; its extra coordinate z for a field.
     pub sigma: Vec<f64>,
     /// The loss of each sample, mean over its elements, shape `[B]`, without gradients.
     pub per_sample: Tensor,

@@ -211,11 +211,12 @@ fn the_field_of_the_large_batch_has_no_loss() {
     let loss = |factor| {
         let field = PfgmField::new(&y, 5.0).unwrap();
         let mut rngs = SampleRng::batch(0, Stream::Training, 0, 8);
-        let loss = objective.loss(&KnownField { field, factor }, &y, &mut rngs);
+        let batch = y.narrow(0, 0, 8).unwrap();
+        let loss = objective.loss(&KnownField { field, factor }, &batch, &y, &mut rngs);
         loss.unwrap()
     };
     let exact = loss(1.0);
-    assert_eq!((exact.per_sample.dims(), exact.z.len()), (&[8][..], 8));
+    assert_eq!((exact.per_sample.dims(), exact.sigma.len()), (&[8][..], 8));
     assert_eq!(exact.mean.to_scalar::<f64>().unwrap(), 0.0);
     let off = loss(0.5).mean.to_scalar::<f64>().unwrap();
     let zero = loss(0.0).mean.to_scalar::<f64>().unwrap();
