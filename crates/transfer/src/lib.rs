@@ -7,6 +7,7 @@
 //! that keeps preconditioning bounded at small D.
 
 mod effective_noise;
+mod field_prediction;
 mod noise_law;
 mod parameter;
 mod preconditioning;
@@ -14,6 +15,7 @@ mod radius;
 mod schedule;
 
 pub use effective_noise::{DataScale, PosteriorNoise};
+pub use field_prediction::FieldPrediction;
 pub use noise_law::NoiseLaw;
 pub use parameter::ParameterError;
 pub use preconditioning::{Coefficients, EdmPreconditioning, NoiseLevel, Preconditioning};
