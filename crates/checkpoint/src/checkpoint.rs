@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use pfgmpp_kernel::Kernel;
-use pfgmpp_nn::Preconditioned;
+use pfgmpp_nn::{Preconditioned, Signature};
 use sha2::{Digest, Sha256};
 
 use crate::{CheckpointConfig, CheckpointError, FORMAT, replace_folder, write_file, write_tensors};
@@ -98,7 +98,7 @@ impl Model {
         let builder = VarBuilder::from_tensors(weights, DType::F32, device);
         let network = config
             .network
-            .build(config.data.shape, &builder)
+            .build(Signature::unconditional(config.data.shape), &builder)
             .map_err(fits)?;
         let denoiser = Preconditioned::new(
             network,

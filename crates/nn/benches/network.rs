@@ -1,11 +1,15 @@
 //! Time of a training step's gradients and of an evaluation: `network/operation/threads`.
 //!
 //! The network is the one of the digits sweep: 8x8x1, 32 channels, multiples 1 and 2, one block, attention at 4, batch 64.
+//! The `mlp` has 128 hidden values and four blocks, for batches of 256 points in the plane.
 
 use candle_core::{Device, Result, Tensor};
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use pfgmpp_nn::{Condition, Network, Parameters, Signature, SongUNet, SongUNetConfig};
+use pfgmpp_nn::{
+    Condition, Mlp, MlpConfig, Network, NoiseEmbedding, Parameters, Signature, SongUNet,
+    SongUNetConfig,
+};
 
 /// The allocator of the binary.
 #[global_allocator]
@@ -33,10 +37,12 @@ impl Case {
             num_blocks: 1,
             attn_resolutions: vec![4],
             dropout: 0.0,
+            label_dropout: 0.0,
         };
         let signature = Signature {
-            resolution: 8,
-            channels: 1,
+            resolution: [8, 8],
+            in_channels: 1,
+            out_channels: 1,
             label_dim: 0,
             augment_dim: 0,
         };
@@ -101,5 +107,34 @@ fn evaluate(bencher: Bencher, threads: usize) {
     assert_eq!(pool.install(step).dims(), case.x.dims());
     bencher
         .counter(ItemsCount::new(BATCH))
+        .bench_local(|| pool.install(step));
+}
+
+#[divan::bench(args = [1, 2])]
+fn mlp_gradients(bencher: Bencher, threads: usize) {
+    const POINTS: usize = 256;
+    let config = MlpConfig {
+        hidden_dim: 128,
+        num_layers: 4,
+        embedding_type: NoiseEmbedding::Positional,
+        label_dropout: 0.0,
+    };
+    let parameters = Parameters::new(0, &Device::Cpu);
+    let signature = Signature::unconditional([2, 1, 1]);
+    let network = Mlp::new(&config, signature, &parameters.builder()).expect("a valid network");
+    let x: Vec<f32> = (0..2 * POINTS).map(|i| (i as f32 * 0.37).sin()).collect();
+    let x = Tensor::from_vec(x, (POINTS, 2, 1, 1), &Device::Cpu).expect("points");
+    let c_noise = Tensor::full(0.1f32, POINTS, &Device::Cpu).expect("levels");
+    let step = || -> Result<usize> {
+        let out = network.forward(&x, &c_noise, &Condition::default())?;
+        let grads = out.sqr()?.mean_all()?.backward()?;
+        let vars = parameters.vars();
+        Ok(vars.iter().filter(|(_, v)| grads.get(v).is_some()).count())
+    };
+    let step = || step().expect("gradients");
+    let pool = pool(threads);
+    assert_eq!(pool.install(step), parameters.vars().len());
+    bencher
+        .counter(ItemsCount::new(POINTS))
         .bench_local(|| pool.install(step));
 }

@@ -1,10 +1,10 @@
 //! The networks that a configuration can name.
 
-use candle_core::{Result, bail};
+use candle_core::Result;
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
-use crate::{Network, Signature, SongUNet, SongUNetConfig};
+use crate::{Mlp, MlpConfig, Network, Signature, SongUNet, SongUNetConfig};
 
 /// An architecture and its sizes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -12,29 +12,22 @@ use crate::{Network, Signature, SongUNet, SongUNetConfig};
 pub enum NetworkConfig {
     /// DDPM++ (Song et al. 2021, arXiv:2011.13456, as Karras et al. 2022 train it).
     Ddpmpp(SongUNetConfig),
+    /// Residual linear layers, for data of few dimensions.
+    Mlp(MlpConfig),
 }
 
 impl NetworkConfig {
-    /// Builds the network for images of `shape` `[C, H, W]` from the weights of `builder`.
+    /// Builds the network for the sizes of `signature` from the weights of `builder`.
     ///
     /// # Errors
     ///
     /// Sizes that do not fit each other or the images, weights that are missing or of another shape.
-    pub fn build(&self, shape: [usize; 3], builder: &VarBuilder) -> Result<Box<dyn Network>> {
-        let [channels, height, width] = shape;
-        if height != width {
-            bail!("images must be square, got {height}x{width}");
-        }
-        let signature = Signature {
-            resolution: height,
-            channels,
-            label_dim: 0,
-            augment_dim: 0,
-        };
+    pub fn build(&self, signature: Signature, builder: &VarBuilder) -> Result<Box<dyn Network>> {
         // Published state dicts hold the network as `model`, beneath its preconditioning.
         let builder = builder.pp("model");
         Ok(match self {
             Self::Ddpmpp(config) => Box::new(SongUNet::new(config, signature, &builder)?),
+            Self::Mlp(config) => Box::new(Mlp::new(config, signature, &builder)?),
         })
     }
 }

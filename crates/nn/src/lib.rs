@@ -8,8 +8,11 @@
 //! a pool of one thread each. Outside any pool the global one is used, at the cost of a hand-over for every operation.
 
 mod config;
+mod config_error;
+mod field_network;
 mod kernels;
 mod layers;
+mod mlp;
 mod network;
 pub mod ops;
 mod parameters;
@@ -18,7 +21,11 @@ mod song_unet;
 mod tape;
 
 pub use config::NetworkConfig;
+pub use config_error::ConfigError;
+pub use field_network::FieldNetwork;
+pub use layers::NoiseEmbedding;
+pub use mlp::{Mlp, MlpConfig};
 pub use network::{Condition, Mode, Network, Signature};
 pub use parameters::{Parameters, ParametersError};
 pub use preconditioned::Preconditioned;
-pub use song_unet::{ConfigError, SongUNet, SongUNetConfig};
+pub use song_unet::{SongUNet, SongUNetConfig};

@@ -1,6 +1,8 @@
 //! What the rest of the program sees of a network.
 
-use candle_core::{Result, Tensor};
+use candle_core::{Tensor, bail};
+
+use crate::config_error::{ConfigError, require};
 
 /// A network that maps a scaled noisy image and a noise level to an image.
 pub trait Network: Send + Sync {
@@ -10,13 +12,18 @@ pub trait Network: Send + Sync {
     /// - `c_noise`: noise level of each sample as the preconditioning expresses it, shape `[B]`.
     /// - `condition`: labels, augmentation and mode.
     ///
-    /// Returns the shape of `x`. In [`Mode::Eval`] nothing is random; in [`Mode::Train`] each sample draws from its own
+    /// Returns `[B, out_channels, H, W]`. In [`Mode::Eval`] nothing is random; in [`Mode::Train`] each sample draws from its own
     /// seed only.
     ///
     /// # Errors
     ///
     /// Shapes that do not fit the network, and failures of the tensor backend.
-    fn forward(&self, x: &Tensor, c_noise: &Tensor, condition: &Condition) -> Result<Tensor>;
+    fn forward(
+        &self,
+        x: &Tensor,
+        c_noise: &Tensor,
+        condition: &Condition,
+    ) -> candle_core::Result<Tensor>;
 }
 
 /// What a network is told beside the image and its noise level.
@@ -47,11 +54,63 @@ pub enum Mode<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Signature {
     /// Height and width of the images.
-    pub resolution: usize,
-    /// Channels of the images.
-    pub channels: usize,
+    pub resolution: [usize; 2],
+    /// Channels of the images that come in.
+    pub in_channels: usize,
+    /// Channels of the images that go out: as many as come in for a denoiser, one more for a field.
+    pub out_channels: usize,
     /// Number of classes, 0 for an unconditional network.
     pub label_dim: usize,
     /// Number of augmentation parameters, 0 for none.
     pub augment_dim: usize,
+}
+
+impl Signature {
+    /// From images of `shape` `[C, H, W]` to images of the same shape, with neither labels nor augmentation.
+    pub fn unconditional(shape: [usize; 3]) -> Self {
+        let [channels, height, width] = shape;
+        Self {
+            resolution: [height, width],
+            in_channels: channels,
+            out_channels: channels,
+            label_dim: 0,
+            augment_dim: 0,
+        }
+    }
+
+    /// Refuses an empty input or output.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let [height, width] = self.resolution;
+        let sizes = [
+            ("in_channels", self.in_channels),
+            ("out_channels", self.out_channels),
+            ("the height of the images", height),
+            ("the width of the images", width),
+        ];
+        for (name, value) in sizes {
+            require(name, value, "at least 1", |value| value > 0)?;
+        }
+        Ok(())
+    }
+
+    /// The side of square images.
+    pub(crate) fn side(&self) -> Result<usize, ConfigError> {
+        match self.resolution {
+            [height, width] if height == width => Ok(height),
+            [height, width] => Err(ConfigError::NotSquare(height, width)),
+        }
+    }
+
+    /// Refuses an input of another shape than `x [B, C, H, W]` and `c_noise [B]`.
+    pub(crate) fn check_input(&self, x: &Tensor, c_noise: &Tensor) -> candle_core::Result<()> {
+        let ([height, width], channels, b) = (self.resolution, self.in_channels, x.dim(0)?);
+        if x.dims() != [b, channels, height, width] || c_noise.dims() != [b] {
+            bail!(
+                "the network takes x [B, {channels}, {height}, {width}] and c_noise [B], got {:?} and {:?}",
+                x.shape(),
+                c_noise.shape()
+            );
+        }
+        Ok(())
+    }
 }

@@ -171,8 +171,15 @@ impl Parameters {
                     .collect();
                 Tensor::from_vec(values, shape.clone(), &self.device)
             }
+            Init::Randn { mean, stdev } => {
+                let mut rng = stream(self.seed, name);
+                let values: Vec<f32> = (0..shape.elem_count())
+                    .map(|_| (mean + stdev * normal(&mut rng)) as f32)
+                    .collect();
+                Tensor::from_vec(values, shape.clone(), &self.device)
+            }
             other => bail!(
-                "parameter {name} asks for {other:?}; constant and uniform values are provided"
+                "parameter {name} asks for {other:?}; constant, uniform and normal values are provided"
             ),
         }
     }
@@ -229,6 +236,12 @@ pub(crate) fn stream(seed: u64, name: &str) -> ChaCha8Rng {
 /// Uniform in [0, 1) with 53 bits.
 fn unit(rng: &mut impl Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// Standard normal by the method of Box and Muller, the cosine only: weights are drawn once.
+fn normal(rng: &mut impl Rng) -> f64 {
+    let radius = (-2.0 * (1.0 - unit(rng)).ln()).sqrt();
+    radius * (std::f64::consts::TAU * unit(rng)).cos()
 }
 
 /// The 64-bit FNV-1a hash: the same on every platform and in every version, unlike the standard library's.

@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 
-use candle_core::{Result, Tensor, bail};
+use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
 use crate::layers::{
-    ALMOST_ZERO, Block, BlockSpec, Conv2d, GroupNorm, Linear, Positional, Resample,
+    ALMOST_ZERO, Block, BlockSpec, Conv2d, GroupNorm, Mapping, MappingSpec, NoiseEmbedding,
+    Resample,
 };
 use crate::network::{Condition, Network, Signature};
 use crate::ops::{self, Activation};
@@ -14,7 +15,7 @@ use crate::tape::recorded;
 
 mod config;
 
-pub use config::{ConfigError, SongUNetConfig};
+pub use config::SongUNetConfig;
 
 /// Offset of the variances in the last normalisation.
 const EPS: f64 = 1e-6;
@@ -27,7 +28,7 @@ const EPS: f64 = 1e-6;
 pub struct SongUNet {
     config: SongUNetConfig,
     signature: Signature,
-    embedding: Embedding,
+    mapping: Mapping,
     first: Conv2d,
     encoder: Vec<Block>,
     decoder: Vec<Block>,
@@ -43,10 +44,11 @@ impl SongUNet {
     /// A configuration that [`SongUNetConfig::check`] refuses, and parameters that are missing or of another shape.
     pub fn new(config: &SongUNetConfig, signature: Signature, vb: &VarBuilder) -> Result<Self> {
         config.check(&signature).map_err(candle_core::Error::wrap)?;
-        let (resolution, c) = (signature.resolution, config.model_channels);
+        let side = signature.side().map_err(candle_core::Error::wrap)?;
+        let (resolution, c) = (side, config.model_channels);
         let enc = vb.pp("enc");
         let first = Conv2d::new(
-            signature.channels,
+            signature.in_channels,
             c,
             3,
             1.0,
@@ -60,14 +62,23 @@ impl SongUNet {
         Ok(Self {
             config: config.clone(),
             signature,
-            embedding: Embedding::new(config, &signature, vb)?,
+            mapping: Mapping::new(
+                MappingSpec {
+                    noise: NoiseEmbedding::Positional,
+                    noise_channels: c,
+                    embedding: config.embedding(),
+                    label_dropout: config.label_dropout,
+                },
+                &signature,
+                vb,
+            )?,
             first,
             encoder,
             decoder,
             norm: GroupNorm::new(c_last, EPS, &tail("aux_norm"))?,
             last: Conv2d::new(
                 c_last,
-                signature.channels,
+                signature.out_channels,
                 3,
                 ALMOST_ZERO,
                 &tail("aux_conv"),
@@ -87,7 +98,7 @@ impl SongUNet {
 
     /// The network on channels-last images.
     fn evaluate(&self, x: &Tensor, c_noise: &Tensor, condition: &Condition) -> Result<Tensor> {
-        let e = self.embedding.forward(c_noise, condition)?;
+        let e = self.mapping.forward(c_noise, condition)?;
         let mut x = self.first.forward(x)?;
         let mut skips = vec![x.clone()];
         for block in &self.encoder {
@@ -104,28 +115,11 @@ impl SongUNet {
         }
         self.last.forward(&self.norm.forward(&x, Activation::Silu)?)
     }
-
-    fn check_input(&self, x: &Tensor, c_noise: &Tensor) -> Result<()> {
-        let Signature {
-            resolution,
-            channels,
-            ..
-        } = self.signature;
-        let b = x.dim(0)?;
-        if x.dims() != [b, channels, resolution, resolution] || c_noise.dims() != [b] {
-            bail!(
-                "the network takes x [B, {channels}, {resolution}, {resolution}] and c_noise [B], got {:?} and {:?}",
-                x.shape(),
-                c_noise.shape()
-            );
-        }
-        Ok(())
-    }
 }
 
 impl Network for SongUNet {
     fn forward(&self, x: &Tensor, c_noise: &Tensor, condition: &Condition) -> Result<Tensor> {
-        self.check_input(x, c_noise)?;
+        self.signature.check_input(x, c_noise)?;
         let x = ops::to_channels_last(x)?;
         ops::to_channels_first(&recorded(|| self.evaluate(&x, c_noise, condition))?)
     }
@@ -206,63 +200,4 @@ fn decoder(
         }
     }
     Ok(blocks)
-}
-
-/// The embedding of noise level, labels and augmentation that every block receives.
-///
-/// ```text
-/// e = positional(c_noise) + map_label(sqrt(label_dim) labels) + map_augment(augment)
-/// out = silu(map_layer1(silu(map_layer0(e))))
-/// ```
-struct Embedding {
-    positional: Positional,
-    label: Option<Linear>,
-    augment: Option<Linear>,
-    layer0: Linear,
-    layer1: Linear,
-    label_dim: usize,
-}
-
-impl Embedding {
-    fn new(config: &SongUNetConfig, signature: &Signature, vb: &VarBuilder) -> Result<Self> {
-        let (c, wide) = (config.model_channels, config.embedding());
-        let label = || Linear::new(signature.label_dim, c, &vb.pp("map_label"));
-        let augment = || Linear::without_bias(signature.augment_dim, c, &vb.pp("map_augment"));
-        Ok(Self {
-            positional: Positional::new(c, vb.dtype(), vb.device())?,
-            label: (signature.label_dim > 0).then(label).transpose()?,
-            augment: (signature.augment_dim > 0).then(augment).transpose()?,
-            layer0: Linear::new(c, wide, &vb.pp("map_layer0"))?,
-            layer1: Linear::new(wide, wide, &vb.pp("map_layer1"))?,
-            label_dim: signature.label_dim,
-        })
-    }
-
-    fn forward(&self, c_noise: &Tensor, condition: &Condition) -> Result<Tensor> {
-        let mut e = self.positional.forward(c_noise)?;
-        match (&self.label, condition.labels) {
-            (Some(map), Some(labels)) => {
-                let scaled = (labels * (self.label_dim as f64).sqrt())?;
-                e = (e + map.forward(&scaled)?)?;
-            }
-            (Some(map), None) => {
-                let none = Tensor::zeros((e.dim(0)?, self.label_dim), e.dtype(), e.device())?;
-                e = (e + map.forward(&none)?)?;
-            }
-            (None, Some(_)) => bail!("labels were given to a network with label_dim 0"),
-            (None, None) => {}
-        }
-        match (&self.augment, condition.augment) {
-            (Some(map), Some(augment)) => e = (e + map.forward(augment)?)?,
-            (None, Some(_)) => {
-                bail!("augmentation parameters were given to a network with augment_dim 0")
-            }
-            (_, None) => {}
-        }
-        ops::silu(
-            &self
-                .layer1
-                .forward(&ops::silu(&self.layer0.forward(&e)?)?)?,
-        )
-    }
 }

@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use pfgmpp_data::{Dataset, Shuffle, Statistics};
 use pfgmpp_kernel::{Kernel, SampleRng, Stream};
-use pfgmpp_nn::{Condition, Mode, Parameters, Preconditioned};
+use pfgmpp_nn::{Condition, Mode, Parameters, Preconditioned, Signature};
 use pfgmpp_objective::{TrainableDenoiser, UnbiasedObjective};
 use pfgmpp_transfer::DataScale;
 use rand::Rng;
@@ -75,9 +75,10 @@ impl Trainer {
         let kernel = Kernel::new(data.n(), config.d)?;
         let Objective::Unbiased { noise_law } = &config.objective;
         let parameters = Parameters::new(config.seed, device);
-        let network = config
-            .network
-            .build(data.image_shape(), &parameters.builder())?;
+        let network = config.network.build(
+            Signature::unconditional(data.image_shape()),
+            &parameters.builder(),
+        )?;
         Ok(Self {
             shuffle: Shuffle::new(data, config.seed),
             objective: UnbiasedObjective::new(kernel.clone(), noise_law.clone()),
@@ -136,7 +137,7 @@ impl Trainer {
         let network = self
             .config
             .network
-            .build(self.data.image_shape(), &builder)?;
+            .build(Signature::unconditional(self.data.image_shape()), &builder)?;
         let preconditioning = self.config.preconditioning.clone();
         Ok(Preconditioned::new(
             network,

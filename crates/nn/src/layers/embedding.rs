@@ -1,35 +1,77 @@
 //! Embeddings of the noise level.
 
-use candle_core::{D, DType, Device, Result, Tensor};
+use std::f64::consts::TAU;
 
-/// Ratio of the highest to the lowest frequency.
+use candle_core::{D, DType, Device, Result, Tensor};
+use candle_nn::{Init, VarBuilder};
+use serde::{Deserialize, Serialize};
+
+/// Ratio of the highest to the lowest frequency of positional embeddings.
 const MAX_POSITIONS: f64 = 10_000.0;
 
-/// Sines and cosines of the noise level at geometrically spaced frequencies.
-///
-/// ```text
-/// out = [sin(f_i c_noise), cos(f_i c_noise)],   f_i = 10000^(-i / (n/2 - 1)),   i = 0 .. n/2 - 1
-/// ```
-///
-/// Source: DDPM++ of Song et al. 2021, in the order of Karras et al. 2022.
-pub(crate) struct Positional {
-    frequencies: Tensor,
+/// Standard deviation of the frequencies of Fourier embeddings, in turns.
+const FOURIER_SCALE: f64 = 16.0;
+
+/// How a network sees the noise level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoiseEmbedding {
+    /// Sines and cosines at geometrically spaced frequencies from 1 down to 1/10000.
+    Positional,
+    /// Sines and cosines at random frequencies `2π 16 g`, `g ~ N(0, 1)`, which belong to the weights.
+    Fourier,
 }
 
-impl Positional {
-    /// An embedding of `channels` values, an even number of at least 4.
-    pub(crate) fn new(channels: usize, dtype: DType, device: &Device) -> Result<Self> {
+/// Sines and cosines of the noise level at fixed frequencies.
+///
+/// ```text
+/// out = [cos(f_i c_noise), sin(f_i c_noise)]
+/// positional: f_i = 10000^(-i / (n/2 - 1)),  or 10000^(-i / (n/2)) without the endpoint,   i = 0 .. n/2 - 1
+/// Fourier:    f_i = 2π freqs_i
+/// ```
+///
+/// Source: DDPM++ and NCSN++ of Song et al. 2021; ADM of Dhariwal and Nichol 2021 leaves out the endpoint.
+pub(crate) struct Frequencies {
+    /// Shape `[1, n/2]`.
+    values: Tensor,
+}
+
+impl Frequencies {
+    /// A positional embedding of `channels` values, an even number of at least 4.
+    pub(crate) fn positional(
+        channels: usize,
+        endpoint: bool,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Self> {
         let half = channels / 2;
-        let frequencies: Vec<f64> = (0..half)
-            .map(|i| MAX_POSITIONS.powf(-(i as f64) / (half - 1) as f64))
+        let last = if endpoint { half - 1 } else { half };
+        let values: Vec<f64> = (0..half)
+            .map(|i| MAX_POSITIONS.powf(-(i as f64) / last as f64))
             .collect();
-        let frequencies = Tensor::from_vec(frequencies, (1, half), device)?.to_dtype(dtype)?;
-        Ok(Self { frequencies })
+        let values = Tensor::from_vec(values, (1, half), device)?.to_dtype(dtype)?;
+        Ok(Self { values })
     }
 
-    /// `[B]` to `[B, channels]`.
-    pub(crate) fn forward(&self, c_noise: &Tensor) -> Result<Tensor> {
-        let phase = c_noise.unsqueeze(1)?.broadcast_mul(&self.frequencies)?;
-        Tensor::cat(&[phase.sin()?, phase.cos()?], D::Minus1)
+    /// A Fourier embedding of `channels` values; its frequencies stand as `freqs` among the weights and are not trained.
+    pub(crate) fn fourier(channels: usize, vb: &VarBuilder) -> Result<Self> {
+        let init = Init::Randn {
+            mean: 0.0,
+            stdev: FOURIER_SCALE,
+        };
+        let freqs = vb.get_with_hints(channels / 2, "freqs", init)?.detach();
+        let values = (freqs.unsqueeze(0)? * TAU)?;
+        Ok(Self { values })
     }
+
+    /// `[B]` to the cosines and sines, each `[B, n/2]`.
+    pub(crate) fn cos_sin(&self, c_noise: &Tensor) -> Result<(Tensor, Tensor)> {
+        let phase = c_noise.unsqueeze(1)?.broadcast_mul(&self.values)?;
+        Ok((phase.cos()?, phase.sin()?))
+    }
+}
+
+/// `[a, b]` side by side.
+pub(crate) fn beside(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    Tensor::cat(&[a, b], D::Minus1)
 }

@@ -10,22 +10,45 @@ use crate::ops;
 pub(crate) struct Linear {
     weight: Tensor,
     bias: Option<Tensor>,
+    n_in: usize,
 }
 
 impl Linear {
     /// A map from `n_in` to `n_out` values.
     pub(crate) fn new(n_in: usize, n_out: usize, vb: &VarBuilder) -> Result<Self> {
-        let bias = vb.get_with_hints(n_out, "bias", Init::Const(0.0))?;
-        Ok(Self {
-            bias: Some(bias),
-            ..Self::without_bias(n_in, n_out, vb)?
-        })
+        Self::scaled(n_in, n_out, 1.0, vb)
+    }
+
+    /// The same with its initial weights times `gain`.
+    pub(crate) fn scaled(n_in: usize, n_out: usize, gain: f64, vb: &VarBuilder) -> Result<Self> {
+        let weight = xavier(n_in, n_out, 1, gain);
+        Self::with_init(n_in, n_out, weight, Some(Init::Const(0.0)), vb)
     }
 
     /// The same without a bias.
     pub(crate) fn without_bias(n_in: usize, n_out: usize, vb: &VarBuilder) -> Result<Self> {
-        let weight = vb.get_with_hints((n_out, n_in), "weight", xavier(n_in, n_out, 1, 1.0))?;
-        Ok(Self { weight, bias: None })
+        Self::with_init(n_in, n_out, xavier(n_in, n_out, 1, 1.0), None, vb)
+    }
+
+    /// A map with the given initial values; no bias without one for it.
+    pub(crate) fn with_init(
+        n_in: usize,
+        n_out: usize,
+        weight: Init,
+        bias: Option<Init>,
+        vb: &VarBuilder,
+    ) -> Result<Self> {
+        let bias = bias.map(|init| vb.get_with_hints(n_out, "bias", init));
+        Ok(Self {
+            weight: vb.get_with_hints((n_out, n_in), "weight", weight)?,
+            bias: bias.transpose()?,
+            n_in,
+        })
+    }
+
+    /// Values that the map takes.
+    pub(crate) fn n_in(&self) -> usize {
+        self.n_in
     }
 
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {

@@ -4,14 +4,17 @@ mod block;
 mod conv;
 mod dropout;
 mod embedding;
+mod labels;
 mod linear;
+mod mapping;
 mod norm;
 
 pub(crate) use block::{Block, BlockSpec, Resample};
 pub(crate) use conv::Conv2d;
 pub(crate) use dropout::Dropout;
-pub(crate) use embedding::Positional;
+pub use embedding::NoiseEmbedding;
 pub(crate) use linear::Linear;
+pub(crate) use mapping::{Mapping, MappingSpec};
 pub(crate) use norm::GroupNorm;
 
 use candle_nn::Init;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::config_error::{ConfigError, require, require_probability};
 use crate::layers::{BlockSpec, Resample};
 use crate::network::Signature;
 
@@ -21,27 +22,9 @@ pub struct SongUNetConfig {
     pub attn_resolutions: Vec<usize>,
     /// Probability with which a value inside a residual block is dropped in training.
     pub dropout: f64,
-}
-
-/// What is wrong with a configuration.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum ConfigError {
-    /// An integer outside its range.
-    #[error("{name} is {value}, it must be {accepted}")]
-    Integer {
-        /// Name of the value.
-        name: &'static str,
-        /// The value.
-        value: usize,
-        /// What it may be.
-        accepted: String,
-    },
-    /// No resolution at all.
-    #[error("channel_mult is empty, it must hold at least one multiple")]
-    NoLevels,
-    /// A dropout probability outside its range.
-    #[error("dropout is {0}, it must be at least 0 and less than 1")]
-    Dropout(f64),
+    /// Probability with which a sample's label reads as zeros in training; 0 where it is left out.
+    #[serde(default)]
+    pub label_dropout: f64,
 }
 
 impl SongUNetConfig {
@@ -52,7 +35,7 @@ impl SongUNetConfig {
     /// The first value found outside its range.
     pub fn check(&self, signature: &Signature) -> Result<(), ConfigError> {
         let Some(halvings) = self.channel_mult.len().checked_sub(1) else {
-            return Err(ConfigError::NoLevels);
+            return Err(ConfigError::NoLevels("channel_mult"));
         };
         require(
             "model_channels",
@@ -74,9 +57,7 @@ impl SongUNetConfig {
             "from 1 to 16",
             |mult| (1..=16).contains(&mult),
         )?;
-        require("channels", signature.channels, "at least 1", |channels| {
-            channels > 0
-        })?;
+        signature.check()?;
         let accepted = format!(
             "a positive multiple of 2^{halvings}, one halving for each entry of channel_mult but the first"
         );
@@ -84,11 +65,9 @@ impl SongUNetConfig {
             let divisor = 1usize.checked_shl(halvings as u32);
             side > 0 && divisor.is_some_and(|divisor| side.is_multiple_of(divisor))
         };
-        require("resolution", signature.resolution, &accepted, divides)?;
-        if !(0.0..1.0).contains(&self.dropout) {
-            return Err(ConfigError::Dropout(self.dropout));
-        }
-        Ok(())
+        require("resolution", signature.side()?, &accepted, divides)?;
+        require_probability("dropout", self.dropout)?;
+        require_probability("label_dropout", self.label_dropout)
     }
 
     /// Length of the noise embedding.
@@ -106,22 +85,5 @@ impl SongUNetConfig {
             attention: false,
             dropout: self.dropout,
         }
-    }
-}
-
-fn require(
-    name: &'static str,
-    value: usize,
-    accepted: &str,
-    accepts: impl Fn(usize) -> bool,
-) -> Result<(), ConfigError> {
-    if accepts(value) {
-        Ok(())
-    } else {
-        Err(ConfigError::Integer {
-            name,
-            value,
-            accepted: accepted.to_owned(),
-        })
     }
 }

@@ -35,9 +35,11 @@ impl Golden {
                 .remove(name)
                 .map_or(0, |v| v.as_u64().expect("an integer") as usize)
         };
+        let (side, channels) = (take("resolution"), take("channels"));
         let signature = Signature {
-            resolution: take("resolution"),
-            channels: take("channels"),
+            resolution: [side, side],
+            in_channels: channels,
+            out_channels: channels,
             label_dim: take("label_dim"),
             augment_dim: take("augment_dim"),
         };

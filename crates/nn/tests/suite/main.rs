@@ -1,7 +1,9 @@
 //! Tests of the networks and their operations; one program, since each would be linked with all its dependencies anew.
 
 mod check;
+mod field;
 mod golden;
+mod mlp;
 mod network;
 mod ops;
 mod parameters;

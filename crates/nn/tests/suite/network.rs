@@ -7,8 +7,9 @@ use candle_nn::VarBuilder;
 use pfgmpp_nn::{Condition, Mode, Network, Parameters, Signature, SongUNet, SongUNetConfig};
 
 const SIGNATURE: Signature = Signature {
-    resolution: 8,
-    channels: 3,
+    resolution: [8, 8],
+    in_channels: 3,
+    out_channels: 3,
     label_dim: 4,
     augment_dim: 0,
 };
@@ -21,6 +22,7 @@ fn config(dropout: f64) -> SongUNetConfig {
         num_blocks: 1,
         attn_resolutions: vec![4],
         dropout,
+        label_dropout: 0.0,
     }
 }
 

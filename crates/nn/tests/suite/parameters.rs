@@ -7,8 +7,9 @@ use candle_nn::Init;
 use pfgmpp_nn::{Parameters, ParametersError, Signature, SongUNet, SongUNetConfig};
 
 const SIGNATURE: Signature = Signature {
-    resolution: 8,
-    channels: 1,
+    resolution: [8, 8],
+    in_channels: 1,
+    out_channels: 1,
     label_dim: 0,
     augment_dim: 0,
 };
@@ -21,6 +22,7 @@ fn config() -> SongUNetConfig {
         num_blocks: 1,
         attn_resolutions: vec![4],
         dropout: 0.0,
+        label_dropout: 0.0,
     }
 }
 
@@ -202,7 +204,7 @@ fn configurations_outside_their_range_are_refused() {
     for (name, config, resolution) in refused {
         let error = config
             .check(&Signature {
-                resolution,
+                resolution: [resolution, resolution],
                 ..SIGNATURE
             })
             .expect_err(name)

@@ -7,8 +7,9 @@ use pfgmpp_nn::{Condition, Network, Parameters, Signature, SongUNet, SongUNetCon
 use crate::check::{pattern, relative_error};
 
 const SIGNATURE: Signature = Signature {
-    resolution: 4,
-    channels: 2,
+    resolution: [4, 4],
+    in_channels: 2,
+    out_channels: 2,
     label_dim: 3,
     augment_dim: 0,
 };
@@ -21,6 +22,7 @@ fn network() -> Result<(Parameters, SongUNet)> {
         num_blocks: 1,
         attn_resolutions: vec![],
         dropout: 0.0,
+        label_dropout: 0.0,
     };
     let parameters = Parameters::new(0, &Device::Cpu);
     let network = SongUNet::new(&config, SIGNATURE, &parameters.builder())?;

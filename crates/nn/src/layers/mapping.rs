@@ -1,0 +1,79 @@
+//! The embedding of noise level, labels and augmentation that every block receives.
+
+use candle_core::{Result, Tensor};
+use candle_nn::VarBuilder;
+
+use super::Linear;
+use super::embedding::{Frequencies, NoiseEmbedding, beside};
+use super::labels::{Labels, check_condition};
+use crate::network::{Condition, Signature};
+use crate::ops;
+
+/// Sizes of a [`Mapping`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MappingSpec {
+    pub(crate) noise: NoiseEmbedding,
+    /// Values of the noise level's own embedding.
+    pub(crate) noise_channels: usize,
+    /// Values of the result.
+    pub(crate) embedding: usize,
+    pub(crate) label_dropout: f64,
+}
+
+/// The mapping network of Song et al. 2021.
+///
+/// ```text
+/// e = [sin, cos](c_noise) + map_label(sqrt(label_dim) labels) + map_augment(augment)
+/// out = silu(map_layer1(silu(map_layer0(e))))
+/// ```
+pub(crate) struct Mapping {
+    frequencies: Frequencies,
+    labels: Labels,
+    label: Option<Linear>,
+    augment: Option<Linear>,
+    layer0: Linear,
+    layer1: Linear,
+}
+
+impl Mapping {
+    pub(crate) fn new(spec: MappingSpec, signature: &Signature, vb: &VarBuilder) -> Result<Self> {
+        let (c, wide) = (spec.noise_channels, spec.embedding);
+        let frequencies = match spec.noise {
+            NoiseEmbedding::Positional => {
+                Frequencies::positional(c, true, vb.dtype(), vb.device())?
+            }
+            NoiseEmbedding::Fourier => Frequencies::fourier(c, &vb.pp("map_noise"))?,
+        };
+        let label = || Linear::new(signature.label_dim, c, &vb.pp("map_label"));
+        let augment = || Linear::without_bias(signature.augment_dim, c, &vb.pp("map_augment"));
+        Ok(Self {
+            frequencies,
+            labels: Labels {
+                label_dim: signature.label_dim,
+                dropout: spec.label_dropout,
+            },
+            label: (signature.label_dim > 0).then(label).transpose()?,
+            augment: (signature.augment_dim > 0).then(augment).transpose()?,
+            layer0: Linear::new(c, wide, &vb.pp("map_layer0"))?,
+            layer1: Linear::new(wide, wide, &vb.pp("map_layer1"))?,
+        })
+    }
+
+    /// `c_noise [B]` to `[B, embedding]`.
+    pub(crate) fn forward(&self, c_noise: &Tensor, condition: &Condition) -> Result<Tensor> {
+        let augment_dim = self.augment.as_ref().map_or(0, Linear::n_in);
+        check_condition(condition, self.labels.label_dim, augment_dim)?;
+        let (cos, sin) = self.frequencies.cos_sin(c_noise)?;
+        let mut e = beside(&sin, &cos)?;
+        if let Some(map) = &self.label {
+            let labels = self.labels.of(condition, &e)?;
+            let scaled = (labels * (self.labels.label_dim as f64).sqrt())?;
+            e = ops::add_scaled(&e, &map.forward(&scaled)?, 1.0)?;
+        }
+        if let (Some(map), Some(augment)) = (&self.augment, condition.augment) {
+            e = ops::add_scaled(&e, &map.forward(augment)?, 1.0)?;
+        }
+        let e = ops::silu(&self.layer0.forward(&e)?)?;
+        ops::silu(&self.layer1.forward(&e)?)
+    }
+}

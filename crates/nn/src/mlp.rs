@@ -1,0 +1,141 @@
+//! A residual network of linear layers, for data of few dimensions.
+
+use candle_core::{Result, Tensor};
+use candle_nn::VarBuilder;
+use serde::{Deserialize, Serialize};
+
+use crate::config_error::{ConfigError, require, require_probability};
+use crate::layers::{ALMOST_ZERO, Linear, Mapping, MappingSpec, NoiseEmbedding};
+use crate::network::{Condition, Network, Signature};
+use crate::ops;
+use crate::tape::recorded;
+
+/// Both branches of a sum have like variance, which this factor restores.
+const SKIP_SCALE: f64 = std::f64::consts::FRAC_1_SQRT_2;
+
+/// Hyperparameters of [`Mlp`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MlpConfig {
+    /// Values of every hidden layer and of the noise embedding; an even number of at least 4.
+    pub hidden_dim: usize,
+    /// Residual blocks of two linear layers each.
+    pub num_layers: usize,
+    /// How the network sees the noise level.
+    pub embedding_type: NoiseEmbedding,
+    /// Probability with which a sample's label reads as zeros in training; 0 where it is left out.
+    #[serde(default)]
+    pub label_dropout: f64,
+}
+
+impl MlpConfig {
+    /// Checks that a network of this configuration exists for the given sizes.
+    ///
+    /// # Errors
+    ///
+    /// The first value found outside its range.
+    pub fn check(&self, signature: &Signature) -> std::result::Result<(), ConfigError> {
+        signature.check()?;
+        let even = |dim: usize| (4..=8192).contains(&dim) && dim.is_multiple_of(2);
+        require(
+            "hidden_dim",
+            self.hidden_dim,
+            "an even number from 4 to 8192",
+            even,
+        )?;
+        require("num_layers", self.num_layers, "from 1 to 64", |layers| {
+            (1..=64).contains(&layers)
+        })?;
+        require_probability("label_dropout", self.label_dropout)
+    }
+}
+
+/// A network without convolutions: every value of an image may depend on every other in any way.
+///
+/// ```text
+/// h = first(x)
+/// h = (h + linear1(silu(linear0(silu(h)) + affine(e)))) / sqrt(2)        num_layers times
+/// out = last(silu(h))
+/// ```
+///
+/// `e` is the embedding of noise level, labels and augmentation, as in [`SongUNet`](crate::SongUNet).
+pub struct Mlp {
+    signature: Signature,
+    mapping: Mapping,
+    first: Linear,
+    layers: Vec<Residual>,
+    last: Linear,
+}
+
+impl Mlp {
+    /// Builds the network from parameters named relative to `vb`.
+    ///
+    /// # Errors
+    ///
+    /// A configuration that [`MlpConfig::check`] refuses, and parameters that are missing or of another shape.
+    pub fn new(config: &MlpConfig, signature: Signature, vb: &VarBuilder) -> Result<Self> {
+        config.check(&signature).map_err(candle_core::Error::wrap)?;
+        let (hidden, pixels) = (
+            config.hidden_dim,
+            signature.resolution.iter().product::<usize>(),
+        );
+        let spec = MappingSpec {
+            noise: config.embedding_type,
+            noise_channels: hidden,
+            embedding: hidden,
+            label_dropout: config.label_dropout,
+        };
+        let n_out = signature.out_channels * pixels;
+        Ok(Self {
+            signature,
+            mapping: Mapping::new(spec, &signature, vb)?,
+            first: Linear::new(signature.in_channels * pixels, hidden, &vb.pp("first"))?,
+            layers: (0..config.num_layers)
+                .map(|i| Residual::new(hidden, &vb.pp(format!("layer{i}"))))
+                .collect::<Result<_>>()?,
+            last: Linear::scaled(hidden, n_out, ALMOST_ZERO, &vb.pp("last"))?,
+        })
+    }
+}
+
+impl Network for Mlp {
+    fn forward(&self, x: &Tensor, c_noise: &Tensor, condition: &Condition) -> Result<Tensor> {
+        self.signature.check_input(x, c_noise)?;
+        let flat = x.flatten_from(1)?;
+        let out = recorded(|| {
+            let e = self.mapping.forward(c_noise, condition)?;
+            let mut h = self.first.forward(&flat)?;
+            for layer in &self.layers {
+                h = layer.forward(&h, &e)?;
+            }
+            self.last.forward(&ops::silu(&h)?)
+        })?;
+        let [height, width] = self.signature.resolution;
+        out.reshape((x.dim(0)?, self.signature.out_channels, height, width))
+    }
+}
+
+/// Two linear layers beside an identity.
+struct Residual {
+    linear0: Linear,
+    affine: Linear,
+    linear1: Linear,
+}
+
+impl Residual {
+    fn new(hidden: usize, vb: &VarBuilder) -> Result<Self> {
+        Ok(Self {
+            linear0: Linear::new(hidden, hidden, &vb.pp("linear0"))?,
+            affine: Linear::without_bias(hidden, hidden, &vb.pp("affine"))?,
+            linear1: Linear::scaled(hidden, hidden, ALMOST_ZERO, &vb.pp("linear1"))?,
+        })
+    }
+
+    /// `h [B, hidden]` under the embedding `e [B, hidden]`.
+    fn forward(&self, h: &Tensor, e: &Tensor) -> Result<Tensor> {
+        let inner = self.linear0.forward(&ops::silu(h)?)?;
+        let inner = ops::add_scaled(&inner, &self.affine.forward(e)?, 1.0)?;
+        let inner = self.linear1.forward(&ops::silu(&inner)?)?;
+        ops::add_scaled(h, &inner, SKIP_SCALE)
+    }
+}
