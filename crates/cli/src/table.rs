@@ -14,7 +14,7 @@ pub fn plan(plan: &Plan, out: &Path) -> String {
         let config = &point.config;
         table.add_row([
             point.name.clone(),
-            config.training.nimg.to_string(),
+            config.nimg().to_string(),
             config.scoring.num_samples.to_string(),
         ]);
     }
@@ -65,7 +65,7 @@ fn result_cells(row: &Row, axes: &[&str]) -> Vec<String> {
         cells.push(value.map_or(String::new(), |(_, value)| value.clone()));
     }
     let result = row.result.as_ref();
-    cells.push(number(result.map(|r| r.train_loss)));
+    cells.push(number(result.and_then(|r| r.train_loss)));
     cells.push(number(result.map(|r| r.scores.energy_distance)));
     cells.push(number(result.map(|r| r.scores.sliced_wasserstein)));
     cells.push(result.map_or(String::new(), |r| format!("{:.0}", r.seconds)));

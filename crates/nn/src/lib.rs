@@ -17,6 +17,7 @@ mod network;
 pub mod ops;
 mod parameters;
 mod preconditioned;
+mod prediction;
 mod song_unet;
 mod tape;
 
@@ -28,4 +29,5 @@ pub use mlp::{Mlp, MlpConfig};
 pub use network::{Condition, Mode, Network, Signature};
 pub use parameters::{Parameters, ParametersError};
 pub use preconditioned::Preconditioned;
+pub use prediction::Prediction;
 pub use song_unet::{SongUNet, SongUNetConfig};

@@ -74,8 +74,8 @@ impl<'a> Sweep<'a> {
         }
         let data = load_data(plan)?;
         let runs = plan.points.iter().map(|point| {
-            let data = &splits_of(&data, &point.config).train;
-            (out.join(&point.name), &point.config, data)
+            let splits = splits_of(&data, &point.config);
+            (out.join(&point.name), &point.config, splits)
         });
         preflight(runs, out)?;
         for point in &plan.points {
@@ -182,7 +182,10 @@ impl<'a> Sweep<'a> {
             Ok(Ok(Outcome::Finished(result))) => row.finish(result),
             Ok(Ok(Outcome::Interrupted { nimg })) => {
                 row.status = Status::Interrupted;
-                row.message = format!("stopped after {nimg} images");
+                row.message = match nimg {
+                    0 => "stopped before its first sample".to_string(),
+                    _ => format!("stopped after {nimg} images"),
+                };
             }
             Ok(Err(error)) => {
                 row.status = Status::Failed;
@@ -259,7 +262,7 @@ fn read_folder(
 /// there are several ways.
 fn all_references(plan: &Plan, data: &[(DataSource, Splits)]) -> Result<Vec<Reference>, RunError> {
     let same = |a: &RunConfig, b: &RunConfig| {
-        let sigma_max = |config: &RunConfig| config.sampler.schedule.sigma_max;
+        let sigma_max = |config: &RunConfig| config.sampler.schedule.sigma_max();
         a.data == b.data && a.scoring == b.scoring && sigma_max(a) == sigma_max(b)
     };
     let mut ways: Vec<&Point> = Vec::new();
@@ -270,7 +273,7 @@ fn all_references(plan: &Plan, data: &[(DataSource, Splits)]) -> Result<Vec<Refe
     }
     let mut all = Vec::new();
     for Point { name, config, .. } in &ways {
-        let sigma_max = config.sampler.schedule.sigma_max;
+        let sigma_max = config.sampler.schedule.sigma_max();
         let mut rows = references(splits_of(data, config), &config.scoring, sigma_max)?;
         if ways.len() > 1 {
             rows.iter_mut()

@@ -5,6 +5,7 @@
 //! Plotting crates fix the colours in each element and know no such axis.
 
 use pfgmpp_kernel::Dimension;
+use pfgmpp_train::PlanePaths;
 
 mod cards;
 mod dimension_axis;
@@ -13,6 +14,7 @@ mod loss_plot;
 mod metric_plot;
 mod number;
 mod page;
+mod paths;
 mod point;
 mod scale;
 mod stroke;
@@ -123,8 +125,19 @@ pub struct Row {
     pub scores: Vec<(String, f64)>,
     /// A grid of samples as an encoded PNG.
     pub grid_png: Option<Vec<u8>>,
+    /// How some samples came about.
+    pub paths: Option<Paths>,
     /// Training loss by the number of images seen (`nimg`).
     pub loss_curve: Vec<(f64, f64)>,
+}
+
+/// How some samples came about.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Paths {
+    /// Of data in the plane.
+    Plane(PlanePaths),
+    /// Of images: an encoded PNG with a row a sample.
+    Strip(Vec<u8>),
 }
 
 /// How far a run has come.

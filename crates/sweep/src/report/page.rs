@@ -5,6 +5,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::cards::cards;
 use super::loss_plot::loss_plot;
 use super::metric_plot::metric_plot;
+use super::paths::paths;
 use super::point::{Point, along_d, points};
 use super::summary::{failures, tiles};
 use super::table::tables;
@@ -41,6 +42,7 @@ pub fn render(report: &Report) -> String {
                         (failures(&report.rows))
                         (plots(report, &points))
                         (cards(&points, &report.metrics))
+                        (paths(&points))
                         section {
                             h2 { "Results" }
                             (tables(&points, &report.metrics, &report.references))
@@ -68,7 +70,9 @@ fn plots(report: &Report, points: &[Point<'_>]) -> Markup {
                 @for (index, metric) in distances.enumerate() {
                     (metric_plot(points, metric, &report.references, index))
                 }
-                (loss_plot(points, report.metrics.len()))
+                @if report.rows.iter().any(|row| !row.loss_curve.is_empty()) {
+                    (loss_plot(points, report.metrics.len()))
+                }
             }
         }
     }
@@ -92,7 +96,7 @@ fn meanings(report: &Report, points: &[Point<'_>]) -> Markup {
         section {
             h2 { "What the numbers mean" }
             p {
-                "Each score is a distance between a run's samples and the held-out images: "
+                "Each score is a distance between a run's samples and the held-out data: "
                 "lower is better, and 0 would be perfect."
                 @if !report.references.is_empty() {
                     " Read it against the reference rows, which give the numbers a scale."
