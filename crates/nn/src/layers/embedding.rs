@@ -34,6 +34,8 @@ pub enum NoiseEmbedding {
 pub(crate) struct Frequencies {
     /// Shape `[1, n/2]`.
     values: Tensor,
+    /// Angle of one unit of `values`.
+    unit: f64,
 }
 
 impl Frequencies {
@@ -50,7 +52,7 @@ impl Frequencies {
             .map(|i| MAX_POSITIONS.powf(-(i as f64) / last as f64))
             .collect();
         let values = Tensor::from_vec(values, (1, half), device)?.to_dtype(dtype)?;
-        Ok(Self { values })
+        Ok(Self { values, unit: 1.0 })
     }
 
     /// A Fourier embedding of `channels` values; its frequencies stand as `freqs` among the weights and are not trained.
@@ -59,14 +61,18 @@ impl Frequencies {
             mean: 0.0,
             stdev: FOURIER_SCALE,
         };
-        let freqs = vb.get_with_hints(channels / 2, "freqs", init)?.detach();
-        let values = (freqs.unsqueeze(0)? * TAU)?;
-        Ok(Self { values })
+        // A view: weights that are loaded later are seen.
+        let values = vb.get_with_hints(channels / 2, "freqs", init)?.detach();
+        Ok(Self {
+            values: values.unsqueeze(0)?,
+            unit: TAU,
+        })
     }
 
     /// `[B]` to the cosines and sines, each `[B, n/2]`.
     pub(crate) fn cos_sin(&self, c_noise: &Tensor) -> Result<(Tensor, Tensor)> {
-        let phase = c_noise.unsqueeze(1)?.broadcast_mul(&self.values)?;
+        let angles = (&self.values * self.unit)?;
+        let phase = c_noise.unsqueeze(1)?.broadcast_mul(&angles)?;
         Ok((phase.cos()?, phase.sin()?))
     }
 }

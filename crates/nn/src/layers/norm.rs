@@ -50,4 +50,15 @@ impl GroupNorm {
             activation,
         )
     }
+
+    /// As [`Self::forward`], scaled and shifted by `m [B, 2 C]`: `out = norm(x) (1 + scale) + shift`.
+    pub(crate) fn forward_modulated(
+        &self,
+        x: &Tensor,
+        m: &Tensor,
+        activation: Activation,
+    ) -> Result<Tensor> {
+        let rows = ops::modulate(&self.weight, &self.bias, m)?;
+        ops::modulated_group_norm(x, &rows, self.groups, self.eps, activation)
+    }
 }

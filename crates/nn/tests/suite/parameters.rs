@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use candle_core::{Device, Result, Tensor};
 use candle_nn::Init;
-use pfgmpp_nn::{Parameters, ParametersError, Signature, SongUNet, SongUNetConfig};
+use pfgmpp_nn::{Parameters, ParametersError, Signature, SongUNet, SongUNetConfig, UNetConfig};
 
 const SIGNATURE: Signature = Signature {
     resolution: [8, 8],
@@ -14,8 +14,8 @@ const SIGNATURE: Signature = Signature {
     augment_dim: 0,
 };
 
-fn config() -> SongUNetConfig {
-    SongUNetConfig {
+fn config() -> UNetConfig {
+    UNetConfig {
         model_channels: 32,
         channel_mult: vec![1, 2],
         channel_mult_emb: 4,
@@ -28,7 +28,11 @@ fn config() -> SongUNetConfig {
 
 fn network(seed: u64) -> Result<Parameters> {
     let parameters = Parameters::new(seed, &Device::Cpu);
-    SongUNet::new(&config(), SIGNATURE, &parameters.builder())?;
+    SongUNet::new(
+        &SongUNetConfig::ddpmpp(config()),
+        SIGNATURE,
+        &parameters.builder(),
+    )?;
     Ok(parameters)
 }
 
@@ -158,10 +162,10 @@ fn loading_names_what_does_not_fit() -> Result<()> {
 
 #[test]
 fn configurations_outside_their_range_are_refused() {
-    let refused: [(&str, SongUNetConfig, usize); 6] = [
+    let refused: [(&str, UNetConfig, usize); 6] = [
         (
             "channel_mult",
-            SongUNetConfig {
+            UNetConfig {
                 channel_mult: vec![],
                 ..config()
             },
@@ -169,7 +173,7 @@ fn configurations_outside_their_range_are_refused() {
         ),
         (
             "channel_mult",
-            SongUNetConfig {
+            UNetConfig {
                 channel_mult: vec![1, 0],
                 ..config()
             },
@@ -177,7 +181,7 @@ fn configurations_outside_their_range_are_refused() {
         ),
         (
             "model_channels",
-            SongUNetConfig {
+            UNetConfig {
                 model_channels: 30,
                 ..config()
             },
@@ -185,7 +189,7 @@ fn configurations_outside_their_range_are_refused() {
         ),
         (
             "channel_mult_emb",
-            SongUNetConfig {
+            UNetConfig {
                 channel_mult_emb: 0,
                 ..config()
             },
@@ -193,7 +197,7 @@ fn configurations_outside_their_range_are_refused() {
         ),
         (
             "dropout",
-            SongUNetConfig {
+            UNetConfig {
                 dropout: 1.0,
                 ..config()
             },
