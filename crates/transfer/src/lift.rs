@@ -1,0 +1,279 @@
+//! A diffusion denoiser at any D, by the effective noise level.
+
+use candle_core::{DType, Result, Tensor};
+use pfgmpp_kernel::{Denoiser, Dimension, Kernel};
+use serde::{Deserialize, Serialize};
+
+use crate::{DataMoments, DenoisingError, ParameterError, PosteriorNoise};
+
+/// Relative change of a level at which the passes for the denoising error end.
+const PRECISION: f64 = 1e-9;
+/// A bound on those passes; ten are usual.
+const MAX_PASSES: usize = 1000;
+
+/// Where the guess m of the clean data comes from that the noise is measured by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Guess {
+    /// The mean of the data: one evaluation.
+    DataMean,
+    /// The data mean first, then the estimate that it gave, and so on.
+    FixedPoint {
+        /// Evaluations of the denoiser in all, at least 1 (which is [`Guess::DataMean`]).
+        evaluations: usize,
+    },
+    /// The estimate of the solver's step before: one evaluation. Without one, the data mean.
+    Previous,
+}
+
+impl Guess {
+    /// Checks the number of evaluations.
+    ///
+    /// # Errors
+    ///
+    /// None, or more than 1,000.
+    pub fn check(&self) -> std::result::Result<(), ParameterError> {
+        match *self {
+            Self::FixedPoint { evaluations } if !(1..=1000).contains(&evaluations) => Err(
+                ParameterError::new("evaluations", evaluations, "from 1 to 1000"),
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// Evaluations of the denoiser for one estimate.
+    #[must_use]
+    pub fn evaluations(&self) -> usize {
+        match *self {
+            Self::FixedPoint { evaluations } => evaluations,
+            Self::DataMean | Self::Previous => 1,
+        }
+    }
+}
+
+/// A denoiser of Gaussian noise (D = ∞) made one of Student-t noise at a finite D.
+///
+/// The noise of a sample is Gaussian of a scale s that is one draw for all its N values; given the
+/// clean data it is known to a width of `1 / sqrt(2 (N + D))`. So the Gaussian denoiser is asked at
+/// that scale in place of sigma:
+///
+/// ```text
+/// sigma_eff²(x) = (|x - m|² + D sigma²) / (N + D),   E_D[y | x] ≈ E_∞[y | x; sigma_eff]
+/// ```
+///
+/// with m an estimate of y. Where m is the data mean, `|x - m|` holds the data's own spread as well,
+/// and the level is that of [`PosteriorNoise`]. At D = ∞ the denoiser is asked at sigma itself and its
+/// answer passed on as it is. Derived and measured in `docs/effective-noise.md`.
+#[derive(Clone, Debug)]
+pub struct EffectiveNoise<M> {
+    denoiser: M,
+    n: usize,
+    d: Dimension,
+    guess: Guess,
+    data: DataMoments,
+    posterior: PosteriorNoise,
+    error: Option<DenoisingError>,
+    sigma_max: f64,
+}
+
+impl<M: Denoiser> EffectiveNoise<M> {
+    /// Lifts `denoiser`, one of Gaussian noise, to data perturbed by `kernel`.
+    ///
+    /// # Errors
+    ///
+    /// A number of evaluations out of range, and a mean of another size than the kernel's N.
+    pub fn new(
+        denoiser: M,
+        kernel: &Kernel,
+        guess: Guess,
+        data: DataMoments,
+    ) -> std::result::Result<Self, ParameterError> {
+        guess.check()?;
+        let (n, d) = (kernel.n(), kernel.d());
+        let got = data.mean().elem_count();
+        if got != n {
+            let accepted = format!("of n = {n} values");
+            return Err(ParameterError::new("mean", got, accepted));
+        }
+        let posterior = PosteriorNoise::new(n, d, data.scale());
+        Ok(Self {
+            denoiser,
+            n,
+            d,
+            guess,
+            data,
+            posterior,
+            error: None,
+            sigma_max: f64::INFINITY,
+        })
+    }
+
+    /// Accounts for the denoiser's error e(s), which the distance to its own estimate leaves out.
+    ///
+    /// ```text
+    /// sigma_eff² = (|x - m|² + e(sigma_eff) + D sigma²) / (N + D)
+    /// ```
+    ///
+    /// It serves [`Guess::FixedPoint`]; the other guesses are not estimates from x itself.
+    ///
+    /// # Errors
+    ///
+    /// A curve that [`DenoisingError::check`] refuses.
+    pub fn with_denoising_error(
+        mut self,
+        error: DenoisingError,
+    ) -> std::result::Result<Self, ParameterError> {
+        error.check()?;
+        self.error = Some(error);
+        Ok(self)
+    }
+
+    /// Asks the denoiser at `sigma_max` at most, and extends it above, where it is linear in x:
+    ///
+    /// ```text
+    /// E_∞[y | x; s] ≈ mean + c (E_∞[y | mean + c (x - mean); sigma_max] - mean),   c = sigma_max / s
+    /// ```
+    ///
+    /// At small D the true scale of some samples is a hundred times sigma, where no network was trained.
+    ///
+    /// # Errors
+    ///
+    /// A `sigma_max` that is not positive.
+    pub fn with_sigma_max(mut self, sigma_max: f64) -> std::result::Result<Self, ParameterError> {
+        ParameterError::positive("sigma_max", sigma_max)?;
+        self.sigma_max = sigma_max;
+        Ok(self)
+    }
+
+    /// The denoiser that was lifted.
+    pub fn denoiser(&self) -> &M {
+        &self.denoiser
+    }
+
+    /// Noise levels of samples `x` `[B, ...]` by their distance to a guess `m` `[B, ...]` of the clean data.
+    ///
+    /// ```text
+    /// sigma_eff² = (|x - m|² + D sigma²) / (N + D)
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Failures of the tensor backend.
+    pub fn levels_near(&self, x: &Tensor, sigma: &[f64], m: &Tensor) -> Result<Vec<f64>> {
+        let Dimension::Finite(d) = self.d else {
+            return Ok(sigma.to_vec());
+        };
+        let total = self.n as f64 + d;
+        let (residual, nominal) = (total.recip(), d / total);
+        let squares = square_distances(x, m)?.into_iter().zip(sigma);
+        Ok(squares
+            .map(|(square, sigma)| (residual * square + nominal * sigma * sigma).sqrt())
+            .collect())
+    }
+
+    /// Noise levels of samples `x` `[B, ...]` by their distance to the data mean ([`PosteriorNoise`]).
+    ///
+    /// # Errors
+    ///
+    /// Failures of the tensor backend.
+    pub fn levels_about_mean(&self, x: &Tensor, sigma: &[f64]) -> Result<Vec<f64>> {
+        if self.d.is_infinite() {
+            return Ok(sigma.to_vec());
+        }
+        let squares = square_distances(x, &self.mean_like(x)?)?;
+        let squares = squares.into_iter().zip(sigma);
+        Ok(squares
+            .map(|(square, &sigma)| self.posterior.sigma_eff(square, sigma))
+            .collect())
+    }
+
+    /// Raises levels that were measured by the denoiser's own estimate.
+    fn add_denoising_error(&self, levels: &mut [f64]) {
+        let Some(error) = &self.error else {
+            return;
+        };
+        let total = self.n as f64 + self.d.value();
+        for level in levels {
+            let square = *level * *level;
+            // e rises by less than N s² does, so each pass is nearer, from below.
+            for _ in 0..MAX_PASSES {
+                let next = (square + error.at(*level) / total).sqrt();
+                let done = next <= *level * (1.0 + PRECISION);
+                *level = next;
+                if done {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// The denoiser's estimates at `levels`, extended above its highest level.
+    fn ask(&self, x: &Tensor, levels: &[f64], labels: Option<&Tensor>) -> Result<Tensor> {
+        if levels.iter().all(|&level| level <= self.sigma_max) {
+            return self.denoiser.denoise(x, levels, labels);
+        }
+        let shrink: Vec<f64> = levels
+            .iter()
+            .map(|s| (self.sigma_max / s).min(1.0))
+            .collect();
+        let levels: Vec<f64> = levels.iter().map(|s| s.min(self.sigma_max)).collect();
+        let inside = self.about_mean(x, &shrink)?;
+        self.about_mean(&self.denoiser.denoise(&inside, &levels, labels)?, &shrink)
+    }
+
+    /// `mean + c (v - mean)` of each sample; v itself, to the bit, where c is 1.
+    fn about_mean(&self, v: &Tensor, c: &[f64]) -> Result<Tensor> {
+        let mut column = vec![1; v.rank()];
+        column[0] = c.len();
+        let constant = |values: Vec<f64>| {
+            Tensor::from_vec(values, &column[..], v.device())?.to_dtype(v.dtype())
+        };
+        let rest = constant(c.iter().map(|c| 1.0 - c).collect())?;
+        let mean = self.mean_like(v)?.to_dtype(v.dtype())?;
+        v.broadcast_mul(&constant(c.to_vec())?)? + mean.broadcast_mul(&rest)?
+    }
+
+    /// The data mean as a batch of one, in `f64`, beside `x`.
+    fn mean_like(&self, x: &Tensor) -> Result<Tensor> {
+        let mut shape = x.dims().to_vec();
+        shape[0] = 1;
+        self.data.mean().reshape(shape)?.to_device(x.device())
+    }
+}
+
+impl<M: Denoiser> Denoiser for EffectiveNoise<M> {
+    fn denoise(&self, x: &Tensor, sigma: &[f64], labels: Option<&Tensor>) -> Result<Tensor> {
+        self.denoise_near(x, sigma, labels, None)
+    }
+
+    fn denoise_near(
+        &self,
+        x: &Tensor,
+        sigma: &[f64],
+        labels: Option<&Tensor>,
+        guess: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        if self.d.is_infinite() {
+            return self.denoiser.denoise_near(x, sigma, labels, guess);
+        }
+        let levels = match (self.guess, guess) {
+            (Guess::Previous, Some(m)) => self.levels_near(x, sigma, m)?,
+            _ => self.levels_about_mean(x, sigma)?,
+        };
+        let mut denoised = self.ask(x, &levels, labels)?;
+        for _ in 1..self.guess.evaluations() {
+            let mut levels = self.levels_near(x, sigma, &denoised)?;
+            self.add_denoising_error(&mut levels);
+            denoised = self.ask(x, &levels, labels)?;
+        }
+        Ok(denoised)
+    }
+}
+
+/// `|x - m|²` of each sample in `f64`, `m` of shape `[B, ...]` or `[1, ...]`.
+fn square_distances(x: &Tensor, m: &Tensor) -> Result<Vec<f64>> {
+    let x = x.to_dtype(DType::F64)?;
+    let m = m.to_device(x.device())?.to_dtype(DType::F64)?;
+    let squares = x.broadcast_sub(&m)?.sqr()?.flatten_from(1)?.sum(1)?;
+    squares.to_vec1()
+}
