@@ -9,6 +9,7 @@
 mod data_moments;
 mod denoising_error;
 mod effective_noise;
+mod iddpm;
 mod lift;
 mod noise_law;
 mod parameter;
@@ -16,14 +17,20 @@ mod preconditioning;
 mod radius;
 mod schedule;
 mod translation;
+mod vp;
 
 pub use data_moments::DataMoments;
 pub use denoising_error::DenoisingError;
 pub use effective_noise::{DataScale, PosteriorNoise};
+pub use iddpm::IddpmLevels;
 pub use lift::{EffectiveNoise, Guess};
 pub use noise_law::NoiseLaw;
 pub use parameter::ParameterError;
-pub use preconditioning::{Coefficients, EdmPreconditioning, NoiseLevel, Preconditioning};
+pub use preconditioning::{
+    Coefficients, EdmPreconditioning, IddpmPreconditioning, NoiseLevel, Preconditioning,
+    VePreconditioning, VpPreconditioning,
+};
 pub use radius::{r_from_sigma, sigma_from_r};
 pub use schedule::EdmSchedule;
 pub use translation::{EffectiveLevel, Quantiles, Translation};
+pub use vp::VpProcess;
