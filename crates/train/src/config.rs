@@ -124,7 +124,7 @@ impl RunConfig {
             .map_err(at("preconditioning.edm"))?;
         self.optimizer.check().map_err(at("optimizer"))?;
         self.ema.check().map_err(at("ema"))?;
-        self.sampler.check().map_err(at("sampler.schedule"))?;
+        self.sampler.check().map_err(at("sampler"))?;
         self.training.check().map_err(at("training"))?;
         self.scoring.check().map_err(at("scoring"))?;
         // Samples of a run take the seeds `seed << 32 ..`.

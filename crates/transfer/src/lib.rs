@@ -18,4 +18,4 @@ pub use noise_law::NoiseLaw;
 pub use parameter::ParameterError;
 pub use preconditioning::{Coefficients, EdmPreconditioning, NoiseLevel, Preconditioning};
 pub use radius::{r_from_sigma, sigma_from_r};
-pub use schedule::EdmSchedule;
+pub use schedule::{EdmSchedule, GeometricSchedule, Schedule};
