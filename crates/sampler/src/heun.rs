@@ -3,6 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use crate::Slope;
+use crate::state::State;
 
 /// Integrates `dx/dsigma` from `sigmas[0]` to the last level with Heun's second-order method.
 ///
@@ -16,17 +17,36 @@ use crate::Slope;
 /// # Errors
 ///
 /// Failures of the slope.
-pub fn heun(slope: &impl Slope, mut x: Tensor, sigmas: &[f64]) -> Result<Tensor> {
+pub fn heun(slope: &impl Slope, x: Tensor, sigmas: &[f64]) -> Result<Tensor> {
+    let mut state = State::new(x);
     for step in sigmas.windows(2) {
-        let (sigma_cur, sigma_next) = (step[0], step[1]);
-        let d_cur = slope.slope(&x, sigma_cur)?;
-        let x_euler = (&x + (&d_cur * (sigma_next - sigma_cur))?)?;
-        x = if sigma_next > 0.0 {
-            let d_prime = slope.slope(&x_euler, sigma_next)?;
-            (x + ((d_cur + d_prime)? * (0.5 * (sigma_next - sigma_cur)))?)?
-        } else {
-            x_euler
-        };
+        state = heun_step(slope, &state, step[0], step[1])?;
     }
-    Ok(x)
+    Ok(state.x)
+}
+
+/// One step of [`heun`] from level `sigma_cur` to `sigma_next`.
+pub(crate) fn heun_step(
+    slope: &impl Slope,
+    state: &State,
+    sigma_cur: f64,
+    sigma_next: f64,
+) -> Result<State> {
+    let (x, batch) = (&state.x, state.batch()?);
+    let cur = slope.slope(x, &vec![sigma_cur; batch], state.denoised.as_ref())?;
+    let d_cur = cur.slope;
+    let x_euler = (x + (&d_cur * (sigma_next - sigma_cur))?)?;
+    if sigma_next == 0.0 {
+        let denoised = Some(cur.denoised);
+        return Ok(State {
+            x: x_euler,
+            denoised,
+        });
+    }
+    let next = slope.slope(&x_euler, &vec![sigma_next; batch], Some(&cur.denoised))?;
+    let d_prime = next.slope;
+    Ok(State {
+        x: (x + ((d_cur + d_prime)? * (0.5 * (sigma_next - sigma_cur)))?)?,
+        denoised: Some(next.denoised),
+    })
 }

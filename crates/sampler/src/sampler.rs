@@ -2,18 +2,11 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 use pfgmpp_kernel::{Denoiser, Kernel, SampleRng, Stream};
-use pfgmpp_transfer::{EdmSchedule, ParameterError};
+use pfgmpp_transfer::{ParameterError, Schedule};
 use serde::{Deserialize, Serialize};
 
-use crate::{DenoiserSlope, heun};
-
-/// The method that integrates the ODE.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Solver {
-    /// Second order, two evaluations a step ([`heun`]).
-    Heun,
-}
+use crate::prior_radius::{check_radius, clip_radius};
+use crate::{DenoiserSlope, Solver, euler, heun, rk45};
 
 /// A solver and the noise levels it visits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,20 +15,26 @@ pub struct Sampler {
     /// The method that integrates the ODE.
     pub solver: Solver,
     /// The noise levels it visits.
-    pub schedule: EdmSchedule,
+    pub schedule: Schedule,
+    /// Lowest and highest norm of a sample of the prior, as the original PFGM clips it; none: as drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prior_radius: Option<[f64; 2]>,
 }
 
 impl Sampler {
-    /// Checks the schedule.
+    /// Checks every parameter.
     ///
     /// # Errors
     ///
-    /// See [`EdmSchedule::check`].
+    /// The first parameter outside its range, by its path from here.
     pub fn check(&self) -> std::result::Result<(), ParameterError> {
-        self.schedule.check()
+        self.solver.check().map_err(|e| e.under("solver"))?;
+        self.schedule.check().map_err(|e| e.under("schedule"))?;
+        self.prior_radius.map_or(Ok(()), check_radius)
     }
 
-    /// Draws one sample for each seed: Student-t prior at `sigma_max`, then the ODE down to 0.
+    /// Draws one sample for each seed: Student-t prior at `sigma_max`, then the ODE down to the
+    /// schedule's end.
     ///
     /// - `kernel`: N and D of the prior.
     /// - `shape`: shape of one sample, N elements.
@@ -45,7 +44,8 @@ impl Sampler {
     ///
     /// # Errors
     ///
-    /// A shape that does not hold N elements, and failures of the model.
+    /// A shape that does not hold N elements, failures of the model, and
+    /// [`Rk45Error`](crate::Rk45Error).
     pub fn sample(
         &self,
         denoiser: &dyn Denoiser,
@@ -54,16 +54,34 @@ impl Sampler {
         seeds: &[u64],
         device: &Device,
     ) -> Result<Tensor> {
-        let mut rngs: Vec<SampleRng> = seeds
-            .iter()
-            .map(|&seed| SampleRng::new(seed, Stream::Prior, 0))
-            .collect();
-        let sigmas = self.schedule.sigmas();
-        let x = kernel.prior(shape, sigmas[0], &mut rngs, DType::F64, device)?;
+        let x = self.prior(kernel, shape, seeds, device)?;
         let slope = DenoiserSlope::new(denoiser, None);
-        let x = match self.solver {
+        let sigmas = self.schedule.sigmas();
+        let x = match &self.solver {
+            Solver::Euler => euler(&slope, x, &sigmas)?,
             Solver::Heun => heun(&slope, x, &sigmas)?,
+            Solver::Rk45(tolerance) => rk45(&slope, x, &sigmas, tolerance)?,
         };
         x.to_dtype(DType::F32)
+    }
+
+    /// Where each seed starts, `[seeds.len(), shape...]` in `f64`.
+    fn prior(
+        &self,
+        kernel: &Kernel,
+        shape: &[usize],
+        seeds: &[u64],
+        device: &Device,
+    ) -> Result<Tensor> {
+        let streams = seeds
+            .iter()
+            .map(|&seed| SampleRng::new(seed, Stream::Prior, 0));
+        let mut rngs: Vec<SampleRng> = streams.collect();
+        let sigma_max = self.schedule.sigma_max();
+        let x = kernel.prior(shape, sigma_max, &mut rngs, DType::F64, device)?;
+        match self.prior_radius {
+            Some(radius) => clip_radius(&x, radius),
+            None => Ok(x),
+        }
     }
 }

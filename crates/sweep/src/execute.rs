@@ -259,7 +259,7 @@ fn read_folder(
 /// there are several ways.
 fn all_references(plan: &Plan, data: &[(DataSource, Splits)]) -> Result<Vec<Reference>, RunError> {
     let same = |a: &RunConfig, b: &RunConfig| {
-        let sigma_max = |config: &RunConfig| config.sampler.schedule.sigma_max;
+        let sigma_max = |config: &RunConfig| config.sampler.schedule.sigma_max();
         a.data == b.data && a.scoring == b.scoring && sigma_max(a) == sigma_max(b)
     };
     let mut ways: Vec<&Point> = Vec::new();
@@ -270,7 +270,7 @@ fn all_references(plan: &Plan, data: &[(DataSource, Splits)]) -> Result<Vec<Refe
     }
     let mut all = Vec::new();
     for Point { name, config, .. } in &ways {
-        let sigma_max = config.sampler.schedule.sigma_max;
+        let sigma_max = config.sampler.schedule.sigma_max();
         let mut rows = references(splits_of(data, config), &config.scoring, sigma_max)?;
         if ways.len() > 1 {
             rows.iter_mut()

@@ -42,8 +42,7 @@ fn settings(plan: &Plan) -> Vec<(String, String)> {
 }
 
 fn settings_of(config: &RunConfig) -> Vec<(String, String)> {
-    let (training, schedule, scoring) =
-        (&config.training, &config.sampler.schedule, &config.scoring);
+    let (training, scoring) = (&config.training, &config.scoring);
     let (nimg, batch_size) = (training.nimg, training.batch_size);
     [
         ("data", one_line(&config.data)),
@@ -56,13 +55,7 @@ fn settings_of(config: &RunConfig) -> Vec<(String, String)> {
             "training",
             format!("{nimg} images in batches of {batch_size}"),
         ),
-        (
-            "sampler",
-            format!(
-                "{} steps, sigma {} to {}, rho {}",
-                schedule.num_steps, schedule.sigma_max, schedule.sigma_min, schedule.rho
-            ),
-        ),
+        ("sampler", one_line(&config.sampler)),
         (
             "scores",
             format!(

@@ -118,13 +118,13 @@ impl RunConfig {
         let Objective::Unbiased { noise_law } = &self.objective;
         noise_law
             .check()
-            .map_err(at("objective.unbiased.noise_law.log_normal"))?;
+            .map_err(at("objective.unbiased.noise_law"))?;
         self.preconditioning
             .check()
-            .map_err(at("preconditioning.edm"))?;
+            .map_err(at("preconditioning"))?;
         self.optimizer.check().map_err(at("optimizer"))?;
         self.ema.check().map_err(at("ema"))?;
-        self.sampler.check().map_err(at("sampler.schedule"))?;
+        self.sampler.check().map_err(at("sampler"))?;
         self.training.check().map_err(at("training"))?;
         self.scoring.check().map_err(at("scoring"))?;
         // Samples of a run take the seeds `seed << 32 ..`.

@@ -31,6 +31,8 @@ pub use preconditioning::{
     VePreconditioning, VpPreconditioning,
 };
 pub use radius::{r_from_sigma, sigma_from_r};
-pub use schedule::EdmSchedule;
+pub use schedule::{
+    EdmSchedule, GeometricSchedule, IddpmSchedule, Schedule, VeSchedule, VpSchedule,
+};
 pub use translation::{EffectiveLevel, Quantiles, Translation};
 pub use vp::VpProcess;

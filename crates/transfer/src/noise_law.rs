@@ -4,6 +4,7 @@ use rand::Rng;
 use rand_distr::{Distribution, StandardNormal, StandardUniform};
 use serde::{Deserialize, Serialize};
 
+use crate::schedule::check_ends;
 use crate::{IddpmLevels, ParameterError, VpProcess};
 
 /// The law that training draws `sigma` from. It holds for every D: `r` follows by `sigma sqrt(D)`.
@@ -50,32 +51,26 @@ impl NoiseLaw {
     ///
     /// # Errors
     ///
-    /// The first parameter outside its range.
+    /// The first parameter outside its range, under the name of the law.
     pub fn check(&self) -> Result<(), ParameterError> {
-        match *self {
-            Self::LogNormal { p_mean, p_std } => {
-                // ln sigma beyond these leaves the range of f32.
-                ParameterError::within("p_mean", p_mean, -20.0, 20.0)?;
-                ParameterError::within("p_std", p_std, 1e-6, 10.0)
-            }
+        let (name, checked) = match *self {
+            Self::LogNormal { p_mean, p_std } => ("log_normal", check_log_normal(p_mean, p_std)),
             Self::Vp {
                 beta_d,
                 beta_min,
                 eps_t,
             } => {
-                VpProcess { beta_d, beta_min }.check()?;
-                ParameterError::within("eps_t", eps_t, 1e-9, 0.999)
+                let process = VpProcess { beta_d, beta_min };
+                let in_time = || ParameterError::within("eps_t", eps_t, 1e-9, 0.999);
+                ("vp", process.check().and_then(|()| in_time()))
             }
             Self::LogUniform {
                 sigma_min,
                 sigma_max,
-            } => {
-                ParameterError::within("sigma_min", sigma_min, 1e-6, 1e6)?;
-                ParameterError::within("sigma_max", sigma_max, 1e-6, 1e6)?;
-                ParameterError::ordered("sigma_min", sigma_min, "sigma_max", sigma_max)
-            }
-            Self::Iddpm { c_1, c_2, m } => IddpmLevels { c_1, c_2, m }.check(),
-        }
+            } => ("log_uniform", check_ends(sigma_min, sigma_max)),
+            Self::Iddpm { c_1, c_2, m } => ("iddpm", IddpmLevels { c_1, c_2, m }.check()),
+        };
+        checked.map_err(|e| e.under(name))
     }
 
     /// Draws one noise level.
@@ -103,6 +98,12 @@ impl NoiseLaw {
             }
         }
     }
+}
+
+fn check_log_normal(p_mean: f64, p_std: f64) -> Result<(), ParameterError> {
+    // ln sigma beyond these leaves the range of f32.
+    ParameterError::within("p_mean", p_mean, -20.0, 20.0)?;
+    ParameterError::within("p_std", p_std, 1e-6, 10.0)
 }
 
 /// A number uniform on `[0, 1)`.
@@ -187,6 +188,6 @@ mod tests {
             p_std: 0.0,
         };
         let got = law.check().unwrap_err().to_string();
-        assert_eq!(got, "p_std must be from 0.000001 to 10, got 0");
+        assert_eq!(got, "log_normal.p_std must be from 0.000001 to 10, got 0");
     }
 }

@@ -59,13 +59,13 @@ impl Preconditioning {
     ///
     /// # Errors
     ///
-    /// The first parameter outside its range.
+    /// The first parameter outside its range, under the name of the family.
     pub fn check(&self) -> Result<(), ParameterError> {
         match self {
-            Self::Edm(edm) => edm.check(),
-            Self::Vp(vp) => vp.check(),
+            Self::Edm(edm) => edm.check().map_err(|e| e.under("edm")),
+            Self::Vp(vp) => vp.check().map_err(|e| e.under("vp")),
             Self::Ve(_) => Ok(()),
-            Self::Iddpm(iddpm) => iddpm.check(),
+            Self::Iddpm(iddpm) => iddpm.check().map_err(|e| e.under("iddpm")),
         }
     }
 
@@ -120,9 +120,15 @@ mod tests {
             })
         };
         for (preconditioning, want) in [
-            (vp(0.0, 1000), "beta_d must be from 0.000001 to 100, got 0"),
-            (vp(19.9, 1), "m must be from 2 to 1000000, got 1"),
-            (edm(0.0), "sigma_data must be from 0.0001 to 10000, got 0"),
+            (
+                vp(0.0, 1000),
+                "vp.beta_d must be from 0.000001 to 100, got 0",
+            ),
+            (vp(19.9, 1), "vp.m must be from 2 to 1000000, got 1"),
+            (
+                edm(0.0),
+                "edm.sigma_data must be from 0.0001 to 10000, got 0",
+            ),
         ] {
             assert_eq!(preconditioning.check().unwrap_err().to_string(), want);
         }

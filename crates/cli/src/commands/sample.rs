@@ -46,7 +46,7 @@ pub fn sample(args: &Args) -> Result<(), Failure> {
     let model = Model::load(&args.checkpoint, &device)?;
     let mut sampler = model.config.sampler.clone();
     if let Some(steps) = args.steps {
-        sampler.schedule.num_steps = steps;
+        sampler.schedule = sampler.schedule.with_num_steps(steps);
     }
     sampler
         .check()

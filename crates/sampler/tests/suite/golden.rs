@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use candle_core::{Device, Tensor};
 use pfgmpp_kernel::{Dimension, ExactPosterior};
 use pfgmpp_sampler::{DenoiserSlope, heun};
-use pfgmpp_transfer::EdmSchedule;
+
+use crate::problems::{edm, values};
 
 fn golden() -> HashMap<String, Tensor> {
     let path = concat!(
@@ -13,10 +14,6 @@ fn golden() -> HashMap<String, Tensor> {
         "/../kernel/tests/data/field.safetensors"
     );
     candle_core::safetensors::load(path, &Device::Cpu).unwrap()
-}
-
-fn values(tensor: &Tensor) -> Vec<f64> {
-    tensor.flatten_all().unwrap().to_vec1().unwrap()
 }
 
 #[test]
@@ -27,13 +24,7 @@ fn trajectories_end_at_the_golden_points() {
         let posterior = ExactPosterior::new(&golden["data"], d).unwrap();
         let slope = DenoiserSlope::new(&posterior, None);
         for num_steps in [18, 40] {
-            let sigmas = EdmSchedule {
-                num_steps,
-                sigma_min: 0.002,
-                sigma_max: 80.0,
-                rho: 7.0,
-            }
-            .sigmas();
+            let sigmas = edm(num_steps).sigmas();
             let x0 = golden[&format!("{tag}.x0")].clone();
             let got = values(&heun(&slope, x0, &sigmas).unwrap());
             let want = values(&golden[&format!("{tag}.heun{num_steps}")]);
