@@ -3,7 +3,7 @@
 use pfgmpp_objective::PfgmPerturbation;
 use serde_json::Value;
 
-use crate::program::{output, pfgmpp, stderr, stdout};
+use crate::program::{output, pfgmpp, results, small_sweep, stderr, stdout};
 
 fn transfer(flags: &str) -> std::process::Output {
     let mut command = pfgmpp();
@@ -181,5 +181,64 @@ fn what_cannot_be_translated_is_refused_in_a_line() {
         for part in want {
             assert!(text.contains(part), "{flags}: got `{text}`, want `{part}`");
         }
+    }
+}
+
+#[test]
+fn every_family_of_diffusion_trains_and_samples_at_finite_d() {
+    let families = [
+        [
+            "preconditioning={vp: {beta_d: 19.9, beta_min: 0.1, m: 1000, noise: effective}}",
+            "objective.unbiased.noise_law={vp: {beta_d: 19.9, beta_min: 0.1, eps_t: 1.0e-5}}",
+            "sampler.schedule={vp: {num_steps: 4, beta_d: 19.9, beta_min: 0.1, eps_s: 1.0e-3}}",
+        ],
+        [
+            "preconditioning={ve: {noise: nominal}}",
+            "objective.unbiased.noise_law={log_uniform: {sigma_min: 0.02, sigma_max: 100}}",
+            "sampler.schedule={ve: {num_steps: 4, sigma_min: 0.02, sigma_max: 100}}",
+        ],
+        [
+            "preconditioning={iddpm: {c_1: 0.001, c_2: 0.008, m: 1000, noise: effective}}",
+            "objective.unbiased.noise_law={iddpm: {c_1: 0.001, c_2: 0.008, m: 1000}}",
+            "sampler.schedule={iddpm: {num_steps: 4, c_1: 0.001, c_2: 0.008, m: 1000, j_0: 8}}",
+        ],
+    ];
+    for family in families {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out");
+        let mut overrides = vec!["axes.d=[128]", "training.nimg=64"];
+        overrides.extend(family);
+        let done = output(small_sweep(&out, &overrides));
+        assert!(done.status.success(), "{family:?}: got {}", stderr(&done));
+        let rows = results(&out);
+        for column in ["train_loss", "energy_distance"] {
+            let value: f64 = rows[0][column].parse().unwrap();
+            assert!(value.is_finite(), "{family:?}: {column} is {value}");
+        }
+    }
+}
+
+#[test]
+fn a_parameter_of_a_family_is_refused_under_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    for (set, want) in [
+        (
+            "preconditioning={vp: {beta_d: 0, beta_min: 0.1, m: 1000, noise: nominal}}",
+            "preconditioning.vp.beta_d must be",
+        ),
+        (
+            "objective.unbiased.noise_law={log_uniform: {sigma_min: 2, sigma_max: 1}}",
+            "objective.unbiased.noise_law.log_uniform.sigma_min must be below",
+        ),
+        (
+            "sampler.schedule={iddpm: {num_steps: 993, c_1: 0.001, c_2: 0.008, m: 1000, j_0: 8}}",
+            "sampler.schedule.iddpm.num_steps must be",
+        ),
+    ] {
+        let done = output(small_sweep(&out, &["axes.d=[128]", set]));
+        let text = stderr(&done);
+        assert_eq!(done.status.code(), Some(2), "{set}: got {text}");
+        assert!(text.contains(want), "got `{text}`, want `{want}`");
     }
 }
