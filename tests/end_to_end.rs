@@ -10,3 +10,5 @@ mod program;
 mod sample;
 #[path = "end_to_end/sweep.rs"]
 mod sweep;
+#[path = "end_to_end/transfer.rs"]
+mod transfer;

@@ -9,9 +9,13 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use pfgmpp_kernel::{Denoiser, Kernel};
 use pfgmpp_nn::Prediction;
+use pfgmpp_transfer::DataMoments;
 use sha2::{Digest, Sha256};
 
-use crate::{CheckpointConfig, CheckpointError, FORMAT, replace_folder, write_file, write_tensors};
+use crate::{
+    CheckpointConfig, CheckpointError, DATA_MEAN, DataSummary, FORMAT, replace_folder, write_file,
+    write_tensors,
+};
 
 const WEIGHTS: &str = "model.safetensors";
 const CONFIG: &str = "config.json";
@@ -32,6 +36,8 @@ pub struct Model {
     pub kernel: Kernel,
     /// The denoiser.
     pub denoiser: Box<dyn Denoiser>,
+    /// Where the data lie: about zero where the checkpoint does not say.
+    pub moments: DataMoments,
 }
 
 impl Checkpoint {
@@ -95,6 +101,7 @@ impl Model {
             path: path.join(CONFIG),
             message: e.to_string(),
         })?;
+        let moments = moments(&config.data, weights.get(DATA_MEAN)).map_err(fits)?;
         let builder = VarBuilder::from_tensors(weights, DType::F32, device);
         let signature = config.prediction.signature(config.data.shape);
         let network = config.network.build(signature, &builder).map_err(fits)?;
@@ -105,7 +112,19 @@ impl Model {
             config,
             kernel,
             denoiser,
+            moments,
         })
+    }
+}
+
+/// Where the data lie, by the checkpoint's own word.
+fn moments(data: &DataSummary, mean: Option<&Tensor>) -> candle_core::Result<DataMoments> {
+    match (mean, data.scale_about_mean) {
+        (Some(mean), Some(scale)) => DataMoments::new(mean, scale),
+        _ => {
+            let origin = Tensor::zeros(&data.shape[..], DType::F64, &Device::Cpu)?;
+            DataMoments::new(&origin, data.scale)
+        }
     }
 }
 

@@ -9,6 +9,6 @@ mod tensors;
 
 pub use atomic::{remove_partial, replace_folder, write_file};
 pub use checkpoint::{Checkpoint, Model};
-pub use config::{CheckpointConfig, DataSummary, FORMAT, TrainingSummary};
+pub use config::{CheckpointConfig, DATA_MEAN, DataSummary, FORMAT, TrainingSummary};
 pub use error::CheckpointError;
 pub use tensors::{Metadata, Tensors, read_tensors, write_tensors};

@@ -3,3 +3,4 @@
 pub mod sample;
 pub mod sweep;
 pub mod train;
+pub mod transfer;

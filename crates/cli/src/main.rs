@@ -35,6 +35,8 @@ enum Command {
     Train(commands::train::Args),
     /// Draw samples from a trained model
     Sample(commands::sample::Args),
+    /// Show what a diffusion setup becomes at given N and D
+    Transfer(commands::transfer::Args),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Command::Sweep(args) => commands::sweep::sweep(&args),
         Command::Train(args) => commands::train::train(&args),
         Command::Sample(args) => commands::sample::sample(&args),
+        Command::Transfer(args) => commands::transfer::transfer(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -95,7 +95,7 @@ fn result_cells(row: &Row, axes: &[&str]) -> Vec<String> {
 }
 
 /// Four significant digits.
-fn number(value: Option<f64>) -> String {
+pub fn number(value: Option<f64>) -> String {
     match value {
         None => String::new(),
         Some(v) if v != 0.0 && (v.abs() < 1e-4 || v.abs() >= 1e5) => format!("{v:.2e}"),
@@ -106,7 +106,8 @@ fn number(value: Option<f64>) -> String {
     }
 }
 
-fn new_table() -> Table {
+/// An empty table of the house's look.
+pub fn new_table() -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY);
     // Long values wrap within their cell.
@@ -115,7 +116,8 @@ fn new_table() -> Table {
     table
 }
 
-fn align_right(table: &mut Table, columns: std::ops::Range<usize>) {
+/// Aligns columns of numbers.
+pub fn align_right(table: &mut Table, columns: std::ops::Range<usize>) {
     for column in columns {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);

@@ -140,15 +140,13 @@ fn load(args: &Args, device: &Device) -> Result<SamplingModel, Failure> {
         return Ok(SamplingModel::untrained(&config, &splits.train, device)?);
     }
     let path = args.source.checkpoint.as_deref().unwrap_or(Path::new(""));
-    let Model {
-        config, denoiser, ..
-    } = Model::load(path, device)?;
-    let sampler = adjusted(config.sampler.clone(), config.d, args)?;
-    let model = SamplingModel::new(denoiser, config.d, config.data.shape, &sampler)?;
-    if model.d() != config.d {
+    let loaded = Model::load(path, device)?;
+    let trained_at = loaded.config.d;
+    let sampler = adjusted(loaded.config.sampler.clone(), trained_at, args)?;
+    let model = SamplingModel::of_checkpoint(loaded, &sampler)?;
+    if model.d() != trained_at {
         note(format_args!(
-            "trained at D = {}, sampled at D = {} by its effective noise level",
-            config.d,
+            "trained at D = {trained_at}, sampled at D = {} by its effective noise level",
             model.d()
         ));
     }
