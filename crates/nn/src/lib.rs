@@ -21,6 +21,7 @@ mod preconditioned;
 mod song_unet;
 mod tape;
 mod unet;
+mod unet2d;
 
 pub use config::NetworkConfig;
 pub use config_error::ConfigError;
@@ -33,3 +34,4 @@ pub use parameters::{Parameters, ParametersError};
 pub use preconditioned::Preconditioned;
 pub use song_unet::{DecoderType, EncoderType, ResampleFilter, SongUNet, SongUNetConfig};
 pub use unet::UNetConfig;
+pub use unet2d::{DownBlockType, UNet2D, UNet2DConfig, UpBlockType};
