@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
-use pfgmpp_kernel::Kernel;
-use pfgmpp_nn::{Preconditioned, Signature};
+use pfgmpp_kernel::{Denoiser, Kernel};
+use pfgmpp_nn::Prediction;
 use sha2::{Digest, Sha256};
 
 use crate::{CheckpointConfig, CheckpointError, FORMAT, replace_folder, write_file, write_tensors};
@@ -31,7 +31,7 @@ pub struct Model {
     /// The kernel that it was trained with.
     pub kernel: Kernel,
     /// The denoiser.
-    pub denoiser: Preconditioned,
+    pub denoiser: Box<dyn Denoiser>,
 }
 
 impl Checkpoint {
@@ -96,16 +96,11 @@ impl Model {
             message: e.to_string(),
         })?;
         let builder = VarBuilder::from_tensors(weights, DType::F32, device);
-        let network = config
-            .network
-            .build(Signature::unconditional(config.data.shape), &builder)
-            .map_err(fits)?;
-        let denoiser = Preconditioned::new(
-            network,
-            config.preconditioning.clone(),
-            &kernel,
-            config.data.scale,
-        );
+        let signature = config.prediction.signature(config.data.shape);
+        let network = config.network.build(signature, &builder).map_err(fits)?;
+        let denoiser = config
+            .prediction
+            .denoiser(network, &kernel, config.data.scale);
         Ok(Self {
             config,
             kernel,
@@ -139,9 +134,11 @@ fn read_config(path: &Path) -> Result<CheckpointConfig, CheckpointError> {
         )));
     }
     let config: CheckpointConfig = serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?;
-    config
-        .preconditioning
-        .check()
+    let prediction = match &config.prediction {
+        Prediction::Denoised(preconditioning) => preconditioning.check(),
+        Prediction::Field(field) => field.check(),
+    };
+    prediction
         .and_then(|()| config.sampler.check())
         .and_then(|()| config.data.scale.check())
         .map_err(|e| bad(e.to_string()))?;

@@ -1,9 +1,9 @@
 //! What `config.json` says of the weights beside it.
 
 use pfgmpp_kernel::Dimension;
-use pfgmpp_nn::NetworkConfig;
+use pfgmpp_nn::{NetworkConfig, Prediction};
 use pfgmpp_sampler::Sampler;
-use pfgmpp_transfer::{DataScale, Preconditioning};
+use pfgmpp_transfer::DataScale;
 use serde::{Deserialize, Serialize};
 
 /// Version of the checkpoint format that this crate writes.
@@ -21,8 +21,8 @@ pub struct CheckpointConfig {
     pub data: DataSummary,
     /// The network's architecture.
     pub network: NetworkConfig,
-    /// How the network is made a denoiser.
-    pub preconditioning: Preconditioning,
+    /// What the network predicts, and so how it is made a denoiser.
+    pub prediction: Prediction,
     /// The sampler that its training run was scored with.
     pub sampler: Sampler,
     /// How it was trained.

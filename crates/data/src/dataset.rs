@@ -159,6 +159,11 @@ impl Dataset {
         self.image_shape
     }
 
+    /// Whether the data are points in the plane, `[2, 1, 1]`, rather than images.
+    pub fn is_planar(&self) -> bool {
+        is_planar(self.image_shape)
+    }
+
     /// The data dimension `N = C H W`.
     pub fn n(&self) -> usize {
         self.image_shape.iter().product()
@@ -218,6 +223,11 @@ impl Dataset {
             }),
         }
     }
+}
+
+/// Whether samples of `shape` `[C, H, W]` are points in the plane.
+pub fn is_planar(shape: [usize; 3]) -> bool {
+    shape == [2, 1, 1]
 }
 
 fn check_pixels(name: &str, images: &Tensor) -> Result<(), DataError> {

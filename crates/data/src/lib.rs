@@ -5,17 +5,20 @@
 //! - [`Statistics`] measures what preconditioning needs to know of a data set.
 //! - [`Shuffle`] orders the images as a function of the seed and the images seen so far, so that
 //!   a resumed run needs no saved loader state.
-//! - [`grid()`] and [`to_image`] turn samples into 8-bit pictures.
+//! - [`grid()`], [`scatter()`] and [`to_image`] turn samples into 8-bit pictures.
 
 mod dataset;
 mod digits;
 mod picture;
+mod plane;
+mod scatter;
 mod shuffle;
 mod source;
 mod statistics;
 
-pub use dataset::{ClassLabels, DataError, Dataset};
+pub use dataset::{ClassLabels, DataError, Dataset, is_planar};
 pub use picture::{GridLayout, Picture, PictureError, grid, to_image};
+pub use scatter::scatter;
 pub use shuffle::Shuffle;
 pub use source::{DataSource, Splits};
 pub use statistics::Statistics;

@@ -43,6 +43,12 @@ pub enum PictureError {
         /// The shape given, with the batch axis.
         shape: Vec<usize>,
     },
+    /// A batch that is not one of points in the plane.
+    #[error("points in the plane have shape [B, 2, 1, 1], got {shape:?}")]
+    Points {
+        /// The shape given, with the batch axis.
+        shape: Vec<usize>,
+    },
     /// A layout without columns or with pixels of no size.
     #[error(
         "a grid needs columns and scale of at least 1, got columns {columns} and scale {scale}"
@@ -116,8 +122,18 @@ impl Picture {
         Ok(png)
     }
 
+    /// An RGB picture of one colour.
+    pub(crate) fn filled(width: usize, height: usize, colour: [u8; 3]) -> Self {
+        Self {
+            width,
+            height,
+            channels: 3,
+            bytes: colour.repeat(width * height),
+        }
+    }
+
     /// Paints the square of `scale` pixels whose upper left corner is `(top, left)`.
-    fn paint(&mut self, top: usize, left: usize, scale: usize, colour: [u8; 3]) {
+    pub(crate) fn paint(&mut self, top: usize, left: usize, scale: usize, colour: [u8; 3]) {
         for row in top..top + scale {
             let start = (row * self.width + left) * self.channels;
             for pixel in

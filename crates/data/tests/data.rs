@@ -90,7 +90,7 @@ fn a_source_is_read_and_written_by_its_name() {
         .unwrap_err()
         .to_string();
     assert!(
-        got.contains("unknown variant `digit`, expected `digits`"),
+        got.contains("unknown variant `digit`, expected one of `digits`"),
         "got {got}"
     );
 }

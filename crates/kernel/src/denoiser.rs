@@ -19,4 +19,37 @@ pub trait Denoiser: Send + Sync {
     ///
     /// Shapes that do not fit the model, and failures of the tensor backend.
     fn denoise(&self, x: &Tensor, sigma: &[f64], labels: Option<&Tensor>) -> Result<Tensor>;
+
+    /// [`Denoiser::denoise`] with a `guess` of its answer, shaped as `x`, for denoisers that start
+    /// from one; a solver passes its last estimate.
+    ///
+    /// # Errors
+    ///
+    /// As [`Denoiser::denoise`].
+    fn denoise_near(
+        &self,
+        x: &Tensor,
+        sigma: &[f64],
+        labels: Option<&Tensor>,
+        guess: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        let _ = guess;
+        self.denoise(x, sigma, labels)
+    }
+}
+
+impl<T: Denoiser + ?Sized> Denoiser for Box<T> {
+    fn denoise(&self, x: &Tensor, sigma: &[f64], labels: Option<&Tensor>) -> Result<Tensor> {
+        (**self).denoise(x, sigma, labels)
+    }
+
+    fn denoise_near(
+        &self,
+        x: &Tensor,
+        sigma: &[f64],
+        labels: Option<&Tensor>,
+        guess: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        (**self).denoise_near(x, sigma, labels, guess)
+    }
 }

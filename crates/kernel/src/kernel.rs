@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor};
 use rand::Rng;
 
 use crate::Dimension;
-use crate::mixture::MixtureScale;
+use crate::mixture::{ChiSquare, MixtureScale};
 use crate::noise::scaled_noise;
 
 /// A kernel that cannot be made, or a batch that it cannot perturb.
@@ -105,6 +105,27 @@ impl Kernel {
     #[must_use]
     pub fn d(&self) -> Dimension {
         self.d
+    }
+
+    /// Draws the true noise scale `s` of a sample that lies `distance` from its data point, at
+    /// `sigma > 0`: the posterior of `s = sigma sqrt(w)`; `sigma` itself, without a draw, at D = ∞.
+    ///
+    /// ```text
+    /// s² ~ InvGamma((N+D)/2, (distance² + D sigma²)/2)
+    /// ```
+    pub fn draw_posterior_scale<R: Rng + ?Sized>(
+        &self,
+        distance: f64,
+        sigma: f64,
+        rng: &mut R,
+    ) -> f64 {
+        let Dimension::Finite(d) = self.d else {
+            return sigma;
+        };
+        let ln_half = ChiSquare::new(self.n as f64 + d).draw_ln_half(rng);
+        // In units of sigma, and by its logarithm: no square overflows.
+        let ratio = (distance / sigma).hypot(d.sqrt());
+        sigma * (ratio.ln() - 0.5 * (ln_half + std::f64::consts::LN_2)).exp()
     }
 
     /// Draws the mixture scale sqrt(w), `w = D / chi²_D`; exactly 1, without a draw, at D = ∞.

@@ -3,14 +3,25 @@
 use candle_core::{Result, Tensor};
 use pfgmpp_kernel::Denoiser;
 
+/// The right-hand side of the sampling ODE at some points.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// `dx/dsigma`, shape `[B, ...]`.
+    pub slope: Tensor,
+    /// The estimate of `E[y | x]` that it follows from, shape `[B, ...]`.
+    pub denoised: Tensor,
+}
+
 /// The right-hand side of the sampling ODE.
 pub trait Slope {
-    /// `dx/dsigma` at `x`, shape `[B, ...]`, for the noise level `sigma > 0` shared by the batch.
+    /// `dx/dsigma` at `x`, shape `[B, ...]`, and noise levels `sigma > 0`, length `B`.
+    ///
+    /// `guess` is an estimate of `E[y | x]` nearby, shaped as `x`: the solver's last one.
     ///
     /// # Errors
     ///
     /// Failures of the model behind the slope.
-    fn slope(&self, x: &Tensor, sigma: f64) -> Result<Tensor>;
+    fn evaluate(&self, x: &Tensor, sigma: &[f64], guess: Option<&Tensor>) -> Result<Evaluation>;
 }
 
 /// The slope that a denoiser gives.
@@ -31,10 +42,16 @@ impl<'a> DenoiserSlope<'a> {
 }
 
 impl Slope for DenoiserSlope<'_> {
-    fn slope(&self, x: &Tensor, sigma: f64) -> Result<Tensor> {
-        let denoised = self
-            .denoiser
-            .denoise(x, &vec![sigma; x.dim(0)?], self.labels)?;
-        (x - denoised)? / sigma
+    fn evaluate(&self, x: &Tensor, sigma: &[f64], guess: Option<&Tensor>) -> Result<Evaluation> {
+        let denoised = self.denoiser.denoise_near(x, sigma, self.labels, guess)?;
+        let slope = (x - &denoised)?.broadcast_div(&column(sigma, x)?)?;
+        Ok(Evaluation { slope, denoised })
     }
+}
+
+/// One value a sample, shaped to multiply `x` `[B, ...]`.
+pub(crate) fn column(values: &[f64], x: &Tensor) -> Result<Tensor> {
+    let mut shape = vec![1; x.rank()];
+    shape[0] = values.len();
+    Tensor::from_slice(values, shape, x.device())?.to_dtype(x.dtype())
 }

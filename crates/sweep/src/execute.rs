@@ -16,6 +16,7 @@ use pfgmpp_train::{
     lock, preflight, read_result, references, run,
 };
 
+use crate::plan::data_name;
 use crate::report::render;
 use crate::{Jobs, Plan, Point, Row, Status, SweepResult, report_of};
 
@@ -74,8 +75,8 @@ impl<'a> Sweep<'a> {
         }
         let data = load_data(plan)?;
         let runs = plan.points.iter().map(|point| {
-            let data = &splits_of(&data, &point.config).train;
-            (out.join(&point.name), &point.config, data)
+            let splits = splits_of(&data, &point.config);
+            (out.join(&point.name), &point.config, splits)
         });
         preflight(runs, out)?;
         for point in &plan.points {
@@ -182,7 +183,10 @@ impl<'a> Sweep<'a> {
             Ok(Ok(Outcome::Finished(result))) => row.finish(result),
             Ok(Ok(Outcome::Interrupted { nimg })) => {
                 row.status = Status::Interrupted;
-                row.message = format!("stopped after {nimg} images");
+                row.message = match nimg {
+                    0 => "stopped before its first sample".to_string(),
+                    _ => format!("stopped after {nimg} images"),
+                };
             }
             Ok(Err(error)) => {
                 row.status = Status::Failed;
@@ -256,10 +260,10 @@ fn read_folder(
 }
 
 /// The reference rows of every way in which the runs are scored, named by their first run when
-/// there are several ways.
+/// there are several ways for one data set.
 fn all_references(plan: &Plan, data: &[(DataSource, Splits)]) -> Result<Vec<Reference>, RunError> {
     let same = |a: &RunConfig, b: &RunConfig| {
-        let sigma_max = |config: &RunConfig| config.sampler.schedule.sigma_max;
+        let sigma_max = |config: &RunConfig| config.sampler.schedule.sigma_max();
         a.data == b.data && a.scoring == b.scoring && sigma_max(a) == sigma_max(b)
     };
     let mut ways: Vec<&Point> = Vec::new();
@@ -269,10 +273,13 @@ fn all_references(plan: &Plan, data: &[(DataSource, Splits)]) -> Result<Vec<Refe
         }
     }
     let mut all = Vec::new();
+    let of_data = |data: &DataSource| ways.iter().filter(|way| way.config.data == *data).count();
     for Point { name, config, .. } in &ways {
-        let sigma_max = config.sampler.schedule.sigma_max;
-        let mut rows = references(splits_of(data, config), &config.scoring, sigma_max)?;
-        if ways.len() > 1 {
+        let sigma_max = config.sampler.schedule.sigma_max();
+        let data_set = data_name(&config.data);
+        let splits = splits_of(data, config);
+        let mut rows = references(splits, &data_set, &config.scoring, sigma_max)?;
+        if of_data(&config.data) > 1 {
             rows.iter_mut()
                 .for_each(|row| row.name = format!("{} ({name})", row.name));
         }

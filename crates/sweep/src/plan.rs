@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use pfgmpp_data::DataSource;
 use pfgmpp_train::RunConfig;
 use pfgmpp_train::yaml::{ConfigError, Document, parse_assignment};
 use serde::{Deserialize, Serialize};
@@ -19,8 +20,8 @@ struct SweepFile {
     name: String,
     /// What the sweep asks, in a sentence, for the report.
     description: String,
-    /// The configuration that every run starts from, relative to this file.
-    base: PathBuf,
+    /// The configuration that every run starts from, relative to this file, or several by name.
+    base: Base,
     /// Runs at a time: a number, or `auto` for as many as there are cores.
     jobs: Jobs,
     /// Dotted configuration keys, each with its list of values; the runs are their product.
@@ -76,6 +77,49 @@ impl std::str::FromStr for Jobs {
     }
 }
 
+/// The configurations that runs start from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Value", into = "Value")]
+enum Base {
+    One(PathBuf),
+    /// Setups by name, which is the runs' value on the axis [`SETUP`].
+    Setups(Vec<(String, PathBuf)>),
+}
+
+/// The axis of several base configurations.
+const SETUP: &str = "setup";
+
+impl TryFrom<Value> for Base {
+    type Error = &'static str;
+
+    fn try_from(value: Value) -> Result<Self, &'static str> {
+        let text = |value: &Value| value.as_str().map(str::to_string);
+        let wanted = "base must be a file, or names with a file each, such as {small: a.yaml, large: b.yaml}";
+        match &value {
+            Value::String(path) => Ok(Self::One(path.into())),
+            Value::Mapping(setups) if !setups.is_empty() => {
+                let setup = |(name, path)| Some((text(name)?, text(path)?.into()));
+                let setups: Option<_> = setups.iter().map(setup).collect();
+                setups.map(Self::Setups).ok_or(wanted)
+            }
+            _ => Err(wanted),
+        }
+    }
+}
+
+impl From<Base> for Value {
+    fn from(base: Base) -> Self {
+        let text = |path: PathBuf| Self::String(path.display().to_string());
+        match base {
+            Base::One(path) => text(path),
+            Base::Setups(setups) => {
+                let pairs = setups.into_iter();
+                Self::Mapping(pairs.map(|(name, path)| (name.into(), text(path))).collect())
+            }
+        }
+    }
+}
+
 /// The longest name that every file system takes, with room for a temporary prefix.
 const MAX_NAME: usize = 200;
 
@@ -126,32 +170,99 @@ impl Plan {
         let file: SweepFile = document.to(&origin)?;
         check_name(&file.name, &origin)?;
         let axes = read_axes(&file.axes, &origin)?;
-        let base_path = path.parent().unwrap_or(Path::new("")).join(&file.base);
-        let (mut base, _) = Document::read::<RunConfig>(&base_path)?;
-        let mut places = Vec::new();
-        for (text, (key, value)) in assignments {
-            if key.starts_with("axes.") {
-                continue;
-            }
-            let origin = format!("--set {text}");
-            if axes.iter().any(|axis| axis.key == key) {
-                let message = format!(
-                    "{key} is an axis of {}: set axes.{key}=[...]",
-                    path.display()
-                );
-                return Err(ConfigError::new(origin, message));
-            }
-            base.set(&key, value, &origin)?;
-            places.push((key, origin));
+        let overrides: Vec<Override> = assignments
+            .into_iter()
+            .filter(|(_, (key, _))| !key.starts_with("axes."))
+            .map(|(text, (key, value))| Override {
+                origin: format!("--set {text}"),
+                key,
+                value,
+            })
+            .collect();
+        if let Some(clash) = overrides.iter().find(|o| axes.iter().any(|a| a.key == o.key)) {
+            let (key, file) = (&clash.key, path.display());
+            let message = format!("{key} is an axis of {file}: set axes.{key}=[...]");
+            return Err(ConfigError::new(&clash.origin, message));
         }
-        RunConfig::read(&base, &places)?;
+        let setups = match file.base {
+            Base::One(base) => vec![(None, base)],
+            Base::Setups(setups) => setups
+                .into_iter()
+                .map(|(name, base)| (Some(name), base))
+                .collect(),
+        };
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let setups = setups
+            .into_iter()
+            .map(|(name, base)| Setup::read(name, &folder.join(base), &overrides))
+            .collect::<Result<Vec<_>, _>>()?;
+        check_overrides(&overrides, &setups)?;
+        let mut points = Vec::new();
+        for setup in &setups {
+            RunConfig::read(&setup.base, &setup.places)?;
+            points.extend(product(&axes, setup, &origin)?);
+        }
+        check_points(&points, &origin)?;
         Ok(Self {
             name: file.name,
             description: file.description,
             jobs: file.jobs,
-            points: product(&axes, &base, &origin)?,
+            points,
         })
     }
+}
+
+/// A `--set` that is for the configurations.
+struct Override {
+    origin: String,
+    key: String,
+    value: Value,
+}
+
+/// One configuration that runs start from.
+struct Setup {
+    /// Its name, if there are several.
+    name: Option<String>,
+    base: Document,
+    /// The keys that were set in it, each with who set it.
+    places: Vec<(String, String)>,
+    /// The first override that it has no key for.
+    refused: Option<ConfigError>,
+}
+
+impl Setup {
+    fn read(
+        name: Option<String>,
+        path: &Path,
+        overrides: &[Override],
+    ) -> Result<Self, ConfigError> {
+        let (base, _) = Document::read::<RunConfig>(path)?;
+        let mut setup = Self {
+            name,
+            base,
+            places: Vec::new(),
+            refused: None,
+        };
+        for Override { origin, key, value } in overrides {
+            match setup.base.set(key, value.clone(), origin) {
+                Ok(()) => setup.places.push((key.clone(), origin.clone())),
+                Err(error) => setup.refused = setup.refused.or(Some(error)),
+            }
+        }
+        Ok(setup)
+    }
+}
+
+/// Refuses an override that no setup has a key for; where there are several, one is enough.
+fn check_overrides(overrides: &[Override], setups: &[Setup]) -> Result<(), ConfigError> {
+    for Override { origin, key, .. } in overrides {
+        let set = |setup: &Setup| setup.places.iter().any(|place| place == &(key.clone(), origin.clone()));
+        if !setups.iter().any(set) {
+            let refused = setups.iter().find_map(|setup| setup.refused.clone());
+            return Err(refused.unwrap_or_else(|| ConfigError::new(origin, "no such key")));
+        }
+    }
+    Ok(())
 }
 
 /// One axis of a sweep.
@@ -206,12 +317,11 @@ fn read_axes(axes: &Mapping, origin: &str) -> Result<Vec<Axis>, ConfigError> {
 }
 
 /// Every combination of the axes' values, first axis slowest, each a checked configuration.
-fn product(axes: &[Axis], base: &Document, origin: &str) -> Result<Vec<Point>, ConfigError> {
+fn product(axes: &[Axis], setup: &Setup, origin: &str) -> Result<Vec<Point>, ConfigError> {
     let runs: usize = axes.iter().map(|axis| axis.values.len()).product();
-    let mut names = HashSet::new();
     let mut points = Vec::new();
     for run in 0..runs {
-        let mut document = base.clone();
+        let mut document = setup.base.clone();
         let mut rest = run;
         let mut chosen = Vec::new();
         for axis in axes.iter().rev() {
@@ -219,7 +329,7 @@ fn product(axes: &[Axis], base: &Document, origin: &str) -> Result<Vec<Point>, C
             rest /= axis.values.len();
         }
         chosen.reverse();
-        let mut places = Vec::new();
+        let mut places = setup.places.clone();
         for &(axis, index) in &chosen {
             let value = &axis.values[index];
             let place = format!("{origin}: axes.{}[{index}]", axis.key);
@@ -227,28 +337,14 @@ fn product(axes: &[Axis], base: &Document, origin: &str) -> Result<Vec<Point>, C
             places.push((axis.key.clone(), place));
         }
         let config = RunConfig::read(&document, &places)?;
-        let values: Vec<_> = chosen
-            .iter()
-            .map(|(axis, index)| {
-                let value = &axis.values[*index];
-                (axis.key.clone(), value_name(&axis.key, value, &config))
-            })
-            .collect();
-        let name = point_name(&values);
-        if name.len() > MAX_NAME {
-            let message = format!(
-                "axes: a run's name would have {} bytes, up to {MAX_NAME} are accepted",
-                name.len()
-            );
-            return Err(ConfigError::new(origin, message));
-        }
-        if !names.insert(name.clone()) {
-            let message =
-                format!("axes: two runs would be named {name}: each needs a value of its own");
-            return Err(ConfigError::new(origin, message));
-        }
+        let setup = setup.name.iter().map(|name| (SETUP.to_string(), name.clone()));
+        let axes = chosen.iter().map(|(axis, index)| {
+            let value = &axis.values[*index];
+            (axis.key.clone(), value_name(&axis.key, value, &config))
+        });
+        let values: Vec<_> = setup.chain(axes).collect();
         points.push(Point {
-            name,
+            name: point_name(&values),
             values,
             config,
         });
@@ -256,10 +352,43 @@ fn product(axes: &[Axis], base: &Document, origin: &str) -> Result<Vec<Point>, C
     Ok(points)
 }
 
+/// Refuses names that are too long for a folder, or not of their own.
+fn check_points(points: &[Point], origin: &str) -> Result<(), ConfigError> {
+    let mut names = HashSet::new();
+    for Point { name, .. } in points {
+        if name.len() > MAX_NAME {
+            let message = format!(
+                "axes: a run's name would have {} bytes, up to {MAX_NAME} are accepted",
+                name.len()
+            );
+            return Err(ConfigError::new(origin, message));
+        }
+        if !names.insert(name) {
+            let message =
+                format!("axes: two runs would be named {name}: each needs a value of its own");
+            return Err(ConfigError::new(origin, message));
+        }
+    }
+    Ok(())
+}
+
+/// A data set as text: `digits`.
+pub(crate) fn data_name(data: &DataSource) -> String {
+    let value = serde_yaml::to_value(data).unwrap_or_default();
+    value_text(&value)
+}
+
 /// A value as text; D in its one spelling, so that `1`, `1.0` and `1e0` are one run.
 fn value_name(key: &str, value: &Value, config: &RunConfig) -> String {
     match value {
-        _ if key == "d" => config.d.to_string(),
+        _ if key == "d" => config.model.d().to_string(),
+        _ if key == "sampler.d" => config.d().to_string(),
+        other => value_text(other),
+    }
+}
+
+fn value_text(value: &Value) -> String {
+    match value {
         Value::String(text) => text.clone(),
         // The choice `log_normal: {...}` is known by its key.
         Value::Mapping(map) if map.len() == 1 => {

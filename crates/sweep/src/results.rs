@@ -7,6 +7,7 @@ use pfgmpp_kernel::Dimension;
 use pfgmpp_train::{Reference, RunError, RunResult};
 use serde::Serialize;
 
+use crate::plan::data_name;
 use crate::{Plan, Point};
 
 /// How far a run has come.
@@ -42,7 +43,9 @@ pub struct Row {
     pub name: String,
     /// Its value on each axis.
     pub values: Vec<(String, String)>,
-    /// The dimension D.
+    /// The data set.
+    pub data: String,
+    /// The dimension D of the samples.
     pub d: Dimension,
     /// The run's seed.
     pub seed: u64,
@@ -66,7 +69,8 @@ impl Row {
         Self {
             name: point.name.clone(),
             values: point.values.clone(),
-            d: point.config.d,
+            data: data_name(&point.config.data),
+            d: point.config.d(),
             seed: point.config.seed,
             status: Status::Pending,
             message: String::new(),
@@ -163,9 +167,9 @@ impl SweepResult {
 
 impl Row {
     fn fixed_columns(&self) -> [String; 9] {
-        let number = |value: fn(&RunResult) -> f64| {
-            let shown = self.result.as_ref().map(|result| value(result).to_string());
-            shown.unwrap_or_default()
+        let number = |value: fn(&RunResult) -> Option<f64>| {
+            let shown = self.result.as_ref().and_then(value);
+            shown.map_or(String::new(), |value| value.to_string())
         };
         let nimg = self.result.as_ref().map(|result| result.nimg.to_string());
         [
@@ -173,9 +177,9 @@ impl Row {
             self.seed.to_string(),
             nimg.unwrap_or_default(),
             number(|r| r.train_loss),
-            number(|r| r.scores.energy_distance),
-            number(|r| r.scores.sliced_wasserstein),
-            number(|r| r.seconds),
+            number(|r| Some(r.scores.energy_distance)),
+            number(|r| Some(r.scores.sliced_wasserstein)),
+            number(|r| Some(r.seconds)),
             self.status.as_str().to_string(),
             self.message.clone(),
         ]

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use pfgmpp_train::{Reference, RunConfig, RunFolder, RunResult, read_log};
+use pfgmpp_train::{
+    Method, ModelConfig, Reference, RunConfig, RunFolder, RunResult, read_log,
+};
 use serde::Serialize;
 
 use crate::report::{self, Metric, Report};
@@ -16,63 +18,108 @@ pub fn report_of(plan: &Plan, result: &SweepResult, out: &Path) -> Report {
         title: result.name.clone(),
         description: result.description.clone(),
         settings: settings(plan),
-        metrics: vec![
-            Metric::energy_distance(),
-            Metric::sliced_wasserstein(),
-            Metric::figure("train_loss", "Training loss"),
-            Metric::figure("nimg", "Images"),
-            Metric::figure("seconds", "Seconds"),
-        ],
+        metrics: metrics(plan),
         rows: result.rows.iter().map(|row| report_row(row, out)).collect(),
         references: result.references.iter().map(report_reference).collect(),
     }
 }
 
+/// The columns of the report; those of training only where something was trained.
+fn metrics(plan: &Plan) -> Vec<Metric> {
+    let mut metrics = vec![Metric::energy_distance(), Metric::sliced_wasserstein()];
+    if plan.points.iter().any(|point| point.config.trained().is_some()) {
+        metrics.push(Metric::figure("train_loss", "Training loss"));
+        metrics.push(Metric::figure("nimg", "Images"));
+    }
+    metrics.push(Metric::figure("seconds", "Seconds"));
+    metrics
+}
+
 /// What the runs were made with; a setting in which they differ says so.
 fn settings(plan: &Plan) -> Vec<(String, String)> {
-    let mut settings = settings_of(&plan.points[0].config);
-    for point in &plan.points[1..] {
-        for (shared, own) in settings.iter_mut().zip(settings_of(&point.config)) {
-            if shared.1 != own.1 {
-                shared.1 = "differs between runs: see each run's config.yaml".to_string();
+    let differs = "differs between runs: see each run's config.yaml";
+    let mut shared: Vec<(String, String)> = Vec::new();
+    for (run, point) in plan.points.iter().enumerate() {
+        let own = settings_of(&point.config);
+        for (name, value) in &mut shared {
+            if own.iter().all(|setting| setting != &(name.clone(), value.clone())) {
+                *value = differs.to_string();
+            }
+        }
+        for (name, value) in own {
+            if shared.iter().all(|(other, _)| *other != name) {
+                let value = if run == 0 { value } else { differs.to_string() };
+                shared.push((name, value));
             }
         }
     }
-    settings
+    shared
 }
 
 fn settings_of(config: &RunConfig) -> Vec<(String, String)> {
-    let (training, schedule, scoring) =
-        (&config.training, &config.sampler.schedule, &config.scoring);
-    let (nimg, batch_size) = (training.nimg, training.batch_size);
-    [
+    let scoring = &config.scoring;
+    let mut settings = vec![
         ("data", one_line(&config.data)),
-        ("network", one_line(&config.network)),
-        ("preconditioning", one_line(&config.preconditioning)),
-        ("objective", one_line(&config.objective)),
-        ("optimizer", one_line(&config.optimizer)),
-        ("average", one_line(&config.ema)),
-        (
-            "training",
-            format!("{nimg} images in batches of {batch_size}"),
-        ),
-        (
-            "sampler",
-            format!(
-                "{} steps, sigma {} to {}, rho {}",
-                schedule.num_steps, schedule.sigma_max, schedule.sigma_min, schedule.rho
+        ("model", model_line(&config.model)),
+    ];
+    if let Some(model) = config.trained() {
+        let (nimg, batch_size) = (model.training.nimg, model.training.batch_size);
+        settings.extend([
+            ("network", one_line(&model.network)),
+            ("method", method_line(&model.method)),
+            ("optimizer", one_line(&model.optimizer)),
+            ("average", one_line(&model.ema)),
+            (
+                "training",
+                format!("{nimg} images in batches of {batch_size}"),
             ),
-        ),
+        ]);
+    }
+    settings.extend([
+        ("sampler", one_line(&config.sampler)),
         (
             "scores",
             format!(
-                "{} samples against the held-out images, {} projections",
+                "{} samples against the held-out data, {} projections",
                 scoring.num_samples, scoring.num_projections
             ),
         ),
-    ]
-    .map(|(name, value)| (name.to_string(), value))
-    .to_vec()
+    ]);
+    let named = settings.into_iter();
+    named.map(|(name, value)| (name.to_string(), value)).collect()
+}
+
+fn model_line(model: &ModelConfig) -> String {
+    match model {
+        ModelConfig::Exact { .. } => "the exact posterior of the training data".to_string(),
+        ModelConfig::Network(_) => "a network, trained in each run".to_string(),
+        ModelConfig::Checkpoint { reference, .. } => format!("checkpoint {reference}"),
+    }
+}
+
+fn method_line(method: &Method) -> String {
+    match method {
+        Method::Denoiser {
+            preconditioning,
+            noise_law,
+            reference_batch,
+        } => {
+            let target = match reference_batch {
+                None => "unbiased objective".to_string(),
+                Some(size) => format!("stable target over {size}"),
+            };
+            format!("{target}, {}, {}", one_line(noise_law), one_line(preconditioning))
+        }
+        Method::Field {
+            perturbation,
+            prediction,
+            large_batch,
+        } => format!(
+            "original PFGM, field of {large_batch}, {}, {}",
+            one_line(perturbation),
+            one_line(prediction)
+        ),
+    }
 }
 
 /// A part of a configuration as YAML writes it on one line.
@@ -90,7 +137,7 @@ fn report_row(row: &Row, out: &Path) -> report::Row {
     let others = row
         .values
         .iter()
-        .filter(|(key, _)| key != "d" && key != "seed");
+        .filter(|(key, _)| !["d", "sampler.d", "seed", "data"].contains(&key.as_str()));
     let variant: Vec<String> = others
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
@@ -98,6 +145,7 @@ fn report_row(row: &Row, out: &Path) -> report::Row {
     let curve = read_log(&RunFolder::log_in(&folder)).unwrap_or_default();
     report::Row {
         name: row.name.clone(),
+        data: row.data.clone(),
         d: Some(row.d),
         variant: variant.join(" "),
         seed: row.seed,
@@ -110,6 +158,7 @@ fn report_row(row: &Row, out: &Path) -> report::Row {
         },
         scores: row.result.as_ref().map(run_scores).unwrap_or_default(),
         grid_png: std::fs::read(RunFolder::grid_in(&folder)).ok(),
+        paths: paths_of(&folder),
         loss_curve: curve
             .iter()
             .map(|line| (line.nimg as f64, line.loss))
@@ -117,21 +166,30 @@ fn report_row(row: &Row, out: &Path) -> report::Row {
     }
 }
 
+/// The paths that the run in `folder` left, if any.
+fn paths_of(folder: &Path) -> Option<report::Paths> {
+    if let Ok(json) = std::fs::read(RunFolder::paths_in(folder)) {
+        return serde_json::from_slice(&json).ok().map(report::Paths::Plane);
+    }
+    let strip = std::fs::read(RunFolder::strip_in(folder)).ok()?;
+    Some(report::Paths::Strip(strip))
+}
+
 fn run_scores(result: &RunResult) -> Vec<(String, f64)> {
-    [
+    let trained = result.train_loss.map(|loss| [("train_loss", loss), ("nimg", result.nimg as f64)]);
+    let scores = [
         ("energy_distance", result.scores.energy_distance),
         ("sliced_wasserstein", result.scores.sliced_wasserstein),
-        ("train_loss", result.train_loss),
-        ("nimg", result.nimg as f64),
         ("seconds", result.seconds),
-    ]
-    .map(|(key, value)| (key.to_string(), value))
-    .to_vec()
+    ];
+    let all = scores.into_iter().chain(trained.into_iter().flatten());
+    all.map(|(key, value)| (key.to_string(), value)).collect()
 }
 
 fn report_reference(reference: &Reference) -> report::Reference {
     report::Reference {
         name: reference.name.clone(),
+        data: reference.data.clone(),
         meaning: reference.meaning.clone(),
         scores: vec![
             (

@@ -1,92 +1,96 @@
 //! The complete description of one run: what `configs/*.yaml` hold.
 
+mod file;
+mod lengths;
+
 use pfgmpp_data::DataSource;
 use pfgmpp_kernel::Dimension;
 use pfgmpp_nn::NetworkConfig;
+use pfgmpp_objective::PfgmPerturbation;
 use pfgmpp_sampler::Sampler;
-use pfgmpp_transfer::{NoiseLaw, ParameterError, Preconditioning};
+use pfgmpp_transfer::{FieldPrediction, NoiseLaw, ParameterError, Preconditioning};
 use serde::{Deserialize, Serialize};
 
-use crate::yaml::{ConfigError, Document, count};
+use crate::yaml::{ConfigError, Document, choice};
 use crate::{AdamConfig, EmaConfig};
+use file::RunFile;
+use lengths::in_range;
 
-/// One run: train at one D, sample, score.
+pub use lengths::{ScoringConfig, TrainingConfig};
+
+/// One run: a model, trained if it needs to be, sampled and scored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "RunFile", into = "RunFile")]
 pub struct RunConfig {
-    /// The dimension D of the augmentation.
-    pub d: Dimension,
     /// Seed of initial weights, batch order, noise and scored samples.
-    #[serde(deserialize_with = "count")]
     pub seed: u64,
     /// The data set.
     pub data: DataSource,
-    /// The network.
-    pub network: NetworkConfig,
-    /// How the network is made a denoiser.
-    pub preconditioning: Preconditioning,
-    /// What training minimises.
-    pub objective: Objective,
-    /// The optimizer.
-    pub optimizer: AdamConfig,
-    /// The average of the weights that samples are drawn with.
-    pub ema: EmaConfig,
-    /// Length of training and how often it reports.
-    pub training: TrainingConfig,
+    /// Where the denoiser comes from.
+    pub model: ModelConfig,
     /// The sampler.
     pub sampler: Sampler,
     /// How the samples are scored.
     pub scoring: ScoringConfig,
 }
 
-/// What training minimises.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Objective {
-    /// The unbiased PFGM++ objective.
-    Unbiased {
-        /// The law that training draws `sigma` from.
-        noise_law: NoiseLaw,
+/// Where the denoiser comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ModelConfig {
+    /// The exact posterior of the training data: no network, no training.
+    Exact {
+        /// The dimension D of the augmentation.
+        d: Dimension,
+    },
+    /// A network that this run trains.
+    Network(Box<TrainedModel>),
+    /// A network that was trained before.
+    Checkpoint {
+        /// A checkpoint folder, a run folder, or any reference that `pfgmpp sample` takes.
+        reference: String,
+        /// The dimension D to sample at, whatever D it was trained at.
+        d: Dimension,
     },
 }
 
-/// Length of training and how often it reports, all counted in images seen.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TrainingConfig {
-    /// Images to train on in all, repetitions counted.
-    #[serde(deserialize_with = "count")]
-    pub nimg: u64,
-    /// Images in one step.
-    #[serde(deserialize_with = "count")]
-    pub batch_size: u64,
-    /// Images between two lines of the log.
-    #[serde(deserialize_with = "count")]
-    pub log_every: u64,
-    /// Images between two saved states, from which an interrupted run resumes.
-    #[serde(deserialize_with = "count")]
-    pub state_every: u64,
-    /// Images between two sample grids in TensorBoard; 0 for none.
-    #[serde(deserialize_with = "count")]
-    pub grid_every: u64,
+/// A network and how it is trained.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainedModel {
+    /// The dimension D of the augmentation.
+    pub d: Dimension,
+    /// The network.
+    pub network: NetworkConfig,
+    /// What it predicts, and what training minimises.
+    pub method: Method,
+    /// The optimizer.
+    pub optimizer: AdamConfig,
+    /// The average of the weights that samples are drawn with.
+    pub ema: EmaConfig,
+    /// Length of training and how often it reports.
+    pub training: TrainingConfig,
 }
 
-/// How the samples are scored.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ScoringConfig {
-    /// Samples to draw and score.
-    #[serde(deserialize_with = "count")]
-    pub num_samples: u64,
-    /// Samples drawn at a time; it bounds memory and leaves every sample as it is.
-    #[serde(deserialize_with = "count")]
-    pub batch_size: u64,
-    /// Directions of the sliced Wasserstein distance.
-    #[serde(deserialize_with = "count")]
-    pub num_projections: u64,
-    /// Seed of those directions and of the reference samples, the same for every D.
-    #[serde(deserialize_with = "count")]
-    pub seed: u64,
+/// What a network predicts, and what training minimises.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Method {
+    /// A denoiser, by the unbiased objective or towards a stable target.
+    Denoiser {
+        /// How the network is made a denoiser.
+        preconditioning: Preconditioning,
+        /// The law that training draws `sigma` from.
+        noise_law: NoiseLaw,
+        /// Data that a stable target averages over; none for the unbiased objective.
+        reference_batch: Option<u64>,
+    },
+    /// The normalised field of a large batch: original PFGM, D = 1.
+    Field {
+        /// Where the field is learned.
+        perturbation: PfgmPerturbation,
+        /// How the network's output is read as a field.
+        prediction: FieldPrediction,
+        /// Data that make up the field of one step.
+        large_batch: u64,
+    },
 }
 
 impl RunConfig {
@@ -105,39 +109,130 @@ impl RunConfig {
         Ok(config)
     }
 
+    /// The dimension D of the samples.
+    pub fn d(&self) -> Dimension {
+        self.sampler.d.unwrap_or(self.model.d())
+    }
+
+    /// What this run trains, `None` if nothing.
+    pub fn trained(&self) -> Option<&TrainedModel> {
+        match &self.model {
+            ModelConfig::Network(model) => Some(model),
+            ModelConfig::Exact { .. } | ModelConfig::Checkpoint { .. } => None,
+        }
+    }
+
+    /// Images that this run trains on, 0 if it trains nothing.
+    pub fn nimg(&self) -> u64 {
+        self.trained().map_or(0, |model| model.training.nimg)
+    }
+
+    /// The seeds of this run's first `count` samples; runs of other seeds share none of them.
+    pub fn sample_seeds(&self, count: u64) -> Vec<u64> {
+        let first = self.seed << 32;
+        (first..first + count).collect()
+    }
+
     /// Checks every parameter that its type alone does not.
     ///
     /// # Errors
     ///
     /// The first parameter outside its range, with its dotted path; `origin` names the file.
     pub fn check(&self, origin: &str) -> Result<(), ConfigError> {
-        let at = |section: &'static str| {
+        let at = |section: String| {
             move |e: ParameterError| ConfigError::new(origin, format!("{section}.{e}"))
         };
-        check_d(self.d).map_err(|e| ConfigError::new(origin, e))?;
-        let Objective::Unbiased { noise_law } = &self.objective;
-        noise_law
-            .check()
-            .map_err(at("objective.unbiased.noise_law.log_normal"))?;
-        self.preconditioning
-            .check()
-            .map_err(at("preconditioning.edm"))?;
+        let top = |e| ConfigError::new(origin, e);
+        check_d("d", self.model.d()).map_err(top)?;
+        check_d("sampler.d", self.d()).map_err(top)?;
+        if let Some(model) = self.trained() {
+            model.check(origin)?;
+        }
+        let schedule = &self.sampler.schedule;
+        schedule.check().map_err(at(choice("sampler.schedule", schedule)))?;
+        self.sampler.check().map_err(at("sampler".to_string()))?;
+        self.scoring.check().map_err(at("scoring".to_string()))?;
+        // Samples of a run take the seeds `seed << 32 ..`.
+        in_range("seed", self.seed, 0, u64::from(u32::MAX)).map_err(top)
+    }
+}
+
+impl ModelConfig {
+    /// The dimension D that the denoiser is for; that of the samples for a checkpoint.
+    pub fn d(&self) -> Dimension {
+        match self {
+            Self::Exact { d } | Self::Checkpoint { d, .. } => *d,
+            Self::Network(model) => model.d,
+        }
+    }
+}
+
+impl TrainedModel {
+    fn check(&self, origin: &str) -> Result<(), ConfigError> {
+        let at = |section: &str| {
+            let section = section.to_string();
+            move |e: ParameterError| ConfigError::new(origin, format!("{section}.{e}"))
+        };
         self.optimizer.check().map_err(at("optimizer"))?;
         self.ema.check().map_err(at("ema"))?;
-        self.sampler.check().map_err(at("sampler.schedule"))?;
         self.training.check().map_err(at("training"))?;
-        self.scoring.check().map_err(at("scoring"))?;
-        // Samples of a run take the seeds `seed << 32 ..`.
-        in_range("seed", self.seed, 0, u64::from(u32::MAX)).map_err(|e| ConfigError::new(origin, e))
+        match &self.method {
+            Method::Denoiser {
+                preconditioning,
+                noise_law,
+                reference_batch,
+            } => {
+                let objective = match reference_batch {
+                    None => "objective.unbiased.noise_law",
+                    Some(_) => "objective.stable_target.noise_law",
+                };
+                noise_law.check().map_err(at(&choice(objective, noise_law)))?;
+                self.check_batch("reference_batch", *reference_batch)
+                    .map_err(at("objective.stable_target"))?;
+                preconditioning
+                    .check()
+                    .map_err(at(&choice("preconditioning", preconditioning)))
+            }
+            Method::Field {
+                perturbation,
+                prediction,
+                large_batch,
+            } => {
+                perturbation
+                    .check()
+                    .map_err(at("objective.pfgm.perturbation"))?;
+                prediction.check().map_err(at("objective.pfgm.field"))?;
+                self.check_batch("large_batch", Some(*large_batch))
+                    .map_err(at("objective.pfgm"))?;
+                if self.d == Dimension::Finite(1.0) {
+                    return Ok(());
+                }
+                let message = format!("d must be 1 for objective pfgm, got {}", self.d);
+                Err(ConfigError::new(origin, message))
+            }
+        }
+    }
+
+    /// A batch that holds the training batch and more.
+    fn check_batch(&self, name: &'static str, size: Option<u64>) -> Result<(), ParameterError> {
+        let least = self.training.batch_size;
+        match size {
+            Some(size) if !(least..=1 << 24).contains(&size) => Err(ParameterError::new(
+                name,
+                size,
+                format!("from training.batch_size = {least} to {}", 1 << 24),
+            )),
+            _ => Ok(()),
+        }
     }
 }
 
 /// Networks work in `f32`: below, too much of the noise leaves its range; above, D is infinite to
 /// every digit.
-fn check_d(d: Dimension) -> Result<(), ParameterError> {
+fn check_d(name: &'static str, d: Dimension) -> Result<(), ParameterError> {
     match d {
         Dimension::Finite(value) if !(0.1..=1e15).contains(&value) => {
-            Err(ParameterError::new("d", value, "from 0.1 to 1e15, or inf"))
+            Err(ParameterError::new(name, value, "from 0.1 to 1e15, or inf"))
         }
         _ => Ok(()),
     }
@@ -159,34 +254,4 @@ fn blame(error: ConfigError, places: &[(String, String)]) -> ConfigError {
         Some((_, place)) => ConfigError::new(place, error.message),
         None => error,
     }
-}
-
-impl TrainingConfig {
-    fn check(&self) -> Result<(), ParameterError> {
-        in_range("nimg", self.nimg, 1, 1 << 50)?;
-        in_range("batch_size", self.batch_size, 1, 1 << 20)?;
-        in_range("log_every", self.log_every, 1, u64::MAX)?;
-        in_range("state_every", self.state_every, 1, u64::MAX)
-    }
-}
-
-impl ScoringConfig {
-    fn check(&self) -> Result<(), ParameterError> {
-        // The unbiased energy distance compares pairs within each set.
-        // and its cost grows with their square.
-        in_range("num_samples", self.num_samples, 2, 100_000)?;
-        in_range("batch_size", self.batch_size, 1, 1 << 20)?;
-        in_range("num_projections", self.num_projections, 1, 100_000)
-    }
-}
-
-fn in_range(name: &'static str, value: u64, low: u64, high: u64) -> Result<(), ParameterError> {
-    if (low..=high).contains(&value) {
-        return Ok(());
-    }
-    let accepted = match high {
-        u64::MAX => format!("at least {low}"),
-        _ => format!("from {low} to {high}"),
-    };
-    Err(ParameterError::new(name, value, accepted))
 }

@@ -88,6 +88,9 @@ pub enum RunError {
     /// The kernel cannot be made.
     #[error(transparent)]
     Kernel(#[from] pfgmpp_kernel::KernelError),
+    /// The data have no exact posterior.
+    #[error(transparent)]
+    Posterior(#[from] pfgmpp_kernel::PosteriorError),
     /// A failure of the tensor backend.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),

@@ -70,6 +70,16 @@ impl RunFolder {
         path.join("samples").join("grid.png")
     }
 
+    /// Where the paths of samples in the plane lie, `samples/paths.json`.
+    pub fn paths_in(path: &Path) -> PathBuf {
+        path.join("samples").join("paths.json")
+    }
+
+    /// Where the pictures of samples on their way lie, `samples/paths.png`.
+    pub fn strip_in(path: &Path) -> PathBuf {
+        path.join("samples").join("paths.png")
+    }
+
     /// Where the log of the run in `path` lies, for readers that need no lock.
     pub fn log_in(path: &Path) -> PathBuf {
         path.join("log.jsonl")

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
-use pfgmpp_data::Dataset;
+use pfgmpp_data::Splits;
 
+use crate::learner::prediction;
+use crate::model::SamplingModel;
 use crate::yaml::ConfigError;
-use crate::{RunConfig, RunError, Trainer};
+use crate::{ModelConfig, RunConfig, RunError, Trainer};
 
 /// Copies of the weights that a run keeps: state (weights, two moments, average), checkpoint, and
 /// the state that is written beside the old one.
@@ -14,32 +16,28 @@ const COPIES: u64 = 4 + 1 + 4;
 /// Bytes of logs, events, configuration and grids a run.
 const SMALL_FILES: u64 = 2 << 20;
 
-/// Checks that every run's network fits its data and that its results fit the disk.
+/// Checks that every run's model can be made for its data and that its results fit the disk.
 ///
-/// - `runs`: folder, configuration and training data of each.
+/// - `runs`: folder, configuration and data of each.
 /// - `out`: the folder that holds them all; it need not exist.
 ///
 /// # Errors
 ///
-/// A network that cannot be built, or too little space for the runs that are not finished.
+/// A network that cannot be built, a checkpoint that cannot be read, or too little space for the
+/// runs that are not finished.
 pub fn preflight<'a>(
-    runs: impl Iterator<Item = (PathBuf, &'a RunConfig, &'a Dataset)>,
+    runs: impl Iterator<Item = (PathBuf, &'a RunConfig, &'a Splits)>,
     out: &Path,
 ) -> Result<(), RunError> {
-    let mut sizes: Vec<(&RunConfig, u64)> = Vec::new();
+    let mut built: Vec<(&RunConfig, u64)> = Vec::new();
     let mut needed = 0;
-    for (folder, config, data) in runs {
-        let same = |(other, _): &&(&RunConfig, u64)| {
-            other.network == config.network && other.data == config.data
-        };
-        let params = match sizes.iter().find(same) {
+    for (folder, config, splits) in runs {
+        let found = built.iter().find(|(other, _)| alike(other, config));
+        let params = match found {
             Some((_, params)) => *params,
             None => {
-                let trainer = Trainer::new(config, data, &Device::Cpu).map_err(|e| {
-                    ConfigError::new("network", format!("{e} (run {})", folder.display()))
-                })?;
-                let params = trainer.num_parameters() as u64;
-                sizes.push((config, params));
+                let params = build(config, splits, &folder)?;
+                built.push((config, params));
                 params
             }
         };
@@ -58,4 +56,29 @@ pub fn preflight<'a>(
         // A file system that does not say is found out when it is written to.
         _ => Ok(()),
     }
+}
+
+/// Whether one of the two can be made if the other can.
+fn alike(a: &RunConfig, b: &RunConfig) -> bool {
+    let same_model = match (&a.model, &b.model) {
+        (ModelConfig::Network(a), ModelConfig::Network(b)) => {
+            a.network == b.network && prediction(a) == prediction(b)
+        }
+        (a, b) => a == b,
+    };
+    same_model && a.data == b.data && a.sampler.d == b.sampler.d
+}
+
+/// Makes the model once; returns the number of values that the run trains.
+fn build(config: &RunConfig, splits: &Splits, folder: &Path) -> Result<u64, RunError> {
+    let device = Device::Cpu;
+    let Some(model) = config.trained() else {
+        SamplingModel::untrained(config, &splits.train, &device)?;
+        return Ok(0);
+    };
+    let trainer = Trainer::new(model, config.seed, &splits.train, &device)
+        .map_err(|e| ConfigError::new("network", format!("{e} (run {})", folder.display())))?;
+    let denoiser = trainer.averaged_model()?;
+    SamplingModel::new(denoiser, model.d, splits.train.image_shape(), &config.sampler)?;
+    Ok(trainer.num_parameters() as u64)
 }

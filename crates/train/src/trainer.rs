@@ -1,31 +1,30 @@
 //! One training run in memory: weights, optimizer, average, and the step that moves them.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 use pfgmpp_data::{Dataset, Shuffle, Statistics};
-use pfgmpp_kernel::{Kernel, SampleRng, Stream};
-use pfgmpp_nn::{Condition, Mode, Parameters, Preconditioned, Signature};
-use pfgmpp_objective::{TrainableDenoiser, UnbiasedObjective};
+use pfgmpp_kernel::{Denoiser, SampleRng, Stream};
+use pfgmpp_nn::Parameters;
 use pfgmpp_transfer::DataScale;
 use rand::Rng;
 
+use crate::learner::{Learner, denoiser};
 use crate::state::{self, Position};
-use crate::{Adam, Ema, Objective, RunConfig, RunError, RunFolder};
+use crate::{Adam, Ema, RunError, RunFolder, TrainedModel};
 
 /// The share of training, at its end, whose mean loss is reported as `train_loss`.
 const TAIL: f64 = 0.1;
 
 /// A run's weights and everything that changes them.
 pub struct Trainer {
-    config: RunConfig,
+    model: TrainedModel,
+    seed: u64,
     device: Device,
     data: Dataset,
     shuffle: Shuffle,
     scale: DataScale,
-    kernel: Kernel,
-    objective: UnbiasedObjective,
+    learner: Learner,
     parameters: Parameters,
-    model: Preconditioned,
     adam: Adam,
     ema: Ema,
     nimg: u64,
@@ -65,31 +64,30 @@ impl MeanLoss {
 }
 
 impl Trainer {
-    /// Builds the run that `config` describes, at its first image.
+    /// Builds the training of `model` under `seed`, at its first image.
     ///
     /// # Errors
     ///
     /// A network that does not fit the data.
-    pub fn new(config: &RunConfig, data: &Dataset, device: &Device) -> Result<Self, RunError> {
+    pub fn new(
+        model: &TrainedModel,
+        seed: u64,
+        data: &Dataset,
+        device: &Device,
+    ) -> Result<Self, RunError> {
         let scale = data_scale(data)?;
-        let kernel = Kernel::new(data.n(), config.d)?;
-        let Objective::Unbiased { noise_law } = &config.objective;
-        let parameters = Parameters::new(config.seed, device);
-        let network = config.network.build(
-            Signature::unconditional(data.image_shape()),
-            &parameters.builder(),
-        )?;
+        let parameters = Parameters::new(seed, device);
+        let learner = Learner::new(model, seed, data, scale, &parameters.builder())?;
         Ok(Self {
-            shuffle: Shuffle::new(data, config.seed),
-            objective: UnbiasedObjective::new(kernel.clone(), noise_law.clone()),
-            model: Preconditioned::new(network, config.preconditioning.clone(), &kernel, scale),
-            adam: Adam::new(config.optimizer.clone(), &parameters)?,
+            shuffle: Shuffle::new(data, seed),
+            adam: Adam::new(model.optimizer.clone(), &parameters)?,
             ema: Ema::new(&parameters)?,
-            config: config.clone(),
+            model: model.clone(),
+            seed,
             device: device.clone(),
             data: data.clone(),
             scale,
-            kernel,
+            learner,
             parameters,
             nimg: 0,
             tail: MeanLoss::default(),
@@ -100,11 +98,6 @@ impl Trainer {
     /// Images seen.
     pub fn nimg(&self) -> u64 {
         self.nimg
-    }
-
-    /// The kernel of this run.
-    pub fn kernel(&self) -> &Kernel {
-        &self.kernel
     }
 
     /// What the effective noise level knows of the data.
@@ -132,19 +125,9 @@ impl Trainer {
     /// # Errors
     ///
     /// Failures of the tensor backend.
-    pub fn averaged_model(&self) -> candle_core::Result<Preconditioned> {
+    pub fn averaged_model(&self) -> Result<Box<dyn Denoiser>, RunError> {
         let builder = VarBuilder::from_tensors(self.ema.tensors(), DType::F32, &self.device);
-        let network = self
-            .config
-            .network
-            .build(Signature::unconditional(self.data.image_shape()), &builder)?;
-        let preconditioning = self.config.preconditioning.clone();
-        Ok(Preconditioned::new(
-            network,
-            preconditioning,
-            &self.kernel,
-            self.scale,
-        ))
+        denoiser(&self.model, &self.data, self.scale, &builder)
     }
 
     /// Takes one step on the next batch.
@@ -153,25 +136,21 @@ impl Trainer {
     ///
     /// A loss that is not finite, before any weight is changed by it.
     pub fn step(&mut self) -> Result<Step, RunError> {
-        let training = &self.config.training;
+        let training = &self.model.training;
         let batch_size = training.batch_size.min(training.nimg - self.nimg);
         let indices = self.shuffle.indices(self.nimg, batch_size as usize);
-        let y = self.data.batch(&indices, &self.device)?;
-        let seed = self.config.seed;
-        let mut rngs = SampleRng::batch(seed, Stream::Training, self.nimg, indices.len());
+        let streams =
+            |stream| SampleRng::batch(self.seed, stream, self.nimg, indices.len());
+        let mut rngs = streams(Stream::Training);
         // Dropout masks follow from the run's seed and the image's position, as the noise does.
-        let seeds: Vec<u64> = SampleRng::batch(seed, Stream::Dropout, self.nimg, indices.len())
+        let seeds: Vec<u64> = streams(Stream::Dropout)
             .iter_mut()
             .map(Rng::next_u64)
             .collect();
-        let model = InTraining {
-            model: &self.model,
-            condition: Condition {
-                mode: Mode::Train { seeds: &seeds },
-                ..Condition::default()
-            },
-        };
-        let loss = self.objective.loss(&model, &y, &mut rngs)?;
+        let batch = (self.nimg, indices.as_slice());
+        let loss = self
+            .learner
+            .loss(&self.data, batch, &mut rngs, &seeds, &self.device)?;
         let per_sample = loss.per_sample.to_vec1::<f64>()?;
         if let Some(&bad) = per_sample.iter().find(|loss| !loss.is_finite()) {
             return Err(RunError::Diverged {
@@ -180,9 +159,9 @@ impl Trainer {
             });
         }
         let grads = loss.mean.backward()?;
-        let lr = self.config.optimizer.lr_at(self.nimg + batch_size);
+        let lr = self.model.optimizer.lr_at(self.nimg + batch_size);
         self.adam.step(&self.parameters, &grads, lr)?;
-        let beta = self.config.ema.beta(self.nimg, batch_size);
+        let beta = self.model.ema.beta(self.nimg, batch_size);
         self.ema.update(&self.parameters, beta)?;
         self.count(&per_sample);
         Ok(Step {
@@ -193,7 +172,7 @@ impl Trainer {
     }
 
     fn count(&mut self, losses: &[f64]) {
-        let tail_start = self.config.training.nimg as f64 * (1.0 - TAIL);
+        let tail_start = self.model.training.nimg as f64 * (1.0 - TAIL);
         for &loss in losses {
             self.nimg += 1;
             if self.nimg as f64 > tail_start {
@@ -238,7 +217,7 @@ impl Trainer {
             &self.device,
         )?;
         if let Some(position) = restored {
-            if position.nimg > self.config.training.nimg {
+            if position.nimg > self.model.training.nimg {
                 return Err(RunError::State {
                     path: folder.state(),
                     message: format!("it stands at {} images", position.nimg),
@@ -256,7 +235,7 @@ impl Trainer {
 }
 
 /// What the effective noise level needs to know of `data`.
-fn data_scale(data: &Dataset) -> Result<DataScale, RunError> {
+pub(crate) fn data_scale(data: &Dataset) -> Result<DataScale, RunError> {
     let statistics = Statistics::measure(data)?;
     Ok(DataScale {
         // An all-black set has no scale; any positive number keeps the formulas finite.
@@ -264,23 +243,4 @@ fn data_scale(data: &Dataset) -> Result<DataScale, RunError> {
         // Images of equal norm would give infinity: beyond a billion nothing changes.
         n_eff: statistics.n_eff.clamp(1e-3, 1e9),
     })
-}
-
-/// The live model under the conditions of one training step.
-struct InTraining<'a> {
-    model: &'a Preconditioned,
-    condition: Condition<'a>,
-}
-
-impl TrainableDenoiser for InTraining<'_> {
-    fn denoise_weighted(
-        &self,
-        x: &Tensor,
-        sigma: &[f64],
-    ) -> candle_core::Result<(Tensor, Vec<f64>)> {
-        let coefficients = self.model.coefficients(x, sigma)?;
-        let denoised = self.model.forward(x, &coefficients, &self.condition)?;
-        let weights = coefficients.iter().map(|c| c.weight).collect();
-        Ok((denoised, weights))
-    }
 }

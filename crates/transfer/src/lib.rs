@@ -8,6 +8,7 @@
 
 mod effective_noise;
 mod field_prediction;
+mod lift;
 mod noise_law;
 mod parameter;
 mod preconditioning;
@@ -16,8 +17,9 @@ mod schedule;
 
 pub use effective_noise::{DataScale, PosteriorNoise};
 pub use field_prediction::FieldPrediction;
+pub use lift::{EffectiveNoise, Guess};
 pub use noise_law::NoiseLaw;
 pub use parameter::ParameterError;
 pub use preconditioning::{Coefficients, EdmPreconditioning, NoiseLevel, Preconditioning};
 pub use radius::{r_from_sigma, sigma_from_r};
-pub use schedule::EdmSchedule;
+pub use schedule::{EdmSchedule, GeometricSchedule, Schedule};

@@ -1,28 +1,31 @@
-//! `pfgmpp sample`: images from a trained model.
+//! `pfgmpp sample`: samples of a trained model, or of one that needs no training.
 
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 use pfgmpp_checkpoint::{Model, write_file};
-use pfgmpp_data::to_image;
-use pfgmpp_train::{RunError, sample_grid};
+use pfgmpp_data::{is_planar, to_image};
+use pfgmpp_kernel::Dimension;
+use pfgmpp_sampler::Sampler;
+use pfgmpp_train::yaml::Document;
+use pfgmpp_train::{RunConfig, RunError, SamplingModel, sample_grid};
+use pfgmpp_transfer::Guess;
 
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
-use crate::terminal::{Counter, print};
+use crate::terminal::{Counter, note, print};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Checkpoint folder, or a run folder that holds one
-    #[arg(long, value_name = "DIR")]
-    checkpoint: PathBuf,
+    #[command(flatten)]
+    source: Source,
     /// Number of samples
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     num: u64,
     /// Seed of the first sample; the next has the next seed
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
-    /// A file ending in .png for one grid, or a folder for one PNG a sample, named by its seed
+    /// A file ending in .png for one picture, or a folder for one PNG a sample, named by its seed
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
     /// Samples drawn at a time; it changes memory and speed, not the samples
@@ -31,6 +34,45 @@ pub struct Args {
     /// Solver steps [default: as the model was scored with]
     #[arg(long, value_name = "K")]
     steps: Option<usize>,
+    /// Dimension D to sample at: a diffusion model (D = inf) samples at any D by its effective noise
+    /// [default: that of the model]
+    #[arg(long, value_name = "D")]
+    d: Option<Dimension>,
+    /// Where the effective noise takes its guess of the data from
+    #[arg(long, value_enum, default_value_t = GuessArg::Previous)]
+    guess: GuessArg,
+}
+
+/// Where the model comes from.
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+struct Source {
+    /// Checkpoint folder, or a run folder that holds one
+    #[arg(long, value_name = "DIR")]
+    checkpoint: Option<PathBuf>,
+    /// Configuration of a model that needs no training, such as configs/exact_digits.yaml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum GuessArg {
+    /// The mean of the data: one evaluation
+    DataMean,
+    /// The solver's last estimate: one evaluation
+    Previous,
+    /// Three evaluations in a row
+    FixedPoint,
+}
+
+impl From<GuessArg> for Guess {
+    fn from(guess: GuessArg) -> Self {
+        match guess {
+            GuessArg::DataMean => Self::DataMean,
+            GuessArg::Previous => Self::Previous,
+            GuessArg::FixedPoint => Self::FixedPoint { evaluations: 3 },
+        }
+    }
 }
 
 /// The largest number of samples that one grid shows.
@@ -43,14 +85,12 @@ pub fn sample(args: &Args) -> Result<(), Failure> {
         .is_some_and(|e| e.eq_ignore_ascii_case("png"));
     check_out(args, as_grid)?;
     let device = Device::Cpu;
-    let model = Model::load(&args.checkpoint, &device)?;
-    let mut sampler = model.config.sampler.clone();
-    if let Some(steps) = args.steps {
-        sampler.schedule.num_steps = steps;
+    let model = load(args, &device)?;
+    if !as_grid && is_planar(model.shape()) {
+        return Err(Failure::bad_input(
+            "--out: points in the plane are drawn together: give a name that ends in .png",
+        ));
     }
-    sampler
-        .check()
-        .map_err(|e| Failure::bad_input(format!("--steps: {e}")))?;
     let last = args.seed.checked_add(args.num - 1).ok_or_else(|| {
         Failure::bad_input(format!(
             "--seed: {} leaves no room for {} seeds",
@@ -68,8 +108,7 @@ pub fn sample(args: &Args) -> Result<(), Failure> {
         if stop.is_raised() {
             return Err(Failure::Interrupted("stopped".to_string()));
         }
-        let shape = &model.config.data.shape;
-        let samples = sampler.sample(&model.denoiser, &model.kernel, shape, batch, &device)?;
+        let samples = model.sample(batch, &device)?;
         if as_grid {
             shown.push(samples);
         } else {
@@ -79,16 +118,58 @@ pub fn sample(args: &Args) -> Result<(), Failure> {
     }
     counter.close();
     if as_grid {
-        let grid = sample_grid(&Tensor::cat(&shown, 0)?).map_err(RunError::from)?;
+        let grid = sample_grid(&Tensor::cat(&shown, 0)?, None).map_err(RunError::from)?;
         write(&args.out, &grid.to_png().map_err(RunError::from)?)?;
     }
     print(format_args!(
         "{} samples at D = {}: {}",
         args.num,
-        model.config.d,
+        model.d(),
         args.out.display()
     ));
     Ok(())
+}
+
+/// The model that the flags name, at the D and in the steps that they ask for.
+fn load(args: &Args, device: &Device) -> Result<SamplingModel, Failure> {
+    if let Some(path) = &args.source.config {
+        let (document, _) = Document::read::<RunConfig>(path)?;
+        let mut config = RunConfig::read(&document, &[])?;
+        config.sampler = adjusted(config.sampler, config.model.d(), args)?;
+        let splits = config.data.load().map_err(RunError::from)?;
+        return Ok(SamplingModel::untrained(&config, &splits.train, device)?);
+    }
+    let path = args.source.checkpoint.as_deref().unwrap_or(Path::new(""));
+    let Model {
+        config, denoiser, ..
+    } = Model::load(path, device)?;
+    let sampler = adjusted(config.sampler.clone(), config.d, args)?;
+    let model = SamplingModel::new(denoiser, config.d, config.data.shape, &sampler)?;
+    if model.d() != config.d {
+        note(format_args!(
+            "trained at D = {}, sampled at D = {} by its effective noise level",
+            config.d,
+            model.d()
+        ));
+    }
+    Ok(model)
+}
+
+/// `sampler` with what the flags change in it.
+fn adjusted(mut sampler: Sampler, d: Dimension, args: &Args) -> Result<Sampler, Failure> {
+    if let Some(steps) = args.steps {
+        sampler.schedule = sampler.schedule.with_num_steps(steps);
+        sampler
+            .check()
+            .map_err(|e| Failure::bad_input(format!("--steps: {e}")))?;
+    }
+    if args.d.is_some() {
+        sampler.d = args.d;
+    }
+    if sampler.d.is_some_and(|other| other != d) && (args.d.is_some() || sampler.guess.is_none()) {
+        sampler.guess = Some(args.guess.into());
+    }
+    Ok(sampler)
 }
 
 /// Refuses a place that cannot be written to before any work is done.

@@ -30,9 +30,9 @@ pub fn train(args: &Args) -> Result<(), Failure> {
     });
     let stop = stop_on_signal()?;
     let splits = config.data.load().map_err(pfgmpp_train::RunError::from)?;
-    preflight([(out.clone(), &config, &splits.train)].into_iter(), &out)?;
+    preflight([(out.clone(), &config, &splits)].into_iter(), &out)?;
     let folder = RunFolder::open(&out)?;
-    let mut terminal = RunTerminal::new(&format!("d={}", config.d));
+    let mut terminal = RunTerminal::new(&format!("d={}", config.d()));
     let outcome = run(
         &config,
         &splits,
@@ -44,7 +44,9 @@ pub fn train(args: &Args) -> Result<(), Failure> {
     terminal.close();
     match outcome {
         Outcome::Finished(result) => {
-            print(format_args!("train_loss          {:.4}", result.train_loss));
+            if let Some(loss) = result.train_loss {
+                print(format_args!("train_loss          {loss:.4}"));
+            }
             print(format_args!(
                 "energy_distance     {:.5}",
                 result.scores.energy_distance
@@ -55,10 +57,10 @@ pub fn train(args: &Args) -> Result<(), Failure> {
             ));
             print(format_args!("seconds             {:.1}", result.seconds));
             print(format_args!("\nSamples:    {}", folder.grid().display()));
-            print(format_args!(
-                "Checkpoint: {}",
-                folder.checkpoint().display()
-            ));
+            if config.trained().is_some() {
+                let checkpoint = folder.checkpoint();
+                print(format_args!("Checkpoint: {}", checkpoint.display()));
+            }
             print(format_args!(
                 "Curves:     tensorboard --logdir {}",
                 out.display()

@@ -5,6 +5,7 @@
 //! Plotting crates fix the colours in each element and know no such axis.
 
 use pfgmpp_kernel::Dimension;
+use pfgmpp_train::PlanePaths;
 
 mod cards;
 mod dimension_axis;
@@ -13,6 +14,7 @@ mod loss_plot;
 mod metric_plot;
 mod number;
 mod page;
+mod paths;
 mod point;
 mod scale;
 mod stroke;
@@ -109,9 +111,11 @@ impl Metric {
 pub struct Row {
     /// The run's folder name, such as `d=128,seed=0`.
     pub name: String,
+    /// The data set: runs and references of one are shown together.
+    pub data: String,
     /// D, if the run has one.
     pub d: Option<Dimension>,
-    /// What tells the run from others of the same D and seed, such as `noise=nominal`; empty if
+    /// What tells the run from others of the same data, D and seed, such as `noise=nominal`; empty if
     /// nothing does.
     pub variant: String,
     /// The run's seed.
@@ -123,8 +127,19 @@ pub struct Row {
     pub scores: Vec<(String, f64)>,
     /// A grid of samples as an encoded PNG.
     pub grid_png: Option<Vec<u8>>,
+    /// How some samples came about.
+    pub paths: Option<Paths>,
     /// Training loss by the number of images seen (`nimg`).
     pub loss_curve: Vec<(f64, f64)>,
+}
+
+/// How some samples came about.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Paths {
+    /// Of data in the plane.
+    Plane(PlanePaths),
+    /// Of images: an encoded PNG with a row a sample.
+    Strip(Vec<u8>),
 }
 
 /// How far a run has come.
@@ -146,6 +161,8 @@ pub enum Status {
 pub struct Reference {
     /// A short name, such as `fitted Gaussian`.
     pub name: String,
+    /// The data set that it is a scale for.
+    pub data: String,
     /// What is compared, and what it tells, in a sentence; may be empty.
     pub meaning: String,
     /// Values by [`Metric::key`].

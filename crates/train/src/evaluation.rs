@@ -1,0 +1,108 @@
+//! Samples of a model, their scores, and the files that show both.
+
+use std::time::Instant;
+
+use candle_core::{Device, Tensor};
+use pfgmpp_data::Splits;
+
+use crate::grid::{sample_grid, shown_samples};
+use crate::model::SamplingModel;
+use crate::monitor::Monitor;
+use crate::paths::write_paths;
+use crate::{
+    Observer, Outcome, Phase, Progress, RunConfig, RunError, RunFolder, RunResult, Scores,
+    StopFlag,
+};
+
+/// What a result says of the training before it; nothing where there was none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TrainedSummary {
+    /// Images seen.
+    pub nimg: u64,
+    /// Mean loss over the last tenth.
+    pub loss: Option<f64>,
+    /// Trained values.
+    pub params: u64,
+    /// Seconds it took.
+    pub seconds: f64,
+}
+
+/// The end of a run: sampling and scoring.
+pub struct Evaluation<'a> {
+    pub config: &'a RunConfig,
+    pub splits: &'a Splits,
+    pub folder: &'a RunFolder,
+    pub device: &'a Device,
+    pub model: &'a SamplingModel,
+    pub trained: TrainedSummary,
+}
+
+impl Evaluation<'_> {
+    /// Samples, scores and writes the grid and, last, the result.
+    pub fn finish(
+        self,
+        monitor: &mut Monitor,
+        observer: &mut dyn Observer,
+        stop: &StopFlag,
+    ) -> Result<Outcome, RunError> {
+        let began = Instant::now();
+        let nimg = self.trained.nimg;
+        let Some(samples) = self.draw_samples(monitor.last_loss(), observer, stop)? else {
+            return Ok(Outcome::Interrupted { nimg });
+        };
+        let held_out = self.splits.held_out.images();
+        let scores = Scores::measure(&samples, held_out, &self.config.scoring)?;
+        let shown = shown_samples(self.splits.train.image_shape()).min(samples.dim(0)?);
+        let shown = samples.narrow(0, 0, shown)?;
+        let grid = sample_grid(&shown, Some(held_out))?;
+        self.folder.write(&self.folder.grid(), &grid.to_png()?)?;
+        write_paths(self.model, self.config, self.splits, self.folder, self.device)?;
+        monitor.image(&grid, nimg)?;
+        monitor.scores(&scores, nimg)?;
+        let result = RunResult {
+            d: self.config.d(),
+            seed: self.config.seed,
+            nimg,
+            train_loss: self.trained.loss,
+            scores,
+            num_samples: self.config.scoring.num_samples,
+            params: self.trained.params,
+            seconds: self.trained.seconds + began.elapsed().as_secs_f64(),
+        };
+        let json = serde_json::to_string_pretty(&result).expect("a result has string keys");
+        self.folder
+            .write(&self.folder.metrics(), (json + "\n").as_bytes())?;
+        Ok(Outcome::Finished(result))
+    }
+
+    /// Draws the samples to score; `None` when asked to stop.
+    fn draw_samples(
+        &self,
+        loss: Option<f64>,
+        observer: &mut dyn Observer,
+        stop: &StopFlag,
+    ) -> Result<Option<Tensor>, RunError> {
+        let began = Instant::now();
+        let scoring = &self.config.scoring;
+        let seeds = self.config.sample_seeds(scoring.num_samples);
+        let mut drawn = Vec::new();
+        let mut done = 0;
+        for batch in seeds.chunks(scoring.batch_size as usize) {
+            if stop.is_raised() {
+                return Ok(None);
+            }
+            let samples = self.model.sample(batch, self.device)?;
+            drawn.push(samples.to_device(&Device::Cpu)?);
+            done += batch.len() as u64;
+            let pace = began.elapsed().as_secs_f64() / done as f64;
+            observer.progress(&Progress {
+                phase: Phase::Sampling,
+                done,
+                total: scoring.num_samples,
+                loss,
+                seconds_left: Some(pace * (scoring.num_samples - done) as f64),
+            });
+        }
+        Ok(Some(Tensor::cat(&drawn, 0)?))
+    }
+}

@@ -1,0 +1,217 @@
+//! What differs between training methods: the loss of a batch, and the denoiser that the weights make.
+
+use candle_core::{Device, Tensor};
+use candle_nn::VarBuilder;
+use pfgmpp_data::{Dataset, Shuffle};
+use pfgmpp_kernel::{Denoiser, Kernel, SampleRng};
+use pfgmpp_nn::{
+    Condition, FieldNetwork, Mode, Network, Prediction, Preconditioned,
+};
+use pfgmpp_objective::{
+    Loss, PfgmObjective, StableTargetObjective, TrainableDenoiser, TrainableField, UnbiasedObjective,
+};
+use pfgmpp_transfer::DataScale;
+
+use crate::{Method, RunError, TrainedModel};
+
+/// Set in the seed of the order in which large batches are filled, which no run's seed has.
+const FILLING: u64 = 1 << 63;
+
+/// A training method with its live model.
+pub struct Learner {
+    task: Task,
+    wide: Option<WideBatch>,
+}
+
+enum Task {
+    Unbiased(UnbiasedObjective, Preconditioned),
+    StableTarget(StableTargetObjective, Preconditioned),
+    Field(PfgmObjective, FieldNetwork),
+}
+
+impl Learner {
+    /// The method of `model` on the weights of `builder`.
+    ///
+    /// # Errors
+    ///
+    /// A network that does not fit the data.
+    pub fn new(
+        model: &TrainedModel,
+        seed: u64,
+        data: &Dataset,
+        scale: DataScale,
+        builder: &VarBuilder,
+    ) -> Result<Self, RunError> {
+        let kernel = Kernel::new(data.n(), model.d)?;
+        let network = network(model, data, builder)?;
+        let (task, wide) = match &model.method {
+            Method::Denoiser {
+                preconditioning,
+                noise_law,
+                reference_batch,
+            } => {
+                let denoiser =
+                    Preconditioned::new(network, preconditioning.clone(), &kernel, scale);
+                match reference_batch {
+                    None => {
+                        let objective = UnbiasedObjective::new(kernel, noise_law.clone());
+                        (Task::Unbiased(objective, denoiser), None)
+                    }
+                    Some(size) => {
+                        let objective = StableTargetObjective::new(kernel, noise_law.clone());
+                        (Task::StableTarget(objective, denoiser), Some(*size))
+                    }
+                }
+            }
+            Method::Field {
+                perturbation,
+                prediction,
+                large_batch,
+            } => {
+                let objective = PfgmObjective {
+                    perturbation: perturbation.clone(),
+                    gamma: prediction.gamma,
+                };
+                let field = FieldNetwork::new(network, prediction.clone());
+                (Task::Field(objective, field), Some(*large_batch))
+            }
+        };
+        Ok(Self {
+            task,
+            wide: wide.map(|size| WideBatch::new(data, seed, size)),
+        })
+    }
+
+    /// The loss of the batch `y` `[B, C, H, W]`, the images that follow after `nimg`.
+    ///
+    /// - `indices`: the images of `y` in `data`.
+    /// - `rngs`: one generator a sample; `seeds` one seed a sample for what the network draws.
+    ///
+    /// # Errors
+    ///
+    /// Failures of the tensor backend.
+    pub fn loss(
+        &mut self,
+        data: &Dataset,
+        (nimg, indices): (u64, &[usize]),
+        rngs: &mut [SampleRng],
+        seeds: &[u64],
+        device: &Device,
+    ) -> Result<Loss, RunError> {
+        let y = data.batch(indices, device)?;
+        let around = match &mut self.wide {
+            Some(wide) => wide.around(data, &y, nimg, indices, device)?,
+            None => y.clone(),
+        };
+        let condition = Condition {
+            mode: Mode::Train { seeds },
+            ..Condition::default()
+        };
+        Ok(match &self.task {
+            Task::Unbiased(objective, model) => {
+                objective.loss(&InTraining { model, condition }, &y, rngs)?
+            }
+            Task::StableTarget(objective, model) => {
+                objective.loss(&InTraining { model, condition }, &y, &around, rngs)?
+            }
+            Task::Field(objective, model) => {
+                objective.loss(&InTraining { model, condition }, &y, &around, rngs)?
+            }
+        })
+    }
+}
+
+/// What the network of `model` predicts, as a checkpoint records it.
+pub fn prediction(model: &TrainedModel) -> Prediction {
+    match &model.method {
+        Method::Denoiser {
+            preconditioning, ..
+        } => Prediction::Denoised(preconditioning.clone()),
+        Method::Field { prediction, .. } => Prediction::Field(prediction.clone()),
+    }
+}
+
+/// The denoiser that the weights of `builder` make.
+///
+/// # Errors
+///
+/// A network that does not fit the data.
+pub fn denoiser(
+    model: &TrainedModel,
+    data: &Dataset,
+    scale: DataScale,
+    builder: &VarBuilder,
+) -> Result<Box<dyn Denoiser>, RunError> {
+    let kernel = Kernel::new(data.n(), model.d)?;
+    let network = network(model, data, builder)?;
+    Ok(prediction(model).denoiser(network, &kernel, scale))
+}
+
+fn network(
+    model: &TrainedModel,
+    data: &Dataset,
+    builder: &VarBuilder,
+) -> Result<Box<dyn Network>, RunError> {
+    let signature = prediction(model).signature(data.image_shape());
+    Ok(model.network.build(signature, builder)?)
+}
+
+/// The data that a large batch adds to a training batch.
+struct WideBatch {
+    size: usize,
+    order: Shuffle,
+}
+
+impl WideBatch {
+    fn new(data: &Dataset, seed: u64, size: u64) -> Self {
+        Self {
+            size: size.min(data.num_images() as u64) as usize,
+            order: Shuffle::new(data, seed | FILLING),
+        }
+    }
+
+    /// `size` images: all of the data if they are no more, else those of the batch and others that
+    /// take turns, a function of the images seen.
+    fn around(
+        &mut self,
+        data: &Dataset,
+        y: &Tensor,
+        nimg: u64,
+        indices: &[usize],
+        device: &Device,
+    ) -> Result<Tensor, RunError> {
+        if self.size >= data.num_images() {
+            return Ok(data.images().to_device(device)?);
+        }
+        let count = self.size.saturating_sub(indices.len());
+        // Each image of the batch brings as many others, so that a resumed run needs no position.
+        let start = nimg * (self.size as u64) / (indices.len() as u64).max(1);
+        let others = self.order.indices(start, count);
+        Ok(Tensor::cat(&[y, &data.batch(&others, device)?], 0)?)
+    }
+}
+
+/// The live model under the conditions of one training step.
+struct InTraining<'a, M> {
+    model: &'a M,
+    condition: Condition<'a>,
+}
+
+impl TrainableDenoiser for InTraining<'_, Preconditioned> {
+    fn denoise_weighted(
+        &self,
+        x: &Tensor,
+        sigma: &[f64],
+    ) -> candle_core::Result<(Tensor, Vec<f64>)> {
+        let coefficients = self.model.coefficients(x, sigma)?;
+        let denoised = self.model.forward(x, &coefficients, &self.condition)?;
+        let weights = coefficients.iter().map(|c| c.weight).collect();
+        Ok((denoised, weights))
+    }
+}
+
+impl TrainableField for InTraining<'_, FieldNetwork> {
+    fn field(&self, x: &Tensor, z: &[f64]) -> candle_core::Result<Tensor> {
+        self.model.field(x, z, &self.condition)
+    }
+}

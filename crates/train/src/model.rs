@@ -1,0 +1,137 @@
+//! A model that is ready to sample, wherever it came from.
+
+use candle_core::{Device, Tensor};
+use pfgmpp_checkpoint::Model;
+use pfgmpp_data::Dataset;
+use pfgmpp_kernel::{Denoiser, Dimension, ExactPosterior, Kernel};
+use pfgmpp_sampler::{Sampler, Trajectory};
+use pfgmpp_transfer::{EffectiveNoise, ParameterError};
+
+use crate::yaml::ConfigError;
+use crate::{ModelConfig, RunConfig, RunError};
+
+/// A denoiser with its kernel and sampler.
+pub struct SamplingModel {
+    denoiser: Box<dyn Denoiser>,
+    kernel: Kernel,
+    shape: [usize; 3],
+    sampler: Sampler,
+}
+
+impl SamplingModel {
+    /// Makes `denoiser`, which is for data of `shape` perturbed at `d`, ready for the D of `sampler`:
+    /// through its effective noise level if that is another one.
+    ///
+    /// # Errors
+    ///
+    /// A denoiser of finite D that is to sample at another, or no guess in `sampler`.
+    pub fn new(
+        denoiser: Box<dyn Denoiser>,
+        d: Dimension,
+        shape: [usize; 3],
+        sampler: &Sampler,
+    ) -> Result<Self, RunError> {
+        let kernel = Kernel::new(shape.iter().product(), sampler.d.unwrap_or(d))?;
+        let denoiser = at_sampling_d(denoiser, d, &kernel, sampler)
+            .map_err(|e| ConfigError::new("sampler", e))?;
+        Ok(Self {
+            denoiser,
+            kernel,
+            shape,
+            sampler: sampler.clone(),
+        })
+    }
+
+    /// The model of a configuration that trains nothing: the exact posterior of `data`, or a
+    /// checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// A checkpoint that cannot be read or is of images of another shape; a configuration that trains.
+    pub fn untrained(
+        config: &RunConfig,
+        data: &Dataset,
+        device: &Device,
+    ) -> Result<Self, RunError> {
+        let refuse = |message| Err(ConfigError::new("model", message).into());
+        match &config.model {
+            ModelConfig::Network(_) => {
+                refuse("network is trained first: pfgmpp train, then sample its checkpoint".into())
+            }
+            ModelConfig::Exact { d } => {
+                let exact = ExactPosterior::new(data.images(), *d)?;
+                Self::new(Box::new(exact), *d, data.image_shape(), &config.sampler)
+            }
+            ModelConfig::Checkpoint { reference, .. } => {
+                let model = Model::load(reference.as_ref(), device)?;
+                let (got, want) = (model.config.data.shape, data.image_shape());
+                if got != want {
+                    return refuse(format!(
+                        "checkpoint {reference} is of images of shape {got:?}, the data have {want:?}"
+                    ));
+                }
+                Self::new(model.denoiser, model.config.d, got, &config.sampler)
+            }
+        }
+    }
+
+    /// The dimension D of the samples.
+    pub fn d(&self) -> Dimension {
+        self.kernel.d()
+    }
+
+    /// The shape of a sample, `[C, H, W]`.
+    pub fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// Draws one sample for each of `seeds`, `[seeds.len(), C, H, W]`.
+    ///
+    /// # Errors
+    ///
+    /// Failures of the model.
+    pub fn sample(&self, seeds: &[u64], device: &Device) -> Result<Tensor, RunError> {
+        let (denoiser, kernel) = (&*self.denoiser, &self.kernel);
+        let samples = self
+            .sampler
+            .sample(denoiser, kernel, &self.shape, seeds, device)?;
+        Ok(samples)
+    }
+
+    /// The paths of one sample for each of `seeds`.
+    ///
+    /// # Errors
+    ///
+    /// Failures of the model.
+    pub fn trace(&self, seeds: &[u64], device: &Device) -> Result<Vec<Trajectory>, RunError> {
+        let (denoiser, kernel) = (&*self.denoiser, &self.kernel);
+        let paths = self
+            .sampler
+            .trace(denoiser, kernel, &self.shape, seeds, device)?;
+        Ok(paths)
+    }
+}
+
+/// `denoiser`, which is for data perturbed at `d`, as one for the D of `kernel`.
+fn at_sampling_d(
+    denoiser: Box<dyn Denoiser>,
+    d: Dimension,
+    kernel: &Kernel,
+    sampler: &Sampler,
+) -> Result<Box<dyn Denoiser>, ParameterError> {
+    if kernel.d() == d {
+        return Ok(denoiser);
+    }
+    if !d.is_infinite() {
+        let accepted = format!("{d}, that of the model: only a model of D = inf samples at another");
+        return Err(ParameterError::new("d", kernel.d(), accepted));
+    }
+    let Some(guess) = sampler.guess else {
+        let accepted = "data_mean, fixed_point or previous where d is not that of the model";
+        return Err(ParameterError::new("guess", "none", accepted));
+    };
+    let sigma_max = sampler.schedule.sigma_max();
+    Ok(Box::new(EffectiveNoise::new(
+        denoiser, kernel, guess, sigma_max,
+    )))
+}

@@ -1,0 +1,184 @@
+//! The training of one run, from its first image or its saved state to its checkpoint.
+
+use std::time::Instant;
+
+use candle_core::Device;
+use pfgmpp_checkpoint::{Checkpoint, CheckpointConfig, DataSummary, FORMAT, TrainingSummary};
+use pfgmpp_data::Splits;
+
+use crate::evaluation::TrainedSummary;
+use crate::learner::prediction;
+use crate::grid::{sample_grid, shown_samples};
+use crate::model::SamplingModel;
+use crate::monitor::Monitor;
+use crate::{
+    Observer, Phase, Progress, RunConfig, RunError, RunFolder, StopFlag, TrainedModel, Trainer,
+};
+
+/// Training in progress.
+pub struct Training<'a> {
+    model: &'a TrainedModel,
+    config: &'a RunConfig,
+    splits: &'a Splits,
+    folder: &'a RunFolder,
+    device: &'a Device,
+    trainer: Trainer,
+    monitor: Monitor,
+    began: Instant,
+    nimg_at_start: u64,
+}
+
+/// How training ended.
+pub enum TrainingEnd {
+    /// At its last image, with the checkpoint written.
+    Trained {
+        /// The averaged weights, ready to sample.
+        model: SamplingModel,
+        /// The run's reports, to go on with.
+        monitor: Monitor,
+        /// What the result says of it.
+        summary: TrainedSummary,
+    },
+    /// On request, with its state saved.
+    Stopped {
+        /// Images seen.
+        nimg: u64,
+    },
+}
+
+impl<'a> Training<'a> {
+    /// Starts `model`, which `config` describes, or goes on from the state in `folder`.
+    pub fn open(
+        model: &'a TrainedModel,
+        config: &'a RunConfig,
+        splits: &'a Splits,
+        folder: &'a RunFolder,
+        device: &'a Device,
+    ) -> Result<Self, RunError> {
+        let mut trainer = Trainer::new(model, config.seed, &splits.train, device)?;
+        trainer.restore(folder)?;
+        Ok(Self {
+            monitor: Monitor::open(config, folder, trainer.nimg())?,
+            nimg_at_start: trainer.nimg(),
+            began: Instant::now(),
+            model,
+            config,
+            splits,
+            folder,
+            device,
+            trainer,
+        })
+    }
+
+    /// Trains to the end and writes the checkpoint, or stops when asked to.
+    pub fn finish(
+        mut self,
+        observer: &mut dyn Observer,
+        stop: &StopFlag,
+    ) -> Result<TrainingEnd, RunError> {
+        if !self.train(observer, stop)? {
+            let nimg = self.trainer.nimg();
+            return Ok(TrainingEnd::Stopped { nimg });
+        }
+        self.checkpoint().save(&self.folder.checkpoint())?;
+        Ok(TrainingEnd::Trained {
+            model: self.sampling_model()?,
+            summary: TrainedSummary {
+                nimg: self.trainer.nimg(),
+                loss: self.trainer.train_loss(),
+                params: self.trainer.num_parameters() as u64,
+                seconds: self.trainer.seconds,
+            },
+            monitor: self.monitor,
+        })
+    }
+
+    /// Trains to the end; `false` when asked to stop before it.
+    fn train(&mut self, observer: &mut dyn Observer, stop: &StopFlag) -> Result<bool, RunError> {
+        let training = &self.model.training;
+        while self.trainer.nimg() < training.nimg {
+            if stop.is_raised() {
+                self.report()?;
+                self.trainer.save(self.folder)?;
+                return Ok(false);
+            }
+            let (began, before) = (Instant::now(), self.trainer.nimg());
+            let step = self.trainer.step()?;
+            let seconds = began.elapsed().as_secs_f64();
+            self.trainer.seconds += seconds;
+            self.monitor.record(&step, seconds);
+            let nimg = self.trainer.nimg();
+            let crossed = |every: u64| every > 0 && before / every != nimg / every;
+            let at_end = nimg == training.nimg;
+            // A state is saved right behind a report, so that no report spans a resume.
+            if crossed(training.log_every) || crossed(training.state_every) || at_end {
+                self.report()?;
+            }
+            if crossed(training.grid_every) && !at_end {
+                self.draw_grid()?;
+            }
+            if crossed(training.state_every) || at_end {
+                self.trainer.save(self.folder)?;
+            }
+            observer.progress(&self.progress());
+        }
+        Ok(true)
+    }
+
+    fn progress(&self) -> Progress {
+        let (done, total) = (self.trainer.nimg(), self.model.training.nimg);
+        let here = done - self.nimg_at_start;
+        let pace = (here > 0).then(|| self.began.elapsed().as_secs_f64() / here as f64);
+        Progress {
+            phase: Phase::Training,
+            done,
+            total,
+            loss: self.monitor.last_loss(),
+            seconds_left: pace.map(|pace| pace * (total - done) as f64),
+        }
+    }
+
+    fn report(&mut self) -> Result<(), RunError> {
+        self.monitor.report(self.trainer.nimg())
+    }
+
+    fn sampling_model(&self) -> Result<SamplingModel, RunError> {
+        let denoiser = self.trainer.averaged_model()?;
+        let shape = self.splits.train.image_shape();
+        SamplingModel::new(denoiser, self.model.d, shape, &self.config.sampler)
+    }
+
+    fn draw_grid(&mut self) -> Result<(), RunError> {
+        let shown = shown_samples(self.splits.train.image_shape());
+        let seeds = self.config.sample_seeds(shown as u64);
+        let model = self.sampling_model()?;
+        let samples = model.sample(&seeds, self.device)?;
+        let grid = sample_grid(&samples, Some(self.splits.held_out.images()))?;
+        self.monitor.image(&grid, self.trainer.nimg())
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
+        let data = &self.splits.train;
+        Checkpoint {
+            config: CheckpointConfig {
+                format: FORMAT,
+                d: self.model.d,
+                data: DataSummary {
+                    name: data.name().to_string(),
+                    shape: data.image_shape(),
+                    range: [-1.0, 1.0],
+                    scale: self.trainer.scale(),
+                },
+                network: self.model.network.clone(),
+                prediction: prediction(self.model),
+                sampler: self.config.sampler.clone(),
+                training: TrainingSummary {
+                    nimg: self.trainer.nimg(),
+                    seed: self.config.seed,
+                },
+                weights_sha256: String::new(),
+            },
+            weights: self.trainer.ema().tensors(),
+        }
+    }
+}
