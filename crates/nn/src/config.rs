@@ -5,7 +5,8 @@ use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    DhariwalUNet, Mlp, MlpConfig, Network, Signature, SongUNet, SongUNetConfig, UNetConfig,
+    DhariwalUNet, Mlp, MlpConfig, Network, Signature, SongUNet, SongUNetConfig, UNet2D,
+    UNet2DConfig, UNetConfig,
 };
 
 /// An architecture and its sizes.
@@ -20,6 +21,9 @@ pub enum NetworkConfig {
     SongUnet(SongUNetConfig),
     /// ADM (Dhariwal and Nichol 2021, arXiv:2105.05233, as Karras et al. 2022 train it).
     Adm(UNetConfig),
+    /// The `UNet2DModel` of diffusers, whose parameters keep their names beneath `model`.
+    #[serde(rename = "unet2d")]
+    UNet2D(UNet2DConfig),
     /// Residual linear layers, for data of few dimensions.
     Mlp(MlpConfig),
 }
@@ -44,6 +48,7 @@ impl NetworkConfig {
             }
             Self::SongUnet(config) => Box::new(SongUNet::new(config, signature, &builder)?),
             Self::Adm(config) => Box::new(DhariwalUNet::new(config, signature, &builder)?),
+            Self::UNet2D(config) => Box::new(UNet2D::new(config, signature, &builder)?),
             Self::Mlp(config) => Box::new(Mlp::new(config, signature, &builder)?),
         })
     }

@@ -148,7 +148,7 @@ impl AdmMapping {
         };
         let label = || Linear::without_bias(label_dim, wide, normal, &vb.pp("map_label"));
         Ok(Self {
-            frequencies: Frequencies::positional(c, false, vb.dtype(), vb.device())?,
+            frequencies: Frequencies::positional(c, 0, vb.dtype(), vb.device())?,
             augment: (augment_dim > 0).then(augment).transpose()?,
             layer0: map(c, "map_layer0")?,
             layer1: map(wide, "map_layer1")?,

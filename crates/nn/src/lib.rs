@@ -22,6 +22,7 @@ mod prediction;
 mod song_unet;
 mod tape;
 mod unet;
+mod unet2d;
 
 pub use config::NetworkConfig;
 pub use config_error::ConfigError;
@@ -35,3 +36,4 @@ pub use preconditioned::Preconditioned;
 pub use prediction::Prediction;
 pub use song_unet::{DecoderType, EncoderType, ResampleFilter, SongUNet, SongUNetConfig};
 pub use unet::UNetConfig;
+pub use unet2d::{DownBlockType, UNet2D, UNet2DConfig, UpBlockType};

@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
-use crate::config_error::{ConfigError, require, require_probability};
+use crate::config_error::{ConfigError, require, require_fraction};
 use crate::layers::{Linear, Mapping, MappingSpec, NoiseEmbedding, Scheme};
 use crate::network::{Condition, Network, Signature};
 use crate::ops;
@@ -49,7 +49,7 @@ impl MlpConfig {
         require("num_layers", self.num_layers, "from 1 to 64", |layers| {
             (1..=64).contains(&layers)
         })?;
-        require_probability("label_dropout", self.label_dropout)
+        require_fraction("label_dropout", self.label_dropout)
     }
 }
 

@@ -30,7 +30,7 @@ impl Fir {
 
     /// Taps of the box filter.
     fn is_box(&self) -> bool {
-        self.taps.len() == 2 && self.pad == 0
+        self.taps == [0.5, 0.5] && self.pad == 0
     }
 
     /// Positions in a halved image of `len` that reach `at` in the full one, with the tap of each.

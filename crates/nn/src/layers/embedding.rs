@@ -26,11 +26,11 @@ pub enum NoiseEmbedding {
 ///
 /// ```text
 /// out = [cos(f_i c_noise), sin(f_i c_noise)]
-/// positional: f_i = 10000^(-i / (n/2 - 1)),  or 10000^(-i / (n/2)) without the endpoint,   i = 0 .. n/2 - 1
+/// positional: f_i = 10000^(-i / (n/2 - shift)),   i = 0 .. n/2 - 1;   shift 1 reaches 1/10000, shift 0 stops short of it
 /// Fourier:    f_i = 2π freqs_i
 /// ```
 ///
-/// Source: DDPM++ and NCSN++ of Song et al. 2021; ADM of Dhariwal and Nichol 2021 leaves out the endpoint.
+/// Source: DDPM++ and NCSN++ of Song et al. 2021; ADM of Dhariwal and Nichol 2021 has shift 0.
 pub(crate) struct Frequencies {
     /// Shape `[1, n/2]`.
     values: Tensor,
@@ -39,15 +39,15 @@ pub(crate) struct Frequencies {
 }
 
 impl Frequencies {
-    /// A positional embedding of `channels` values, an even number of at least 4.
+    /// A positional embedding of `channels` values, an even number of at least 4; `shift` is less than half of it.
     pub(crate) fn positional(
         channels: usize,
-        endpoint: bool,
+        shift: usize,
         dtype: DType,
         device: &Device,
     ) -> Result<Self> {
         let half = channels / 2;
-        let last = if endpoint { half - 1 } else { half };
+        let last = half - shift;
         let values: Vec<f64> = (0..half)
             .map(|i| MAX_POSITIONS.powf(-(i as f64) / last as f64))
             .collect();

@@ -1,6 +1,6 @@
 //! A linear map.
 
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Tensor, bail};
 use candle_nn::{Init, VarBuilder};
 
 use super::scheme::Initial;
@@ -40,6 +40,23 @@ impl Linear {
     /// Values that the map takes.
     pub(crate) fn n_in(&self) -> usize {
         self.n_in
+    }
+
+    /// The weights, `[n_out, n_in]`.
+    pub(crate) fn weight(&self) -> &Tensor {
+        &self.weight
+    }
+
+    /// The bias, `[n_out]`.
+    ///
+    /// # Errors
+    ///
+    /// A map without one.
+    pub(crate) fn bias(&self) -> Result<&Tensor> {
+        match &self.bias {
+            Some(bias) => Ok(bias),
+            None => bail!("a linear map of {} values has no bias", self.n_in),
+        }
     }
 
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {

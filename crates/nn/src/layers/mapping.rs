@@ -42,9 +42,7 @@ impl Mapping {
     pub(crate) fn new(spec: MappingSpec, signature: &Signature, vb: &VarBuilder) -> Result<Self> {
         let (c, wide) = (spec.noise_channels, spec.embedding);
         let frequencies = match spec.noise {
-            NoiseEmbedding::Positional => {
-                Frequencies::positional(c, true, vb.dtype(), vb.device())?
-            }
+            NoiseEmbedding::Positional => Frequencies::positional(c, 1, vb.dtype(), vb.device())?,
             NoiseEmbedding::Fourier => Frequencies::fourier(c, &vb.pp("map_noise"))?,
         };
         let map = |n_in: usize, n_out: usize, name: &str| {

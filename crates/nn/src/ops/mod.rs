@@ -24,8 +24,8 @@ pub use conv2d::{conv2d, linear};
 pub(crate) use frame::framed;
 pub use group_norm::{Activation, group_norm, modulated_group_norm};
 pub use modulate::modulate;
-pub(crate) use resample::downsample_framed;
 pub use resample::{Filter, downsample, upsample};
+pub(crate) use resample::{downsample_framed, every_second};
 pub(crate) use scale_by::scale_by;
 pub use silu::silu;
 

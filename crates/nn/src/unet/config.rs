@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config_error::{ConfigError, require, require_probability};
+use crate::config_error::{ConfigError, require, require_fraction};
 use crate::network::Signature;
 
 /// Hyperparameters of DDPM++, NCSN++ and ADM, named as in the published configurations.
@@ -65,8 +65,8 @@ impl UNetConfig {
             side > 0 && divisor.is_some_and(|divisor| side.is_multiple_of(divisor))
         };
         require("resolution", signature.side()?, &accepted, divides)?;
-        require_probability("dropout", self.dropout)?;
-        require_probability("label_dropout", self.label_dropout)
+        require_fraction("dropout", self.dropout)?;
+        require_fraction("label_dropout", self.label_dropout)
     }
 
     /// Length of the noise embedding.
