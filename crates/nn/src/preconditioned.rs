@@ -43,17 +43,19 @@ impl Preconditioned {
     ///
     /// Failures of the tensor backend.
     pub fn coefficients(&self, x: &Tensor, sigma: &[f64]) -> Result<Vec<Coefficients>> {
-        let at = |sigma: f64| self.preconditioning.coefficients(sigma);
-        Ok(match self.preconditioning.noise() {
-            NoiseLevel::Nominal => sigma.iter().map(|&sigma| at(sigma)).collect(),
-            NoiseLevel::Effective => {
-                let x_norm_sq = x.to_dtype(DType::F64)?.sqr()?.flatten_from(1)?.sum(1)?;
-                let levels = x_norm_sq.to_vec1::<f64>()?.into_iter().zip(sigma);
-                levels
-                    .map(|(x_norm_sq, &sigma)| at(self.posterior.sigma_eff(x_norm_sq, sigma)))
-                    .collect()
-            }
-        })
+        let preconditioning = &self.preconditioning;
+        let noise = preconditioning.noise();
+        if noise == NoiseLevel::Nominal {
+            let nominal = sigma.iter();
+            return Ok(nominal.map(|&s| preconditioning.coefficients(s)).collect());
+        }
+        let x_norm_sq = x.to_dtype(DType::F64)?.sqr()?.flatten_from(1)?.sum(1)?;
+        let samples = x_norm_sq.to_vec1::<f64>()?.into_iter().zip(sigma);
+        let of = |(x_norm_sq, &sigma): (f64, &f64)| match noise {
+            NoiseLevel::Posterior => self.posterior.coefficients(preconditioning, x_norm_sq, sigma),
+            _ => preconditioning.coefficients(self.posterior.sigma_eff(x_norm_sq, sigma)),
+        };
+        Ok(samples.map(of).collect())
     }
 
     /// Estimates `E[y | x]` under scalings from [`Self::coefficients`], with gradients.

@@ -18,7 +18,7 @@
 use pfgmpp_kernel::Dimension;
 use serde::{Deserialize, Serialize};
 
-use crate::ParameterError;
+use crate::{Coefficients, ParameterError, Preconditioning};
 
 /// Points of one grid.
 const GRID: usize = 48;
@@ -71,11 +71,55 @@ impl PosteriorNoise {
     ///
     /// Equal to `sigma` at D = ∞. A squared norm that is infinite or not a number gives NaN.
     pub fn sigma_eff(&self, x_norm_sq: f64, sigma: f64) -> f64 {
+        let [ln_ratio] = self.expect(x_norm_sq, sigma, |k| [k]);
+        sigma * ln_ratio.exp()
+    }
+
+    /// The scalings of a sample, averaged over the true noise scales that it may carry.
+    ///
+    /// ```text
+    /// c_skip = E[c_skip(s) | |x|],   c_out² = E[c_out(s)² | |x|],   weight = 1 / c_out²
+    /// ```
+    ///
+    /// with c_in and c_noise at [`Self::sigma_eff`]. Where `|x|` leaves s open over decades, as at small N + D,
+    /// the errors of a sample of large s would dwarf a c_out that is taken at one level. Equal to
+    /// `preconditioning.coefficients(sigma)` at D = ∞. `preconditioning` has a weight of `1 / c_out²`, as all
+    /// published ones do.
+    pub fn coefficients(
+        &self,
+        preconditioning: &Preconditioning,
+        x_norm_sq: f64,
+        sigma: f64,
+    ) -> Coefficients {
+        let at = |s: f64| preconditioning.coefficients(s);
+        if self.d.is_infinite() {
+            return at(sigma);
+        }
+        let [ln_ratio, c_skip, c_out_sq] = self.expect(x_norm_sq, sigma, |k| {
+            let c = at(sigma * k.exp());
+            [k, c.c_skip, c.c_out * c.c_out]
+        });
+        let central = at(sigma * ln_ratio.exp());
+        Coefficients {
+            c_skip,
+            c_out: c_out_sq.sqrt().copysign(central.c_out),
+            weight: c_out_sq.recip(),
+            ..central
+        }
+    }
+
+    /// Means over the posterior of `k = ln(s / sigma)`; NaN for a squared norm that is not finite.
+    fn expect<const M: usize>(
+        &self,
+        x_norm_sq: f64,
+        sigma: f64,
+        values: impl Fn(f64) -> [f64; M],
+    ) -> [f64; M] {
         let Dimension::Finite(d) = self.d else {
-            return sigma;
+            return values(0.0);
         };
         if !x_norm_sq.is_finite() {
-            return f64::NAN;
+            return [f64::NAN; M];
         }
         let density = LogDensity {
             d,
@@ -86,7 +130,7 @@ impl PosteriorNoise {
             // A sample of exactly zero is as good as one of vanishing norm, and has a logarithm.
             x2: (x_norm_sq / self.n / sigma.powi(2)).max(1e-200),
         };
-        sigma * density.mean().exp()
+        density.expect(values)
     }
 }
 
@@ -127,45 +171,53 @@ impl LogDensity {
         (low, bend + 2.0 * DEPTH / fall + 1.0)
     }
 
-    /// `E[k | x]`: grids close in on the mass, and the last one resolves its narrowest bell.
-    fn mean(&self) -> f64 {
+    /// `E[values(k) | x]`: grids close in on the mass, and the last one resolves its narrowest bell.
+    fn expect<const M: usize>(&self, values: impl Fn(f64) -> [f64; M]) -> [f64; M] {
         let (mut low, mut high) = self.support();
         // Each pass narrows the span by half or ends: 80 passes cover any f64.
         for _ in 0..80 {
             let step = (high - low) / (GRID - 1) as f64;
-            let values: [f64; GRID] = std::array::from_fn(|i| self.at(low + step * i as f64));
-            let max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let logs: [f64; GRID] = std::array::from_fn(|i| self.at(low + step * i as f64));
+            let max = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let inside = |v: &f64| *v > max - DEPTH;
-            let first = values.iter().position(inside).unwrap_or(0);
-            let last = values.iter().rposition(inside).unwrap_or(GRID - 1);
+            let first = logs.iter().position(inside).unwrap_or(0);
+            let last = logs.iter().rposition(inside).unwrap_or(GRID - 1);
             if 2 * (last - first) >= GRID || step <= f64::EPSILON * low.abs().max(high.abs()) {
                 break;
             }
             high = low + step * (last + 1).min(GRID - 1) as f64;
             low += step * first.saturating_sub(1) as f64;
         }
-        self.weighted_mean(low, high)
+        self.weighted_mean(low, high, values)
     }
 
     /// The trapezoid rule from `low` to `high`. A bell in `ln s` has a width of at least
     /// `1 / sqrt(2 (D + max(N, n_eff)))`; at a step of one width the rule is exact to 1e-8.
-    fn weighted_mean(&self, low: f64, high: f64) -> f64 {
+    fn weighted_mean<const M: usize>(
+        &self,
+        low: f64,
+        high: f64,
+        values: impl Fn(f64) -> [f64; M],
+    ) -> [f64; M] {
         let width = (2.0 * (self.d + self.n.max(self.n_eff))).sqrt().recip();
         let points = ((high - low) / width).ceil().clamp(GRID as f64, MAX_GRID) as usize;
         let step = (high - low) / (points - 1) as f64;
-        let (mut max, mut mass, mut moment) = (f64::NEG_INFINITY, 0.0, 0.0);
+        let (mut max, mut mass, mut moments) = (f64::NEG_INFINITY, 0.0, [0.0; M]);
         for i in 0..points {
             let k = low + step * i as f64;
             let ln_weight = self.at(k);
             if ln_weight > max {
                 // Sums so far are relative to the old maximum.
                 let shrink = (max - ln_weight).exp();
-                (max, mass, moment) = (ln_weight, mass * shrink, moment * shrink);
+                (max, mass) = (ln_weight, mass * shrink);
+                moments = moments.map(|moment| moment * shrink);
             }
             let weight = (ln_weight - max).exp();
             mass += weight;
-            moment += weight * k;
+            for (moment, value) in moments.iter_mut().zip(values(k)) {
+                *moment += weight * value;
+            }
         }
-        moment / mass
+        moments.map(|moment| moment / mass)
     }
 }

@@ -38,6 +38,10 @@ pub enum NoiseLevel {
     /// ([`PosteriorNoise`](crate::PosteriorNoise)): inputs and weights stay bounded at every D; equal to
     /// `sigma` at D = ∞.
     Effective,
+    /// Averages over the posterior of the true noise scale
+    /// ([`PosteriorNoise::coefficients`](crate::PosteriorNoise::coefficients)): as `Effective` where `|x|` tells
+    /// the scale, steadier where it does not.
+    Posterior,
 }
 
 /// The family of scalings a model is trained with (Karras et al. 2022, table 1).
