@@ -62,6 +62,18 @@ fn bad_overrides_name_the_flag_and_what_is_accepted() {
             "sampler.solver={rk45: {rtol: 0, atol: 1.0e-4}}",
             &["sampler.solver.rk45.rtol", "from 0.000000000001 to 1"],
         ),
+        (
+            "sampler.churn={s_churn: -1, s_min: 0, s_max: 50, s_noise: 1, kind: posterior}",
+            &["sampler.churn.s_churn", "from 0 to", "got -1"],
+        ),
+        (
+            "sampler.churn={s_churn: 1, s_min: 0, s_max: 50, s_noise: 1, kind: loud}",
+            &["sampler.churn.kind", "posterior", "gaussian"],
+        ),
+        (
+            "sampler.prior_radius=[3, 1]",
+            &["sampler.prior_radius", "the second larger than the first"],
+        ),
         ("sampler.solver=rk4", &["sampler.solver", "heun", "rk45"]),
         (
             "preconditioning.edm.noise=loud",

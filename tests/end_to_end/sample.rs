@@ -87,3 +87,30 @@ fn what_cannot_be_sampled_is_refused_in_one_line() {
     fs::write(run.join("checkpoint/config.json"), "{\"format\": 99}").unwrap();
     refused(&run, &out, &[], "format is 99");
 }
+
+#[test]
+fn every_sampler_of_a_configuration_draws_and_draws_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let pfgm = [
+        "sampler.solver={rk45: {rtol: 1.0e-2, atol: 1.0e-2}}",
+        "sampler.schedule={geometric: {num_steps: 6, sigma_min: 0.01, sigma_max: 40}}",
+        "sampler.prior_radius=[1, 3000]",
+    ];
+    let churned = [
+        "sampler.solver=euler",
+        "sampler.churn={s_churn: 2, s_min: 0.05, s_max: 50, s_noise: 1, kind: posterior}",
+    ];
+    for (name, settings) in [("pfgm", &pfgm[..]), ("churned", &churned)] {
+        let out = folder.path().join(name);
+        let sets: Vec<&str> = [&["axes.d=[1]"], settings].concat();
+        let done = output(small_sweep(&out, &sets));
+        assert!(done.status.success(), "{name}: got {}", stderr(&done));
+        let run = out.join("d=1,seed=0");
+        let grid = folder.path().join(format!("{name}.png"));
+        // The sampler comes back from the checkpoint as it was configured.
+        let done = sample(&run, &grid, &["--num", "32"]);
+        assert!(done.status.success(), "{name}: got {}", stderr(&done));
+        let want = fs::read(run.join("samples/grid.png")).unwrap();
+        assert_eq!(fs::read(&grid).unwrap(), want, "{name}");
+    }
+}

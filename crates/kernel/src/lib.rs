@@ -44,6 +44,7 @@ mod log_radius;
 mod mixture;
 mod noise;
 mod posterior;
+mod posterior_scale;
 mod quadrature;
 mod radius;
 mod rng;

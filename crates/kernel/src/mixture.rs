@@ -6,8 +6,8 @@ use rand_distr::{Distribution, Gamma, Open01};
 use crate::Dimension;
 
 /// Bounds of the mixture scale: it and its square stay normal numbers.
-const SMALLEST: f64 = 1e-150;
-const LARGEST: f64 = 1e150;
+pub(crate) const SMALLEST: f64 = 1e-150;
+pub(crate) const LARGEST: f64 = 1e150;
 
 /// The law of `chi²_k`, drawn as its logarithm where the variate itself would underflow.
 #[derive(Clone, Debug)]

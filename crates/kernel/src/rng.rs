@@ -12,6 +12,8 @@ pub enum Stream {
     Training,
     /// Prior noise of a generated sample, whose own seed is the seed; index: 0.
     Prior,
+    /// Noise that a stochastic sampler adds to a sample, whose own seed is the seed; index: its step.
+    Churn,
     /// Dropout masks of a training sample; index: its position in the run (`nimg`).
     Dropout,
     /// Random directions and subsets of a score; index: free for the score.
@@ -26,6 +28,7 @@ impl Stream {
         match self {
             Self::Training => [1, 0],
             Self::Prior => [2, 0],
+            Self::Churn => [3, 0],
             Self::Dropout => [5, 0],
             Self::Metric => [8, 0],
             Self::Other(number) => [0, number],
@@ -109,6 +112,7 @@ mod tests {
         let purposes = [
             Stream::Training,
             Stream::Prior,
+            Stream::Churn,
             Stream::Dropout,
             Stream::Metric,
             Stream::Other(0),

@@ -28,8 +28,8 @@ pub fn euler(slope: &impl Slope, x: Tensor, sigmas: &[f64]) -> Result<Tensor> {
 }
 
 /// One step of [`euler`] from level `sigma_cur` to `sigma_next`.
-pub(crate) fn euler_step(
-    slope: &impl Slope,
+pub(crate) fn euler_step<S: Slope>(
+    slope: &S,
     state: &State,
     sigma_cur: f64,
     sigma_next: f64,

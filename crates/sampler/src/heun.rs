@@ -26,8 +26,8 @@ pub fn heun(slope: &impl Slope, x: Tensor, sigmas: &[f64]) -> Result<Tensor> {
 }
 
 /// One step of [`heun`] from level `sigma_cur` to `sigma_next`.
-pub(crate) fn heun_step(
-    slope: &impl Slope,
+pub(crate) fn heun_step<S: Slope>(
+    slope: &S,
     state: &State,
     sigma_cur: f64,
     sigma_next: f64,

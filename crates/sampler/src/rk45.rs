@@ -8,6 +8,7 @@ use pfgmpp_transfer::ParameterError;
 use serde::{Deserialize, Serialize};
 
 use crate::Slope;
+use crate::observer::{Observer, Stop};
 use batch::Batch;
 
 /// How far the error of one step may go.
@@ -88,6 +89,17 @@ const MAX_STEPS: usize = 10_000;
 ///
 /// [`Rk45Error`], and failures of the slope.
 pub fn rk45<S: Slope>(slope: &S, x: Tensor, sigmas: &[f64], tolerance: &Rk45) -> Result<Tensor> {
+    rk45_observed(slope, x, sigmas, tolerance, &mut ())
+}
+
+/// [`rk45`] while `observer` looks on.
+pub(crate) fn rk45_observed<S: Slope>(
+    slope: &S,
+    x: Tensor,
+    sigmas: &[f64],
+    tolerance: &Rk45,
+    observer: &mut impl Observer,
+) -> Result<Tensor> {
     let (num_samples, last) = (x.dim(0)?, sigmas.last());
     let above_zero: Vec<f64> = sigmas.iter().copied().filter(|s| *s > 0.0).collect();
     let (Some(&sigma_max), Some(&sigma_min)) = (above_zero.first(), above_zero.last()) else {
@@ -98,13 +110,19 @@ pub fn rk45<S: Slope>(slope: &S, x: Tensor, sigmas: &[f64], tolerance: &Rk45) ->
     }
     let steps = (sigmas.len() - 1).max(1) as f64;
     let first_step = (sigma_max / sigma_min).ln() / steps;
+    observer.visit_all(&x, sigma_max)?;
     let mut batch = Batch::start(slope, x, sigma_max, sigma_min, first_step)?;
     let mut done = vec![None; num_samples];
     for _ in 0..MAX_STEPS {
         batch.advance(tolerance)?;
-        for (sample, x, step_to_zero) in batch.take_finished()? {
-            let reaches_zero = last == Some(&0.0);
-            done[sample] = Some(if reaches_zero { step_to_zero } else { x });
+        observer.visit(batch.x(), &batch.moved())?;
+        for (sample, x, at_zero) in batch.take_finished()? {
+            let is_at_end = last != Some(&0.0);
+            if !is_at_end {
+                let (row, sigma) = (0, 0.0);
+                observer.visit(&at_zero.unsqueeze(0)?, &[Stop { row, sample, sigma }])?;
+            }
+            done[sample] = Some(if is_at_end { x } else { at_zero });
         }
         if batch.is_empty() {
             let done: Vec<Tensor> = done.into_iter().flatten().collect();

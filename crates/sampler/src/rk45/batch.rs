@@ -5,6 +5,7 @@ use candle_core::{Result, Tensor};
 use super::tableau::{A, C, E};
 use super::{Rk45, Rk45Error};
 use crate::Slope;
+use crate::observer::Stop;
 use crate::state::column;
 
 /// Share of the step that the error estimate allows: a little less, because it is an estimate.
@@ -79,6 +80,32 @@ impl<S: Slope> Batch<S> {
 
     pub(super) fn is_empty(&self) -> bool {
         self.positions.is_empty()
+    }
+
+    /// The states of the samples on their way, `[K, ...]`.
+    pub(super) fn x(&self) -> &Tensor {
+        &self.x
+    }
+
+    /// The samples whose last trial was good.
+    pub(super) fn moved(&self) -> Vec<Stop> {
+        let rows = self.positions.iter().enumerate();
+        let moved = rows.filter(|(_, position)| !position.was_refused);
+        let stop = |(row, position): (usize, &Position)| Stop {
+            row,
+            sample: position.sample,
+            sigma: self.sigma(position),
+        };
+        moved.map(stop).collect()
+    }
+
+    /// A sample's noise level, at the end exactly the configured one.
+    fn sigma(&self, position: &Position) -> f64 {
+        if position.ln_sigma > self.sigma_min.ln() {
+            position.ln_sigma.exp()
+        } else {
+            self.sigma_min
+        }
     }
 
     /// The sample at `index` of those on their way, and its noise level.

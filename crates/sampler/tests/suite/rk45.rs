@@ -75,6 +75,7 @@ fn a_sample_does_not_depend_on_its_batch() {
         solver: Solver::Rk45(both(1e-5)),
         schedule: edm(18),
         prior_radius: None,
+        churn: None,
     };
     let sample = |seeds: &[u64]| {
         let x = sampler.sample(&posterior, &kernel, &[2], seeds, &Device::Cpu);

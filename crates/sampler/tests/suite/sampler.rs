@@ -17,6 +17,7 @@ fn sampler(solver: Solver) -> Sampler {
         solver,
         schedule: edm(18),
         prior_radius: None,
+        churn: None,
     }
 }
 
@@ -80,6 +81,7 @@ fn a_clipped_prior_keeps_its_directions_within_the_radii() {
             solver: Solver::Euler,
             schedule: schedule.clone(),
             prior_radius,
+            churn: None,
         };
         let x = sampler.sample(&OnePoint, &kernel, &[3], &seeds, &Device::Cpu);
         x.unwrap().to_vec2::<f32>().unwrap()
