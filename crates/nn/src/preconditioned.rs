@@ -52,7 +52,9 @@ impl Preconditioned {
         let x_norm_sq = x.to_dtype(DType::F64)?.sqr()?.flatten_from(1)?.sum(1)?;
         let samples = x_norm_sq.to_vec1::<f64>()?.into_iter().zip(sigma);
         let of = |(x_norm_sq, &sigma): (f64, &f64)| match noise {
-            NoiseLevel::Posterior => self.posterior.coefficients(preconditioning, x_norm_sq, sigma),
+            NoiseLevel::Posterior => self
+                .posterior
+                .coefficients(preconditioning, x_norm_sq, sigma),
             _ => preconditioning.coefficients(self.posterior.sigma_eff(x_norm_sq, sigma)),
         };
         Ok(samples.map(of).collect())

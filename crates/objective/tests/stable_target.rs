@@ -87,7 +87,9 @@ fn a_larger_reference_batch_gives_steadier_targets() {
             let mut rngs = SampleRng::batch(seed, Stream::Training, 0, batch);
             let sigma: Vec<f64> = rngs.iter_mut().map(|rng| LAW.draw(rng)).collect();
             let y = reference.narrow(0, 0, batch).unwrap();
-            let x = kernel(n, f64::INFINITY).perturb(&y, &sigma, &mut rngs).unwrap();
+            let x = kernel(n, f64::INFINITY)
+                .perturb(&y, &sigma, &mut rngs)
+                .unwrap();
             let target = stable.target(&reference, &x, &sigma).unwrap();
             let rows = x.to_vec2::<f64>().unwrap();
             let targets = target.to_vec2::<f64>().unwrap();

@@ -67,7 +67,7 @@ impl Sampler {
     ///
     /// The first one outside its range; churn with a solver that takes none.
     pub fn check(&self) -> std::result::Result<(), ParameterError> {
-        self.schedule.check()?;
+        self.schedule.check().map_err(|e| e.under("schedule"))?;
         if let Some(guess) = &self.guess {
             guess.check()?;
         }

@@ -114,7 +114,11 @@ impl From<Base> for Value {
             Base::One(path) => text(path),
             Base::Setups(setups) => {
                 let pairs = setups.into_iter();
-                Self::Mapping(pairs.map(|(name, path)| (name.into(), text(path))).collect())
+                Self::Mapping(
+                    pairs
+                        .map(|(name, path)| (name.into(), text(path)))
+                        .collect(),
+                )
             }
         }
     }
@@ -179,7 +183,10 @@ impl Plan {
                 value,
             })
             .collect();
-        if let Some(clash) = overrides.iter().find(|o| axes.iter().any(|a| a.key == o.key)) {
+        if let Some(clash) = overrides
+            .iter()
+            .find(|o| axes.iter().any(|a| a.key == o.key))
+        {
             let (key, file) = (&clash.key, path.display());
             let message = format!("{key} is an axis of {file}: set axes.{key}=[...]");
             return Err(ConfigError::new(&clash.origin, message));
@@ -256,7 +263,12 @@ impl Setup {
 /// Refuses an override that no setup has a key for; where there are several, one is enough.
 fn check_overrides(overrides: &[Override], setups: &[Setup]) -> Result<(), ConfigError> {
     for Override { origin, key, .. } in overrides {
-        let set = |setup: &Setup| setup.places.iter().any(|place| place == &(key.clone(), origin.clone()));
+        let set = |setup: &Setup| {
+            setup
+                .places
+                .iter()
+                .any(|place| place == &(key.clone(), origin.clone()))
+        };
         if !setups.iter().any(set) {
             let refused = setups.iter().find_map(|setup| setup.refused.clone());
             return Err(refused.unwrap_or_else(|| ConfigError::new(origin, "no such key")));
@@ -337,7 +349,10 @@ fn product(axes: &[Axis], setup: &Setup, origin: &str) -> Result<Vec<Point>, Con
             places.push((axis.key.clone(), place));
         }
         let config = RunConfig::read(&document, &places)?;
-        let setup = setup.name.iter().map(|name| (SETUP.to_string(), name.clone()));
+        let setup = setup
+            .name
+            .iter()
+            .map(|name| (SETUP.to_string(), name.clone()));
         let axes = chosen.iter().map(|(axis, index)| {
             let value = &axis.values[*index];
             (axis.key.clone(), value_name(&axis.key, value, &config))

@@ -11,7 +11,7 @@ use pfgmpp_sampler::Sampler;
 use pfgmpp_transfer::{FieldPrediction, NoiseLaw, ParameterError, Preconditioning};
 use serde::{Deserialize, Serialize};
 
-use crate::yaml::{ConfigError, Document, choice};
+use crate::yaml::{ConfigError, Document};
 use crate::{AdamConfig, EmaConfig};
 use file::RunFile;
 use lengths::in_range;
@@ -148,8 +148,6 @@ impl RunConfig {
         if let Some(model) = self.trained() {
             model.check(origin)?;
         }
-        let schedule = &self.sampler.schedule;
-        schedule.check().map_err(at(choice("sampler.schedule", schedule)))?;
         self.sampler.check().map_err(at("sampler".to_string()))?;
         self.scoring.check().map_err(at("scoring".to_string()))?;
         // Samples of a run take the seeds `seed << 32 ..`.
@@ -186,12 +184,10 @@ impl TrainedModel {
                     None => "objective.unbiased.noise_law",
                     Some(_) => "objective.stable_target.noise_law",
                 };
-                noise_law.check().map_err(at(&choice(objective, noise_law)))?;
+                noise_law.check().map_err(at(objective))?;
                 self.check_batch("reference_batch", *reference_batch)
                     .map_err(at("objective.stable_target"))?;
-                preconditioning
-                    .check()
-                    .map_err(at(&choice("preconditioning", preconditioning)))
+                preconditioning.check().map_err(at("preconditioning"))
             }
             Method::Field {
                 perturbation,

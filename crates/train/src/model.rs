@@ -94,7 +94,13 @@ impl SamplingModel {
             moments,
             ..
         } = model;
-        Self::new(denoiser, config.d, config.data.shape, || Ok(moments), sampler)
+        Self::new(
+            denoiser,
+            config.d,
+            config.data.shape,
+            || Ok(moments),
+            sampler,
+        )
     }
 
     /// The dimension D of the samples.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::evaluation::{Evaluation, TrainedSummary};
 use crate::model::SamplingModel;
 use crate::monitor::Monitor;
-use crate::training::{Training, TrainingEnd};
+use crate::training::{Trained, Training, TrainingEnd};
 use crate::yaml;
 use crate::{ModelConfig, Observer, RunConfig, RunError, RunFolder, Scores, StopFlag};
 
@@ -69,23 +69,23 @@ pub fn run(
         return Ok(Outcome::Finished(result));
     }
     folder.write(&folder.config(), yaml::to_string(config)?.as_bytes())?;
-    let (model, mut monitor, trained) = match &config.model {
+    let Trained {
+        model,
+        mut monitor,
+        summary,
+    } = match &config.model {
         ModelConfig::Network(network) => {
             let training = Training::open(network, config, splits, folder, device)?;
             match training.finish(observer, stop)? {
                 TrainingEnd::Stopped { nimg } => return Ok(Outcome::Interrupted { nimg }),
-                TrainingEnd::Trained {
-                    model,
-                    monitor,
-                    summary,
-                } => (model, monitor, summary),
+                TrainingEnd::Trained(trained) => *trained,
             }
         }
-        ModelConfig::Exact { .. } | ModelConfig::Checkpoint { .. } => (
-            SamplingModel::untrained(config, &splits.train, device)?,
-            Monitor::open(config, folder, 0)?,
-            TrainedSummary::default(),
-        ),
+        ModelConfig::Exact { .. } | ModelConfig::Checkpoint { .. } => Trained {
+            model: SamplingModel::untrained(config, &splits.train, device)?,
+            monitor: Monitor::open(config, folder, 0)?,
+            summary: TrainedSummary::default(),
+        },
     };
     let evaluation = Evaluation {
         config,
@@ -93,7 +93,7 @@ pub fn run(
         folder,
         device,
         model: &model,
-        trained,
+        trained: summary,
     };
     evaluation.finish(&mut monitor, observer, stop)
 }

@@ -10,8 +10,8 @@ use pfgmpp_data::Splits;
 use pfgmpp_transfer::DataMoments;
 
 use crate::evaluation::TrainedSummary;
-use crate::learner::prediction;
 use crate::grid::{sample_grid, shown_samples};
+use crate::learner::prediction;
 use crate::model::SamplingModel;
 use crate::monitor::Monitor;
 use crate::trainer::bounded;
@@ -35,19 +35,22 @@ pub struct Training<'a> {
 /// How training ended.
 pub enum TrainingEnd {
     /// At its last image, with the checkpoint written.
-    Trained {
-        /// The averaged weights, ready to sample.
-        model: SamplingModel,
-        /// The run's reports, to go on with.
-        monitor: Monitor,
-        /// What the result says of it.
-        summary: TrainedSummary,
-    },
+    Trained(Box<Trained>),
     /// On request, with its state saved.
     Stopped {
         /// Images seen.
         nimg: u64,
     },
+}
+
+/// What training leaves to the rest of the run.
+pub struct Trained {
+    /// The averaged weights, ready to sample.
+    pub model: SamplingModel,
+    /// The run's reports, to go on with.
+    pub monitor: Monitor,
+    /// What the result says of it.
+    pub summary: TrainedSummary,
 }
 
 impl<'a> Training<'a> {
@@ -85,7 +88,7 @@ impl<'a> Training<'a> {
             return Ok(TrainingEnd::Stopped { nimg });
         }
         self.checkpoint()?.save(&self.folder.checkpoint())?;
-        Ok(TrainingEnd::Trained {
+        Ok(TrainingEnd::Trained(Box::new(Trained {
             model: self.sampling_model()?,
             summary: TrainedSummary {
                 nimg: self.trainer.nimg(),
@@ -94,7 +97,7 @@ impl<'a> Training<'a> {
                 seconds: self.trainer.seconds,
             },
             monitor: self.monitor,
-        })
+        })))
     }
 
     /// Trains to the end; `false` when asked to stop before it.

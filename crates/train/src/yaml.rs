@@ -125,18 +125,6 @@ pub fn to_string<T: Serialize>(value: &T) -> Result<String, ConfigError> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// The dotted path of a choice such as `log_normal: {...}` that stands at `path`: `path.log_normal`.
-pub fn choice(path: &str, value: &impl Serialize) -> String {
-    let text = to_string(value).unwrap_or_default();
-    match serde_yaml::from_str(&text) {
-        Ok(Value::Mapping(map)) if map.len() == 1 => {
-            let key = map.keys().next().and_then(Value::as_str);
-            format!("{path}.{}", key.unwrap_or_default())
-        }
-        _ => path.to_string(),
-    }
-}
-
 /// The first place where two YAML texts differ, as `path: A there, B asked for`.
 pub fn first_difference(here: &str, there: &str) -> Option<String> {
     let read = |text| serde_yaml::from_str::<Value>(text).ok();
