@@ -1,14 +1,26 @@
 //! Checkpoints: a folder with `model.safetensors` (the weights that sample) and `config.json` (what
-//! they are), written whole or not at all.
+//! they are), written whole or not at all; and those of other programs, read without running them.
+//!
+//! [`Source::open`] tells what a file or folder is, [`Source::load`] reads it; [`Model::load`] makes a
+//! denoiser of it.
 
 mod atomic;
 mod checkpoint;
 mod config;
+mod elements;
 mod error;
+mod foreign;
+mod model;
+mod pickle;
+mod source;
 mod tensors;
+mod torch;
+mod window;
 
 pub use atomic::{remove_partial, replace_folder, write_file};
-pub use checkpoint::{Checkpoint, Model};
+pub use checkpoint::Checkpoint;
 pub use config::{CheckpointConfig, DataSummary, FORMAT, TrainingSummary};
 pub use error::CheckpointError;
+pub use model::Model;
+pub use source::{LoadOptions, Loaded, Source};
 pub use tensors::{Metadata, Tensors, read_tensors, write_tensors};

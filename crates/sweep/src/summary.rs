@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use pfgmpp_train::{
-    Method, ModelConfig, Reference, RunConfig, RunFolder, RunResult, read_log,
-};
+use pfgmpp_train::{Method, ModelConfig, Reference, RunConfig, RunFolder, RunResult, read_log};
 use serde::Serialize;
 
 use crate::report::{self, Metric, Report};
@@ -27,7 +25,11 @@ pub fn report_of(plan: &Plan, result: &SweepResult, out: &Path) -> Report {
 /// The columns of the report; those of training only where something was trained.
 fn metrics(plan: &Plan) -> Vec<Metric> {
     let mut metrics = vec![Metric::energy_distance(), Metric::sliced_wasserstein()];
-    if plan.points.iter().any(|point| point.config.trained().is_some()) {
+    if plan
+        .points
+        .iter()
+        .any(|point| point.config.trained().is_some())
+    {
         metrics.push(Metric::figure("train_loss", "Training loss"));
         metrics.push(Metric::figure("nimg", "Images"));
     }
@@ -42,7 +44,10 @@ fn settings(plan: &Plan) -> Vec<(String, String)> {
     for (run, point) in plan.points.iter().enumerate() {
         let own = settings_of(&point.config);
         for (name, value) in &mut shared {
-            if own.iter().all(|setting| setting != &(name.clone(), value.clone())) {
+            if own
+                .iter()
+                .all(|setting| setting != &(name.clone(), value.clone()))
+            {
                 *value = differs.to_string();
             }
         }
@@ -86,7 +91,9 @@ fn settings_of(config: &RunConfig) -> Vec<(String, String)> {
         ),
     ]);
     let named = settings.into_iter();
-    named.map(|(name, value)| (name.to_string(), value)).collect()
+    named
+        .map(|(name, value)| (name.to_string(), value))
+        .collect()
 }
 
 fn model_line(model: &ModelConfig) -> String {
@@ -108,7 +115,11 @@ fn method_line(method: &Method) -> String {
                 None => "unbiased objective".to_string(),
                 Some(size) => format!("stable target over {size}"),
             };
-            format!("{target}, {}, {}", one_line(noise_law), one_line(preconditioning))
+            format!(
+                "{target}, {}, {}",
+                one_line(noise_law),
+                one_line(preconditioning)
+            )
         }
         Method::Field {
             perturbation,
@@ -175,7 +186,9 @@ fn paths_of(folder: &Path) -> Option<report::Paths> {
 }
 
 fn run_scores(result: &RunResult) -> Vec<(String, f64)> {
-    let trained = result.train_loss.map(|loss| [("train_loss", loss), ("nimg", result.nimg as f64)]);
+    let trained = result
+        .train_loss
+        .map(|loss| [("train_loss", loss), ("nimg", result.nimg as f64)]);
     let scores = [
         ("energy_distance", result.scores.energy_distance),
         ("sliced_wasserstein", result.scores.sliced_wasserstein),

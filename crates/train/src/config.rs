@@ -149,7 +149,9 @@ impl RunConfig {
             model.check(origin)?;
         }
         let schedule = &self.sampler.schedule;
-        schedule.check().map_err(at(choice("sampler.schedule", schedule)))?;
+        schedule
+            .check()
+            .map_err(at(choice("sampler.schedule", schedule)))?;
         self.sampler.check().map_err(at("sampler".to_string()))?;
         self.scoring.check().map_err(at("scoring".to_string()))?;
         // Samples of a run take the seeds `seed << 32 ..`.
@@ -186,7 +188,9 @@ impl TrainedModel {
                     None => "objective.unbiased.noise_law",
                     Some(_) => "objective.stable_target.noise_law",
                 };
-                noise_law.check().map_err(at(&choice(objective, noise_law)))?;
+                noise_law
+                    .check()
+                    .map_err(at(&choice(objective, noise_law)))?;
                 self.check_batch("reference_batch", *reference_batch)
                     .map_err(at("objective.stable_target"))?;
                 preconditioning

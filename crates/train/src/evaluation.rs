@@ -10,8 +10,7 @@ use crate::model::SamplingModel;
 use crate::monitor::Monitor;
 use crate::paths::write_paths;
 use crate::{
-    Observer, Outcome, Phase, Progress, RunConfig, RunError, RunFolder, RunResult, Scores,
-    StopFlag,
+    Observer, Outcome, Phase, Progress, RunConfig, RunError, RunFolder, RunResult, Scores, StopFlag,
 };
 
 /// What a result says of the training before it; nothing where there was none.
@@ -56,7 +55,13 @@ impl Evaluation<'_> {
         let shown = samples.narrow(0, 0, shown)?;
         let grid = sample_grid(&shown, Some(held_out))?;
         self.folder.write(&self.folder.grid(), &grid.to_png()?)?;
-        write_paths(self.model, self.config, self.splits, self.folder, self.device)?;
+        write_paths(
+            self.model,
+            self.config,
+            self.splits,
+            self.folder,
+            self.device,
+        )?;
         monitor.image(&grid, nimg)?;
         monitor.scores(&scores, nimg)?;
         let result = RunResult {

@@ -4,11 +4,10 @@ use candle_core::{Device, Tensor};
 use candle_nn::VarBuilder;
 use pfgmpp_data::{Dataset, Shuffle};
 use pfgmpp_kernel::{Denoiser, Kernel, SampleRng};
-use pfgmpp_nn::{
-    Condition, FieldNetwork, Mode, Network, Prediction, Preconditioned,
-};
+use pfgmpp_nn::{Condition, FieldNetwork, Mode, Network, Preconditioned, Prediction};
 use pfgmpp_objective::{
-    Loss, PfgmObjective, StableTargetObjective, TrainableDenoiser, TrainableField, UnbiasedObjective,
+    Loss, PfgmObjective, StableTargetObjective, TrainableDenoiser, TrainableField,
+    UnbiasedObjective,
 };
 use pfgmpp_transfer::DataScale;
 

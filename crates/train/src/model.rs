@@ -123,7 +123,8 @@ fn at_sampling_d(
         return Ok(denoiser);
     }
     if !d.is_infinite() {
-        let accepted = format!("{d}, that of the model: only a model of D = inf samples at another");
+        let accepted =
+            format!("{d}, that of the model: only a model of D = inf samples at another");
         return Err(ParameterError::new("d", kernel.d(), accepted));
     }
     let Some(guess) = sampler.guess else {

@@ -83,5 +83,9 @@ fn strip(trajectories: &[Trajectory], shape: [usize; 3]) -> Result<Tensor, RunEr
     }
     let [channels, height, width] = shape;
     let count = trajectories.len() * PICTURES;
-    Ok(Tensor::from_vec(pictures, (count, channels, height, width), &Device::Cpu)?)
+    Ok(Tensor::from_vec(
+        pictures,
+        (count, channels, height, width),
+        &Device::Cpu,
+    )?)
 }

@@ -79,6 +79,11 @@ fn build(config: &RunConfig, splits: &Splits, folder: &Path) -> Result<u64, RunE
     let trainer = Trainer::new(model, config.seed, &splits.train, &device)
         .map_err(|e| ConfigError::new("network", format!("{e} (run {})", folder.display())))?;
     let denoiser = trainer.averaged_model()?;
-    SamplingModel::new(denoiser, model.d, splits.train.image_shape(), &config.sampler)?;
+    SamplingModel::new(
+        denoiser,
+        model.d,
+        splits.train.image_shape(),
+        &config.sampler,
+    )?;
     Ok(trainer.num_parameters() as u64)
 }

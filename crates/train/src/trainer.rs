@@ -139,8 +139,7 @@ impl Trainer {
         let training = &self.model.training;
         let batch_size = training.batch_size.min(training.nimg - self.nimg);
         let indices = self.shuffle.indices(self.nimg, batch_size as usize);
-        let streams =
-            |stream| SampleRng::batch(self.seed, stream, self.nimg, indices.len());
+        let streams = |stream| SampleRng::batch(self.seed, stream, self.nimg, indices.len());
         let mut rngs = streams(Stream::Training);
         // Dropout masks follow from the run's seed and the image's position, as the noise does.
         let seeds: Vec<u64> = streams(Stream::Dropout)

@@ -7,8 +7,8 @@ use pfgmpp_checkpoint::{Checkpoint, CheckpointConfig, DataSummary, FORMAT, Train
 use pfgmpp_data::Splits;
 
 use crate::evaluation::TrainedSummary;
-use crate::learner::prediction;
 use crate::grid::{sample_grid, shown_samples};
+use crate::learner::prediction;
 use crate::model::SamplingModel;
 use crate::monitor::Monitor;
 use crate::{
@@ -166,6 +166,7 @@ impl<'a> Training<'a> {
                 data: DataSummary {
                     name: data.name().to_string(),
                     shape: data.image_shape(),
+                    label_dim: 0,
                     range: [-1.0, 1.0],
                     scale: self.trainer.scale(),
                 },
