@@ -51,13 +51,18 @@ fn bad_overrides_name_the_flag_and_what_is_accepted() {
         ("axes={}", &["no key `axes`"]),
         ("d=8", &["is an axis", "axes.d=[...]"]),
         (
-            "sampler.schedule.sigma_min=100",
+            "sampler.schedule.edm.sigma_min=100",
             &["sigma_min", "below sigma_max = 80", "got 100"],
         ),
         (
-            "sampler.schedule.sigma_max=.nan",
-            &["sampler.schedule.sigma_max", "from 0.000001 to 1000000"],
+            "sampler.schedule.edm.sigma_max=.nan",
+            &["sampler.schedule.edm.sigma_max", "from 0.000001 to 1000000"],
         ),
+        (
+            "sampler.solver={rk45: {rtol: 0, atol: 1.0e-4}}",
+            &["sampler.solver.rk45.rtol", "from 0.000000000001 to 1"],
+        ),
+        ("sampler.solver=rk4", &["sampler.solver", "heun", "rk45"]),
         (
             "preconditioning.edm.noise=loud",
             &["preconditioning.edm.noise", "nominal", "effective"],

@@ -14,7 +14,7 @@ pub const SMALL: [&str; 10] = [
     "training.grid_every=256",
     "scoring.num_samples=32",
     "scoring.num_projections=16",
-    "sampler.schedule.num_steps=6",
+    "sampler.schedule.edm.num_steps=6",
     "optimizer.lr_ramp_up=64",
 ];
 

@@ -59,6 +59,17 @@ impl Checkpoint {
         })
     }
 
+    /// Number of the network's parameters, constants that lie beside them not counted.
+    pub fn num_parameters(&self) -> usize {
+        let constants = ["resample_filter", "freqs"];
+        let counted = |name: &str| {
+            let last = name.rsplit('.').next().unwrap_or(name);
+            name.starts_with("model.") && !constants.contains(&last)
+        };
+        let weights = self.weights.iter().filter(|(name, _)| counted(name));
+        weights.map(|(_, tensor)| tensor.elem_count()).sum()
+    }
+
     /// Reads the checkpoint in `path`: the folder itself, or a run folder that holds one.
     ///
     /// # Errors

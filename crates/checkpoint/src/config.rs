@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// Version of the checkpoint format that this crate writes.
 pub const FORMAT: u32 = 1;
 
+/// Name, among the weights, of the data's mean, shape `[C, H, W]`.
+pub const DATA_MEAN: &str = "data_mean";
+
 /// Everything needed to rebuild the denoiser from its weights and to sample from it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -59,8 +62,11 @@ pub struct DataSummary {
     pub label_dim: usize,
     /// The values that black and white stand for.
     pub range: [f64; 2],
-    /// What the effective noise level needs to know of the data.
+    /// What preconditioning by the effective noise level needs to know of the data.
     pub scale: DataScale,
+    /// The same about the data's mean, which the weights hold as [`DATA_MEAN`]; absent where the data are not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale_about_mean: Option<DataScale>,
 }
 
 impl DataSummary {

@@ -5,6 +5,7 @@
 //! denoiser of it.
 
 mod atomic;
+mod card;
 mod checkpoint;
 mod config;
 mod elements;
@@ -14,13 +15,16 @@ mod model;
 mod pickle;
 mod source;
 mod tensors;
+#[cfg(test)]
+mod tests;
 mod torch;
 mod window;
 
 pub use atomic::{remove_partial, replace_folder, write_file};
+pub use card::{model_card, network_name, prediction_name};
 pub use checkpoint::Checkpoint;
-pub use config::{CheckpointConfig, DataSummary, FORMAT, TrainingSummary};
+pub use config::{CheckpointConfig, DATA_MEAN, DataSummary, FORMAT, TrainingSummary};
 pub use error::CheckpointError;
 pub use model::Model;
-pub use source::{LoadOptions, Loaded, Source};
+pub use source::{LoadOptions, Loaded, Source, resolve};
 pub use tensors::{Metadata, Tensors, read_tensors, write_tensors};

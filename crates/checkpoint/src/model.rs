@@ -2,12 +2,16 @@
 
 use std::path::Path;
 
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use pfgmpp_kernel::{Denoiser, Kernel};
 use pfgmpp_nn::Signature;
+use pfgmpp_transfer::DataMoments;
 
-use crate::{Checkpoint, CheckpointConfig, CheckpointError, LoadOptions, Loaded, Source};
+use crate::{
+    Checkpoint, CheckpointConfig, CheckpointError, DATA_MEAN, DataSummary, LoadOptions, Loaded,
+    Source,
+};
 
 /// A checkpoint made ready to sample.
 pub struct Model {
@@ -17,6 +21,8 @@ pub struct Model {
     pub kernel: Kernel,
     /// The denoiser.
     pub denoiser: Box<dyn Denoiser>,
+    /// Where the data lie: about zero where the checkpoint does not say.
+    pub moments: DataMoments,
     /// What the file does not record and was assumed, a sentence each; nothing for checkpoints of this program.
     pub notes: Vec<String>,
 }
@@ -68,6 +74,7 @@ impl Model {
             path: path.to_path_buf(),
             message: e.to_string(),
         })?;
+        let moments = moments(&config.data, weights.get(DATA_MEAN)).map_err(fits)?;
         let builder = VarBuilder::from_tensors(weights, DType::F32, device);
         let signature = Signature {
             label_dim: config.data.label_dim,
@@ -81,7 +88,19 @@ impl Model {
             config,
             kernel,
             denoiser,
+            moments,
             notes: Vec::new(),
         })
+    }
+}
+
+/// Where the data lie, by the checkpoint's own word.
+fn moments(data: &DataSummary, mean: Option<&Tensor>) -> candle_core::Result<DataMoments> {
+    match (mean, data.scale_about_mean) {
+        (Some(mean), Some(scale)) => DataMoments::new(mean, scale),
+        _ => {
+            let origin = Tensor::zeros(&data.shape[..], DType::F64, &Device::Cpu)?;
+            DataMoments::new(&origin, data.scale)
+        }
     }
 }

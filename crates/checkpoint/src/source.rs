@@ -29,6 +29,25 @@ pub struct Loaded {
     pub notes: Vec<String>,
 }
 
+/// The local path of a checkpoint that a user named.
+///
+/// A path is its own; references to other places (`hf://owner/name`) are to be fetched here.
+///
+/// # Errors
+///
+/// A reference to a place that is not known.
+pub fn resolve(reference: &Path) -> Result<PathBuf, CheckpointError> {
+    match reference.to_str().and_then(|text| text.split_once("://")) {
+        None => Ok(reference.to_path_buf()),
+        Some((scheme, _)) => Err(CheckpointError::Foreign {
+            path: reference.to_path_buf(),
+            message: format!(
+                "{scheme}:// is no place that checkpoints are fetched from: give a path"
+            ),
+        }),
+    }
+}
+
 /// A file or folder that holds a network, its kind told from its contents.
 ///
 /// Reading one never runs anything: pickles are read as descriptions, by a list of known classes.
@@ -156,25 +175,41 @@ fn read_torch(
     device: &Device,
     notes: &mut Vec<String>,
 ) -> Result<Checkpoint, CheckpointError> {
-    let file = open_torch(path)?;
-    let failed = CheckpointError::foreign;
-    let contents = foreign::state_dict(&file).map_err(failed(path))?;
-    let (config, tensors) = match (&contents, &options.config) {
-        (Contents::Module(module), None) => (
-            describe(module, options, notes).map_err(failed(path))?,
-            module.tensors().map_err(failed(path))?,
-        ),
-        (Contents::Module(module), Some(_)) => (
-            given_config(path, options)?,
-            module.tensors().map_err(failed(path))?,
-        ),
-        (Contents::Tensors(tensors), _) => (given_config(path, options)?, tensors.clone()),
+    let file = Window::open(path).map_err(CheckpointError::io(path))?;
+    let (described, weights) =
+        read_file(&file, options, device, notes).map_err(CheckpointError::foreign(path))?;
+    let config = match described {
+        Some(config) => config,
+        None => given_config(path, options)?,
     };
-    let weights = read_all(&file, &tensors, device).map_err(failed(path))?;
-    Ok(Checkpoint {
-        config,
-        weights: foreign::named_as_here(weights),
-    })
+    Ok(Checkpoint { config, weights })
+}
+
+/// The weights in a file of PyTorch, and what its network is if it is a module and no other description is given.
+pub(crate) fn read_file(
+    file: &Window,
+    options: &LoadOptions,
+    device: &Device,
+    notes: &mut Vec<String>,
+) -> Result<(Option<CheckpointConfig>, Tensors), ForeignError> {
+    let file = TorchFile::read(file)?;
+    let (config, tensors) = match foreign::state_dict(&file)? {
+        Contents::Module(module) if options.config.is_none() => {
+            (Some(describe(&module, options, notes)?), module.tensors()?)
+        }
+        Contents::Module(module) => (None, module.tensors()?),
+        Contents::Tensors(tensors) => (None, tensors),
+    };
+    let weights = foreign::named_as_here(read_all(&file, &tensors, device)?);
+    let Some(config) = config else {
+        return Ok((None, weights));
+    };
+    let weights =
+        foreign::without_variances(&config, weights).map_err(|source| TorchError::Backend {
+            name: "of the last convolution".into(),
+            source,
+        })?;
+    Ok((Some(config), weights))
 }
 
 fn describe(
@@ -183,11 +218,7 @@ fn describe(
     notes: &mut Vec<String>,
 ) -> Result<CheckpointConfig, ForeignError> {
     let config = foreign::describe(module, options.d, notes)?;
-    config.check().map_err(|e| ForeignError::Setting {
-        name: e.name.into(),
-        value: e.value,
-        accepted: e.accepted,
-    })?;
+    config.check().map_err(ForeignError::parameter)?;
     Ok(config)
 }
 

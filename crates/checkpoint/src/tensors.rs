@@ -79,7 +79,7 @@ pub(crate) fn sha256(file: &Window) -> io::Result<String> {
     Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn read(file: &Window, device: &Device) -> candle_core::Result<(Tensors, Metadata)> {
+pub(crate) fn read(file: &Window, device: &Device) -> candle_core::Result<(Tensors, Metadata)> {
     let (header, data) = header(file)?;
     let mut tensors = Tensors::new();
     for (name, info) in header.tensors() {

@@ -31,6 +31,7 @@ impl ReadAt for File {
     }
 }
 
+#[cfg(test)]
 impl ReadAt for Vec<u8> {
     fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
@@ -65,6 +66,7 @@ impl Window {
     }
 
     /// Bytes in memory.
+    #[cfg(test)]
     pub(crate) fn from_bytes(bytes: Vec<u8>) -> Self {
         let len = bytes.len() as u64;
         Self {

@@ -1,5 +1,8 @@
 //! One file per subcommand.
 
+pub mod convert;
+pub mod inspect;
 pub mod sample;
 pub mod sweep;
 pub mod train;
+pub mod transfer;

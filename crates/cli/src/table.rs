@@ -23,13 +23,40 @@ pub fn plan(plan: &Plan, out: &Path) -> String {
     format!("{table}\n{runs} runs, jobs: {jobs}, into {}", out.display())
 }
 
-/// The results, a row a run, and the reference rows beneath them.
+/// The results, a row a run with the reference rows beneath; a table for each data set.
 pub fn results(result: &SweepResult) -> String {
+    let mut data: Vec<&str> = Vec::new();
+    for row in &result.rows {
+        if !data.contains(&row.data.as_str()) {
+            data.push(&row.data);
+        }
+    }
+    let tables = data.iter().map(|name| {
+        let table = results_of(result, name);
+        if data.len() > 1 {
+            format!("{name}\n{table}")
+        } else {
+            table
+        }
+    });
+    let tables: Vec<String> = tables.collect();
+    let failed: String = result
+        .rows
+        .iter()
+        .filter(|row| row.status == Status::Failed)
+        .map(|row| format!("\n{}: {}", row.name, row.message))
+        .collect();
+    format!("{}{failed}", tables.join("\n\n"))
+}
+
+fn results_of(result: &SweepResult, data: &str) -> String {
     let mut table = new_table();
-    // The axes that D and seed do not already tell.
-    let axes: Vec<&str> = result.rows.first().map_or(Vec::new(), |row| {
+    let rows: Vec<&Row> = result.rows.iter().filter(|row| row.data == data).collect();
+    // The axes that other columns do not tell already.
+    let told = ["d", "sampler.d", "seed", "data"];
+    let axes: Vec<&str> = rows.first().map_or(Vec::new(), |row| {
         let keys = row.values.iter().map(|(key, _)| key.as_str());
-        keys.filter(|key| !["d", "seed"].contains(key)).collect()
+        keys.filter(|key| !told.contains(key)).collect()
     });
     let last_part = |key: &&str| key.rsplit('.').next().unwrap_or(key).to_string();
     let mut header = vec!["D".to_string(), "seed".to_string()];
@@ -37,10 +64,10 @@ pub fn results(result: &SweepResult) -> String {
     header.extend(["loss", "energy dist.", "sliced W.", "seconds", "status"].map(str::to_string));
     let columns = header.len();
     table.set_header(header);
-    for row in &result.rows {
+    for row in rows {
         table.add_row(result_cells(row, &axes));
     }
-    for reference in &result.references {
+    for reference in result.references.iter().filter(|r| r.data == data) {
         let mut cells = vec![String::new(); columns];
         cells[columns - 1].clone_from(&reference.name);
         cells[columns - 4] = number(Some(reference.scores.energy_distance));
@@ -49,13 +76,7 @@ pub fn results(result: &SweepResult) -> String {
     }
     align_right(&mut table, 0..2);
     align_right(&mut table, columns - 5..columns - 1);
-    let failed: String = result
-        .rows
-        .iter()
-        .filter(|row| row.status == Status::Failed)
-        .map(|row| format!("\n{}: {}", row.name, row.message))
-        .collect();
-    format!("{table}{failed}")
+    table.to_string()
 }
 
 fn result_cells(row: &Row, axes: &[&str]) -> Vec<String> {
@@ -74,7 +95,7 @@ fn result_cells(row: &Row, axes: &[&str]) -> Vec<String> {
 }
 
 /// Four significant digits.
-fn number(value: Option<f64>) -> String {
+pub fn number(value: Option<f64>) -> String {
     match value {
         None => String::new(),
         Some(v) if v != 0.0 && (v.abs() < 1e-4 || v.abs() >= 1e5) => format!("{v:.2e}"),
@@ -85,7 +106,8 @@ fn number(value: Option<f64>) -> String {
     }
 }
 
-fn new_table() -> Table {
+/// An empty table of the house's look.
+pub fn new_table() -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY);
     // Long values wrap within their cell.
@@ -94,7 +116,8 @@ fn new_table() -> Table {
     table
 }
 
-fn align_right(table: &mut Table, columns: std::ops::Range<usize>) {
+/// Aligns columns of numbers.
+pub fn align_right(table: &mut Table, columns: std::ops::Range<usize>) {
     for column in columns {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);

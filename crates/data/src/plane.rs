@@ -6,7 +6,7 @@
 use std::f64::consts::{PI, TAU};
 
 use candle_core::{Device, Tensor};
-use rand::{Rng, RngExt, SeedableRng};
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::dataset::{ClassLabels, DataError, Dataset};
@@ -34,7 +34,16 @@ impl Shape {
         }
     }
 
-    /// Draws one point and its class.
+    /// The number of classes, which hold equally many points.
+    fn num_classes(self) -> usize {
+        match self {
+            Self::EightGaussians | Self::Checkerboard => 8,
+            Self::SwissRoll => 1,
+            Self::TwoMoons => 2,
+        }
+    }
+
+    /// Draws one point of `class`.
     ///
     /// ```text
     /// eight_gaussians  0.75 (cos(π k/4), sin(π k/4)) + 0.04 eps,   k = 0..8, the class
@@ -42,32 +51,29 @@ impl Shape {
     /// checkerboard     uniform on the 8 dark squares of side 0.45 that tile [-0.9, 0.9]²; the class is the square
     /// two_moons        0.55 ((cos πu, sin πu) - (1/2, 1/4)) + 0.03 eps, or its mirror image about the origin; the class is the moon
     /// ```
-    fn draw(self, rng: &mut ChaCha8Rng) -> ([f64; 2], u32) {
+    fn draw(self, class: u32, rng: &mut ChaCha8Rng) -> [f64; 2] {
         match self {
             Self::EightGaussians => {
-                let class = rng.random_range(0..8u32);
                 let (sin, cos) = (f64::from(class) * TAU / 8.0).sin_cos();
-                (near([0.75 * cos, 0.75 * sin], 0.04, rng), class)
+                near([0.75 * cos, 0.75 * sin], 0.04, rng)
             }
             Self::SwissRoll => {
                 let t = 1.5 * PI * (1.0 + 2.0 * uniform(rng));
                 let radius = 0.9 * t / (4.5 * PI);
-                (near([radius * t.cos(), radius * t.sin()], 0.015, rng), 0)
+                near([radius * t.cos(), radius * t.sin()], 0.015, rng)
             }
             Self::Checkerboard => {
-                let class = rng.random_range(0..8u32);
                 let (row, half) = (class / 2, class % 2);
                 let column = 2 * half + row % 2;
                 let place = |square: u32, u: f64| -0.9 + 0.45 * (f64::from(square) + u);
                 let (u, v) = (uniform(rng), uniform(rng));
-                ([place(column, u), place(row, v)], class)
+                [place(column, u), place(row, v)]
             }
             Self::TwoMoons => {
-                let class = rng.random_range(0..2u32);
                 let (sin, cos) = (PI * uniform(rng)).sin_cos();
                 let sign = if class == 0 { 0.55 } else { -0.55 };
                 let centre = [sign * (cos - 0.5), sign * (sin - 0.25)];
-                (near(centre, 0.03, rng), class)
+                near(centre, 0.03, rng)
             }
         }
     }
@@ -87,13 +93,14 @@ impl Shape {
         let mut rng = ChaCha8Rng::from_seed(key);
         rng.set_stream(stream);
         let (mut values, mut classes) = (Vec::new(), Vec::new());
-        for _ in 0..POINTS {
-            let (point, class) = self.draw(&mut rng);
+        let num_classes = self.num_classes();
+        for index in 0..POINTS {
+            let class = (index % num_classes) as u32;
+            let point = self.draw(class, &mut rng);
             values.extend(point.map(|v| v.clamp(-1.0, 1.0) as f32));
             classes.push(class);
         }
         let points = Tensor::from_vec(values, (POINTS, 2, 1, 1), &Device::Cpu)?;
-        let num_classes = classes.iter().max().map_or(1, |&class| class as usize + 1);
         let labels = ClassLabels {
             values: classes,
             num_classes,

@@ -20,12 +20,15 @@ pub trait Denoiser: Send + Sync {
     /// Shapes that do not fit the model, and failures of the tensor backend.
     fn denoise(&self, x: &Tensor, sigma: &[f64], labels: Option<&Tensor>) -> Result<Tensor>;
 
-    /// [`Denoiser::denoise`] with a `guess` of its answer, shaped as `x`, for denoisers that start
-    /// from one; a solver passes its last estimate.
+    /// Estimates `E[y | x]` with an estimate from nearby at hand, for denoisers that can use one.
+    ///
+    /// `guess`, of the shape and dtype of `x`, is an estimate of `E[y | x]` at a neighbouring `x` and
+    /// `sigma`: a solver's last one, `None` at its first evaluation. Unless a denoiser says otherwise,
+    /// the guess is ignored.
     ///
     /// # Errors
     ///
-    /// As [`Denoiser::denoise`].
+    /// Those of [`Self::denoise`].
     fn denoise_near(
         &self,
         x: &Tensor,
@@ -35,6 +38,22 @@ pub trait Denoiser: Send + Sync {
     ) -> Result<Tensor> {
         let _ = guess;
         self.denoise(x, sigma, labels)
+    }
+}
+
+impl<T: Denoiser + ?Sized> Denoiser for &T {
+    fn denoise(&self, x: &Tensor, sigma: &[f64], labels: Option<&Tensor>) -> Result<Tensor> {
+        (**self).denoise(x, sigma, labels)
+    }
+
+    fn denoise_near(
+        &self,
+        x: &Tensor,
+        sigma: &[f64],
+        labels: Option<&Tensor>,
+        guess: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        (**self).denoise_near(x, sigma, labels, guess)
     }
 }
 

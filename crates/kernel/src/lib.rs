@@ -42,6 +42,7 @@ mod ln_gamma;
 mod log_quantile;
 mod log_radius;
 mod mixture;
+mod mixture_law;
 mod noise;
 mod posterior;
 mod quadrature;

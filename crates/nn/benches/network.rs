@@ -8,7 +8,7 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use pfgmpp_nn::{
     Condition, Mlp, MlpConfig, Network, NoiseEmbedding, Parameters, Signature, SongUNet,
-    SongUNetConfig,
+    SongUNetConfig, UNetConfig,
 };
 
 /// The allocator of the binary.
@@ -30,7 +30,7 @@ struct Case {
 
 impl Case {
     fn new() -> Result<Self> {
-        let config = SongUNetConfig {
+        let config = UNetConfig {
             model_channels: 32,
             channel_mult: vec![1, 2],
             channel_mult_emb: 4,
@@ -47,7 +47,11 @@ impl Case {
             augment_dim: 0,
         };
         let parameters = Parameters::new(0, &Device::Cpu);
-        let network = SongUNet::new(&config, signature, &parameters.builder())?;
+        let network = SongUNet::new(
+            &SongUNetConfig::ddpmpp(config),
+            signature,
+            &parameters.builder(),
+        )?;
         let x: Vec<f32> = (0..BATCH * 64).map(|i| (i as f32 * 0.37).sin()).collect();
         let x = Tensor::from_vec(x, (BATCH, 1, 8, 8), &Device::Cpu)?;
         let c_noise = Tensor::full(0.1f32, BATCH, &Device::Cpu)?;

@@ -4,14 +4,26 @@ use candle_core::Result;
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
-use crate::{Mlp, MlpConfig, Network, Signature, SongUNet, SongUNetConfig};
+use crate::{
+    DhariwalUNet, Mlp, MlpConfig, Network, Signature, SongUNet, SongUNetConfig, UNet2D,
+    UNet2DConfig, UNetConfig,
+};
 
 /// An architecture and its sizes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NetworkConfig {
     /// DDPM++ (Song et al. 2021, arXiv:2011.13456, as Karras et al. 2022 train it).
-    Ddpmpp(SongUNetConfig),
+    Ddpmpp(UNetConfig),
+    /// NCSN++ (the same sources).
+    Ncsnpp(UNetConfig),
+    /// Any network of the family of DDPM++ and NCSN++.
+    SongUnet(SongUNetConfig),
+    /// ADM (Dhariwal and Nichol 2021, arXiv:2105.05233, as Karras et al. 2022 train it).
+    Adm(UNetConfig),
+    /// The `UNet2DModel` of diffusers, whose parameters keep their names beneath `model`.
+    #[serde(rename = "unet2d")]
+    UNet2D(UNet2DConfig),
     /// Residual linear layers, for data of few dimensions.
     Mlp(MlpConfig),
 }
@@ -26,7 +38,17 @@ impl NetworkConfig {
         // Published state dicts hold the network as `model`, beneath its preconditioning.
         let builder = builder.pp("model");
         Ok(match self {
-            Self::Ddpmpp(config) => Box::new(SongUNet::new(config, signature, &builder)?),
+            Self::Ddpmpp(sizes) => {
+                let config = SongUNetConfig::ddpmpp(sizes.clone());
+                Box::new(SongUNet::new(&config, signature, &builder)?)
+            }
+            Self::Ncsnpp(sizes) => {
+                let config = SongUNetConfig::ncsnpp(sizes.clone());
+                Box::new(SongUNet::new(&config, signature, &builder)?)
+            }
+            Self::SongUnet(config) => Box::new(SongUNet::new(config, signature, &builder)?),
+            Self::Adm(config) => Box::new(DhariwalUNet::new(config, signature, &builder)?),
+            Self::UNet2D(config) => Box::new(UNet2D::new(config, signature, &builder)?),
             Self::Mlp(config) => Box::new(Mlp::new(config, signature, &builder)?),
         })
     }

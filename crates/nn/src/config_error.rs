@@ -16,10 +16,10 @@ pub enum ConfigError {
     /// No resolution at all.
     #[error("{0} is empty, it must hold at least one entry")]
     NoLevels(&'static str),
-    /// A dropout probability outside its range.
+    /// A probability or another fraction outside its range.
     #[error("{name} is {value}, it must be at least 0 and less than 1")]
-    Dropout {
-        /// Name of the probability.
+    Fraction {
+        /// Name of the value.
         name: &'static str,
         /// The value.
         value: f64,
@@ -47,11 +47,11 @@ pub(crate) fn require(
     }
 }
 
-/// Refuses a probability outside `[0, 1)`.
-pub(crate) fn require_probability(name: &'static str, value: f64) -> Result<(), ConfigError> {
+/// Refuses a value outside `[0, 1)`.
+pub(crate) fn require_fraction(name: &'static str, value: f64) -> Result<(), ConfigError> {
     if (0.0..1.0).contains(&value) {
         Ok(())
     } else {
-        Err(ConfigError::Dropout { name, value })
+        Err(ConfigError::Fraction { name, value })
     }
 }

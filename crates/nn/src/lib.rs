@@ -9,6 +9,7 @@
 
 mod config;
 mod config_error;
+mod dhariwal_unet;
 mod field_network;
 mod kernels;
 mod layers;
@@ -20,9 +21,12 @@ mod preconditioned;
 mod prediction;
 mod song_unet;
 mod tape;
+mod unet;
+mod unet2d;
 
 pub use config::NetworkConfig;
 pub use config_error::ConfigError;
+pub use dhariwal_unet::DhariwalUNet;
 pub use field_network::FieldNetwork;
 pub use layers::NoiseEmbedding;
 pub use mlp::{Mlp, MlpConfig};
@@ -30,4 +34,6 @@ pub use network::{Condition, Mode, Network, Signature};
 pub use parameters::{Parameters, ParametersError};
 pub use preconditioned::Preconditioned;
 pub use prediction::Prediction;
-pub use song_unet::{SongUNet, SongUNetConfig};
+pub use song_unet::{DecoderType, EncoderType, ResampleFilter, SongUNet, SongUNetConfig};
+pub use unet::UNetConfig;
+pub use unet2d::{DownBlockType, UNet2D, UNet2DConfig, UpBlockType};

@@ -4,14 +4,17 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
-use crate::config_error::{ConfigError, require, require_probability};
-use crate::layers::{ALMOST_ZERO, Linear, Mapping, MappingSpec, NoiseEmbedding};
+use crate::config_error::{ConfigError, require, require_fraction};
+use crate::layers::{Linear, Mapping, MappingSpec, NoiseEmbedding, Scheme};
 use crate::network::{Condition, Network, Signature};
 use crate::ops;
 use crate::tape::recorded;
 
 /// Both branches of a sum have like variance, which this factor restores.
 const SKIP_SCALE: f64 = std::f64::consts::FRAC_1_SQRT_2;
+
+/// Initial weights of the network.
+const SCHEME: Scheme = Scheme::Song;
 
 /// Hyperparameters of [`Mlp`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,7 +49,7 @@ impl MlpConfig {
         require("num_layers", self.num_layers, "from 1 to 64", |layers| {
             (1..=64).contains(&layers)
         })?;
-        require_probability("label_dropout", self.label_dropout)
+        require_fraction("label_dropout", self.label_dropout)
     }
 }
 
@@ -85,15 +88,19 @@ impl Mlp {
             embedding: hidden,
             label_dropout: config.label_dropout,
         };
-        let n_out = signature.out_channels * pixels;
+        let (n_in, n_out) = (
+            signature.in_channels * pixels,
+            signature.out_channels * pixels,
+        );
+        let (first, last) = (SCHEME.layer(n_in, hidden, 1), SCHEME.last(hidden, n_out, 1));
         Ok(Self {
             signature,
             mapping: Mapping::new(spec, &signature, vb)?,
-            first: Linear::new(signature.in_channels * pixels, hidden, &vb.pp("first"))?,
+            first: Linear::new(n_in, hidden, first, &vb.pp("first"))?,
             layers: (0..config.num_layers)
                 .map(|i| Residual::new(hidden, &vb.pp(format!("layer{i}"))))
                 .collect::<Result<_>>()?,
-            last: Linear::scaled(hidden, n_out, ALMOST_ZERO, &vb.pp("last"))?,
+            last: Linear::new(hidden, n_out, last, &vb.pp("last"))?,
         })
     }
 }
@@ -124,10 +131,12 @@ struct Residual {
 
 impl Residual {
     fn new(hidden: usize, vb: &VarBuilder) -> Result<Self> {
+        let n = hidden;
+        let (init, last) = (SCHEME.layer(n, n, 1), SCHEME.last(n, n, 1));
         Ok(Self {
-            linear0: Linear::new(hidden, hidden, &vb.pp("linear0"))?,
-            affine: Linear::without_bias(hidden, hidden, &vb.pp("affine"))?,
-            linear1: Linear::scaled(hidden, hidden, ALMOST_ZERO, &vb.pp("linear1"))?,
+            linear0: Linear::new(n, n, init, &vb.pp("linear0"))?,
+            affine: Linear::without_bias(n, n, init.weight, &vb.pp("affine"))?,
+            linear1: Linear::new(n, n, last, &vb.pp("linear1"))?,
         })
     }
 

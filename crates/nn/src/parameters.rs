@@ -202,11 +202,12 @@ impl SimpleBackend for Parameters {
             }
             return Ok(tensor.clone());
         }
-        let tensor = self.initial(&shape, name, init)?;
         if is_buffer(name) {
+            let tensor = resample_filter(&shape, &self.device)?;
             content.buffers.insert(name.to_owned(), tensor.clone());
             return Ok(tensor);
         }
+        let tensor = self.initial(&shape, name, init)?;
         let var = Var::from_tensor(&tensor)?;
         let tensor = var.as_tensor().clone();
         content.vars.insert(name.to_owned(), var);
@@ -249,6 +250,20 @@ fn fnv1a(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
+}
+
+/// The binomial filter that fills `shape` `[1, 1, k, k]`: what published state dictionaries carry as `resample_filter`.
+fn resample_filter(shape: &Shape, device: &Device) -> Result<Tensor> {
+    let (_, _, side, _) = shape.dims4()?;
+    let row = (1..side).fold(vec![1.0], |row: Vec<f64>, _| {
+        let sums = row.windows(2).map(|pair| pair[0] + pair[1]);
+        [1.0].into_iter().chain(sums).chain([1.0]).collect()
+    });
+    let total = row.iter().sum::<f64>().powi(2);
+    let values: Vec<f32> = (0..shape.elem_count())
+        .map(|i| (row[i / side % side] * row[i % side] / total) as f32)
+        .collect();
+    Tensor::from_vec(values, shape.clone(), device)
 }
 
 fn is_buffer(name: &str) -> bool {

@@ -1,26 +1,25 @@
-//! The DDPM++ U-Net.
-
-use std::collections::VecDeque;
+//! The U-Net of Song et al.: DDPM++, NCSN++ and what lies between.
 
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
-use crate::layers::{
-    ALMOST_ZERO, Block, BlockSpec, Conv2d, GroupNorm, Mapping, MappingSpec, NoiseEmbedding,
-    Resample,
-};
+use crate::layers::{Conv2d, Mapping, MappingSpec, Scheme, Style};
 use crate::network::{Condition, Network, Signature};
-use crate::ops::{self, Activation};
+use crate::ops;
 use crate::tape::recorded;
+use crate::unet::{Blueprint, DecoderLevel, EncoderLevel};
 
 mod config;
+mod pyramid;
 
-pub use config::SongUNetConfig;
+pub use config::{DecoderType, EncoderType, ResampleFilter, SongUNetConfig};
+use pyramid::{Descent, Head};
 
-/// Offset of the variances in the last normalisation.
+/// Offset of the variances.
 const EPS: f64 = 1e-6;
 
-/// DDPM++: a U-Net with a positional embedding of the noise level, and a plain encoder and decoder.
+/// DDPM++ (positional embedding, plain encoder and decoder), NCSN++ (Fourier embedding, residual encoder) or another of
+/// their family.
 ///
 /// Parameter names and shapes are those of the published networks.
 ///
@@ -30,10 +29,8 @@ pub struct SongUNet {
     signature: Signature,
     mapping: Mapping,
     first: Conv2d,
-    encoder: Vec<Block>,
-    decoder: Vec<Block>,
-    norm: GroupNorm,
-    last: Conv2d,
+    encoder: Vec<(EncoderLevel, Option<Descent>)>,
+    decoder: Vec<(DecoderLevel, Option<Head>)>,
 }
 
 impl SongUNet {
@@ -44,44 +41,37 @@ impl SongUNet {
     /// A configuration that [`SongUNetConfig::check`] refuses, and parameters that are missing or of another shape.
     pub fn new(config: &SongUNetConfig, signature: Signature, vb: &VarBuilder) -> Result<Self> {
         config.check(&signature).map_err(candle_core::Error::wrap)?;
-        let side = signature.side().map_err(candle_core::Error::wrap)?;
-        let (resolution, c) = (side, config.model_channels);
-        let enc = vb.pp("enc");
-        let first = Conv2d::new(
-            signature.in_channels,
-            c,
-            3,
-            1.0,
-            &enc.pp(format!("{resolution}x{resolution}_conv")),
-        )?;
-        let (encoder, skips) = encoder(config, resolution, &enc)?;
-        let dec = vb.pp("dec");
-        let decoder = decoder(config, resolution, skips, &dec)?;
-        let c_last = c * config.channel_mult[0];
-        let tail = |name: &str| dec.pp(format!("{resolution}x{resolution}_{name}"));
+        let sizes = config.sizes();
+        let blueprint = Blueprint {
+            config: &sizes,
+            side: signature.side().map_err(candle_core::Error::wrap)?,
+            style: style(config),
+            heads: |_| 1,
+            attend_everywhere: false,
+        };
+        let spec = MappingSpec {
+            noise: config.embedding_type,
+            noise_channels: config.model_channels * config.channel_mult_noise,
+            embedding: sizes.embedding(),
+            label_dropout: config.label_dropout,
+        };
+        let (c_in, c) = (signature.in_channels, config.model_channels);
+        let (enc, dec) = (vb.pp("enc"), vb.pp("dec"));
+        let (encoder, skips) = blueprint.encoder(c, &enc)?;
+        let name = &encoder[0].name;
+        let init = Scheme::Song.layer(c_in, c, 3);
+        let first = Conv2d::new(c_in, c, 3, init, &enc.pp(format!("{name}_conv")))?;
         Ok(Self {
             config: config.clone(),
             signature,
-            mapping: Mapping::new(
-                MappingSpec {
-                    noise: NoiseEmbedding::Positional,
-                    noise_channels: c,
-                    embedding: config.embedding(),
-                    label_dropout: config.label_dropout,
-                },
-                &signature,
-                vb,
-            )?,
+            mapping: Mapping::new(spec, &signature, vb)?,
             first,
-            encoder,
-            decoder,
-            norm: GroupNorm::new(c_last, EPS, &tail("aux_norm"))?,
-            last: Conv2d::new(
-                c_last,
+            encoder: with_descents(config, encoder, c_in, &enc)?,
+            decoder: with_heads(
+                config,
+                blueprint.decoder(skips, &dec)?,
                 signature.out_channels,
-                3,
-                ALMOST_ZERO,
-                &tail("aux_conv"),
+                &dec,
             )?,
         })
     }
@@ -97,23 +87,28 @@ impl SongUNet {
     }
 
     /// The network on channels-last images.
-    fn evaluate(&self, x: &Tensor, c_noise: &Tensor, condition: &Condition) -> Result<Tensor> {
-        let e = self.mapping.forward(c_noise, condition)?;
-        let mut x = self.first.forward(x)?;
+    fn evaluate(&self, input: &Tensor, c_noise: &Tensor, condition: &Condition) -> Result<Tensor> {
+        let (e, mode) = (self.mapping.forward(c_noise, condition)?, condition.mode);
+        let (mut x, mut aux) = (self.first.forward(input)?, input.clone());
         let mut skips = vec![x.clone()];
-        for block in &self.encoder {
-            x = block.forward(&x, &e, condition.mode)?;
-            skips.push(x.clone());
-        }
-        for block in &self.decoder {
-            if x.dim(3)? != block.c_in()
-                && let Some(skip) = skips.pop()
-            {
-                x = ops::concat(&x, &skip)?;
+        for (level, descent) in &self.encoder {
+            if let Some(down) = &level.down {
+                x = down.forward(&x, &e, mode)?;
+                if let Some(descent) = descent {
+                    (x, aux) = descent.forward(&x, &aux)?;
+                }
+                skips.push(x.clone());
             }
-            x = block.forward(&x, &e, condition.mode)?;
+            x = level.forward(x, &e, mode, &mut skips)?;
         }
-        self.last.forward(&self.norm.forward(&x, Activation::Silu)?)
+        let mut image = None;
+        for (level, head) in &self.decoder {
+            x = level.forward(x, &e, mode, &mut skips)?;
+            if let Some(head) = head {
+                image = Some(head.forward(&x, image.as_ref())?);
+            }
+        }
+        Ok(image.expect("the highest resolution has a head"))
     }
 }
 
@@ -125,79 +120,59 @@ impl Network for SongUNet {
     }
 }
 
-/// The encoder's blocks, and the channels of the outputs that the decoder will take up (the first convolution's first).
-fn encoder(
-    config: &SongUNetConfig,
-    resolution: usize,
-    vb: &VarBuilder,
-) -> Result<(Vec<Block>, VecDeque<usize>)> {
-    let mut c = config.model_channels;
-    let (mut blocks, mut skips) = (Vec::new(), VecDeque::from([c]));
-    for (level, mult) in config.channel_mult.iter().enumerate() {
-        let res = resolution >> level;
-        if level > 0 {
-            let spec = BlockSpec {
-                resample: Resample::Down,
-                ..config.block(c, c)
-            };
-            blocks.push(Block::new(spec, &vb.pp(format!("{res}x{res}_down")))?);
-            skips.push_back(c);
-        }
-        for i in 0..config.num_blocks {
-            let c_out = config.model_channels * mult;
-            let spec = BlockSpec {
-                attention: config.attn_resolutions.contains(&res),
-                ..config.block(c, c_out)
-            };
-            blocks.push(Block::new(spec, &vb.pp(format!("{res}x{res}_block{i}")))?);
-            c = c_out;
-            skips.push_back(c);
-        }
+fn style(config: &SongUNetConfig) -> Style {
+    Style {
+        embedding: config.sizes().embedding(),
+        eps: EPS,
+        // Both branches of a sum have like variance, which this factor restores.
+        skip_scale: std::f64::consts::FRAC_1_SQRT_2,
+        adaptive_scale: false,
+        resample_proj: true,
+        filter: config.resample_filter.0,
+        dropout: config.dropout,
+        scheme: Scheme::Song,
     }
-    Ok((blocks, skips))
 }
 
-/// The decoder's blocks; `skips` holds the channels of the encoder's outputs.
-fn decoder(
+/// Each level with what the encoder adds behind its halving.
+fn with_descents(
     config: &SongUNetConfig,
-    resolution: usize,
-    mut skips: VecDeque<usize>,
+    levels: Vec<EncoderLevel>,
+    c_input: usize,
     vb: &VarBuilder,
-) -> Result<Vec<Block>> {
-    let levels = config.channel_mult.len();
-    let mut c = config.model_channels * config.channel_mult[levels - 1];
-    let mut blocks = Vec::new();
-    for (level, mult) in config.channel_mult.iter().enumerate().rev() {
-        let res = resolution >> level;
-        let name = |name: &str| vb.pp(format!("{res}x{res}_{name}"));
-        let same = config.block(c, c);
-        if level == levels - 1 {
-            let attentive = BlockSpec {
-                attention: true,
-                ..same
-            };
-            blocks.push(Block::new(attentive, &name("in0"))?);
-            blocks.push(Block::new(same, &name("in1"))?);
-        } else {
-            let up = BlockSpec {
-                resample: Resample::Up,
-                ..same
-            };
-            blocks.push(Block::new(up, &name("up"))?);
+) -> Result<Vec<(EncoderLevel, Option<Descent>)>> {
+    let (kind, filter, mut c_aux) = (config.encoder_type, config.resample_filter.0, c_input);
+    let descent = |level: EncoderLevel| {
+        let sizes = (c_aux, level.c_in);
+        if level.down.is_none() {
+            return Ok((level, None));
         }
-        for i in 0..=config.num_blocks {
-            let c_skip = skips
-                .pop_back()
-                .expect("as many outputs as the decoder takes up");
-            let c_out = config.model_channels * mult;
-            let attention = i == config.num_blocks && config.attn_resolutions.contains(&res);
-            let spec = BlockSpec {
-                attention,
-                ..config.block(c + c_skip, c_out)
-            };
-            blocks.push(Block::new(spec, &name(&format!("block{i}")))?);
-            c = c_out;
+        let descent = Descent::new(kind, filter, sizes, &level.name, vb)?;
+        if kind == EncoderType::Residual {
+            c_aux = level.c_in;
         }
-    }
-    Ok(blocks)
+        Ok((level, descent))
+    };
+    levels.into_iter().map(descent).collect()
+}
+
+/// Each level with the layers that give an image, where it has any: the last always, the others in a skip decoder.
+fn with_heads(
+    config: &SongUNetConfig,
+    levels: Vec<DecoderLevel>,
+    c_out: usize,
+    vb: &VarBuilder,
+) -> Result<Vec<(DecoderLevel, Option<Head>)>> {
+    let (all, filter) = (
+        config.decoder_type == DecoderType::Skip,
+        config.resample_filter.0,
+    );
+    let last = levels.len() - 1;
+    let head = |(i, level): (usize, DecoderLevel)| {
+        let alone = i == 0 || !all;
+        let head = || Head::new((level.c_out, c_out), filter, alone, &level.name, vb);
+        let head = (all || i == last).then(head).transpose()?;
+        Ok((level, head))
+    };
+    levels.into_iter().enumerate().map(head).collect()
 }

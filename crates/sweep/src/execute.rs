@@ -16,6 +16,7 @@ use pfgmpp_train::{
     lock, preflight, read_result, references, run,
 };
 
+use crate::plan::data_name;
 use crate::report::render;
 use crate::{Jobs, Plan, Point, Row, Status, SweepResult, report_of};
 
@@ -259,7 +260,7 @@ fn read_folder(
 }
 
 /// The reference rows of every way in which the runs are scored, named by their first run when
-/// there are several ways.
+/// there are several ways for one data set.
 fn all_references(plan: &Plan, data: &[(DataSource, Splits)]) -> Result<Vec<Reference>, RunError> {
     let same = |a: &RunConfig, b: &RunConfig| {
         let sigma_max = |config: &RunConfig| config.sampler.schedule.sigma_max();
@@ -272,10 +273,13 @@ fn all_references(plan: &Plan, data: &[(DataSource, Splits)]) -> Result<Vec<Refe
         }
     }
     let mut all = Vec::new();
+    let of_data = |data: &DataSource| ways.iter().filter(|way| way.config.data == *data).count();
     for Point { name, config, .. } in &ways {
         let sigma_max = config.sampler.schedule.sigma_max();
-        let mut rows = references(splits_of(data, config), &config.scoring, sigma_max)?;
-        if ways.len() > 1 {
+        let data_set = data_name(&config.data);
+        let splits = splits_of(data, config);
+        let mut rows = references(splits, &data_set, &config.scoring, sigma_max)?;
+        if of_data(&config.data) > 1 {
             rows.iter_mut()
                 .for_each(|row| row.name = format!("{} ({name})", row.name));
         }

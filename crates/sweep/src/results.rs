@@ -7,6 +7,7 @@ use pfgmpp_kernel::Dimension;
 use pfgmpp_train::{Reference, RunError, RunResult};
 use serde::Serialize;
 
+use crate::plan::data_name;
 use crate::{Plan, Point};
 
 /// How far a run has come.
@@ -42,6 +43,8 @@ pub struct Row {
     pub name: String,
     /// Its value on each axis.
     pub values: Vec<(String, String)>,
+    /// The data set.
+    pub data: String,
     /// The dimension D of the samples.
     pub d: Dimension,
     /// The run's seed.
@@ -66,6 +69,7 @@ impl Row {
         Self {
             name: point.name.clone(),
             values: point.values.clone(),
+            data: data_name(&point.config.data),
             d: point.config.d(),
             seed: point.config.seed,
             status: Status::Pending,

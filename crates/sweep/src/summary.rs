@@ -148,7 +148,7 @@ fn report_row(row: &Row, out: &Path) -> report::Row {
     let others = row
         .values
         .iter()
-        .filter(|(key, _)| key != "d" && key != "seed");
+        .filter(|(key, _)| !["d", "sampler.d", "seed", "data"].contains(&key.as_str()));
     let variant: Vec<String> = others
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
@@ -156,6 +156,7 @@ fn report_row(row: &Row, out: &Path) -> report::Row {
     let curve = read_log(&RunFolder::log_in(&folder)).unwrap_or_default();
     report::Row {
         name: row.name.clone(),
+        data: row.data.clone(),
         d: Some(row.d),
         variant: variant.join(" "),
         seed: row.seed,
@@ -201,6 +202,7 @@ fn run_scores(result: &RunResult) -> Vec<(String, f64)> {
 fn report_reference(reference: &Reference) -> report::Reference {
     report::Reference {
         name: reference.name.clone(),
+        data: reference.data.clone(),
         meaning: reference.meaning.clone(),
         scores: vec![
             (

@@ -5,7 +5,7 @@ use pfgmpp_checkpoint::Model;
 use pfgmpp_data::Dataset;
 use pfgmpp_kernel::{Denoiser, Dimension, ExactPosterior, Kernel};
 use pfgmpp_sampler::{Sampler, Trajectory};
-use pfgmpp_transfer::{EffectiveNoise, ParameterError};
+use pfgmpp_transfer::{DataMoments, EffectiveNoise, ParameterError};
 
 use crate::yaml::ConfigError;
 use crate::{ModelConfig, RunConfig, RunError};
@@ -20,7 +20,7 @@ pub struct SamplingModel {
 
 impl SamplingModel {
     /// Makes `denoiser`, which is for data of `shape` perturbed at `d`, ready for the D of `sampler`:
-    /// through its effective noise level if that is another one.
+    /// through its effective noise level if that is another one, which asks for the data's `moments`.
     ///
     /// # Errors
     ///
@@ -29,11 +29,16 @@ impl SamplingModel {
         denoiser: Box<dyn Denoiser>,
         d: Dimension,
         shape: [usize; 3],
+        moments: impl FnOnce() -> candle_core::Result<DataMoments>,
         sampler: &Sampler,
     ) -> Result<Self, RunError> {
         let kernel = Kernel::new(shape.iter().product(), sampler.d.unwrap_or(d))?;
-        let denoiser = at_sampling_d(denoiser, d, &kernel, sampler)
-            .map_err(|e| ConfigError::new("sampler", e))?;
+        let denoiser = if kernel.d() == d {
+            denoiser
+        } else {
+            lift(denoiser, d, &kernel, moments()?, sampler)
+                .map_err(|e| ConfigError::new("sampler", e))?
+        };
         Ok(Self {
             denoiser,
             kernel,
@@ -60,7 +65,9 @@ impl SamplingModel {
             }
             ModelConfig::Exact { d } => {
                 let exact = ExactPosterior::new(data.images(), *d)?;
-                Self::new(Box::new(exact), *d, data.image_shape(), &config.sampler)
+                let (exact, shape) = (Box::new(exact), data.image_shape());
+                let moments = || DataMoments::measure(data.images());
+                Self::new(exact, *d, shape, moments, &config.sampler)
             }
             ModelConfig::Checkpoint { reference, .. } => {
                 let model = Model::load(reference.as_ref(), device)?;
@@ -70,9 +77,24 @@ impl SamplingModel {
                         "checkpoint {reference} is of images of shape {got:?}, the data have {want:?}"
                     ));
                 }
-                Self::new(model.denoiser, model.config.d, got, &config.sampler)
+                Self::of_checkpoint(model, &config.sampler)
             }
         }
+    }
+
+    /// A loaded checkpoint under `sampler`.
+    ///
+    /// # Errors
+    ///
+    /// What [`Self::new`] refuses.
+    pub fn of_checkpoint(model: Model, sampler: &Sampler) -> Result<Self, RunError> {
+        let Model {
+            config,
+            denoiser,
+            moments,
+            ..
+        } = model;
+        Self::new(denoiser, config.d, config.data.shape, || Ok(moments), sampler)
     }
 
     /// The dimension D of the samples.
@@ -113,15 +135,13 @@ impl SamplingModel {
 }
 
 /// `denoiser`, which is for data perturbed at `d`, as one for the D of `kernel`.
-fn at_sampling_d(
+fn lift(
     denoiser: Box<dyn Denoiser>,
     d: Dimension,
     kernel: &Kernel,
+    moments: DataMoments,
     sampler: &Sampler,
 ) -> Result<Box<dyn Denoiser>, ParameterError> {
-    if kernel.d() == d {
-        return Ok(denoiser);
-    }
     if !d.is_infinite() {
         let accepted =
             format!("{d}, that of the model: only a model of D = inf samples at another");
@@ -131,8 +151,7 @@ fn at_sampling_d(
         let accepted = "data_mean, fixed_point or previous where d is not that of the model";
         return Err(ParameterError::new("guess", "none", accepted));
     };
+    let lifted = EffectiveNoise::new(denoiser, kernel, guess, moments)?;
     let sigma_max = sampler.schedule.sigma_max();
-    Ok(Box::new(EffectiveNoise::new(
-        denoiser, kernel, guess, sigma_max,
-    )))
+    Ok(Box::new(lifted.with_sigma_max(sigma_max)?))
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 use pfgmpp_data::Splits;
+use pfgmpp_transfer::DataMoments;
 
 use crate::learner::prediction;
 use crate::model::SamplingModel;
@@ -79,11 +80,8 @@ fn build(config: &RunConfig, splits: &Splits, folder: &Path) -> Result<u64, RunE
     let trainer = Trainer::new(model, config.seed, &splits.train, &device)
         .map_err(|e| ConfigError::new("network", format!("{e} (run {})", folder.display())))?;
     let denoiser = trainer.averaged_model()?;
-    SamplingModel::new(
-        denoiser,
-        model.d,
-        splits.train.image_shape(),
-        &config.sampler,
-    )?;
+    let shape = splits.train.image_shape();
+    let moments = || DataMoments::measure(splits.train.images());
+    SamplingModel::new(denoiser, model.d, shape, moments, &config.sampler)?;
     Ok(trainer.num_parameters() as u64)
 }

@@ -22,6 +22,8 @@ pub struct Scores {
 pub struct Reference {
     /// What was scored.
     pub name: String,
+    /// The data set that it is a scale for.
+    pub data: String,
     /// What its scores tell, in a sentence.
     pub meaning: String,
     /// Its scores.
@@ -68,13 +70,14 @@ const GAUSSIAN_SETS: u64 = 8;
 
 /// Scores what needs no training: the training data themselves (about the best that a model of the data
 /// can reach), a Gaussian fitted to them (what a trivial model reaches), and Gaussian noise at
-/// `sigma_max` (where sampling starts at D = ∞). Sets of drawn samples are as large as a run's.
+/// `sigma_max` (where sampling starts at D = ∞). `data` names the set. Sets of drawn samples are as large as a run's.
 ///
 /// # Errors
 ///
 /// Failures of the tensor backend.
 pub fn references(
     splits: &Splits,
+    data: &str,
     scoring: &ScoringConfig,
     sigma_max: f64,
 ) -> Result<Vec<Reference>, RunError> {
@@ -94,6 +97,7 @@ pub fn references(
     let prior = kernel.prior(&shape, sigma_max, &mut rngs, held_out.dtype(), &Device::Cpu)?;
     let reference = |name: &str, meaning: &str, scores| Reference {
         name: name.to_string(),
+        data: data.to_string(),
         meaning: meaning.to_string(),
         scores,
     };

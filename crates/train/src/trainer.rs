@@ -234,12 +234,20 @@ impl Trainer {
 }
 
 /// What the effective noise level needs to know of `data`.
-pub(crate) fn data_scale(data: &Dataset) -> Result<DataScale, RunError> {
+fn data_scale(data: &Dataset) -> Result<DataScale, RunError> {
     let statistics = Statistics::measure(data)?;
-    Ok(DataScale {
+    Ok(bounded(DataScale {
+        second_moment: statistics.second_moment,
+        n_eff: statistics.n_eff,
+    }))
+}
+
+/// `scale` with both numbers positive and finite.
+pub(crate) fn bounded(scale: DataScale) -> DataScale {
+    DataScale {
         // An all-black set has no scale; any positive number keeps the formulas finite.
-        second_moment: statistics.second_moment.max(1e-12),
+        second_moment: scale.second_moment.max(1e-12),
         // Images of equal norm would give infinity: beyond a billion nothing changes.
-        n_eff: statistics.n_eff.clamp(1e-3, 1e9),
-    })
+        n_eff: scale.n_eff.clamp(1e-3, 1e9),
+    }
 }

@@ -2,15 +2,19 @@
 
 use std::time::Instant;
 
-use candle_core::Device;
-use pfgmpp_checkpoint::{Checkpoint, CheckpointConfig, DataSummary, FORMAT, TrainingSummary};
+use candle_core::{DType, Device};
+use pfgmpp_checkpoint::{
+    Checkpoint, CheckpointConfig, DATA_MEAN, DataSummary, FORMAT, TrainingSummary,
+};
 use pfgmpp_data::Splits;
+use pfgmpp_transfer::DataMoments;
 
 use crate::evaluation::TrainedSummary;
 use crate::grid::{sample_grid, shown_samples};
 use crate::learner::prediction;
 use crate::model::SamplingModel;
 use crate::monitor::Monitor;
+use crate::trainer::bounded;
 use crate::{
     Observer, Phase, Progress, RunConfig, RunError, RunFolder, StopFlag, TrainedModel, Trainer,
 };
@@ -80,7 +84,7 @@ impl<'a> Training<'a> {
             let nimg = self.trainer.nimg();
             return Ok(TrainingEnd::Stopped { nimg });
         }
-        self.checkpoint().save(&self.folder.checkpoint())?;
+        self.checkpoint()?.save(&self.folder.checkpoint())?;
         Ok(TrainingEnd::Trained {
             model: self.sampling_model()?,
             summary: TrainedSummary {
@@ -145,7 +149,8 @@ impl<'a> Training<'a> {
     fn sampling_model(&self) -> Result<SamplingModel, RunError> {
         let denoiser = self.trainer.averaged_model()?;
         let shape = self.splits.train.image_shape();
-        SamplingModel::new(denoiser, self.model.d, shape, &self.config.sampler)
+        let moments = || DataMoments::measure(self.splits.train.images());
+        SamplingModel::new(denoiser, self.model.d, shape, moments, &self.config.sampler)
     }
 
     fn draw_grid(&mut self) -> Result<(), RunError> {
@@ -157,9 +162,13 @@ impl<'a> Training<'a> {
         self.monitor.image(&grid, self.trainer.nimg())
     }
 
-    fn checkpoint(&self) -> Checkpoint {
+    fn checkpoint(&self) -> Result<Checkpoint, RunError> {
         let data = &self.splits.train;
-        Checkpoint {
+        let moments = DataMoments::measure(data.images())?;
+        let mut weights = self.trainer.ema().tensors();
+        let mean = moments.mean().to_dtype(DType::F32)?;
+        weights.insert(DATA_MEAN.to_string(), mean);
+        Ok(Checkpoint {
             config: CheckpointConfig {
                 format: FORMAT,
                 d: self.model.d,
@@ -169,6 +178,7 @@ impl<'a> Training<'a> {
                     label_dim: 0,
                     range: [-1.0, 1.0],
                     scale: self.trainer.scale(),
+                    scale_about_mean: Some(bounded(moments.scale())),
                 },
                 network: self.model.network.clone(),
                 prediction: prediction(self.model),
@@ -179,7 +189,7 @@ impl<'a> Training<'a> {
                 },
                 weights_sha256: String::new(),
             },
-            weights: self.trainer.ema().tensors(),
-        }
+            weights,
+        })
     }
 }

@@ -188,6 +188,16 @@ pub fn parse_assignment(text: &str) -> Result<(String, Value), ConfigError> {
     Ok((key.to_string(), value))
 }
 
+/// Reads a flag's value, `text`, as a `T`; `origin` names the flag.
+///
+/// # Errors
+///
+/// A text that is no YAML or no `T`.
+pub fn parse_value<T: DeserializeOwned>(text: &str, origin: &str) -> Result<T, ConfigError> {
+    singleton_map_recursive::deserialize(serde_yaml::Deserializer::from_str(text))
+        .map_err(|e: serde_yaml::Error| ConfigError::new(origin, yaml_message(&e)))
+}
+
 fn keys_of(node: &Value) -> Vec<String> {
     let keys = |map: &Mapping| {
         map.keys()

@@ -6,20 +6,35 @@
 //! preconditioning (Karras et al. 2022, arXiv:2206.00364, table 1), and the effective noise level
 //! that keeps preconditioning bounded at small D.
 
+mod data_moments;
+mod denoising_error;
 mod effective_noise;
 mod field_prediction;
+mod iddpm;
 mod lift;
 mod noise_law;
 mod parameter;
 mod preconditioning;
 mod radius;
 mod schedule;
+mod translation;
+mod vp;
 
+pub use data_moments::DataMoments;
+pub use denoising_error::DenoisingError;
 pub use effective_noise::{DataScale, PosteriorNoise};
 pub use field_prediction::FieldPrediction;
+pub use iddpm::IddpmLevels;
 pub use lift::{EffectiveNoise, Guess};
 pub use noise_law::NoiseLaw;
 pub use parameter::ParameterError;
-pub use preconditioning::{Coefficients, EdmPreconditioning, NoiseLevel, Preconditioning};
+pub use preconditioning::{
+    Coefficients, EdmPreconditioning, IddpmPreconditioning, NoiseLevel, Preconditioning,
+    VePreconditioning, VpPreconditioning,
+};
 pub use radius::{r_from_sigma, sigma_from_r};
-pub use schedule::{EdmSchedule, GeometricSchedule, Schedule};
+pub use schedule::{
+    EdmSchedule, GeometricSchedule, IddpmSchedule, Schedule, VeSchedule, VpSchedule,
+};
+pub use translation::{EffectiveLevel, Quantiles, Translation};
+pub use vp::VpProcess;

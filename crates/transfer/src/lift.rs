@@ -1,25 +1,28 @@
-//! One diffusion denoiser for every D.
-
-use std::sync::OnceLock;
+//! A diffusion denoiser at any D, by the effective noise level.
 
 use candle_core::{DType, Result, Tensor};
 use pfgmpp_kernel::{Denoiser, Dimension, Kernel};
 use serde::{Deserialize, Serialize};
 
-use crate::ParameterError;
+use crate::{DataMoments, DenoisingError, ParameterError, PosteriorNoise};
 
-/// Where the guess `m` of the data behind `x` comes from.
+/// Relative change of a level at which the passes for the denoising error end.
+const PRECISION: f64 = 1e-9;
+/// A bound on those passes; ten are usual.
+const MAX_PASSES: usize = 1000;
+
+/// Where the guess m of the clean data comes from that the noise is measured by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Guess {
     /// The mean of the data: one evaluation.
     DataMean,
-    /// A fixed point that starts from the mean of the data.
+    /// The data mean first, then the estimate that it gave, and so on.
     FixedPoint {
-        /// Evaluations in all.
+        /// Evaluations of the denoiser in all, at least 1 (which is [`Guess::DataMean`]).
         evaluations: usize,
     },
-    /// The solver's last estimate: one evaluation; two where there is none yet.
+    /// The estimate of the solver's step before: one evaluation. Without one, the data mean.
     Previous,
 }
 
@@ -28,109 +31,217 @@ impl Guess {
     ///
     /// # Errors
     ///
-    /// None, or more than 100.
+    /// None, or more than 1,000.
     pub fn check(&self) -> std::result::Result<(), ParameterError> {
         match *self {
-            Self::FixedPoint { evaluations } if !(1..=100).contains(&evaluations) => {
-                Err(ParameterError::new(
-                    "guess.fixed_point.evaluations",
-                    evaluations,
-                    "from 1 to 100",
-                ))
-            }
+            Self::FixedPoint { evaluations } if !(1..=1000).contains(&evaluations) => Err(
+                ParameterError::new("evaluations", evaluations, "from 1 to 1000"),
+            ),
             _ => Ok(()),
         }
     }
-}
 
-/// A denoiser for D extra coordinates made of one for D = ∞.
-///
-/// The noise of a sample is Gaussian of scale `s = sigma sqrt(w)`, and given `x` and the data `y` behind it
-/// `s²` is inverse gamma, the narrower the larger N + D. So
-///
-/// ```text
-/// sigma_eff² = (|x - m|² + D sigma²) / (N + D),   E_D[y|x; sigma] ≈ E_∞[y|x; sigma_eff]
-/// ```
-///
-/// with `m` a guess of `y` ([`Guess`]). At D = ∞ it is the inner denoiser to the bit. What it leaves
-/// out, and how much that is: `docs/effective-noise.md`.
-pub struct EffectiveNoise<T> {
-    inner: T,
-    n: f64,
-    d: Dimension,
-    guess: Guess,
-    sigma_max: f64,
-    /// The mean of the data, found at the first use, shape `[1, ...]`.
-    mean: OnceLock<Tensor>,
-}
-
-impl<T: Denoiser> EffectiveNoise<T> {
-    /// Lifts `inner`, a denoiser for D = ∞, to the D of `kernel`.
-    ///
-    /// `sigma_max` is a noise level so high that `inner` at the origin returns about the mean of the
-    /// data; that of the sampler is.
-    pub fn new(inner: T, kernel: &Kernel, guess: Guess, sigma_max: f64) -> Self {
-        Self {
-            inner,
-            n: kernel.n() as f64,
-            d: kernel.d(),
-            guess,
-            sigma_max,
-            mean: OnceLock::new(),
+    /// Evaluations of the denoiser for one estimate.
+    #[must_use]
+    pub fn evaluations(&self) -> usize {
+        match *self {
+            Self::FixedPoint { evaluations } => evaluations,
+            Self::DataMean | Self::Previous => 1,
         }
     }
+}
 
-    /// The effective noise level of each sample of `x` `[B, ...]` under the guess `m`, shaped as `x` or
-    /// `[1, ...]`.
+/// A denoiser of Gaussian noise (D = ∞) made one of Student-t noise at a finite D.
+///
+/// The noise of a sample is Gaussian of a scale s that is one draw for all its N values; given the
+/// clean data it is known to a width of `1 / sqrt(2 (N + D))`. So the Gaussian denoiser is asked at
+/// that scale in place of sigma:
+///
+/// ```text
+/// sigma_eff²(x) = (|x - m|² + D sigma²) / (N + D),   E_D[y | x] ≈ E_∞[y | x; sigma_eff]
+/// ```
+///
+/// with m an estimate of y. Where m is the data mean, `|x - m|` holds the data's own spread as well,
+/// and the level is that of [`PosteriorNoise`]. At D = ∞ the denoiser is asked at sigma itself and its
+/// answer passed on as it is. Derived and measured in `docs/effective-noise.md`.
+#[derive(Clone, Debug)]
+pub struct EffectiveNoise<M> {
+    denoiser: M,
+    n: usize,
+    d: Dimension,
+    guess: Guess,
+    data: DataMoments,
+    posterior: PosteriorNoise,
+    error: Option<DenoisingError>,
+    sigma_max: f64,
+}
+
+impl<M: Denoiser> EffectiveNoise<M> {
+    /// Lifts `denoiser`, one of Gaussian noise, to data perturbed by `kernel`.
+    ///
+    /// # Errors
+    ///
+    /// A number of evaluations out of range, and a mean of another size than the kernel's N.
+    pub fn new(
+        denoiser: M,
+        kernel: &Kernel,
+        guess: Guess,
+        data: DataMoments,
+    ) -> std::result::Result<Self, ParameterError> {
+        guess.check()?;
+        let (n, d) = (kernel.n(), kernel.d());
+        let got = data.mean().elem_count();
+        if got != n {
+            let accepted = format!("of n = {n} values");
+            return Err(ParameterError::new("mean", got, accepted));
+        }
+        let posterior = PosteriorNoise::new(n, d, data.scale());
+        Ok(Self {
+            denoiser,
+            n,
+            d,
+            guess,
+            data,
+            posterior,
+            error: None,
+            sigma_max: f64::INFINITY,
+        })
+    }
+
+    /// Accounts for the denoiser's error e(s), which the distance to its own estimate leaves out.
+    ///
+    /// ```text
+    /// sigma_eff² = (|x - m|² + e(sigma_eff) + D sigma²) / (N + D)
+    /// ```
+    ///
+    /// It serves [`Guess::FixedPoint`]; the other guesses are not estimates from x itself.
+    ///
+    /// # Errors
+    ///
+    /// A curve that [`DenoisingError::check`] refuses.
+    pub fn with_denoising_error(
+        mut self,
+        error: DenoisingError,
+    ) -> std::result::Result<Self, ParameterError> {
+        error.check()?;
+        self.error = Some(error);
+        Ok(self)
+    }
+
+    /// Asks the denoiser at `sigma_max` at most, and extends it above, where it is linear in x:
+    ///
+    /// ```text
+    /// E_∞[y | x; s] ≈ mean + c (E_∞[y | mean + c (x - mean); sigma_max] - mean),   c = sigma_max / s
+    /// ```
+    ///
+    /// At small D the true scale of some samples is a hundred times sigma, where no network was trained.
+    ///
+    /// # Errors
+    ///
+    /// A `sigma_max` that is not positive.
+    pub fn with_sigma_max(mut self, sigma_max: f64) -> std::result::Result<Self, ParameterError> {
+        ParameterError::positive("sigma_max", sigma_max)?;
+        self.sigma_max = sigma_max;
+        Ok(self)
+    }
+
+    /// The denoiser that was lifted.
+    pub fn denoiser(&self) -> &M {
+        &self.denoiser
+    }
+
+    /// Noise levels of samples `x` `[B, ...]` by their distance to a guess `m` `[B, ...]` of the clean data.
+    ///
+    /// ```text
+    /// sigma_eff² = (|x - m|² + D sigma²) / (N + D)
+    /// ```
     ///
     /// # Errors
     ///
     /// Failures of the tensor backend.
-    pub fn sigma_eff(&self, x: &Tensor, sigma: &[f64], m: &Tensor) -> Result<Vec<f64>> {
+    pub fn levels_near(&self, x: &Tensor, sigma: &[f64], m: &Tensor) -> Result<Vec<f64>> {
         let Dimension::Finite(d) = self.d else {
             return Ok(sigma.to_vec());
         };
-        let noise = x.broadcast_sub(m)?.to_dtype(DType::F64)?.flatten_from(1)?;
-        let distances: Vec<f64> = noise.sqr()?.sum(1)?.sqrt()?.to_vec1()?;
-        let pairs = distances.iter().zip(sigma);
-        // hypot: the squares of far-out samples overflow.
-        let level = |(distance, sigma): (&f64, &f64)| {
-            distance.hypot(sigma * d.sqrt()) / (self.n + d).sqrt()
-        };
-        Ok(pairs.map(level).collect())
+        let total = self.n as f64 + d;
+        let (residual, nominal) = (total.recip(), d / total);
+        let squares = square_distances(x, m)?.into_iter().zip(sigma);
+        Ok(squares
+            .map(|(square, sigma)| (residual * square + nominal * sigma * sigma).sqrt())
+            .collect())
     }
 
-    fn at(&self, x: &Tensor, sigma: &[f64], labels: Option<&Tensor>, m: &Tensor) -> Result<Tensor> {
-        let sigma_eff = self.sigma_eff(x, sigma, m)?;
-        self.inner.denoise(x, &sigma_eff, labels)
-    }
-
-    /// What the inner denoiser knows without seeing anything.
-    fn mean(&self, x: &Tensor, labels: Option<&Tensor>) -> Result<Tensor> {
-        if labels.is_some() {
-            // Unlike classes have unlike means.
-            let sigma = vec![self.sigma_max; x.dim(0)?];
-            return self.inner.denoise(&x.zeros_like()?, &sigma, labels);
+    /// Noise levels of samples `x` `[B, ...]` by their distance to the data mean ([`PosteriorNoise`]).
+    ///
+    /// # Errors
+    ///
+    /// Failures of the tensor backend.
+    pub fn levels_about_mean(&self, x: &Tensor, sigma: &[f64]) -> Result<Vec<f64>> {
+        if self.d.is_infinite() {
+            return Ok(sigma.to_vec());
         }
-        let known = self
-            .mean
-            .get()
-            .filter(|mean| mean.dims()[1..] == x.dims()[1..]);
-        let mean = match known {
-            Some(mean) => mean.clone(),
-            None => {
-                let origin = x.narrow(0, 0, 1)?.zeros_like()?;
-                let mean = self.inner.denoise(&origin, &[self.sigma_max], None)?;
-                // Another thread may have found it meanwhile: the same values.
-                let _ = self.mean.set(mean.clone());
-                mean
-            }
+        let squares = square_distances(x, &self.mean_like(x)?)?;
+        let squares = squares.into_iter().zip(sigma);
+        Ok(squares
+            .map(|(square, &sigma)| self.posterior.sigma_eff(square, sigma))
+            .collect())
+    }
+
+    /// Raises levels that were measured by the denoiser's own estimate.
+    fn add_denoising_error(&self, levels: &mut [f64]) {
+        let Some(error) = &self.error else {
+            return;
         };
-        mean.to_dtype(x.dtype())
+        let total = self.n as f64 + self.d.value();
+        for level in levels {
+            let square = *level * *level;
+            // e rises by less than N s² does, so each pass is nearer, from below.
+            for _ in 0..MAX_PASSES {
+                let next = (square + error.at(*level) / total).sqrt();
+                let done = next <= *level * (1.0 + PRECISION);
+                *level = next;
+                if done {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// The denoiser's estimates at `levels`, extended above its highest level.
+    fn ask(&self, x: &Tensor, levels: &[f64], labels: Option<&Tensor>) -> Result<Tensor> {
+        if levels.iter().all(|&level| level <= self.sigma_max) {
+            return self.denoiser.denoise(x, levels, labels);
+        }
+        let shrink: Vec<f64> = levels
+            .iter()
+            .map(|s| (self.sigma_max / s).min(1.0))
+            .collect();
+        let levels: Vec<f64> = levels.iter().map(|s| s.min(self.sigma_max)).collect();
+        let inside = self.about_mean(x, &shrink)?;
+        self.about_mean(&self.denoiser.denoise(&inside, &levels, labels)?, &shrink)
+    }
+
+    /// `mean + c (v - mean)` of each sample; v itself, to the bit, where c is 1.
+    fn about_mean(&self, v: &Tensor, c: &[f64]) -> Result<Tensor> {
+        let mut column = vec![1; v.rank()];
+        column[0] = c.len();
+        let constant = |values: Vec<f64>| {
+            Tensor::from_vec(values, &column[..], v.device())?.to_dtype(v.dtype())
+        };
+        let rest = constant(c.iter().map(|c| 1.0 - c).collect())?;
+        let mean = self.mean_like(v)?.to_dtype(v.dtype())?;
+        v.broadcast_mul(&constant(c.to_vec())?)? + mean.broadcast_mul(&rest)?
+    }
+
+    /// The data mean as a batch of one, in `f64`, beside `x`.
+    fn mean_like(&self, x: &Tensor) -> Result<Tensor> {
+        let mut shape = x.dims().to_vec();
+        shape[0] = 1;
+        self.data.mean().reshape(shape)?.to_device(x.device())
     }
 }
 
-impl<T: Denoiser> Denoiser for EffectiveNoise<T> {
+impl<M: Denoiser> Denoiser for EffectiveNoise<M> {
     fn denoise(&self, x: &Tensor, sigma: &[f64], labels: Option<&Tensor>) -> Result<Tensor> {
         self.denoise_near(x, sigma, labels, None)
     }
@@ -143,18 +254,26 @@ impl<T: Denoiser> Denoiser for EffectiveNoise<T> {
         guess: Option<&Tensor>,
     ) -> Result<Tensor> {
         if self.d.is_infinite() {
-            return self.inner.denoise_near(x, sigma, labels, guess);
+            return self.denoiser.denoise_near(x, sigma, labels, guess);
         }
-        let passes = match (self.guess, guess) {
-            (Guess::Previous, Some(guess)) => return self.at(x, sigma, labels, guess),
-            (Guess::Previous, None) => 2,
-            (Guess::DataMean, _) => 1,
-            (Guess::FixedPoint { evaluations }, _) => evaluations,
+        let levels = match (self.guess, guess) {
+            (Guess::Previous, Some(m)) => self.levels_near(x, sigma, m)?,
+            _ => self.levels_about_mean(x, sigma)?,
         };
-        let mut denoised = self.mean(x, labels)?;
-        for _ in 0..passes {
-            denoised = self.at(x, sigma, labels, &denoised)?;
+        let mut denoised = self.ask(x, &levels, labels)?;
+        for _ in 1..self.guess.evaluations() {
+            let mut levels = self.levels_near(x, sigma, &denoised)?;
+            self.add_denoising_error(&mut levels);
+            denoised = self.ask(x, &levels, labels)?;
         }
         Ok(denoised)
     }
+}
+
+/// `|x - m|²` of each sample in `f64`, `m` of shape `[B, ...]` or `[1, ...]`.
+fn square_distances(x: &Tensor, m: &Tensor) -> Result<Vec<f64>> {
+    let x = x.to_dtype(DType::F64)?;
+    let m = m.to_device(x.device())?.to_dtype(DType::F64)?;
+    let squares = x.broadcast_sub(&m)?.sqr()?.flatten_from(1)?.sum(1)?;
+    squares.to_vec1()
 }

@@ -4,8 +4,8 @@
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{name} must be {accepted}, got {value}")]
 pub struct ParameterError {
-    /// Name of the hyperparameter, as configurations spell it.
-    pub name: &'static str,
+    /// Name of the hyperparameter, as configurations spell it, with the sections above it.
+    pub name: String,
     /// The accepted range, in words.
     pub accepted: String,
     /// The value that was refused.
@@ -20,10 +20,17 @@ impl ParameterError {
         accepted: impl Into<String>,
     ) -> Self {
         Self {
-            name,
+            name: name.to_string(),
             accepted: accepted.into(),
             value: value.to_string(),
         }
+    }
+
+    /// The same error one section further up: `num_steps` under `edm` is `edm.num_steps`.
+    #[must_use]
+    pub fn under(mut self, section: &str) -> Self {
+        self.name = format!("{section}.{}", self.name);
+        self
     }
 
     /// Refuses everything but positive finite numbers.

@@ -1,8 +1,13 @@
 //! Preconditioning: how a network's input, output and loss are scaled at each noise level.
 
+mod edm;
+mod residual;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ParameterError;
+pub use edm::EdmPreconditioning;
+pub use residual::{IddpmPreconditioning, VePreconditioning, VpPreconditioning};
 
 /// The scalings of one sample.
 ///
@@ -35,22 +40,18 @@ pub enum NoiseLevel {
     Effective,
 }
 
-/// The EDM preconditioning.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EdmPreconditioning {
-    /// Assumed standard deviation of the data.
-    pub sigma_data: f64,
-    /// Which noise level the coefficients are taken at.
-    pub noise: NoiseLevel,
-}
-
-/// The family of scalings a model is trained with.
+/// The family of scalings a model is trained with (Karras et al. 2022, table 1).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preconditioning {
-    /// Karras et al. 2022, table 1, column EDM.
+    /// Column EDM.
     Edm(EdmPreconditioning),
+    /// Column VP: the network estimates the noise, in steps of time.
+    Vp(VpPreconditioning),
+    /// Column VE: the network sees noisy data as they are.
+    Ve(VePreconditioning),
+    /// Column iDDPM: the network estimates the noise, at the nearest of m levels.
+    Iddpm(IddpmPreconditioning),
 }
 
 impl Preconditioning {
@@ -58,10 +59,13 @@ impl Preconditioning {
     ///
     /// # Errors
     ///
-    /// A `sigma_data` that is not positive.
+    /// The first parameter outside its range, under the name of the family.
     pub fn check(&self) -> Result<(), ParameterError> {
         match self {
-            Self::Edm(edm) => ParameterError::within("sigma_data", edm.sigma_data, 1e-4, 1e4),
+            Self::Edm(edm) => edm.check().map_err(|e| e.under("edm")),
+            Self::Vp(vp) => vp.check().map_err(|e| e.under("vp")),
+            Self::Ve(_) => Ok(()),
+            Self::Iddpm(iddpm) => iddpm.check().map_err(|e| e.under("iddpm")),
         }
     }
 
@@ -69,30 +73,27 @@ impl Preconditioning {
     pub fn noise(&self) -> NoiseLevel {
         match self {
             Self::Edm(edm) => edm.noise,
+            Self::Vp(vp) => vp.noise,
+            Self::Ve(ve) => ve.noise,
+            Self::Iddpm(iddpm) => iddpm.noise,
         }
     }
 
-    /// The scalings at noise level `sigma`.
+    /// The scalings at noise level `sigma`, with `sd` for `sigma_data`.
     ///
     /// ```text
-    /// c_skip = sd²/(sigma²+sd²)         c_in = 1/sqrt(sigma²+sd²)     weight = (sigma²+sd²)/(sigma sd)²
-    /// c_out = sigma sd/sqrt(sigma²+sd²) c_noise = ln(sigma)/4
+    ///         c_skip         c_out                    c_in               c_noise                  weight
+    /// EDM     sd²/(σ²+sd²)   σ sd/sqrt(σ²+sd²)        1/sqrt(σ²+sd²)     ln(σ)/4                  (σ²+sd²)/(σ sd)²
+    /// VP      1              -σ                       1/sqrt(σ²+1)       (m-1) t(σ)               1/σ²
+    /// VE      1              σ                        1                  ln(σ/2)                  1/σ²
+    /// iDDPM   1              -σ                       1/sqrt(σ²+1)       m-1 - argmin |u_j - σ|   1/σ²
     /// ```
     pub fn coefficients(&self, sigma: f64) -> Coefficients {
         match self {
-            Self::Edm(edm) => {
-                let sd = edm.sigma_data;
-                // hypot: neither end of the range of sigma overflows or vanishes.
-                let norm = sigma.hypot(sd);
-                let c_out = sigma / norm * sd;
-                Coefficients {
-                    c_skip: (sd / norm).powi(2),
-                    c_out,
-                    c_in: norm.recip(),
-                    c_noise: sigma.ln() / 4.0,
-                    weight: c_out.powi(-2),
-                }
-            }
+            Self::Edm(edm) => edm.coefficients(sigma),
+            Self::Vp(vp) => vp.coefficients(sigma),
+            Self::Ve(ve) => ve.coefficients(sigma),
+            Self::Iddpm(iddpm) => iddpm.coefficients(sigma),
         }
     }
 }
@@ -109,32 +110,27 @@ mod tests {
     }
 
     #[test]
-    fn network_inputs_and_targets_have_unit_variance_at_every_sigma() {
-        for sigma in [0.002, 0.1, 1.0, 80.0] {
-            let (sd, c) = (0.5_f64, edm(0.5).coefficients(sigma));
-            let input = c.c_in.powi(2) * (sd.powi(2) + sigma.powi(2));
-            // Target of F: ((1 - c_skip) y - c_skip sigma eps) / c_out.
-            let target = ((1.0 - c.c_skip) * sd).powi(2) + (c.c_skip * sigma).powi(2);
-            let target = target / c.c_out.powi(2);
-            assert!(
-                (input - 1.0).abs() < 1e-12,
-                "sigma {sigma}: got input {input}"
-            );
-            assert!(
-                (target - 1.0).abs() < 1e-9,
-                "sigma {sigma}: got target {target}"
-            );
-            assert!((c.weight * c.c_out.powi(2) - 1.0).abs() < 1e-12);
-        }
-    }
-
-    #[test]
-    fn coefficients_stay_finite_at_both_ends_of_sigma() {
-        for sigma in [1e-150, 1e150] {
-            let c = edm(0.5).coefficients(sigma);
-            for v in [c.c_skip, c.c_out, c.c_in, c.c_noise, c.weight] {
-                assert!(v.is_finite(), "sigma {sigma}: got {c:?}");
-            }
+    fn scalings_out_of_range_are_refused_by_name() {
+        let vp = |beta_d, m| {
+            Preconditioning::Vp(VpPreconditioning {
+                beta_d,
+                beta_min: 0.1,
+                m,
+                noise: NoiseLevel::Nominal,
+            })
+        };
+        for (preconditioning, want) in [
+            (
+                vp(0.0, 1000),
+                "vp.beta_d must be from 0.000001 to 100, got 0",
+            ),
+            (vp(19.9, 1), "vp.m must be from 2 to 1000000, got 1"),
+            (
+                edm(0.0),
+                "edm.sigma_data must be from 0.0001 to 10000, got 0",
+            ),
+        ] {
+            assert_eq!(preconditioning.check().unwrap_err().to_string(), want);
         }
     }
 }

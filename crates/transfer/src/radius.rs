@@ -2,7 +2,7 @@
 
 use pfgmpp_kernel::Dimension;
 
-/// Radius of the D extra coordinates at noise level `sigma`; infinite at D = ∞.
+/// Radius of the D extra coordinates at noise level `sigma`; infinite at D = ∞, 0 at `sigma = 0`.
 ///
 /// ```text
 /// r = sigma sqrt(D)
@@ -10,6 +10,10 @@ use pfgmpp_kernel::Dimension;
 ///
 /// Source: Xu et al. 2023, section 4.
 pub fn r_from_sigma(sigma: f64, d: Dimension) -> f64 {
+    if sigma == 0.0 {
+        // Without noise there is no radius either, at any D.
+        return 0.0;
+    }
     sigma * d.value().sqrt()
 }
 
@@ -34,5 +38,11 @@ mod tests {
     #[test]
     fn at_d_one_the_radius_is_sigma() {
         assert_eq!(r_from_sigma(2.5, Dimension::Finite(1.0)), 2.5);
+    }
+
+    #[test]
+    fn in_the_diffusion_limit_the_radius_is_infinite_until_the_noise_is_gone() {
+        let got = [2.5, 0.0].map(|sigma| r_from_sigma(sigma, Dimension::Infinite));
+        assert_eq!(got, [f64::INFINITY, 0.0]);
     }
 }

@@ -1,17 +1,34 @@
-//! Noise schedules of the samplers.
+//! Noise schedules of the samplers, in `sigma` for every D.
+
+mod edm;
+mod geometric;
+mod iddpm;
+mod ve;
+mod vp;
 
 use serde::{Deserialize, Serialize};
 
 use crate::ParameterError;
+pub use edm::EdmSchedule;
+pub use geometric::GeometricSchedule;
+pub use iddpm::IddpmSchedule;
+pub use ve::VeSchedule;
+pub use vp::VpSchedule;
 
-/// The noise levels that a sampler visits, in `sigma` for every D.
+/// The noise levels that a solver visits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
-    /// Ends at 0.
+    /// Even in `sigma^(1/rho)`, then 0 (Karras et al. 2022).
     Edm(EdmSchedule),
-    /// Ends at `sigma_min`.
+    /// Even in `ln sigma`, down to `sigma_min` (Xu et al. 2022, in z).
     Geometric(GeometricSchedule),
+    /// Even in the time of the variance-preserving process, then 0 (DDPM, by Karras et al. 2022).
+    Vp(VpSchedule),
+    /// Even in `ln sigma`, then 0 (the variance-exploding process, by Karras et al. 2022).
+    Ve(VeSchedule),
+    /// Even in the index of improved DDPM's levels, then 0 (by Karras et al. 2022).
+    Iddpm(IddpmSchedule),
 }
 
 impl Schedule {
@@ -19,19 +36,25 @@ impl Schedule {
     ///
     /// # Errors
     ///
-    /// Too few or too many steps, a level that is not positive, or `sigma_min >= sigma_max`.
+    /// The first parameter outside its range, under the name of the schedule.
     pub fn check(&self) -> Result<(), ParameterError> {
         match self {
-            Self::Edm(edm) => edm.check(),
-            Self::Geometric(geometric) => geometric.check(),
+            Self::Edm(edm) => edm.check().map_err(|e| e.under("edm")),
+            Self::Geometric(geometric) => geometric.check().map_err(|e| e.under("geometric")),
+            Self::Vp(vp) => vp.check().map_err(|e| e.under("vp")),
+            Self::Ve(ve) => ve.check().map_err(|e| e.under("ve")),
+            Self::Iddpm(iddpm) => iddpm.check().map_err(|e| e.under("iddpm")),
         }
     }
 
-    /// The noise levels, highest first.
+    /// The noise levels, highest first: `num_steps + 1` values, the last of which may be 0.
     pub fn sigmas(&self) -> Vec<f64> {
         match self {
             Self::Edm(edm) => edm.sigmas(),
             Self::Geometric(geometric) => geometric.sigmas(),
+            Self::Vp(vp) => vp.sigmas(),
+            Self::Ve(ve) => ve.sigmas(),
+            Self::Iddpm(iddpm) => iddpm.sigmas(),
         }
     }
 
@@ -40,24 +63,9 @@ impl Schedule {
         match self {
             Self::Edm(edm) => edm.num_steps,
             Self::Geometric(geometric) => geometric.num_steps,
-        }
-    }
-
-    /// The same schedule in another number of steps.
-    #[must_use]
-    pub fn with_num_steps(mut self, num_steps: usize) -> Self {
-        match &mut self {
-            Self::Edm(edm) => edm.num_steps = num_steps,
-            Self::Geometric(geometric) => geometric.num_steps = num_steps,
-        }
-        self
-    }
-
-    /// Noise level of the prior.
-    pub fn sigma_max(&self) -> f64 {
-        match self {
-            Self::Edm(edm) => edm.sigma_max,
-            Self::Geometric(geometric) => geometric.sigma_max,
+            Self::Vp(vp) => vp.num_steps,
+            Self::Ve(ve) => ve.num_steps,
+            Self::Iddpm(iddpm) => iddpm.num_steps,
         }
     }
 
@@ -66,170 +74,109 @@ impl Schedule {
         match self {
             Self::Edm(edm) => edm.sigma_min,
             Self::Geometric(geometric) => geometric.sigma_min,
+            Self::Vp(vp) => vp.sigma_min(),
+            Self::Ve(ve) => ve.sigma_min,
+            Self::Iddpm(iddpm) => iddpm.sigma_min(),
         }
     }
-}
 
-/// Noise levels even in `ln sigma`; original PFGM visits its z so.
-///
-/// ```text
-/// sigma_i = sigma_max (sigma_min / sigma_max)^(i / num_steps),   i in 0..=num_steps
-/// ```
-///
-/// Source: Xu et al. 2022, arXiv:2209.11178, section 3.3.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GeometricSchedule {
-    /// Number of solver steps, at least 1.
-    pub num_steps: usize,
-    /// Noise level where sampling ends.
-    pub sigma_min: f64,
     /// Noise level of the prior.
-    pub sigma_max: f64,
+    pub fn sigma_max(&self) -> f64 {
+        match self {
+            Self::Edm(edm) => edm.sigma_max,
+            Self::Geometric(geometric) => geometric.sigma_max,
+            Self::Vp(vp) => vp.sigma_max(),
+            Self::Ve(ve) => ve.sigma_max,
+            Self::Iddpm(iddpm) => iddpm.sigma_max(),
+        }
+    }
+
+    /// The same schedule in `num_steps` steps; [`Self::check`] tells whether it can be.
+    #[must_use]
+    pub fn with_num_steps(mut self, num_steps: usize) -> Self {
+        match &mut self {
+            Self::Edm(edm) => edm.num_steps = num_steps,
+            Self::Geometric(geometric) => geometric.num_steps = num_steps,
+            Self::Vp(vp) => vp.num_steps = num_steps,
+            Self::Ve(ve) => ve.num_steps = num_steps,
+            Self::Iddpm(iddpm) => iddpm.num_steps = num_steps,
+        }
+        self
+    }
 }
 
-impl GeometricSchedule {
-    /// Checks the parameters.
-    ///
-    /// # Errors
-    ///
-    /// No step, a level that is not positive, or `sigma_min >= sigma_max`.
-    pub fn check(&self) -> Result<(), ParameterError> {
-        check_range(1, self.num_steps, self.sigma_min, self.sigma_max)
+/// Refuses fewer than `least` steps, and more than any run could take.
+fn check_num_steps(num_steps: usize, least: usize) -> Result<(), ParameterError> {
+    if (least..=1_000_000).contains(&num_steps) {
+        return Ok(());
     }
-
-    /// The noise levels, highest first: `num_steps + 1` values.
-    pub fn sigmas(&self) -> Vec<f64> {
-        let ratio = self.sigma_min / self.sigma_max;
-        (0..=self.num_steps)
-            .map(|i| match i {
-                _ if i == self.num_steps => self.sigma_min,
-                _ => self.sigma_max * ratio.powf(i as f64 / self.num_steps as f64),
-            })
-            .collect()
-    }
+    let accepted = format!("from {least} to 1000000");
+    Err(ParameterError::new("num_steps", num_steps, accepted))
 }
 
-/// Checks what all schedules have: the number of steps and the ends.
-fn check_range(
-    fewest: usize,
-    num_steps: usize,
-    sigma_min: f64,
-    sigma_max: f64,
-) -> Result<(), ParameterError> {
-    if !(fewest..=1_000_000).contains(&num_steps) {
-        let accepted = format!("from {fewest} to 1000000");
-        return Err(ParameterError::new("num_steps", num_steps, accepted));
-    }
+/// Refuses ends that are not positive levels, the lower one below the upper.
+pub(crate) fn check_ends(sigma_min: f64, sigma_max: f64) -> Result<(), ParameterError> {
     // Wider than any data need, and safe in f32.
     ParameterError::within("sigma_min", sigma_min, 1e-6, 1e6)?;
     ParameterError::within("sigma_max", sigma_max, 1e-6, 1e6)?;
     ParameterError::ordered("sigma_min", sigma_min, "sigma_max", sigma_max)
 }
 
-/// The EDM schedule, in `sigma` for every D.
-///
-/// ```text
-/// sigma_i = (sigma_max^(1/rho) + i/(num_steps - 1) (sigma_min^(1/rho) - sigma_max^(1/rho)))^rho
-/// ```
-///
-/// for `i` in `0..num_steps`, then 0. Source: Karras et al. 2022, equation 5.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EdmSchedule {
-    /// Number of solver steps, at least 2.
-    pub num_steps: usize,
-    /// Lowest noise level above zero.
-    pub sigma_min: f64,
-    /// Noise level of the prior.
-    pub sigma_max: f64,
-    /// Exponent: larger values put more steps at low noise.
-    pub rho: f64,
-}
-
-impl EdmSchedule {
-    /// Checks the parameters.
-    ///
-    /// # Errors
-    ///
-    /// Fewer than 2 steps, a level or exponent that is not positive, or `sigma_min >= sigma_max`.
-    pub fn check(&self) -> Result<(), ParameterError> {
-        ParameterError::within("rho", self.rho, 0.1, 1000.0)?;
-        check_range(2, self.num_steps, self.sigma_min, self.sigma_max)
-    }
-
-    /// The noise levels, highest first, with 0 at the end: `num_steps + 1` values.
-    pub fn sigmas(&self) -> Vec<f64> {
-        let root = self.rho.recip();
-        let (from, to) = (self.sigma_max.powf(root), self.sigma_min.powf(root));
-        let last = (self.num_steps - 1) as f64;
-        (0..self.num_steps)
-            .map(|i| match i {
-                // The ends exactly as configured, not as the powers round them.
-                0 => self.sigma_max,
-                _ if i + 1 == self.num_steps => self.sigma_min,
-                _ => (from + i as f64 / last * (to - from)).powf(self.rho),
-            })
-            .chain([0.0])
-            .collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const EDM: EdmSchedule = EdmSchedule {
-        num_steps: 18,
-        sigma_min: 0.002,
-        sigma_max: 80.0,
-        rho: 7.0,
-    };
-
     #[test]
-    fn the_schedule_falls_from_sigma_max_through_sigma_min_to_zero() {
-        let sigmas = EDM.sigmas();
-        assert_eq!(sigmas.len(), 19);
-        assert_eq!((sigmas[0], sigmas[17], sigmas[18]), (80.0, 0.002, 0.0));
-        assert!(sigmas.windows(2).all(|w| w[0] > w[1]), "got {sigmas:?}");
-    }
-
-    #[test]
-    fn the_steps_are_even_in_the_rho_th_root() {
-        let roots: Vec<f64> = EDM.sigmas()[..18]
-            .iter()
-            .map(|s| s.powf(1.0 / 7.0))
-            .collect();
-        let step = roots[1] - roots[0];
-        for w in roots.windows(2) {
-            let got = w[1] - w[0];
-            assert!((got - step).abs() < 1e-12, "got step {got}, want {step}");
-        }
-    }
-
-    #[test]
-    fn a_geometric_schedule_is_even_in_the_logarithm_and_ends_at_sigma_min() {
-        let geometric = GeometricSchedule {
+    fn errors_name_the_schedule_they_are_about() {
+        let geometric = Schedule::Geometric(GeometricSchedule {
             num_steps: 10,
             sigma_min: 1e-3,
             sigma_max: 40.0,
-        };
-        let sigmas = geometric.sigmas();
-        assert_eq!((sigmas.len(), sigmas[0], sigmas[10]), (11, 40.0, 1e-3));
-        let step = (1e-3_f64 / 40.0).ln() / 10.0;
-        for pair in sigmas.windows(2) {
-            let got = (pair[1] / pair[0]).ln();
-            assert!((got - step).abs() < 1e-12, "got step {got}, want {step}");
-        }
+        });
+        let got = geometric.with_num_steps(0).check().unwrap_err().to_string();
+        assert_eq!(got, "geometric.num_steps must be from 1 to 1000000, got 0");
     }
 
     #[test]
-    fn crossed_ends_are_refused_by_name() {
-        let crossed = EdmSchedule {
-            sigma_min: 100.0,
-            ..EDM
-        };
-        let got = crossed.check().unwrap_err().to_string();
-        assert_eq!(got, "sigma_min must be below sigma_max = 80, got 100");
+    fn every_schedule_has_num_steps_intervals_between_its_ends() {
+        let edm = Schedule::Edm(EdmSchedule {
+            num_steps: 18,
+            sigma_min: 0.002,
+            sigma_max: 80.0,
+            rho: 7.0,
+        });
+        let geometric = Schedule::Geometric(GeometricSchedule {
+            num_steps: 18,
+            sigma_min: 0.002,
+            sigma_max: 80.0,
+        });
+        let vp = Schedule::Vp(VpSchedule {
+            num_steps: 18,
+            beta_d: 19.9,
+            beta_min: 0.1,
+            eps_s: 1e-3,
+        });
+        let ve = Schedule::Ve(VeSchedule {
+            num_steps: 18,
+            sigma_min: 0.02,
+            sigma_max: 100.0,
+        });
+        let iddpm = Schedule::Iddpm(IddpmSchedule {
+            num_steps: 18,
+            c_1: 0.001,
+            c_2: 0.008,
+            m: 1000,
+            j_0: 8,
+        });
+        for schedule in [edm, geometric, vp, ve, iddpm] {
+            schedule.check().unwrap();
+            let schedule = schedule.with_num_steps(7);
+            let sigmas = schedule.sigmas();
+            assert_eq!((sigmas.len(), schedule.num_steps()), (8, 7));
+            assert_eq!(sigmas[0], schedule.sigma_max());
+            let lowest = sigmas.iter().rfind(|&&sigma| sigma > 0.0);
+            assert_eq!(lowest, Some(&schedule.sigma_min()));
+            assert!(sigmas.windows(2).all(|w| w[0] > w[1]), "got {sigmas:?}");
+        }
     }
 }

@@ -6,7 +6,8 @@ use pfgmpp_kernel::Dimension;
 use pfgmpp_nn::Prediction;
 use pfgmpp_sampler::{Sampler, Solver};
 use pfgmpp_transfer::{
-    DataScale, EdmPreconditioning, EdmSchedule, NoiseLevel, Preconditioning, Schedule,
+    DataScale, EdmPreconditioning, EdmSchedule, IddpmLevels, IddpmPreconditioning, NoiseLevel,
+    Preconditioning, Schedule, VePreconditioning, VpPreconditioning, VpProcess,
 };
 
 use super::network::network;
@@ -54,6 +55,7 @@ pub(crate) fn describe(
                 second_moment: precond.sigma_data.powi(2),
                 n_eff: n as f64,
             },
+            scale_about_mean: None,
         },
         network: network(&inner)?,
         prediction: Prediction::Denoised(precond.preconditioning),
@@ -74,32 +76,82 @@ struct Precond {
     sigma_range: [f64; 2],
 }
 
+impl Precond {
+    /// A preconditioning that assumes no standard deviation of the data: 0.5 is usual for images within [-1, 1].
+    fn of_noise(preconditioning: Preconditioning, sigma_range: [f64; 2]) -> Self {
+        Self {
+            preconditioning,
+            sigma_data: 0.5,
+            sigma_range,
+        }
+    }
+}
+
+/// Defaults are those of the published constructors.
 fn preconditioning(class: &str, settings: &Settings) -> Result<Precond, ForeignError> {
+    let range = |low, high| -> Result<[f64; 2], ForeignError> {
+        Ok([
+            settings.number("sigma_min", low)?,
+            settings.number("sigma_max", high)?,
+        ])
+    };
+    let noise = NoiseLevel::Nominal;
     match class {
-        "EDMPrecond" if settings.flag("small")? => Err(ForeignError::Unsupported(
-            "EDMPrecond with small = True (a VE preconditioning)".into(),
+        // PFGM++ has EDM's class take VE's scalings under this name.
+        "EDMPrecond" if settings.flag("small")? => Ok(Precond::of_noise(
+            Preconditioning::Ve(VePreconditioning { noise }),
+            range(0.0, f64::INFINITY)?,
         )),
         "EDMPrecond" => {
             let sigma_data = settings.number("sigma_data", 0.5)?;
             Ok(Precond {
-                preconditioning: Preconditioning::Edm(EdmPreconditioning {
-                    sigma_data,
-                    noise: NoiseLevel::Nominal,
-                }),
+                preconditioning: Preconditioning::Edm(EdmPreconditioning { sigma_data, noise }),
                 sigma_data,
-                sigma_range: [
-                    settings.number("sigma_min", 0.0)?,
-                    settings.number("sigma_max", f64::INFINITY)?,
-                ],
+                sigma_range: range(0.0, f64::INFINITY)?,
             })
         }
-        "VPPrecond" | "VEPrecond" | "iDDPMPrecond" => Err(ForeignError::Unsupported(format!(
-            "preconditioning {class}"
-        ))),
+        "VPPrecond" => {
+            let beta_d = settings.number("beta_d", 19.9)?;
+            let beta_min = settings.number("beta_min", 0.1)?;
+            let m = settings.size("M", Some(1000))?;
+            let process = VpProcess { beta_d, beta_min };
+            let low = process.sigma(settings.number("epsilon_t", 1e-5)?);
+            Ok(Precond::of_noise(
+                Preconditioning::Vp(VpPreconditioning {
+                    beta_d,
+                    beta_min,
+                    m,
+                    noise,
+                }),
+                [low, process.sigma(1.0)],
+            ))
+        }
+        "VEPrecond" => Ok(Precond::of_noise(
+            Preconditioning::Ve(VePreconditioning { noise }),
+            range(0.02, 100.0)?,
+        )),
+        "iDDPMPrecond" => iddpm(settings),
         class => Err(ForeignError::Unsupported(format!(
             "an object of class {class:.60} in place of EDMPrecond"
         ))),
     }
+}
+
+fn iddpm(settings: &Settings) -> Result<Precond, ForeignError> {
+    let c_1 = settings.number("C_1", 0.001)?;
+    let c_2 = settings.number("C_2", 0.008)?;
+    let m = settings.size("M", Some(1000))?;
+    let levels = IddpmLevels { c_1, c_2, m };
+    levels.check().map_err(ForeignError::parameter)?;
+    Ok(Precond::of_noise(
+        Preconditioning::Iddpm(IddpmPreconditioning {
+            c_1,
+            c_2,
+            m,
+            noise: NoiseLevel::Nominal,
+        }),
+        [levels.level(m - 1), levels.level(0)],
+    ))
 }
 
 /// The D that the network was trained at: as told, as the network records it, or as the loss beside it does.

@@ -1,5 +1,7 @@
 //! Why a checkpoint of another program cannot be used.
 
+use pfgmpp_transfer::ParameterError;
+
 use crate::torch::TorchError;
 
 /// Why a checkpoint of another program cannot be used.
@@ -25,4 +27,15 @@ pub(crate) enum ForeignError {
     },
     #[error("{class} does not record {name}: name a config.json that describes it, with --config")]
     NotRecorded { class: String, name: &'static str },
+}
+
+impl ForeignError {
+    /// A parameter that the file records but no model can have.
+    pub(crate) fn parameter(error: ParameterError) -> Self {
+        Self::Setting {
+            name: error.name.to_string(),
+            value: error.value,
+            accepted: error.accepted,
+        }
+    }
 }

@@ -12,4 +12,4 @@ pub(crate) use diffusers::Diffusers;
 pub(crate) use edm::describe;
 pub(crate) use error::ForeignError;
 pub(crate) use module::Module;
-pub(crate) use state_dict::{Contents, named_as_here, state_dict};
+pub(crate) use state_dict::{Contents, named_as_here, state_dict, without_variances};

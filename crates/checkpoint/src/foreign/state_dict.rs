@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use pfgmpp_nn::Prediction;
+use pfgmpp_transfer::Preconditioning;
+
 use super::{ForeignError, Module};
-use crate::Tensors;
 use crate::pickle::{Id, Value};
 use crate::torch::TorchFile;
+use crate::{CheckpointConfig, Tensors};
 
 /// Where programs keep what samples, the best first.
 const WEIGHTS: [&str; 7] = [
@@ -71,4 +74,30 @@ pub(crate) fn named_as_here(tensors: Tensors) -> Tensors {
         .into_iter()
         .map(|(name, tensor)| (rename(name), tensor))
         .collect()
+}
+
+/// Leaves out what iDDPM's networks give beside the noise: their outputs are twice the channels of the images,
+/// the second half an estimate of variances that no ODE needs.
+pub(crate) fn without_variances(
+    config: &CheckpointConfig,
+    mut weights: Tensors,
+) -> candle_core::Result<Tensors> {
+    if !matches!(
+        config.prediction,
+        Prediction::Denoised(Preconditioning::Iddpm(_))
+    ) {
+        return Ok(weights);
+    }
+    let [channels, side, _] = config.data.shape;
+    let song = format!("model.dec.{side}x{side}_aux_conv");
+    for layer in ["model.out_conv", &song] {
+        for part in ["weight", "bias"] {
+            if let Some(tensor) = weights.get_mut(&format!("{layer}.{part}"))
+                && tensor.dim(0)? == 2 * channels
+            {
+                *tensor = tensor.narrow(0, 0, channels)?.contiguous()?;
+            }
+        }
+    }
+    Ok(weights)
 }

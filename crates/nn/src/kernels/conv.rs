@@ -15,6 +15,9 @@ use super::packing::Packed;
 use super::parallel::{for_each_piece_with, written};
 use super::product::{FEW_ROWS, MANY_ROWS, PANEL_VECTORS, Run, Tile, accumulate, load, store};
 
+/// One-pixel samples that are taken together: a multiple of the rows of every tile.
+const POOL: usize = 64;
+
 /// Extent of a convolution's images: `batch` samples of `height` by `width` pixels, a square `kernel` of odd side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Geometry {
@@ -40,13 +43,14 @@ impl Geometry {
         (self.height + self.kernel - 1) * self.padded_row(channels)
     }
 
-    /// The same for a vector of one-pixel samples under a kernel of one: a single image, so that tiles are full.
+    /// The same for a vector of one-pixel samples under a kernel of one: rows of up to `POOL` pixels, so that tiles are
+    /// full and threads have pieces of their own.
     fn pooled(self, shared_bias: bool) -> Self {
         if self.kernel == 1 && self.pixels() == 1 && shared_bias {
             return Self {
-                batch: 1,
+                batch: self.batch.div_ceil(POOL),
                 height: 1,
-                width: self.batch,
+                width: POOL.min(self.batch),
                 kernel: 1,
             };
         }
@@ -82,7 +86,10 @@ pub(crate) fn convolve(
         geometry.padded_len(channels)
     };
     let task = |padded: &mut Vec<f32>, b: usize, out: &mut [MaybeUninit<f32>]| {
-        let sample = &x[b * len_in..(b + 1) * len_in];
+        // The last of pooled rows may be shorter.
+        let width = geometry.width.min(out.len() / columns);
+        let geometry = Geometry { width, ..geometry };
+        let sample = &x[b * len_in..][..geometry.pixels() * channels];
         let mut image = sample;
         if geometry.kernel > 1 {
             pad_into(geometry, channels, sample, padded);
@@ -99,10 +106,11 @@ pub(crate) fn convolve(
             out,
         });
     };
-    let work = x.len() * packed.depth / channels * columns;
+    let pixels = x.len() / channels;
+    let work = pixels * packed.depth * columns;
     // SAFETY: each piece is one sample's output, and `Multiply` writes all of it.
     unsafe {
-        written(geometry.batch * len_out, |out| {
+        written(pixels * columns, |out| {
             for_each_piece_with(out, len_out, work, || vec![0.0; padded_len], task);
         })
     }

@@ -16,8 +16,13 @@ use super::vectorized::vectorized;
 /// What a normalisation is made of beside its input.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Norm<'a> {
+    /// The first sample's weights.
     pub(crate) weight: &'a [f32],
+    /// The first sample's biases.
     pub(crate) bias: &'a [f32],
+    /// Distance from one sample's weights and biases to the next one's; 0 where all share them.
+    pub(crate) step: usize,
+    pub(crate) channels: usize,
     pub(crate) groups: usize,
     pub(crate) eps: f32,
     pub(crate) activate: bool,
@@ -26,16 +31,26 @@ pub(crate) struct Norm<'a> {
 /// Gradients of a normalisation.
 pub(crate) struct NormGradients {
     pub(crate) x: Vec<f32>,
-    pub(crate) weight: Vec<f32>,
-    pub(crate) bias: Vec<f32>,
+    /// Of weight and bias, `[batch, 2 C]`: for each sample a row of weights and one of biases.
+    pub(crate) rows: Vec<f32>,
 }
 
 /// Cost of an element relative to a multiply-add, for scheduling.
 const ELEMENT_WORK: usize = 8;
 
-impl Norm<'_> {
+impl<'a> Norm<'a> {
     fn channels(&self) -> usize {
-        self.weight.len()
+        self.channels
+    }
+
+    /// The normalisation of one sample.
+    fn of_sample(&self, sample: usize) -> Self {
+        let part = |rows: &'a [f32]| &rows[sample * self.step..][..self.channels];
+        Self {
+            weight: part(self.weight),
+            bias: part(self.bias),
+            ..*self
+        }
     }
 
     /// Normalises `x`, `batch` samples.
@@ -50,15 +65,15 @@ impl Norm<'_> {
                     x.len() * ELEMENT_WORK,
                     || Scratch::new(c),
                     |scratch, b, out| {
-                        let x = &x[b * len..(b + 1) * len];
+                        let (norm, x) = (self.of_sample(b), &x[b * len..(b + 1) * len]);
                         vectorized(
                             #[inline(always)]
                             || {
-                                scratch.measure(self, x);
-                                if self.activate {
-                                    scratch.apply(self, x, out, silu);
+                                scratch.measure(&norm, x);
+                                if norm.activate {
+                                    scratch.apply(&norm, x, out, silu);
                                 } else {
-                                    scratch.apply(self, x, out, |z| z);
+                                    scratch.apply(&norm, x, out, |z| z);
                                 }
                             },
                         );
@@ -68,7 +83,7 @@ impl Norm<'_> {
         }
     }
 
-    /// Gradients with respect to input, weight and bias; the latter two are added in the order of the samples.
+    /// Gradients with respect to input, weight and bias.
     pub(crate) fn backward(&self, x: &[f32], grad: &[f32], batch: usize) -> NormGradients {
         let (c, len) = (self.channels(), x.len() / batch.max(1));
         let mut per_sample = vec![0.0; batch * 2 * c];
@@ -80,20 +95,19 @@ impl Norm<'_> {
                     let (x, grad) = (&x[b * len..(b + 1) * len], &grad[b * len..(b + 1) * len]);
                     vectorized(
                         #[inline(always)]
-                        || self.backward_sample(scratch, (x, grad), dx, sums),
+                        || {
+                            let norm = self.of_sample(b);
+                            norm.backward_sample(scratch, (x, grad), dx, sums);
+                        },
                     );
                 };
                 let lens = (len, 2 * c);
                 for_each_pair_with(dx, &mut per_sample, lens, work, || Scratch::new(c), task);
             })
         };
-        let mut weight = vec![0.0; 2 * c];
-        add_rows(&mut weight, &per_sample);
-        let bias = weight.split_off(c);
         NormGradients {
             x: dx,
-            weight,
-            bias,
+            rows: per_sample,
         }
     }
 

@@ -1,9 +1,9 @@
 //! A convolution that keeps the size.
 
 use candle_core::{Result, Tensor};
-use candle_nn::{Init, VarBuilder};
+use candle_nn::VarBuilder;
 
-use super::xavier;
+use super::scheme::Initial;
 use crate::ops;
 
 /// Weights of a convolution with stride 1 and zero padding.
@@ -13,17 +13,16 @@ pub(crate) struct Conv2d {
 }
 
 impl Conv2d {
-    /// A convolution with an odd `kernel`, its initial weights times `gain`.
+    /// A convolution with an odd `kernel`.
     pub(crate) fn new(
         c_in: usize,
         c_out: usize,
         kernel: usize,
-        gain: f64,
+        init: Initial,
         vb: &VarBuilder,
     ) -> Result<Self> {
-        let init = xavier(c_in, c_out, kernel, gain);
-        let weight = vb.get_with_hints((c_out, c_in, kernel, kernel), "weight", init)?;
-        let bias = vb.get_with_hints(c_out, "bias", Init::Const(0.0))?;
+        let weight = vb.get_with_hints((c_out, c_in, kernel, kernel), "weight", init.weight)?;
+        let bias = vb.get_with_hints(c_out, "bias", init.bias)?;
         Ok(Self { weight, bias })
     }
 

@@ -26,31 +26,33 @@ pub enum NoiseEmbedding {
 ///
 /// ```text
 /// out = [cos(f_i c_noise), sin(f_i c_noise)]
-/// positional: f_i = 10000^(-i / (n/2 - 1)),  or 10000^(-i / (n/2)) without the endpoint,   i = 0 .. n/2 - 1
+/// positional: f_i = 10000^(-i / (n/2 - shift)),   i = 0 .. n/2 - 1;   shift 1 reaches 1/10000, shift 0 stops short of it
 /// Fourier:    f_i = 2π freqs_i
 /// ```
 ///
-/// Source: DDPM++ and NCSN++ of Song et al. 2021; ADM of Dhariwal and Nichol 2021 leaves out the endpoint.
+/// Source: DDPM++ and NCSN++ of Song et al. 2021; ADM of Dhariwal and Nichol 2021 has shift 0.
 pub(crate) struct Frequencies {
     /// Shape `[1, n/2]`.
     values: Tensor,
+    /// Angle of one unit of `values`.
+    unit: f64,
 }
 
 impl Frequencies {
-    /// A positional embedding of `channels` values, an even number of at least 4.
+    /// A positional embedding of `channels` values, an even number of at least 4; `shift` is less than half of it.
     pub(crate) fn positional(
         channels: usize,
-        endpoint: bool,
+        shift: usize,
         dtype: DType,
         device: &Device,
     ) -> Result<Self> {
         let half = channels / 2;
-        let last = if endpoint { half - 1 } else { half };
+        let last = half - shift;
         let values: Vec<f64> = (0..half)
             .map(|i| MAX_POSITIONS.powf(-(i as f64) / last as f64))
             .collect();
         let values = Tensor::from_vec(values, (1, half), device)?.to_dtype(dtype)?;
-        Ok(Self { values })
+        Ok(Self { values, unit: 1.0 })
     }
 
     /// A Fourier embedding of `channels` values; its frequencies stand as `freqs` among the weights and are not trained.
@@ -59,14 +61,18 @@ impl Frequencies {
             mean: 0.0,
             stdev: FOURIER_SCALE,
         };
-        let freqs = vb.get_with_hints(channels / 2, "freqs", init)?.detach();
-        let values = (freqs.unsqueeze(0)? * TAU)?;
-        Ok(Self { values })
+        // A view: weights that are loaded later are seen.
+        let values = vb.get_with_hints(channels / 2, "freqs", init)?.detach();
+        Ok(Self {
+            values: values.unsqueeze(0)?,
+            unit: TAU,
+        })
     }
 
     /// `[B]` to the cosines and sines, each `[B, n/2]`.
     pub(crate) fn cos_sin(&self, c_noise: &Tensor) -> Result<(Tensor, Tensor)> {
-        let phase = c_noise.unsqueeze(1)?.broadcast_mul(&self.values)?;
+        let angles = (&self.values * self.unit)?;
+        let phase = c_noise.unsqueeze(1)?.broadcast_mul(&angles)?;
         Ok((phase.cos()?, phase.sin()?))
     }
 }

@@ -1,9 +1,9 @@
 //! A linear map.
 
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Tensor, bail};
 use candle_nn::{Init, VarBuilder};
 
-use super::xavier;
+use super::scheme::Initial;
 use crate::ops;
 
 /// `x weightᵀ + bias`.
@@ -15,33 +15,24 @@ pub(crate) struct Linear {
 
 impl Linear {
     /// A map from `n_in` to `n_out` values.
-    pub(crate) fn new(n_in: usize, n_out: usize, vb: &VarBuilder) -> Result<Self> {
-        Self::scaled(n_in, n_out, 1.0, vb)
-    }
-
-    /// The same with its initial weights times `gain`.
-    pub(crate) fn scaled(n_in: usize, n_out: usize, gain: f64, vb: &VarBuilder) -> Result<Self> {
-        let weight = xavier(n_in, n_out, 1, gain);
-        Self::with_init(n_in, n_out, weight, Some(Init::Const(0.0)), vb)
+    pub(crate) fn new(n_in: usize, n_out: usize, init: Initial, vb: &VarBuilder) -> Result<Self> {
+        let bias = vb.get_with_hints(n_out, "bias", init.bias)?;
+        Ok(Self {
+            bias: Some(bias),
+            ..Self::without_bias(n_in, n_out, init.weight, vb)?
+        })
     }
 
     /// The same without a bias.
-    pub(crate) fn without_bias(n_in: usize, n_out: usize, vb: &VarBuilder) -> Result<Self> {
-        Self::with_init(n_in, n_out, xavier(n_in, n_out, 1, 1.0), None, vb)
-    }
-
-    /// A map with the given initial values; no bias without one for it.
-    pub(crate) fn with_init(
+    pub(crate) fn without_bias(
         n_in: usize,
         n_out: usize,
         weight: Init,
-        bias: Option<Init>,
         vb: &VarBuilder,
     ) -> Result<Self> {
-        let bias = bias.map(|init| vb.get_with_hints(n_out, "bias", init));
         Ok(Self {
             weight: vb.get_with_hints((n_out, n_in), "weight", weight)?,
-            bias: bias.transpose()?,
+            bias: None,
             n_in,
         })
     }
@@ -49,6 +40,23 @@ impl Linear {
     /// Values that the map takes.
     pub(crate) fn n_in(&self) -> usize {
         self.n_in
+    }
+
+    /// The weights, `[n_out, n_in]`.
+    pub(crate) fn weight(&self) -> &Tensor {
+        &self.weight
+    }
+
+    /// The bias, `[n_out]`.
+    ///
+    /// # Errors
+    ///
+    /// A map without one.
+    pub(crate) fn bias(&self) -> Result<&Tensor> {
+        match &self.bias {
+            Some(bias) => Ok(bias),
+            None => bail!("a linear map of {} values has no bias", self.n_in),
+        }
     }
 
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {

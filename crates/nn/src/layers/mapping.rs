@@ -3,11 +3,14 @@
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::Linear;
 use super::embedding::{Frequencies, NoiseEmbedding, beside};
 use super::labels::{Labels, check_condition};
+use super::{Linear, Scheme};
 use crate::network::{Condition, Signature};
 use crate::ops;
+
+/// Initial weights of the mapping.
+const SCHEME: Scheme = Scheme::Song;
 
 /// Sizes of a [`Mapping`].
 #[derive(Debug, Clone, Copy)]
@@ -39,13 +42,18 @@ impl Mapping {
     pub(crate) fn new(spec: MappingSpec, signature: &Signature, vb: &VarBuilder) -> Result<Self> {
         let (c, wide) = (spec.noise_channels, spec.embedding);
         let frequencies = match spec.noise {
-            NoiseEmbedding::Positional => {
-                Frequencies::positional(c, true, vb.dtype(), vb.device())?
-            }
+            NoiseEmbedding::Positional => Frequencies::positional(c, 1, vb.dtype(), vb.device())?,
             NoiseEmbedding::Fourier => Frequencies::fourier(c, &vb.pp("map_noise"))?,
         };
-        let label = || Linear::new(signature.label_dim, c, &vb.pp("map_label"));
-        let augment = || Linear::without_bias(signature.augment_dim, c, &vb.pp("map_augment"));
+        let map = |n_in: usize, n_out: usize, name: &str| {
+            Linear::new(n_in, n_out, SCHEME.layer(n_in, n_out, 1), &vb.pp(name))
+        };
+        let label = || map(signature.label_dim, c, "map_label");
+        let augment_dim = signature.augment_dim;
+        let augment = || {
+            let weight = SCHEME.layer(augment_dim, c, 1).weight;
+            Linear::without_bias(augment_dim, c, weight, &vb.pp("map_augment"))
+        };
         Ok(Self {
             frequencies,
             labels: Labels {
@@ -53,9 +61,9 @@ impl Mapping {
                 dropout: spec.label_dropout,
             },
             label: (signature.label_dim > 0).then(label).transpose()?,
-            augment: (signature.augment_dim > 0).then(augment).transpose()?,
-            layer0: Linear::new(c, wide, &vb.pp("map_layer0"))?,
-            layer1: Linear::new(wide, wide, &vb.pp("map_layer1"))?,
+            augment: (augment_dim > 0).then(augment).transpose()?,
+            layer0: map(c, wide, "map_layer0")?,
+            layer1: map(wide, wide, "map_layer1")?,
         })
     }
 

@@ -11,7 +11,7 @@ const MAX_GROUPS: usize = 32;
 /// Channels that a group has at least.
 const MIN_GROUP_CHANNELS: usize = 4;
 
-/// Scale and shift of a group normalisation with `min(32, C / 4)` groups.
+/// Scale and shift of a group normalisation.
 pub(crate) struct GroupNorm {
     weight: Tensor,
     bias: Tensor,
@@ -20,9 +20,19 @@ pub(crate) struct GroupNorm {
 }
 
 impl GroupNorm {
-    /// A normalisation of `channels` channels, scale 1 and shift 0 at first.
+    /// A normalisation of `channels` channels in `min(32, channels / 4)` groups, scale 1 and shift 0 at first.
     pub(crate) fn new(channels: usize, eps: f64, vb: &VarBuilder) -> Result<Self> {
         let groups = MAX_GROUPS.min(channels / MIN_GROUP_CHANNELS);
+        Self::with_groups(channels, groups, eps, vb)
+    }
+
+    /// The same in `groups` groups.
+    pub(crate) fn with_groups(
+        channels: usize,
+        groups: usize,
+        eps: f64,
+        vb: &VarBuilder,
+    ) -> Result<Self> {
         if groups == 0 || !channels.is_multiple_of(groups) {
             bail!(
                 "{} has {channels} channels, which do not divide into {groups} groups",
@@ -49,5 +59,16 @@ impl GroupNorm {
             self.eps,
             activation,
         )
+    }
+
+    /// As [`Self::forward`], scaled and shifted by `m [B, 2 C]`: `out = norm(x) (1 + scale) + shift`.
+    pub(crate) fn forward_modulated(
+        &self,
+        x: &Tensor,
+        m: &Tensor,
+        activation: Activation,
+    ) -> Result<Tensor> {
+        let rows = ops::modulate(&self.weight, &self.bias, m)?;
+        ops::modulated_group_norm(x, &rows, self.groups, self.eps, activation)
     }
 }

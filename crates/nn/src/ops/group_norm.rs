@@ -4,11 +4,12 @@
 //! x_hat = (x - mean_g) / sqrt(var_g + eps)        z = x_hat weight + bias        out = z  or  z sigmoid(z)
 //! ```
 
-use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 
 use super::host::{is_fused, output, slice, tensor, values};
-use crate::kernels::group_norm::Norm;
-use crate::tape::apply3;
+use crate::kernels::conv_weight::add_rows;
+use crate::kernels::group_norm::{Norm, NormGradients};
+use crate::tape::{apply2, apply3};
 
 /// What follows a normalisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +62,43 @@ pub fn group_norm(
     if activate { z.silu() } else { Ok(z) }
 }
 
+/// As [`group_norm`], with weight and bias of its own for each sample.
+///
+/// `rows` has shape `[B, 2 C]`: a sample's weights, then its biases.
+///
+/// # Errors
+///
+/// Shapes that do not fit, and a number of groups that does not divide `C`.
+pub fn modulated_group_norm(
+    x: &Tensor,
+    rows: &Tensor,
+    groups: usize,
+    eps: f64,
+    activation: Activation,
+) -> Result<Tensor> {
+    let (b, _, _, c) = x.dims4()?;
+    if groups == 0 || c % groups != 0 || rows.dims() != [b, 2 * c] {
+        bail!(
+            "group norm of {:?} needs rows [{b}, {}] and groups that divide {c}, got {:?} and {groups}",
+            x.shape(),
+            2 * c,
+            rows.shape()
+        );
+    }
+    let activate = activation == Activation::Silu;
+    if is_fused(x) {
+        let op = GroupNorm {
+            groups,
+            eps,
+            activate,
+        };
+        return apply2(&x.contiguous()?, &rows.contiguous()?, op);
+    }
+    let part = |start: usize| rows.narrow(1, start, c)?.reshape((b, 1, 1, c));
+    let z = composed(x, &part(0)?, &part(c)?, groups, eps)?;
+    if activate { z.silu() } else { Ok(z) }
+}
+
 fn composed(x: &Tensor, weight: &Tensor, bias: &Tensor, groups: usize, eps: f64) -> Result<Tensor> {
     let (b, h, w, c) = x.dims4()?;
     // Half precision has too few digits for the statistics.
@@ -84,13 +122,26 @@ struct GroupNorm {
 }
 
 impl GroupNorm {
-    fn norm<'a>(&self, weight: &'a [f32], bias: &'a [f32]) -> Norm<'a> {
+    /// Weights and biases that all samples share.
+    fn shared<'a>(&self, weight: &'a [f32], bias: &'a [f32]) -> Norm<'a> {
         Norm {
             weight,
             bias,
+            step: 0,
+            channels: weight.len(),
             groups: self.groups,
             eps: self.eps as f32,
             activate: self.activate,
+        }
+    }
+
+    /// A row of `channels` weights and as many biases for each sample.
+    fn modulated<'a>(&self, rows: &'a [f32], channels: usize) -> Norm<'a> {
+        let (weight, bias) = (rows, &rows[channels.min(rows.len())..]);
+        Norm {
+            step: 2 * channels,
+            channels,
+            ..self.shared(weight, bias)
         }
     }
 }
@@ -109,7 +160,7 @@ impl CustomOp3 for GroupNorm {
         bias: &CpuStorage,
         bias_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let norm = self.norm(slice(weight, weight_layout)?, slice(bias, bias_layout)?);
+        let norm = self.shared(slice(weight, weight_layout)?, slice(bias, bias_layout)?);
         let out = norm.forward(slice(x, x_layout)?, x_layout.dims()[0]);
         Ok(output(out, x_layout.shape().clone()))
     }
@@ -124,12 +175,54 @@ impl CustomOp3 for GroupNorm {
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let grad = grad.contiguous()?;
         let (weight_values, bias_values) = (values(weight)?, values(bias)?);
-        let norm = self.norm(&weight_values, &bias_values);
-        let gradients = norm.backward(&values(x)?, &values(&grad)?, x.dim(0)?);
+        let norm = self.shared(&weight_values, &bias_values);
+        let NormGradients { x: dx, rows } = norm.backward(&values(x)?, &values(&grad)?, x.dim(0)?);
+        let mut d_weight = vec![0.0; 2 * norm.channels];
+        add_rows(&mut d_weight, &rows);
+        let d_bias = d_weight.split_off(norm.channels);
+        Ok((
+            Some(tensor(dx, x.shape())?),
+            Some(tensor(d_weight, weight.shape())?),
+            Some(tensor(d_bias, bias.shape())?),
+        ))
+    }
+}
+
+impl CustomOp2 for GroupNorm {
+    fn name(&self) -> &'static str {
+        "modulated_group_norm"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        rows: &CpuStorage,
+        rows_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (b, _, _, c) = x_layout.shape().dims4()?;
+        let norm = self.modulated(slice(rows, rows_layout)?, c);
+        Ok(output(
+            norm.forward(slice(x, x_layout)?, b),
+            x_layout.shape().clone(),
+        ))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        rows: &Tensor,
+        _: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let ((b, _, _, c), grad) = (x.dims4()?, grad.contiguous()?);
+        let row_values = values(rows)?;
+        let gradients = self
+            .modulated(&row_values, c)
+            .backward(&values(x)?, &values(&grad)?, b);
         Ok((
             Some(tensor(gradients.x, x.shape())?),
-            Some(tensor(gradients.weight, weight.shape())?),
-            Some(tensor(gradients.bias, bias.shape())?),
+            Some(tensor(gradients.rows, rows.shape())?),
         ))
     }
 }

@@ -1,48 +1,135 @@
-//! Twofold resampling with the box filter.
+//! Twofold resampling with a low-pass filter.
 //!
 //! ```text
-//! down[y, x] = (in[2y, 2x] + in[2y, 2x+1] + in[2y+1, 2x] + in[2y+1, 2x+1]) / 4        up[y, x] = in[y/2, x/2]
+//! down[y, x] = Σ_(u, v) f[u] f[v] in[2y + u - pad, 2x + v - pad]        up = 4 downᵀ
+//! box: f = [1, 1] / 2, pad 0        binomial: f = [1, 3, 3, 1] / 8, pad 1
 //! ```
+//!
+//! Zeros stand outside the image. With the box filter, `down` takes means of two by two pixels and `up` repeats pixels.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 use super::host::{is_fused, output, slice, tensor, values};
-use crate::kernels::resample::{down, up};
+use super::{to_channels_first, to_channels_last};
+use crate::kernels::resample::{Fir, down, up};
 use crate::tape::apply1;
 
-/// Halves height and width of `x [B, H, W, C]`, both even: each pixel is the mean of two by two.
+/// The low-pass filter of a resampling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filter {
+    /// `[1, 1]`: the mean of two by two pixels.
+    Box,
+    /// `[1, 3, 3, 1]`.
+    Binomial,
+}
+
+impl Filter {
+    /// The taps as whole numbers.
+    pub fn taps(self) -> &'static [u32] {
+        match self {
+            Self::Box => &[1, 1],
+            Self::Binomial => &[1, 3, 3, 1],
+        }
+    }
+
+    fn fir(self) -> Fir {
+        match self {
+            Self::Box => Fir {
+                taps: &[0.5, 0.5],
+                pad: 0,
+            },
+            Self::Binomial => Fir {
+                taps: &[0.125, 0.375, 0.375, 0.125],
+                pad: 1,
+            },
+        }
+    }
+}
+
+/// Halves height and width of `x [B, H, W, C]`, both even.
 ///
 /// # Errors
 ///
 /// An odd height or width.
-pub fn downsample(x: &Tensor) -> Result<Tensor> {
+pub fn downsample(x: &Tensor, filter: Filter) -> Result<Tensor> {
+    halve(x, filter.fir())
+}
+
+/// Halves a framed image `x [B, H + 2, W + 2, C]` to `[B, H/2, W/2, C]`, its frame taking the place of zeros outside.
+///
+/// # Errors
+///
+/// An odd height or width, or a filter that reaches no further than the image.
+pub(crate) fn downsample_framed(x: &Tensor) -> Result<Tensor> {
+    halve(
+        x,
+        Fir {
+            pad: 0,
+            ..Filter::Binomial.fir()
+        },
+    )
+}
+
+/// Every second pixel of `x [B, H, W, C]`, both sides even, from the first in both directions, or from the second.
+///
+/// # Errors
+///
+/// An odd height or width.
+pub(crate) fn every_second(x: &Tensor, from_the_second: bool) -> Result<Tensor> {
+    let taps: &[f32] = if from_the_second { &[0.0, 1.0] } else { &[1.0] };
+    halve(x, Fir { taps, pad: 0 })
+}
+
+fn halve(x: &Tensor, fir: Fir) -> Result<Tensor> {
     let (b, h, w, c) = x.dims4()?;
     if h % 2 != 0 || w % 2 != 0 {
         bail!("downsampling needs an even height and width, got {h} by {w}");
     }
     if is_fused(x) {
-        return apply1(&x.contiguous()?, Downsample);
+        return apply1(&x.contiguous()?, Downsample { fir });
     }
-    x.reshape((b, h / 2, 2, w / 2, 2, c))?.mean((2, 4))
+    // Channels join the batch: each is filtered alone.
+    let planes = to_channels_first(x)?.reshape((b * c, 1, h, w))?;
+    let out = planes.conv2d(&square(fir, x)?, fir.pad, 2, 1, 1)?;
+    let (rows, columns) = (fir.halved(h), fir.halved(w));
+    to_channels_last(&out.reshape((b, c, rows, columns))?)
 }
 
-/// Doubles height and width of `x [B, H, W, C]`: each pixel is repeated two by two.
+/// Doubles height and width of `x [B, H, W, C]`.
 ///
 /// # Errors
 ///
 /// A tensor that does not have four dimensions.
-pub fn upsample(x: &Tensor) -> Result<Tensor> {
+pub fn upsample(x: &Tensor, filter: Filter) -> Result<Tensor> {
     let (b, h, w, c) = x.dims4()?;
+    let fir = filter.fir();
     if is_fused(x) {
-        return apply1(&x.contiguous()?, Upsample);
+        return apply1(&x.contiguous()?, Upsample { fir });
     }
-    // Not `upsample_nearest2d`: its gradient overwrites other contributions.
-    x.reshape((b, h, 1, w, 1, c))?
-        .broadcast_as((b, h, 2, w, 2, c))?
-        .reshape((b, 2 * h, 2 * w, c))
+    if filter == Filter::Box {
+        // Not `upsample_nearest2d`: its gradient overwrites other contributions.
+        return x
+            .reshape((b, h, 1, w, 1, c))?
+            .broadcast_as((b, h, 2, w, 2, c))?
+            .reshape((b, 2 * h, 2 * w, c));
+    }
+    let planes = to_channels_first(x)?.reshape((b * c, 1, h, w))?;
+    let taps = (square(fir, x)? * 4.0)?;
+    let out = planes.conv_transpose2d(&taps, fir.pad, 0, 2, 1)?;
+    to_channels_last(&out.reshape((b, c, 2 * h, 2 * w))?)
 }
 
-struct Downsample;
+/// The filter in two dimensions, `[1, 1, k, k]`, of the kind of `like`.
+fn square(fir: Fir, like: &Tensor) -> Result<Tensor> {
+    let k = fir.taps.len();
+    let product = |i: usize| f64::from(fir.taps[i / k]) * f64::from(fir.taps[i % k]);
+    let values: Vec<f64> = (0..k * k).map(product).collect();
+    Tensor::from_vec(values, (1, 1, k, k), like.device())?.to_dtype(like.dtype())
+}
+
+struct Downsample {
+    fir: Fir,
+}
 
 impl CustomOp1 for Downsample {
     fn name(&self) -> &'static str {
@@ -51,22 +138,20 @@ impl CustomOp1 for Downsample {
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (b, h, w, c) = layout.shape().dims4()?;
-        Ok(output(
-            down(slice(x, layout)?, (b, h, w, c), 0.25),
-            (b, h / 2, w / 2, c),
-        ))
+        let out = down(slice(x, layout)?, (b, h, w, c), self.fir, 1.0);
+        Ok(output(out, (b, self.fir.halved(h), self.fir.halved(w), c)))
     }
 
     fn bwd(&self, x: &Tensor, out: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        let grad = grad.contiguous()?;
-        Ok(Some(tensor(
-            up(&values(&grad)?, out.dims4()?, 0.25),
-            x.shape(),
-        )?))
+        let ((_, h, w, _), grad) = (x.dims4()?, grad.contiguous()?);
+        let dx = up(&values(&grad)?, out.dims4()?, (h, w), self.fir, 1.0);
+        Ok(Some(tensor(dx, x.shape())?))
     }
 }
 
-struct Upsample;
+struct Upsample {
+    fir: Fir,
+}
 
 impl CustomOp1 for Upsample {
     fn name(&self) -> &'static str {
@@ -75,17 +160,14 @@ impl CustomOp1 for Upsample {
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (b, h, w, c) = layout.shape().dims4()?;
-        Ok(output(
-            up(slice(x, layout)?, (b, h, w, c), 1.0),
-            (b, 2 * h, 2 * w, c),
-        ))
+        let full = (2 * h, 2 * w);
+        let out = up(slice(x, layout)?, (b, h, w, c), full, self.fir, 4.0);
+        Ok(output(out, (b, 2 * h, 2 * w, c)))
     }
 
     fn bwd(&self, x: &Tensor, out: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let grad = grad.contiguous()?;
-        Ok(Some(tensor(
-            down(&values(&grad)?, out.dims4()?, 1.0),
-            x.shape(),
-        )?))
+        let dx = down(&values(&grad)?, out.dims4()?, self.fir, 4.0);
+        Ok(Some(tensor(dx, x.shape())?))
     }
 }

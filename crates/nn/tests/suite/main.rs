@@ -3,8 +3,11 @@
 mod check;
 mod field;
 mod golden;
+mod kinds;
 mod mlp;
 mod network;
 mod ops;
 mod parameters;
+mod song_unet;
 mod tape;
+mod unet2d;

@@ -2,7 +2,7 @@
 
 use crate::check::{self, agree, pattern};
 use candle_core::{Device, Result, Tensor, Var};
-use pfgmpp_nn::ops::{self, Activation};
+use pfgmpp_nn::ops::{self, Activation, Filter};
 
 #[test]
 fn conv2d_agrees_with_composition() {
@@ -154,20 +154,115 @@ fn attention_agrees_with_composition() {
 
 #[test]
 fn resampling_agrees_with_composition() {
-    for dims in [[1, 2, 2, 1], [3, 8, 4, 32], [2, 6, 10, 5]] {
-        agree("downsample", &[pattern(&dims)], |t| ops::downsample(&t[0]));
-        agree("upsample", &[pattern(&dims)], |t| ops::upsample(&t[0]));
+    for filter in [Filter::Box, Filter::Binomial] {
+        for dims in [[1, 2, 2, 1], [3, 8, 4, 32], [2, 6, 10, 5]] {
+            let x = [pattern(&dims)];
+            let name = |op: &str| format!("{op} {filter:?} {dims:?}");
+            agree(&name("downsample"), &x, |t| ops::downsample(&t[0], filter));
+            agree(&name("upsample"), &x, |t| ops::upsample(&t[0], filter));
+        }
     }
+}
+
+/// The sums that the filters are defined by, image by image in `f64`.
+#[test]
+fn the_binomial_filter_is_that_of_its_definition() -> Result<()> {
+    const TAPS: [f64; 4] = [1.0, 3.0, 3.0, 1.0];
+    let (h, w, c) = (6, 4, 3);
+    let x = pattern(&[2, h, w, c]);
+    let values = x.flatten_all()?.to_vec1::<f64>()?;
+    let at = |b: usize, y: isize, x: isize, i: usize| {
+        let inside = (0..h as isize).contains(&y) && (0..w as isize).contains(&x);
+        let index = ((b * h + y as usize) * w + x as usize) * c + i;
+        if inside { values[index] } else { 0.0 }
+    };
+    let x = x.to_dtype(candle_core::DType::F32)?;
+    let down = ops::downsample(&x, Filter::Binomial)?;
+    let up = ops::upsample(&x, Filter::Binomial)?;
+    let got = |t: &Tensor, at: [usize; 4]| -> Result<f64> {
+        let [b, y, x, i] = at;
+        Ok(f64::from(
+            t.get(b)?.get(y)?.get(x)?.get(i)?.to_scalar::<f32>()?,
+        ))
+    };
+    for (b, i) in [(0, 0), (1, 2)] {
+        for (y, x) in (0..h / 2).flat_map(|y| (0..w / 2).map(move |x| (y, x))) {
+            let taps = (0..16).map(|k| {
+                let (u, v) = (k / 4, k % 4);
+                let (y, x) = (2 * y + u, 2 * x + v);
+                TAPS[u] * TAPS[v] / 64.0 * at(b, y as isize - 1, x as isize - 1, i)
+            });
+            let (got, want) = (got(&down, [b, y, x, i])?, taps.sum::<f64>());
+            assert!(
+                (got - want).abs() < 1e-6,
+                "down at {y}, {x}: got {got}, want {want}"
+            );
+        }
+        for (y, x) in (0..2 * h).flat_map(|y| (0..2 * w).map(move |x| (y, x))) {
+            // Each pixel spreads over four by four, from one before its double.
+            let taps = (0..h * w).filter_map(|k| {
+                let (from_y, from_x) = (k / w, k % w);
+                let (u, v) = (
+                    (y + 1).checked_sub(2 * from_y)?,
+                    (x + 1).checked_sub(2 * from_x)?,
+                );
+                let weight = TAPS.get(u)? * TAPS.get(v)? / 16.0;
+                Some(weight * at(b, from_y as isize, from_x as isize, i))
+            });
+            let (got, want) = (got(&up, [b, y, x, i])?, taps.sum::<f64>());
+            assert!(
+                (got - want).abs() < 1e-6,
+                "up at {y}, {x}: got {got}, want {want}"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn modulated_group_norm_agrees_with_composition() {
+    for (b, h, w, c, groups) in [(1, 2, 1, 4, 1), (3, 8, 8, 32, 8), (2, 3, 5, 12, 3)] {
+        let inputs = [
+            pattern(&[b, h, w, c]),
+            pattern(&[c]),
+            pattern(&[c]),
+            pattern(&[b, 2 * c]),
+        ];
+        for activation in [Activation::None, Activation::Silu] {
+            agree("modulated group norm", &inputs, |t| {
+                let rows = ops::modulate(&t[1], &t[2], &t[3])?;
+                ops::modulated_group_norm(&t[0], &rows, groups, 1e-5, activation)
+            });
+        }
+    }
+}
+
+#[test]
+fn a_modulation_scales_and_shifts_a_norm() -> Result<()> {
+    let (x, weight, bias) = (pattern(&[2, 3, 3, 8]), pattern(&[8]), pattern(&[8]));
+    let m = pattern(&[2, 16]);
+    let rows = ops::modulate(&weight, &bias, &m)?;
+    let got = ops::modulated_group_norm(&x, &rows, 2, 1e-5, Activation::None)?;
+    let norm = ops::group_norm(&x, &weight, &bias, 2, 1e-5, Activation::None)?;
+    let part = |start: usize| m.narrow(1, start, 8)?.reshape((2, 1, 1, 8));
+    let want = norm
+        .broadcast_mul(&(part(0)? + 1.0)?)?
+        .broadcast_add(&part(8)?)?;
+    let error = check::relative_error(&got, &want);
+    assert!(error < 1e-12, "got relative error {error:e}, want 0");
+    Ok(())
 }
 
 #[test]
 fn upsampling_adds_to_gradients_of_other_uses() {
     // The backend's own nearest upsampling overwrites them.
-    agree(
-        "upsample beside another use",
-        &[pattern(&[2, 3, 3, 4])],
-        |t| ops::upsample(&t[0])?.sum((1, 2))? + t[0].sqr()?.sum((1, 2))?,
-    );
+    for filter in [Filter::Box, Filter::Binomial] {
+        agree(
+            "upsample beside another use",
+            &[pattern(&[2, 3, 3, 4])],
+            |t| ops::upsample(&t[0], filter)?.sum((1, 2))? + t[0].sqr()?.sum((1, 2))?,
+        );
+    }
 }
 
 #[test]
@@ -201,10 +296,10 @@ fn inputs_need_not_be_contiguous() {
         ops::attention(&swapped(&t[0])?, 2)
     });
     agree("upsample", std::slice::from_ref(&x), |t| {
-        ops::upsample(&swapped(&t[0])?)
+        ops::upsample(&swapped(&t[0])?, Filter::Binomial)
     });
     agree("downsample", std::slice::from_ref(&x), |t| {
-        ops::downsample(&t[0].transpose(2, 3)?)
+        ops::downsample(&t[0].transpose(2, 3)?, Filter::Binomial)
     });
     agree("concat", &[x], |t| {
         ops::concat(&swapped(&t[0])?, &swapped(&t[0])?)
@@ -215,7 +310,7 @@ fn inputs_need_not_be_contiguous() {
 fn shapes_that_do_not_fit_are_refused() {
     let x = pattern(&[2, 3, 5, 8]);
     let refused = [
-        ("odd side", ops::downsample(&x)),
+        ("odd side", ops::downsample(&x, Filter::Box)),
         (
             "even kernel",
             ops::conv2d(&x, &pattern(&[4, 8, 2, 2]), None),

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use candle_core::{Device, Result, Tensor};
 use candle_nn::Init;
-use pfgmpp_nn::{Parameters, ParametersError, Signature, SongUNet, SongUNetConfig};
+use pfgmpp_nn::{
+    DhariwalUNet, Parameters, ParametersError, Signature, SongUNet, SongUNetConfig, UNetConfig,
+};
 
 const SIGNATURE: Signature = Signature {
     resolution: [8, 8],
@@ -14,8 +16,8 @@ const SIGNATURE: Signature = Signature {
     augment_dim: 0,
 };
 
-fn config() -> SongUNetConfig {
-    SongUNetConfig {
+fn config() -> UNetConfig {
+    UNetConfig {
         model_channels: 32,
         channel_mult: vec![1, 2],
         channel_mult_emb: 4,
@@ -28,7 +30,11 @@ fn config() -> SongUNetConfig {
 
 fn network(seed: u64) -> Result<Parameters> {
     let parameters = Parameters::new(seed, &Device::Cpu);
-    SongUNet::new(&config(), SIGNATURE, &parameters.builder())?;
+    SongUNet::new(
+        &SongUNetConfig::ddpmpp(config()),
+        SIGNATURE,
+        &parameters.builder(),
+    )?;
     Ok(parameters)
 }
 
@@ -117,6 +123,55 @@ fn weights_are_xavier_uniform_with_the_published_gains() -> Result<()> {
 }
 
 #[test]
+fn adm_weights_and_biases_are_uniform_by_their_inputs_and_branches_start_silent() -> Result<()> {
+    let parameters = Parameters::new(0, &Device::Cpu);
+    let config = UNetConfig {
+        model_channels: 64,
+        ..config()
+    };
+    let signature = Signature {
+        label_dim: 10,
+        augment_dim: 9,
+        ..SIGNATURE
+    };
+    DhariwalUNet::new(&config, signature, &parameters.builder())?;
+    let largest = |name: &str| {
+        let values = values(&parameters, name).into_iter();
+        values.fold(0.0f64, |m, v| m.max(f64::from(v.abs())))
+    };
+    let cases = [
+        ("enc.8x8_block0.conv0.weight", 64 * 9),
+        ("enc.4x4_block0.qkv.weight", 128),
+        ("enc.4x4_block0.affine.weight", 256),
+        ("enc.4x4_block0.affine.bias", 256),
+        ("map_layer0.weight", 64),
+    ];
+    for (name, fan_in) in cases {
+        let (got, bound) = (largest(name), f64::from(fan_in).powf(-0.5));
+        assert!(
+            got <= bound * (1.0 + 1e-6) && got > 0.97 * bound,
+            "{name}: got {got}, want just below {bound}"
+        );
+    }
+    for name in [
+        "enc.8x8_block0.conv1.weight",
+        "enc.4x4_block0.proj.weight",
+        "out_conv.weight",
+        "out_conv.bias",
+        "map_augment.weight",
+    ] {
+        assert_eq!(largest(name), 0.0, "{name}");
+    }
+    let labels = values(&parameters, "map_label.weight");
+    let square = labels.iter().map(|v| f64::from(v * v)).sum::<f64>() / labels.len() as f64;
+    assert!(
+        (square - 1.0).abs() < 0.2,
+        "map_label: got variance {square}, want 1"
+    );
+    Ok(())
+}
+
+#[test]
 fn the_digits_network_has_as_many_parameters_as_its_pytorch_peer() -> Result<()> {
     assert_eq!(network(0)?.count(), 748_737);
     Ok(())
@@ -158,10 +213,10 @@ fn loading_names_what_does_not_fit() -> Result<()> {
 
 #[test]
 fn configurations_outside_their_range_are_refused() {
-    let refused: [(&str, SongUNetConfig, usize); 6] = [
+    let refused: [(&str, UNetConfig, usize); 6] = [
         (
             "channel_mult",
-            SongUNetConfig {
+            UNetConfig {
                 channel_mult: vec![],
                 ..config()
             },
@@ -169,7 +224,7 @@ fn configurations_outside_their_range_are_refused() {
         ),
         (
             "channel_mult",
-            SongUNetConfig {
+            UNetConfig {
                 channel_mult: vec![1, 0],
                 ..config()
             },
@@ -177,7 +232,7 @@ fn configurations_outside_their_range_are_refused() {
         ),
         (
             "model_channels",
-            SongUNetConfig {
+            UNetConfig {
                 model_channels: 30,
                 ..config()
             },
@@ -185,7 +240,7 @@ fn configurations_outside_their_range_are_refused() {
         ),
         (
             "channel_mult_emb",
-            SongUNetConfig {
+            UNetConfig {
                 channel_mult_emb: 0,
                 ..config()
             },
@@ -193,7 +248,7 @@ fn configurations_outside_their_range_are_refused() {
         ),
         (
             "dropout",
-            SongUNetConfig {
+            UNetConfig {
                 dropout: 1.0,
                 ..config()
             },

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use candle_nn::VarBuilder;
-use pfgmpp_nn::{Condition, Network, Parameters, Signature, SongUNet, SongUNetConfig};
+use pfgmpp_nn::{Condition, Network, Parameters, Signature, SongUNet, SongUNetConfig, UNetConfig};
 
 use crate::check::{pattern, relative_error};
 
@@ -15,7 +15,7 @@ const SIGNATURE: Signature = Signature {
 };
 
 fn network() -> Result<(Parameters, SongUNet)> {
-    let config = SongUNetConfig {
+    let config = UNetConfig {
         model_channels: 8,
         channel_mult: vec![1, 1],
         channel_mult_emb: 2,
@@ -25,7 +25,11 @@ fn network() -> Result<(Parameters, SongUNet)> {
         label_dropout: 0.0,
     };
     let parameters = Parameters::new(0, &Device::Cpu);
-    let network = SongUNet::new(&config, SIGNATURE, &parameters.builder())?;
+    let network = SongUNet::new(
+        &SongUNetConfig::ddpmpp(config),
+        SIGNATURE,
+        &parameters.builder(),
+    )?;
     for (_, var) in parameters.vars() {
         var.set(&(pattern(var.dims()).to_dtype(var.dtype())? * 0.2)?)?;
     }

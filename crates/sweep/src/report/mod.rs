@@ -111,9 +111,11 @@ impl Metric {
 pub struct Row {
     /// The run's folder name, such as `d=128,seed=0`.
     pub name: String,
+    /// The data set: runs and references of one are shown together.
+    pub data: String,
     /// D, if the run has one.
     pub d: Option<Dimension>,
-    /// What tells the run from others of the same D and seed, such as `noise=nominal`; empty if
+    /// What tells the run from others of the same data, D and seed, such as `noise=nominal`; empty if
     /// nothing does.
     pub variant: String,
     /// The run's seed.
@@ -159,6 +161,8 @@ pub enum Status {
 pub struct Reference {
     /// A short name, such as `fitted Gaussian`.
     pub name: String,
+    /// The data set that it is a scale for.
+    pub data: String,
     /// What is compared, and what it tells, in a sentence; may be empty.
     pub meaning: String,
     /// Values by [`Metric::key`].

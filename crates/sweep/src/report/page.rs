@@ -6,10 +6,10 @@ use super::cards::cards;
 use super::loss_plot::loss_plot;
 use super::metric_plot::metric_plot;
 use super::paths::paths;
-use super::point::{Point, along_d, points};
+use super::point::{Point, along_d, points, runs};
 use super::summary::{failures, tiles};
 use super::table::tables;
-use super::{MetricKind, Report};
+use super::{Metric, MetricKind, Reference, Report};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -18,7 +18,7 @@ const STYLE: &str = include_str!("style.css");
 /// Rows may be empty, failed or unfinished, and values may be anything: what cannot be plotted is
 /// listed.
 pub fn render(report: &Report) -> String {
-    let points = points(&report.rows);
+    let groups = Group::of(report);
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -38,17 +38,13 @@ pub fn render(report: &Report) -> String {
                     @if report.rows.is_empty() {
                         p.empty { "No runs yet." }
                     } @else {
-                        (tiles(&points, &report.metrics, &report.references))
                         (failures(&report.rows))
-                        (plots(report, &points))
-                        (cards(&points, &report.metrics))
-                        (paths(&points))
-                        section {
-                            h2 { "Results" }
-                            (tables(&points, &report.metrics, &report.references))
+                        @for group in &groups {
+                            @if groups.len() > 1 { h2.data { (group.data) } }
+                            (group.markup(report))
                         }
                     }
-                    (meanings(report, &points))
+                    (meanings(report))
                     (settings(&report.settings))
                     footer { "Written by pfgmpp " (env!("CARGO_PKG_VERSION")) "." }
                 }
@@ -58,20 +54,65 @@ pub fn render(report: &Report) -> String {
     page.into_string()
 }
 
-fn plots(report: &Report, points: &[Point<'_>]) -> Markup {
-    let distances = report
-        .metrics
-        .iter()
-        .filter(|metric| metric.kind == MetricKind::Distance);
-    html! {
-        section {
-            h2 { @if along_d(points) { "Scores against D" } @else { "Scores" } }
-            div.plots {
-                @for (index, metric) in distances.enumerate() {
-                    (metric_plot(points, metric, &report.references, index))
-                }
-                @if report.rows.iter().any(|row| !row.loss_curve.is_empty()) {
-                    (loss_plot(points, report.metrics.len()))
+/// The runs and references of one data set.
+struct Group<'a> {
+    data: &'a str,
+    points: Vec<Point<'a>>,
+    references: Vec<Reference>,
+    /// Place among the groups, which tells its drawings from those of others.
+    index: usize,
+}
+
+impl<'a> Group<'a> {
+    fn of(report: &'a Report) -> Vec<Self> {
+        let mut names: Vec<&str> = Vec::new();
+        for row in &report.rows {
+            if !names.contains(&row.data.as_str()) {
+                names.push(&row.data);
+            }
+        }
+        let group = |(index, data): (usize, &'a str)| {
+            let rows = report.rows.iter().filter(|row| row.data == data);
+            let references = report.references.iter().filter(|r| r.data == data);
+            Self {
+                data,
+                points: points(rows),
+                references: references.cloned().collect(),
+                index,
+            }
+        };
+        names.into_iter().enumerate().map(group).collect()
+    }
+
+    fn markup(&self, report: &Report) -> Markup {
+        let (points, metrics) = (&self.points, &report.metrics);
+        html! {
+            (tiles(points, metrics, &self.references))
+            (self.plots(metrics))
+            (cards(points, metrics))
+            (paths(points))
+            section {
+                h2 { "Results" }
+                (tables(points, metrics, &self.references))
+            }
+        }
+    }
+
+    fn plots(&self, metrics: &[Metric]) -> Markup {
+        let points = &self.points;
+        let first = self.index * (metrics.len() + 1);
+        let distances = metrics
+            .iter()
+            .filter(|metric| metric.kind == MetricKind::Distance);
+        let trained = runs(points).any(|(_, row)| !row.loss_curve.is_empty());
+        html! {
+            section {
+                h2 { @if along_d(points) { "Scores against D" } @else { "Scores" } }
+                div.plots {
+                    @for (index, metric) in distances.enumerate() {
+                        (metric_plot(points, metric, &self.references, first + index))
+                    }
+                    @if trained { (loss_plot(points, first + metrics.len())) }
                 }
             }
         }
@@ -79,7 +120,7 @@ fn plots(report: &Report, points: &[Point<'_>]) -> Markup {
 }
 
 /// What the numbers mean, for a reader who is new to them.
-fn meanings(report: &Report, points: &[Point<'_>]) -> Markup {
+fn meanings(report: &Report) -> Markup {
     let metrics = report
         .metrics
         .iter()
@@ -88,10 +129,17 @@ fn meanings(report: &Report, points: &[Point<'_>]) -> Markup {
         .references
         .iter()
         .map(|reference| (&reference.name, &reference.meaning));
-    let explained: Vec<_> = metrics
+    let mut explained: Vec<_> = metrics
         .chain(references)
         .filter(|(_, meaning)| !meaning.is_empty())
         .collect();
+    // The references of several data sets mean the same.
+    let mut named: Vec<&String> = Vec::new();
+    explained.retain(|(name, _)| {
+        let new = !named.contains(name);
+        named.push(name);
+        new
+    });
     html! {
         section {
             h2 { "What the numbers mean" }
@@ -102,7 +150,7 @@ fn meanings(report: &Report, points: &[Point<'_>]) -> Markup {
                     " Read it against the reference rows, which give the numbers a scale."
                 }
             }
-            @if points.iter().any(|point| point.d.is_some()) {
+            @if report.rows.iter().any(|row| row.d.is_some()) {
                 p {
                     "D is the number of dimensions that PFGM++ adds to those of the data: D = 1 is "
                     "the Poisson flow PFGM, D = ∞ is diffusion, and any D between trades the one "

@@ -17,8 +17,8 @@ pub(super) struct Point<'a> {
 }
 
 /// The rows as points: variants in the order of their first row, D ascending, then seeds.
-pub(super) fn points(rows: &[Row]) -> Vec<Point<'_>> {
-    let mut points: Vec<Point<'_>> = Vec::new();
+pub(super) fn points<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<Point<'a>> {
+    let mut points: Vec<Point<'a>> = Vec::new();
     for row in rows {
         let same = |point: &&mut Point<'_>| point.d == row.d && point.variant == variant(row);
         match points.iter_mut().find(same) {

@@ -10,6 +10,7 @@ fn row(d: Option<f64>, variant: &str, seed: u64, energy: f64) -> Row {
     let d = d.map(|d| Dimension::new(d).unwrap());
     let shown = d.map_or(String::new(), |d| format!("d={d},"));
     Row {
+        data: "toy".to_owned(),
         name: format!("{shown}{variant}seed={seed}"),
         d,
         variant: variant.to_owned(),
@@ -21,6 +22,7 @@ fn row(d: Option<f64>, variant: &str, seed: u64, energy: f64) -> Row {
             ("seconds".to_owned(), 83.21),
         ],
         grid_png: Some(b"pixels".to_vec()),
+        paths: None,
         loss_curve: (1..500)
             .map(|k| (f64::from(k) * 64.0, 0.3 + 1.0 / f64::from(k)))
             .collect(),
@@ -41,6 +43,7 @@ fn failed(d: f64, reason: &str) -> Row {
 
 fn reference(name: &str, energy: f64) -> Reference {
     Reference {
+        data: "toy".to_owned(),
         name: name.to_owned(),
         meaning: format!("what {name} tells"),
         scores: vec![("energy_distance".to_owned(), energy)],

@@ -12,7 +12,7 @@ fn the_best_point_has_the_lowest_mean_not_the_lowest_run() {
         row(Some(1.0), "", 1, 0.009),
         row(Some(8.0), "", 0, 0.004),
     ];
-    let points = points(&rows);
+    let points = points(rows.iter());
     let (point, mean) = best(&points, &Metric::energy_distance()).unwrap();
     assert_eq!(point.label, "D = 8", "with mean {}", mean.value);
 }
@@ -20,7 +20,7 @@ fn the_best_point_has_the_lowest_mean_not_the_lowest_run() {
 #[test]
 fn means_and_deviations_are_over_seeds() {
     let rows = [1.0, 2.0, 6.0].map(|energy| row(Some(1.0), "", energy as u64, energy));
-    let mean = points(&rows)[0].mean("energy_distance").unwrap();
+    let mean = points(rows.iter())[0].mean("energy_distance").unwrap();
     // Squares of deviations -2, -1, 3 over two degrees of freedom.
     let want = 7f64.sqrt();
     assert_eq!((mean.value, mean.seeds), (3.0, 3));
@@ -31,7 +31,7 @@ fn means_and_deviations_are_over_seeds() {
 #[test]
 fn equal_ratios_of_d_are_equally_far_apart() {
     let rows = [0.5, 1.0, 2.0, 8.0].map(|d| row(Some(d), "", 0, 0.1));
-    let points = points(&rows);
+    let points = points(rows.iter());
     let axis = PointAxis::of(&points);
     let at: Vec<f64> = points.iter().map(|point| axis.at(point)).collect();
     let octave = at[1] - at[0];
@@ -48,7 +48,7 @@ fn equal_ratios_of_d_are_equally_far_apart() {
 #[test]
 fn points_of_one_d_are_told_apart_by_their_variants() {
     let rows = ["lr=0.001", "lr=0.01"].map(|rate| row(Some(128.0), rate, 0, 0.01));
-    let points = points(&rows);
+    let points = points(rows.iter());
     let axis = PointAxis::of(&points);
     let ticks = axis.ticks(&points);
     let labels: Vec<&str> = ticks.iter().map(|tick| tick.label.as_str()).collect();
@@ -59,7 +59,7 @@ fn points_of_one_d_are_told_apart_by_their_variants() {
 #[test]
 fn infinity_stands_last_behind_a_break() {
     let rows = [f64::INFINITY, 2048.0, 0.5].map(|d| row(Some(d), "", 0, 0.1));
-    let points = points(&rows);
+    let points = points(rows.iter());
     let axis = PointAxis::of(&points);
     let ticks = axis.ticks(&points);
     let labels: Vec<&str> = ticks.iter().map(|tick| tick.label.as_str()).collect();

@@ -1,0 +1,54 @@
+//! Change of resolution at the entry of a block.
+
+use candle_core::{DType, Result, Tensor, bail};
+use candle_nn::{Init, VarBuilder};
+
+use crate::ops::{self, Filter};
+
+/// Change of resolution at the entry of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Resample {
+    None,
+    Up,
+    Down,
+}
+
+impl Resample {
+    /// Resamples `x [B, H, W, C]`.
+    pub(crate) fn apply(self, x: &Tensor, filter: Filter) -> Result<Tensor> {
+        match self {
+            Self::None => Ok(x.clone()),
+            Self::Up => ops::upsample(x, filter),
+            Self::Down => ops::downsample(x, filter),
+        }
+    }
+}
+
+/// Checks the filter that published state dictionaries carry, where there is one, against the network's own.
+pub(crate) fn check_filter(filter: Filter, vb: &VarBuilder) -> Result<()> {
+    const NAME: &str = "resample_filter";
+    if !vb.contains_tensor(NAME) {
+        return Ok(());
+    }
+    let taps = filter.taps();
+    let (side, sum) = (taps.len(), f64::from(taps.iter().sum::<u32>()));
+    // Where the builder makes parameters, it knows this constant by its name and shape.
+    let got = vb
+        .get_with_hints((1, 1, side, side), NAME, Init::Const(0.0))?
+        .flatten_all()?
+        .to_dtype(DType::F64)?
+        .to_vec1::<f64>()?;
+    let want = (0..side * side)
+        .map(|i| f64::from(taps[i / side]) * f64::from(taps[i % side]) / (sum * sum));
+    if got
+        .iter()
+        .zip(want)
+        .any(|(got, want)| (got - want).abs() > 1e-6)
+    {
+        bail!(
+            "{}.{NAME} is made of {taps:?} in this network, got {got:?}",
+            vb.prefix()
+        );
+    }
+    Ok(())
+}
