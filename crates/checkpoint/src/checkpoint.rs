@@ -1,20 +1,15 @@
-//! Writing a checkpoint and making a denoiser of it again.
+//! Writing a checkpoint and reading it again.
 
-use std::collections::HashMap;
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Device, Tensor};
-use candle_nn::VarBuilder;
-use pfgmpp_kernel::{Denoiser, Kernel};
-use pfgmpp_nn::Prediction;
-use pfgmpp_transfer::DataMoments;
-use sha2::{Digest, Sha256};
+use candle_core::Device;
+use serde_json::Value;
 
+use crate::tensors::{read_tensors_checked, sha256};
+use crate::window::Window;
 use crate::{
-    CheckpointConfig, CheckpointError, DATA_MEAN, DataSummary, FORMAT, replace_folder, write_file,
-    write_tensors,
+    CheckpointConfig, CheckpointError, FORMAT, Tensors, replace_folder, write_file, write_tensors,
 };
 
 const WEIGHTS: &str = "model.safetensors";
@@ -25,19 +20,7 @@ pub struct Checkpoint {
     /// What the weights are.
     pub config: CheckpointConfig,
     /// The weights, under the names that the published checkpoints use.
-    pub weights: HashMap<String, Tensor>,
-}
-
-/// A checkpoint made ready to sample.
-pub struct Model {
-    /// What the checkpoint says of itself.
-    pub config: CheckpointConfig,
-    /// The kernel that it was trained with.
-    pub kernel: Kernel,
-    /// The denoiser.
-    pub denoiser: Box<dyn Denoiser>,
-    /// Where the data lie: about zero where the checkpoint does not say.
-    pub moments: DataMoments,
+    pub weights: Tensors,
 }
 
 impl Checkpoint {
@@ -46,18 +29,45 @@ impl Checkpoint {
     /// # Errors
     ///
     /// Any failure of the file system; the old checkpoint then stands untouched.
-    pub fn save(mut self, path: &Path) -> Result<(), CheckpointError> {
+    pub fn save(self, path: &Path) -> Result<(), CheckpointError> {
+        self.save_with(path, &[])
+    }
+
+    /// As [`Self::save`], with further files beside the weights, each a name and a text.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::save`].
+    pub fn save_with(
+        mut self,
+        path: &Path,
+        files: &[(&str, String)],
+    ) -> Result<(), CheckpointError> {
         replace_folder(path, |folder| {
             let file = folder.join(WEIGHTS);
             write_tensors(&file, &self.weights, None)?;
-            self.config.weights_sha256 = sha256(&file)?;
+            let io = CheckpointError::io;
+            let window = Window::open(&file).map_err(io(&path.join(WEIGHTS)))?;
+            self.config.weights_sha256 = sha256(&window).map_err(io(&path.join(WEIGHTS)))?;
             let text = serde_json::to_string_pretty(&self.config)
                 .expect("a configuration has string keys and finite numbers");
-            let file = folder.join(CONFIG);
-            let bytes = (text + "\n").into_bytes();
-            write_file(&file, &bytes).map_err(CheckpointError::io(&path.join(CONFIG)))?;
+            let config = (CONFIG, text + "\n");
+            for (name, text) in files.iter().chain([&config]) {
+                write_file(&folder.join(name), text.as_bytes()).map_err(io(&path.join(name)))?;
+            }
             Ok(())
         })
+    }
+
+    /// Number of the network's parameters, constants that lie beside them not counted.
+    pub fn num_parameters(&self) -> usize {
+        let constants = ["resample_filter", "freqs"];
+        let counted = |name: &str| {
+            let last = name.rsplit('.').next().unwrap_or(name);
+            name.starts_with("model.") && !constants.contains(&last)
+        };
+        let weights = self.weights.iter().filter(|(name, _)| counted(name));
+        weights.map(|(_, tensor)| tensor.elem_count()).sum()
     }
 
     /// Reads the checkpoint in `path`: the folder itself, or a run folder that holds one.
@@ -67,113 +77,57 @@ impl Checkpoint {
     /// No checkpoint there, a configuration of another version or with unknown keys, weights whose
     /// checksum is not the recorded one.
     pub fn load(path: &Path, device: &Device) -> Result<Self, CheckpointError> {
-        let folder = find(path)?;
-        let config = read_config(&folder.join(CONFIG))?;
-        let file = folder.join(WEIGHTS);
-        let got = sha256(&file)?;
-        if got != config.weights_sha256 {
-            return Err(CheckpointError::Checksum {
-                path: file,
-                got,
-                want: config.weights_sha256,
-            });
-        }
-        let weights = candle_core::safetensors::load(&file, device)
-            .map_err(|source| CheckpointError::Weights { path: file, source })?;
+        let folder = Folder::find(path)?;
+        let config = read_config(&folder.config())?;
+        let weights = read_tensors_checked(&folder.weights(), &config.weights_sha256, device)?;
         Ok(Self { config, weights })
     }
 }
 
-impl Model {
-    /// Loads the checkpoint in `path` and builds its denoiser on `device`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Checkpoint::load`], and weights that do not fit the network.
-    pub fn load(path: &Path, device: &Device) -> Result<Self, CheckpointError> {
-        let Checkpoint { config, weights } = Checkpoint::load(path, device)?;
-        let fits = |source| CheckpointError::Weights {
-            path: path.to_path_buf(),
-            source,
-        };
-        let n = config.data.shape.iter().product();
-        let kernel = Kernel::new(n, config.d).map_err(|e| CheckpointError::Config {
-            path: path.join(CONFIG),
-            message: e.to_string(),
-        })?;
-        let moments = moments(&config.data, weights.get(DATA_MEAN)).map_err(fits)?;
-        let builder = VarBuilder::from_tensors(weights, DType::F32, device);
-        let signature = config.prediction.signature(config.data.shape);
-        let network = config.network.build(signature, &builder).map_err(fits)?;
-        let denoiser = config
-            .prediction
-            .denoiser(network, &kernel, config.data.scale);
-        Ok(Self {
-            config,
-            kernel,
-            denoiser,
-            moments,
-        })
+/// The folder of a checkpoint.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    /// The folder that holds the files: `path` itself, or the `checkpoint` in it.
+    pub(crate) fn find(path: &Path) -> Result<Self, CheckpointError> {
+        [path.to_path_buf(), path.join("checkpoint")]
+            .into_iter()
+            .map(Self)
+            .find(|folder| folder.config().is_file() && folder.weights().is_file())
+            .ok_or_else(|| CheckpointError::Missing {
+                path: path.to_path_buf(),
+            })
+    }
+
+    fn config(&self) -> PathBuf {
+        self.0.join(CONFIG)
+    }
+
+    fn weights(&self) -> PathBuf {
+        self.0.join(WEIGHTS)
     }
 }
 
-/// Where the data lie, by the checkpoint's own word.
-fn moments(data: &DataSummary, mean: Option<&Tensor>) -> candle_core::Result<DataMoments> {
-    match (mean, data.scale_about_mean) {
-        (Some(mean), Some(scale)) => DataMoments::new(mean, scale),
-        _ => {
-            let origin = Tensor::zeros(&data.shape[..], DType::F64, &Device::Cpu)?;
-            DataMoments::new(&origin, data.scale)
-        }
-    }
-}
-
-/// The folder that holds the files: `path` itself, or the `checkpoint` in it.
-fn find(path: &Path) -> Result<PathBuf, CheckpointError> {
-    [path.to_path_buf(), path.join("checkpoint")]
-        .into_iter()
-        .find(|folder| folder.join(CONFIG).is_file() && folder.join(WEIGHTS).is_file())
-        .ok_or_else(|| CheckpointError::Missing {
-            path: path.to_path_buf(),
-        })
-}
-
-fn read_config(path: &Path) -> Result<CheckpointConfig, CheckpointError> {
+/// Reads `config.json`, or a copy of one without a checksum.
+pub(crate) fn read_config(path: &Path) -> Result<CheckpointConfig, CheckpointError> {
     let bad = |message: String| CheckpointError::Config {
         path: path.to_path_buf(),
         message,
     };
     let text = fs::read_to_string(path).map_err(CheckpointError::io(path))?;
-    let value: serde_json::Value = serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?;
-    let format = value.get("format").and_then(serde_json::Value::as_u64);
+    let mut value: Value = serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?;
+    let format = value.get("format").and_then(Value::as_u64);
     if format != Some(u64::from(FORMAT)) {
         let found = format.map_or("none".to_string(), |f| f.to_string());
         return Err(bad(format!(
             "format is {found}, this version reads {FORMAT}"
         )));
     }
-    let config: CheckpointConfig = serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?;
-    let prediction = match &config.prediction {
-        Prediction::Denoised(preconditioning) => preconditioning.check(),
-        Prediction::Field(field) => field.check(),
-    };
-    prediction
-        .and_then(|()| config.sampler.check())
-        .and_then(|()| config.data.scale.check())
-        .map_err(|e| bad(e.to_string()))?;
-    Ok(config)
-}
-
-fn sha256(path: &Path) -> Result<String, CheckpointError> {
-    let mut file = fs::File::open(path).map_err(CheckpointError::io(path))?;
-    let mut hash = Sha256::new();
-    let mut chunk = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut chunk).map_err(CheckpointError::io(path))? {
-            0 => break,
-            len => hash.update(&chunk[..len]),
-        }
+    // One that a user writes for weights from elsewhere records no checksum.
+    if let Some(fields) = value.as_object_mut() {
+        fields.entry("weights_sha256").or_insert("".into());
     }
-    let digest = hash.finalize();
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    let config: CheckpointConfig = serde_json::from_value(value).map_err(|e| bad(e.to_string()))?;
+    config.check().map_err(|e| bad(e.to_string()))?;
+    Ok(config)
 }

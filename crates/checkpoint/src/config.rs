@@ -3,7 +3,7 @@
 use pfgmpp_kernel::Dimension;
 use pfgmpp_nn::{NetworkConfig, Prediction};
 use pfgmpp_sampler::Sampler;
-use pfgmpp_transfer::DataScale;
+use pfgmpp_transfer::{DataScale, ParameterError};
 use serde::{Deserialize, Serialize};
 
 /// Version of the checkpoint format that this crate writes.
@@ -34,6 +34,22 @@ pub struct CheckpointConfig {
     pub weights_sha256: String,
 }
 
+impl CheckpointConfig {
+    /// Checks every part but the network, which is checked when it is built.
+    ///
+    /// # Errors
+    ///
+    /// The first parameter outside its range.
+    pub fn check(&self) -> Result<(), ParameterError> {
+        match &self.prediction {
+            Prediction::Denoised(preconditioning) => preconditioning.check(),
+            Prediction::Field(field) => field.check(),
+        }?;
+        self.data.check()?;
+        self.sampler.check()
+    }
+}
+
 /// The data a model was trained on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,6 +58,8 @@ pub struct DataSummary {
     pub name: String,
     /// Channels, height and width of one image.
     pub shape: [usize; 3],
+    /// Number of classes that the network is told apart, 0 for an unconditional network.
+    pub label_dim: usize,
     /// The values that black and white stand for.
     pub range: [f64; 2],
     /// What preconditioning by the effective noise level needs to know of the data.
@@ -49,6 +67,20 @@ pub struct DataSummary {
     /// The same about the data's mean, which the weights hold as [`DATA_MEAN`]; absent where the data are not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale_about_mean: Option<DataScale>,
+}
+
+impl DataSummary {
+    /// Largest channels, height, width and number of classes that are accepted: no network has more.
+    const LARGEST: usize = 1 << 16;
+
+    fn check(&self) -> Result<(), ParameterError> {
+        let largest = Self::LARGEST as f64;
+        for size in self.shape {
+            ParameterError::within("data.shape", size as f64, 1.0, largest)?;
+        }
+        ParameterError::within("data.label_dim", self.label_dim as f64, 0.0, largest)?;
+        self.scale.check()
+    }
 }
 
 /// How a model was trained.

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::foreign::ForeignError;
+
 /// Why a checkpoint could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
@@ -15,7 +17,7 @@ pub enum CheckpointError {
         source: io::Error,
     },
     /// The folder holds no checkpoint.
-    #[error("{}: no checkpoint here: a folder with config.json and model.safetensors, or a run folder, is needed", path.display())]
+    #[error("{}: no checkpoint here: a folder with config.json and model.safetensors, a run folder or a diffusers folder is needed", path.display())]
     Missing {
         /// The folder that was named.
         path: PathBuf,
@@ -46,6 +48,22 @@ pub enum CheckpointError {
         /// What candle said.
         source: candle_core::Error,
     },
+    /// A checkpoint of another program cannot be used.
+    #[error("{}: {message}", path.display())]
+    Foreign {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why not.
+        message: String,
+    },
+    /// A checkpoint of another program holds a network that this version does not know.
+    #[error("{}: {message}", path.display())]
+    Unsupported {
+        /// The file or folder.
+        path: PathBuf,
+        /// Which network.
+        message: String,
+    },
     /// A temporary folder could not be made or renamed.
     #[error(transparent)]
     Folder(#[from] io::Error),
@@ -55,6 +73,22 @@ impl CheckpointError {
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Io { path, source }
+    }
+
+    pub(crate) fn foreign(path: &Path) -> impl FnOnce(ForeignError) -> Self {
+        let path = path.to_path_buf();
+        move |error| {
+            let message = error.to_string();
+            match error {
+                ForeignError::Unsupported(_) => Self::Unsupported { path, message },
+                _ => Self::Foreign { path, message },
+            }
+        }
+    }
+
+    /// Whether the file is sound but holds a network that this version does not know.
+    pub fn is_unsupported(&self) -> bool {
+        matches!(self, Self::Unsupported { .. })
     }
 
     /// The underlying failure of the file system, if it was one.

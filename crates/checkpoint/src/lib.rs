@@ -1,14 +1,30 @@
 //! Checkpoints: a folder with `model.safetensors` (the weights that sample) and `config.json` (what
-//! they are), written whole or not at all.
+//! they are), written whole or not at all; and those of other programs, read without running them.
+//!
+//! [`Source::open`] tells what a file or folder is, [`Source::load`] reads it; [`Model::load`] makes a
+//! denoiser of it.
 
 mod atomic;
+mod card;
 mod checkpoint;
 mod config;
+mod elements;
 mod error;
+mod foreign;
+mod model;
+mod pickle;
+mod source;
 mod tensors;
+#[cfg(test)]
+mod tests;
+mod torch;
+mod window;
 
 pub use atomic::{remove_partial, replace_folder, write_file};
-pub use checkpoint::{Checkpoint, Model};
+pub use card::{model_card, network_name, prediction_name};
+pub use checkpoint::Checkpoint;
 pub use config::{CheckpointConfig, DATA_MEAN, DataSummary, FORMAT, TrainingSummary};
 pub use error::CheckpointError;
+pub use model::Model;
+pub use source::{LoadOptions, Loaded, Source, resolve};
 pub use tensors::{Metadata, Tensors, read_tensors, write_tensors};

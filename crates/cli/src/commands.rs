@@ -1,5 +1,7 @@
 //! One file per subcommand.
 
+pub mod convert;
+pub mod inspect;
 pub mod sample;
 pub mod sweep;
 pub mod train;

@@ -35,6 +35,10 @@ enum Command {
     Train(commands::train::Args),
     /// Draw samples from a trained model
     Sample(commands::sample::Args),
+    /// Convert a checkpoint of EDM, PFGM++ or PyTorch to one of this program
+    Convert(commands::convert::Args),
+    /// Show what a checkpoint is
+    Inspect(commands::inspect::Args),
     /// Show what a diffusion setup becomes at given N and D
     Transfer(commands::transfer::Args),
 }
@@ -45,6 +49,8 @@ fn main() -> ExitCode {
         Command::Sweep(args) => commands::sweep::sweep(&args),
         Command::Train(args) => commands::train::train(&args),
         Command::Sample(args) => commands::sample::sample(&args),
+        Command::Convert(args) => commands::convert::convert(&args),
+        Command::Inspect(args) => commands::inspect::inspect(&args),
         Command::Transfer(args) => commands::transfer::transfer(&args),
     };
     match done {

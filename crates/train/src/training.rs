@@ -178,6 +178,7 @@ impl<'a> Training<'a> {
                 data: DataSummary {
                     name: data.name().to_string(),
                     shape: data.image_shape(),
+                    label_dim: 0,
                     range: [-1.0, 1.0],
                     scale: self.trainer.scale(),
                     scale_about_mean: Some(bounded(moments.scale())),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
-use pfgmpp_checkpoint::{Model, write_file};
+use pfgmpp_checkpoint::{Model, resolve, write_file};
 use pfgmpp_data::{is_planar, to_image};
 use pfgmpp_kernel::Dimension;
 use pfgmpp_sampler::Sampler;
@@ -47,8 +47,8 @@ pub struct Args {
 #[derive(clap::Args)]
 #[group(required = true, multiple = false)]
 struct Source {
-    /// Checkpoint folder, or a run folder that holds one
-    #[arg(long, value_name = "DIR")]
+    /// Checkpoint folder, a run folder that holds one, or a network of EDM or PFGM++ (.pkl, .pt)
+    #[arg(long, value_name = "PATH")]
     checkpoint: Option<PathBuf>,
     /// Configuration of a model that needs no training, such as configs/exact_digits.yaml
     #[arg(long, value_name = "FILE")]
@@ -140,7 +140,10 @@ fn load(args: &Args, device: &Device) -> Result<SamplingModel, Failure> {
         return Ok(SamplingModel::untrained(&config, &splits.train, device)?);
     }
     let path = args.source.checkpoint.as_deref().unwrap_or(Path::new(""));
-    let loaded = Model::load(path, device)?;
+    let loaded = Model::load(&resolve(path)?, device)?;
+    for text in &loaded.notes {
+        note(text);
+    }
     let trained_at = loaded.config.d;
     let sampler = adjusted(loaded.config.sampler.clone(), trained_at, args)?;
     let model = SamplingModel::of_checkpoint(loaded, &sampler)?;

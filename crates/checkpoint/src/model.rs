@@ -1,0 +1,106 @@
+//! Making a denoiser of a checkpoint.
+
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use candle_nn::VarBuilder;
+use pfgmpp_kernel::{Denoiser, Kernel};
+use pfgmpp_nn::Signature;
+use pfgmpp_transfer::DataMoments;
+
+use crate::{
+    Checkpoint, CheckpointConfig, CheckpointError, DATA_MEAN, DataSummary, LoadOptions, Loaded,
+    Source,
+};
+
+/// A checkpoint made ready to sample.
+pub struct Model {
+    /// What the checkpoint says of itself.
+    pub config: CheckpointConfig,
+    /// The kernel that it was trained with.
+    pub kernel: Kernel,
+    /// The denoiser.
+    pub denoiser: Box<dyn Denoiser>,
+    /// Where the data lie: about zero where the checkpoint does not say.
+    pub moments: DataMoments,
+    /// What the file does not record and was assumed, a sentence each; nothing for checkpoints of this program.
+    pub notes: Vec<String>,
+}
+
+impl Model {
+    /// Loads whatever [`Source`] `path` is and builds its denoiser on `device`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::load`], and weights that do not fit the network.
+    pub fn load(path: &Path, device: &Device) -> Result<Self, CheckpointError> {
+        Self::load_with(path, &LoadOptions::default(), device)
+    }
+
+    /// As [`Self::load`], for files that do not say everything themselves.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::load`].
+    pub fn load_with(
+        path: &Path,
+        options: &LoadOptions,
+        device: &Device,
+    ) -> Result<Self, CheckpointError> {
+        let Loaded { checkpoint, notes } = Source::open(path)?.load(options, device)?;
+        Ok(Self {
+            notes,
+            ..Self::new(checkpoint, path, device)?
+        })
+    }
+
+    /// Builds the denoiser of a checkpoint; `path` is for errors.
+    ///
+    /// # Errors
+    ///
+    /// Weights that do not fit the network.
+    pub fn new(
+        checkpoint: Checkpoint,
+        path: &Path,
+        device: &Device,
+    ) -> Result<Self, CheckpointError> {
+        let Checkpoint { config, weights } = checkpoint;
+        let fits = |source| CheckpointError::Weights {
+            path: path.to_path_buf(),
+            source,
+        };
+        let n = config.data.shape.iter().product();
+        let kernel = Kernel::new(n, config.d).map_err(|e| CheckpointError::Config {
+            path: path.to_path_buf(),
+            message: e.to_string(),
+        })?;
+        let moments = moments(&config.data, weights.get(DATA_MEAN)).map_err(fits)?;
+        let builder = VarBuilder::from_tensors(weights, DType::F32, device);
+        let signature = Signature {
+            label_dim: config.data.label_dim,
+            ..config.prediction.signature(config.data.shape)
+        };
+        let network = config.network.build(signature, &builder).map_err(fits)?;
+        let denoiser = config
+            .prediction
+            .denoiser(network, &kernel, config.data.scale);
+        Ok(Self {
+            config,
+            kernel,
+            denoiser,
+            moments,
+            notes: Vec::new(),
+        })
+    }
+}
+
+/// Where the data lie, by the checkpoint's own word.
+fn moments(data: &DataSummary, mean: Option<&Tensor>) -> candle_core::Result<DataMoments> {
+    match (mean, data.scale_about_mean) {
+        (Some(mean), Some(scale)) => DataMoments::new(mean, scale),
+        _ => {
+            let origin = Tensor::zeros(&data.shape[..], DType::F64, &Device::Cpu)?;
+            DataMoments::new(&origin, data.scale)
+        }
+    }
+}

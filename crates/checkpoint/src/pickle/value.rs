@@ -1,0 +1,148 @@
+//! What a pickle describes.
+
+/// Number of a value in its [`Pickle`]. A value that the pickle names twice has one number: nothing is copied.
+pub(crate) type Id = u32;
+
+/// A value of Python, or the call that would make it.
+#[derive(Debug)]
+pub(crate) enum Value {
+    None,
+    Bool(bool),
+    Int(i128),
+    Float(f64),
+    Text(Box<str>),
+    /// Position and length in the pickle's window.
+    Bytes(u64, u64),
+    Tuple(Vec<Id>),
+    List(Vec<Id>),
+    /// A `dict` or `OrderedDict`, in order.
+    Dict(Vec<(Id, Id)>),
+    Set(Vec<Id>),
+    /// A function or class: `module.name`.
+    Global(Box<str>),
+    Call(Box<Call>),
+    /// Something that the file holds beside the pickle, such as a storage.
+    Persistent(Id),
+}
+
+/// A call that a Python interpreter would make here.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// The function or class, a [`Value::Global`].
+    pub(crate) function: Id,
+    /// A tuple.
+    pub(crate) arguments: Id,
+    /// The state that the new object is given.
+    pub(crate) state: Option<Id>,
+}
+
+/// All values of a pickle.
+#[derive(Debug)]
+pub(crate) struct Pickle {
+    pub(super) values: Vec<Value>,
+    pub(super) root: Id,
+    pub(super) end: u64,
+}
+
+impl Pickle {
+    /// The value that the pickle stands for.
+    pub(crate) fn root(&self) -> Id {
+        self.root
+    }
+
+    /// Where the pickle ends in its window.
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// All values, those of no further use included.
+    pub(crate) fn values(&self) -> &[Value] {
+        &self.values
+    }
+
+    pub(crate) fn get(&self, id: Id) -> &Value {
+        // Numbers are made by the machine only, one for each value.
+        &self.values[id as usize]
+    }
+
+    pub(crate) fn text(&self, id: Id) -> Option<&str> {
+        match self.get(id) {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The items of a tuple or list.
+    pub(crate) fn items(&self, id: Id) -> Option<&[Id]> {
+        match self.get(id) {
+            Value::Tuple(items) | Value::List(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn entries(&self, id: Id) -> Option<&[(Id, Id)]> {
+        match self.get(id) {
+            Value::Dict(entries) => Some(entries),
+            _ => None,
+        }
+    }
+
+    /// The entry of a dictionary under a text; the last, if there are several.
+    pub(crate) fn entry(&self, dict: Id, key: &str) -> Option<Id> {
+        let entries = self.entries(dict)?;
+        let found = entries
+            .iter()
+            .rev()
+            .find(|(k, _)| self.text(*k) == Some(key));
+        found.map(|(_, value)| *value)
+    }
+
+    pub(crate) fn call(&self, id: Id) -> Option<&Call> {
+        match self.get(id) {
+            Value::Call(call) => Some(call),
+            _ => None,
+        }
+    }
+
+    /// The name of the function or class that is called.
+    pub(crate) fn function(&self, call: &Call) -> &str {
+        match self.get(call.function) {
+            Value::Global(name) => name,
+            _ => "",
+        }
+    }
+
+    /// The arguments of a call.
+    pub(crate) fn arguments(&self, call: &Call) -> &[Id] {
+        self.items(call.arguments).unwrap_or_default()
+    }
+
+    /// An integer that fits in memory, such as a size.
+    pub(crate) fn size(&self, id: Id) -> Option<usize> {
+        match self.get(id) {
+            Value::Int(value) => usize::try_from(*value).ok(),
+            _ => None,
+        }
+    }
+
+    /// A few words on a value, for an error.
+    pub(crate) fn describe(&self, id: Id) -> String {
+        match self.get(id) {
+            Value::None => "None".into(),
+            Value::Bool(value) => if *value { "True" } else { "False" }.into(),
+            Value::Int(value) => value.to_string(),
+            Value::Float(value) => value.to_string(),
+            Value::Text(text) => {
+                format!("the text {:?}", text.chars().take(40).collect::<String>())
+            }
+            Value::Bytes(..) => "bytes".into(),
+            Value::Tuple(_) => "a tuple".into(),
+            Value::List(_) => "a list".into(),
+            Value::Dict(_) => "a dictionary".into(),
+            Value::Set(_) => "a set".into(),
+            Value::Global(name) => (**name).into(),
+            Value::Call(call) => format!("an object of {}", self.function(call)),
+            Value::Persistent(_) => "a storage".into(),
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Why a file of PyTorch could not be read.
+
+use std::io;
+
+use crate::pickle::PickleError;
+
+/// Why a file of PyTorch could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TorchError {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Pickle(#[from] PickleError),
+    #[error("the zip archive cannot be read: {0}")]
+    Zip(String),
+    #[error("the zip archive holds no data.pkl: it was not written by torch.save")]
+    NoPickle,
+    #[error(
+        "entry {name} of the zip archive is compressed: torch.save stores its entries as they are"
+    )]
+    Compressed { name: String },
+    #[error("the file was written on a big-endian machine, which is not supported")]
+    BigEndian,
+    #[error("the file is damaged: {0}")]
+    Damaged(String),
+    #[error("tensor {name}: {problem}")]
+    Tensor { name: String, problem: String },
+    #[error("tensor {name}: {source}")]
+    Backend {
+        name: String,
+        source: candle_core::Error,
+    },
+}

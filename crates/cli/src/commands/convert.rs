@@ -1,0 +1,72 @@
+//! `pfgmpp convert`: a checkpoint of another program, as one of this one.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::Device;
+use pfgmpp_checkpoint::{Checkpoint, LoadOptions, Loaded, Model, Source, model_card, resolve};
+use pfgmpp_kernel::Dimension;
+
+use crate::failure::Failure;
+use crate::terminal::{note, print};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// A network pickle of EDM or PFGM++ (.pkl), a training state or weights of PyTorch (.pt, .pth), weights in
+    /// a safetensors file, or a checkpoint folder
+    #[arg(value_name = "SRC")]
+    source: PathBuf,
+    /// Folder to write, which must not exist yet
+    #[arg(value_name = "DST")]
+    out: PathBuf,
+    /// Dimension D that the network was trained at, where the file does not record it
+    #[arg(long, value_name = "D")]
+    d: Option<Dimension>,
+    /// A config.json that describes the network, for files that hold weights only
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+pub fn convert(args: &Args) -> Result<(), Failure> {
+    check_out(&args.out)?;
+    let device = Device::Cpu;
+    let options = LoadOptions {
+        d: args.d,
+        config: args.config.clone(),
+    };
+    let path = resolve(&args.source)?;
+    let Loaded { checkpoint, notes } = Source::open(&path)?.load(&options, &device)?;
+    // Nothing is written that could not be sampled. The copy shares its tensors.
+    let copy = Checkpoint {
+        config: checkpoint.config.clone(),
+        weights: checkpoint.weights.clone(),
+    };
+    Model::new(copy, &path, &device)?;
+    for text in &notes {
+        note(text);
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let parameters = checkpoint.num_parameters();
+    let card = model_card(&checkpoint.config, &name, parameters, &notes);
+    let d = checkpoint.config.d;
+    checkpoint.save_with(&args.out, &[("README.md", card)])?;
+    print(format_args!(
+        "{parameters} parameters, D = {d}: {}",
+        args.out.display()
+    ));
+    Ok(())
+}
+
+/// Refuses to replace anything, and a place that cannot be written to, before any work is done.
+fn check_out(out: &Path) -> Result<(), Failure> {
+    if out.exists() {
+        let message = format!("{}: is there already: name a new folder", out.display());
+        return Err(Failure::bad_input(message));
+    }
+    match out.parent().filter(|p| *p != Path::new("")) {
+        Some(parent) if !parent.is_dir() => Err(Failure::bad_input(format!(
+            "{}: no such folder",
+            parent.display()
+        ))),
+        _ => Ok(()),
+    }
+}
