@@ -87,3 +87,66 @@ fn what_cannot_be_sampled_is_refused_in_one_line() {
     fs::write(run.join("checkpoint/config.json"), "{\"format\": 99}").unwrap();
     refused(&run, &out, &[], "format is 99");
 }
+
+#[test]
+fn a_diffusion_checkpoint_samples_at_any_d_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let done = output(small_sweep(&out, &["axes.d=[8,inf]"]));
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let (own, lifted) = (
+        folder.path().join("own.png"),
+        folder.path().join("lifted.png"),
+    );
+    let run = out.join("d=inf,seed=0");
+    assert!(sample(&run, &own, &["--num", "4"]).status.success());
+    for guess in ["previous", "data-mean", "fixed-point"] {
+        let done = sample(&run, &lifted, &["--num", "4", "--d", "8", "--guess", guess]);
+        assert!(done.status.success(), "{guess}: got {}", stderr(&done));
+        let said = stderr(&done);
+        assert!(
+            said.contains("trained at D = inf, sampled at D = 8"),
+            "got {said}"
+        );
+        assert_ne!(fs::read(&own).unwrap(), fs::read(&lifted).unwrap());
+    }
+    let done = sample(&out.join("d=8,seed=0"), &lifted, &["--d", "1"]);
+    assert_eq!(done.status.code(), Some(2));
+    let said = stderr(&done);
+    assert!(
+        said.contains("only a model of D = inf samples at another"),
+        "got {said}"
+    );
+}
+
+#[test]
+fn an_exact_model_is_sampled_from_its_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("points.png");
+    let mut command = pfgmpp();
+    command.args([
+        "sample",
+        "--config",
+        "configs/exact.yaml",
+        "--num",
+        "64",
+        "--out",
+    ]);
+    let done = output(command_with(command, &out));
+    assert!(done.status.success(), "got {}", stderr(&done));
+    assert_eq!(&fs::read(&out).unwrap()[1..4], b"PNG");
+    let mut command = pfgmpp();
+    command.args(["sample", "--config", "configs/digits.yaml", "--out"]);
+    let done = output(command_with(command, &out));
+    assert_eq!(done.status.code(), Some(2));
+    assert!(
+        stderr(&done).contains("pfgmpp train"),
+        "got {}",
+        stderr(&done)
+    );
+}
+
+fn command_with(mut command: std::process::Command, out: &Path) -> std::process::Command {
+    command.arg(out);
+    command
+}

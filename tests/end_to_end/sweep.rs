@@ -21,6 +21,7 @@ fn a_sweep_trains_samples_and_scores_every_d() {
             "train_loss",
             "energy_distance",
             "sliced_wasserstein",
+            "denoising_error",
             "seconds",
         ] {
             let value: f64 = row[column].parse().unwrap();
@@ -44,7 +45,8 @@ fn a_sweep_trains_samples_and_scores_every_d() {
     assert_eq!(json["rows"][2]["d"], "inf");
     assert_eq!(json["references"].as_array().unwrap().len(), 3);
     let report = fs::read_to_string(out.join("report.html")).unwrap();
-    assert_eq!(report.matches("data:image/png;base64").count(), 3);
+    // A grid and a strip of pictures on their way for each run.
+    assert_eq!(report.matches("data:image/png;base64").count(), 6);
     let table = stdout(&done);
     assert!(table.contains("fitted Gaussian"), "got {table}");
     let widest = table
@@ -152,4 +154,99 @@ fn one_configuration_trains_on_its_own() {
         stdout(&done)
     );
     assert!(out.join("samples/grid.png").is_file());
+}
+
+/// `pfgmpp sweep FILE` into `out`, with overrides.
+fn sweep(file: &str, out: &std::path::Path, overrides: &[&str]) -> std::process::Output {
+    let mut command = pfgmpp();
+    command.args(["sweep", file, "--out"]).arg(out);
+    for set in overrides {
+        command.args(["--set", set]);
+    }
+    output(command)
+}
+
+#[test]
+fn exact_models_need_no_training_and_reach_the_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let small = [
+        "axes.data=[two_moons,digits]",
+        "axes.d=[1,inf]",
+        "scoring.num_samples=256",
+    ];
+    let done = sweep("experiments/exact_field.yaml", &out, &small);
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let rows = results(&out);
+    assert_eq!(rows.len(), 4);
+    for row in &rows {
+        assert_eq!(
+            (row["nimg"].as_str(), row["train_loss"].as_str()),
+            ("0", "")
+        );
+        let energy: f64 = row["energy_distance"].parse().unwrap();
+        assert!(energy < 0.03, "{}: got {energy}", row["data"]);
+    }
+    let report = fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(
+        report.contains("polyline class=\"path\""),
+        "paths in the plane"
+    );
+    assert!(out.join("data=digits,d=1/samples/paths.png").is_file());
+    assert!(!out.join("data=digits,d=1/checkpoint").exists());
+    let table = stdout(&done);
+    let widest = table.lines().map(|line| line.chars().count()).max();
+    assert!(widest <= Some(80), "got {widest:?} columns:\n{table}");
+}
+
+#[test]
+fn original_pfgm_stands_beside_the_unbiased_objective() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let small = [
+        "axes.data=[eight_gaussians]",
+        "training.nimg=20480",
+        "training.batch_size=64",
+        "objective.pfgm.large_batch=512",
+        "scoring.num_samples=256",
+    ];
+    let done = sweep("experiments/pfgm_vs_unbiased.yaml", &out, &small);
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let rows = results(&out);
+    let setups: Vec<&str> = rows.iter().map(|row| row["setup"].as_str()).collect();
+    assert_eq!(setups, ["pfgm", "unbiased"]);
+    for row in &rows {
+        assert_eq!(
+            (row["d"].as_str(), row["status"].as_str()),
+            ("1", "finished")
+        );
+        // A tenth of a second of training: far better than noise is all that can be asked.
+        let energy: f64 = row["energy_distance"].parse().unwrap();
+        assert!(energy < 1.0, "{}: got {energy}", row["setup"]);
+    }
+}
+
+#[test]
+fn one_diffusion_model_is_sampled_at_every_d() {
+    let folder = tempfile::tempdir().unwrap();
+    let (trained, out) = (folder.path().join("trained"), folder.path().join("out"));
+    let done = output(small_sweep(&trained, &["axes.d=[inf]"]));
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let checkpoint = trained.join("d=inf,seed=0");
+    let reference = format!("model.checkpoint.reference={}", checkpoint.display());
+    let small = [
+        reference.as_str(),
+        "axes.sampler.d=[1,8,inf]",
+        "scoring.num_samples=32",
+        "scoring.num_projections=16",
+        "sampler.schedule.edm.num_steps=6",
+    ];
+    let done = sweep("experiments/zero_shot_d.yaml", &out, &small);
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let rows = results(&out);
+    let ds: Vec<&str> = rows.iter().map(|row| row["d"].as_str()).collect();
+    assert_eq!(ds, ["1", "8", "inf"]);
+    // At its own D the checkpoint gives the samples that its own run scored.
+    let own = &results(&trained)[0];
+    assert_eq!(rows[2]["energy_distance"], own["energy_distance"]);
 }

@@ -80,8 +80,8 @@ impl Sampler {
             churn.check()?;
         }
         if let Solver::Rk45 { rtol, atol } = self.solver {
-            ParameterError::within("solver.rk45.rtol", rtol, 1e-13, 1.0)?;
-            ParameterError::within("solver.rk45.atol", atol, 1e-13, 1.0)?;
+            ParameterError::within("solver.rk45.rtol", rtol, 1e-12, 1.0)?;
+            ParameterError::within("solver.rk45.atol", atol, 1e-12, 1.0)?;
             if self.churn.is_some() {
                 let accepted = "absent with solver rk45: its error estimate has no use for noise";
                 return Err(ParameterError::new("churn", "given", accepted));

@@ -140,6 +140,7 @@ impl SweepResult {
             "train_loss",
             "energy_distance",
             "sliced_wasserstein",
+            "denoising_error",
             "seconds",
             "status",
             "message",
@@ -166,7 +167,7 @@ impl SweepResult {
 }
 
 impl Row {
-    fn fixed_columns(&self) -> [String; 9] {
+    fn fixed_columns(&self) -> [String; 10] {
         let number = |value: fn(&RunResult) -> Option<f64>| {
             let shown = self.result.as_ref().and_then(value);
             shown.map_or(String::new(), |value| value.to_string())
@@ -179,6 +180,7 @@ impl Row {
             number(|r| r.train_loss),
             number(|r| Some(r.scores.energy_distance)),
             number(|r| Some(r.scores.sliced_wasserstein)),
+            number(|r| Some(r.denoising_error)),
             number(|r| Some(r.seconds)),
             self.status.as_str().to_string(),
             self.message.clone(),

@@ -24,7 +24,11 @@ pub fn report_of(plan: &Plan, result: &SweepResult, out: &Path) -> Report {
 
 /// The columns of the report; those of training only where something was trained.
 fn metrics(plan: &Plan) -> Vec<Metric> {
-    let mut metrics = vec![Metric::energy_distance(), Metric::sliced_wasserstein()];
+    let mut metrics = vec![
+        Metric::energy_distance(),
+        Metric::sliced_wasserstein(),
+        Metric::figure("denoising_error", "Denoising error"),
+    ];
     if plan
         .points
         .iter()
@@ -193,6 +197,7 @@ fn run_scores(result: &RunResult) -> Vec<(String, f64)> {
     let scores = [
         ("energy_distance", result.scores.energy_distance),
         ("sliced_wasserstein", result.scores.sliced_wasserstein),
+        ("denoising_error", result.denoising_error),
         ("seconds", result.seconds),
     ];
     let all = scores.into_iter().chain(trained.into_iter().flatten());

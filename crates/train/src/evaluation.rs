@@ -6,6 +6,7 @@ use candle_core::{Device, Tensor};
 use pfgmpp_data::Splits;
 
 use crate::grid::{sample_grid, shown_samples};
+use crate::held_out::denoising_error;
 use crate::model::SamplingModel;
 use crate::monitor::Monitor;
 use crate::paths::write_paths;
@@ -64,12 +65,15 @@ impl Evaluation<'_> {
         )?;
         monitor.image(&grid, nimg)?;
         monitor.scores(&scores, nimg)?;
+        let (held_out, seed) = (&self.splits.held_out, self.config.scoring.seed);
+        let denoising_error = denoising_error(self.model, held_out, seed, self.device)?;
         let result = RunResult {
             d: self.config.d(),
             seed: self.config.seed,
             nimg,
             train_loss: self.trained.loss,
             scores,
+            denoising_error,
             num_samples: self.config.scoring.num_samples,
             params: self.trained.params,
             seconds: self.trained.seconds + began.elapsed().as_secs_f64(),

@@ -10,6 +10,7 @@ mod error;
 mod evaluation;
 mod folder;
 mod grid;
+mod held_out;
 mod in_place;
 mod learner;
 mod model;

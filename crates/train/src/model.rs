@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor};
 use pfgmpp_checkpoint::Model;
 use pfgmpp_data::Dataset;
-use pfgmpp_kernel::{Denoiser, Dimension, ExactPosterior, Kernel};
+use pfgmpp_kernel::{Denoiser, Dimension, ExactPosterior, Kernel, SampleRng};
 use pfgmpp_sampler::{Sampler, Trajectory};
 use pfgmpp_transfer::{DataMoments, EffectiveNoise, ParameterError};
 
@@ -124,6 +124,21 @@ impl SamplingModel {
             .sampler
             .sample(denoiser, kernel, &self.shape, seeds, device)?;
         Ok(samples)
+    }
+
+    /// Estimates data `y` `[B, C, H, W]` from what the kernel makes of them at `sigma` `[B]`.
+    ///
+    /// # Errors
+    ///
+    /// Failures of the model.
+    pub(crate) fn denoise_perturbed(
+        &self,
+        y: &Tensor,
+        sigma: &[f64],
+        rngs: &mut [SampleRng],
+    ) -> Result<Tensor, RunError> {
+        let x = self.kernel.perturb(y, sigma, rngs)?;
+        Ok(self.denoiser.denoise(&x, sigma, None)?)
     }
 
     /// The paths of one sample for each of `seeds`.

@@ -27,6 +27,8 @@ pub struct RunResult {
     pub train_loss: Option<f64>,
     /// Scores of the samples.
     pub scores: Scores,
+    /// Root-mean-square error of the model's estimates of held-out data, in units of the data.
+    pub denoising_error: f64,
     /// Samples scored.
     pub num_samples: u64,
     /// Values trained in this run.
