@@ -72,7 +72,10 @@ impl Source {
     /// Nothing there, and files and folders that are none of the kinds.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
         let own = path.to_path_buf();
-        let metadata = std::fs::metadata(path).map_err(CheckpointError::io(path))?;
+        let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => CheckpointError::Missing { path: own.clone() },
+            _ => CheckpointError::io(path)(error),
+        })?;
         if metadata.is_dir() {
             return if Folder::find(path).is_ok() {
                 Ok(Self::Checkpoint(own))

@@ -8,7 +8,7 @@ use super::scale::{Scale, Tick};
 const WIDTH: f64 = 400.0;
 const HEIGHT: f64 = 295.0;
 
-const LEFT: f64 = 48.0;
+const LEFT: f64 = 56.0;
 const RIGHT: f64 = 10.0;
 const TOP: f64 = 10.0;
 
