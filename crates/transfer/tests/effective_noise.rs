@@ -1,7 +1,9 @@
 //! The effective noise level against limits, a dense quadrature and simulated truth.
 
 use pfgmpp_kernel::Dimension;
-use pfgmpp_transfer::{DataScale, PosteriorNoise};
+use pfgmpp_transfer::{
+    Coefficients, DataScale, EdmPreconditioning, NoiseLevel, PosteriorNoise, Preconditioning,
+};
 use rand::SeedableRng;
 use rand_distr::{ChiSquared, Distribution, StandardNormal};
 
@@ -130,5 +132,78 @@ fn extreme_inputs_give_finite_positive_levels() {
                 );
             }
         }
+    }
+}
+
+fn edm() -> Preconditioning {
+    Preconditioning::Edm(EdmPreconditioning {
+        sigma_data: 0.5,
+        noise: NoiseLevel::Posterior,
+    })
+}
+
+/// White Gaussian data in the plane at D = 1, where `|x|` tells little of the noise: the targets of a network, `(y - c_skip x) / c_out`,
+/// have unit mean square on average under averaged scalings, and are far larger at one level.
+#[test]
+fn averaged_scalings_keep_the_targets_of_a_network_at_unit_size() {
+    let (n, sd, draws) = (2, 0.5, 40_000);
+    let data = DataScale {
+        second_moment: sd * sd,
+        n_eff: 2.0,
+    };
+    let posterior = PosteriorNoise::new(n, Dimension::Finite(1.0), data);
+    let chi_square = ChiSquared::new(1.0).unwrap();
+    for sigma in [0.02, 0.1] {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+        let (mut averaged, mut single) = (0.0, 0.0);
+        for _ in 0..draws {
+            let w: f64 = chi_square.sample(&mut rng);
+            let s = sigma / w.sqrt();
+            let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
+            let y = [sd * normal(), sd * normal()];
+            let x = [y[0] + s * normal(), y[1] + s * normal()];
+            let x_norm_sq = x[0] * x[0] + x[1] * x[1];
+            let target = |c: Coefficients| {
+                let miss = |i: usize| (y[i] - c.c_skip * x[i]) / c.c_out;
+                (miss(0).powi(2) + miss(1).powi(2)) / 2.0
+            };
+            averaged += target(posterior.coefficients(&edm(), x_norm_sq, sigma));
+            single += target(edm().coefficients(posterior.sigma_eff(x_norm_sq, sigma)));
+        }
+        let [averaged, single] = [averaged, single].map(|sum| sum / f64::from(draws));
+        println!("sigma {sigma}: averaged {averaged:.2}, at one level {single:.2}");
+        assert!(
+            (0.7..2.0).contains(&averaged),
+            "sigma {sigma}: got mean square {averaged}, want about 1"
+        );
+        assert!(
+            single > 1.5 * averaged,
+            "sigma {sigma}: at one level {single}"
+        );
+    }
+}
+
+#[test]
+fn averaged_scalings_are_the_nominal_ones_at_infinite_d_and_the_effective_ones_where_x_tells_all() {
+    let at_infinity = PosteriorNoise::new(64, Dimension::Infinite, DIGITS);
+    let got = at_infinity.coefficients(&edm(), 64.0, 0.3);
+    assert_eq!(got, edm().coefficients(0.3));
+    let data = DataScale {
+        n_eff: 1e9,
+        ..DIGITS
+    };
+    let known = PosteriorNoise::new(100_000, Dimension::Finite(1e6), data);
+    let x_norm_sq = 1e5 * (0.7 + 0.09);
+    let got = known.coefficients(&edm(), x_norm_sq, 0.3);
+    let want = edm().coefficients(known.sigma_eff(x_norm_sq, 0.3));
+    for (name, got, want) in [
+        ("c_skip", got.c_skip, want.c_skip),
+        ("c_out", got.c_out, want.c_out),
+        ("weight", got.weight, want.weight),
+    ] {
+        assert!(
+            (got / want - 1.0).abs() < 1e-5,
+            "{name}: got {got}, want {want}"
+        );
     }
 }
