@@ -2,6 +2,8 @@
 
 use candle_core::{DType, Device, Tensor};
 
+use crate::image_files::ImageFilesError;
+
 /// Class labels of a data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClassLabels {
@@ -88,9 +90,19 @@ pub enum DataError {
         /// The number of images.
         num_images: usize,
     },
+    /// Image files that cannot be used.
+    #[error(transparent)]
+    ImageFiles(#[from] ImageFilesError),
     /// A failure of the tensor backend.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
+}
+
+impl DataError {
+    /// Whether the user can mend it by naming other data.
+    pub fn is_bad_input(&self) -> bool {
+        matches!(self, Self::ImageFiles(_))
+    }
 }
 
 impl Dataset {

@@ -9,6 +9,7 @@
 
 mod dataset;
 mod digits;
+mod image_files;
 mod picture;
 mod plane;
 mod scatter;
@@ -17,6 +18,7 @@ mod source;
 mod statistics;
 
 pub use dataset::{ClassLabels, DataError, Dataset, is_planar};
+pub use image_files::ImageFilesError;
 pub use picture::{GridLayout, Picture, PictureError, grid, to_image};
 pub use scatter::scatter;
 pub use shuffle::Shuffle;

@@ -16,7 +16,6 @@ use pfgmpp_train::{
     lock, preflight, read_result, references, run,
 };
 
-use crate::plan::data_name;
 use crate::report::render;
 use crate::{Jobs, Plan, Point, Row, Status, SweepResult, report_of};
 
@@ -276,7 +275,7 @@ fn all_references(plan: &Plan, data: &[(DataSource, Splits)]) -> Result<Vec<Refe
     let of_data = |data: &DataSource| ways.iter().filter(|way| way.config.data == *data).count();
     for Point { name, config, .. } in &ways {
         let sigma_max = config.sampler.schedule.sigma_max();
-        let data_set = data_name(&config.data);
+        let data_set = config.data.name();
         let splits = splits_of(data, config);
         let mut rows = references(splits, &data_set, &config.scoring, sigma_max)?;
         if of_data(&config.data) > 1 {

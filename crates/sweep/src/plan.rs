@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use pfgmpp_data::DataSource;
 use pfgmpp_train::RunConfig;
 use pfgmpp_train::yaml::{ConfigError, Document, parse_assignment};
 use serde::{Deserialize, Serialize};
@@ -387,23 +386,12 @@ fn check_points(points: &[Point], origin: &str) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// A data set as text: `digits`.
-pub(crate) fn data_name(data: &DataSource) -> String {
-    let value = serde_yaml::to_value(data).unwrap_or_default();
-    value_text(&value)
-}
-
 /// A value as text; D in its one spelling, so that `1`, `1.0` and `1e0` are one run.
 fn value_name(key: &str, value: &Value, config: &RunConfig) -> String {
     match value {
         _ if key == "d" => config.model.d().to_string(),
         _ if key == "sampler.d" => config.d().to_string(),
-        other => value_text(other),
-    }
-}
-
-fn value_text(value: &Value) -> String {
-    match value {
+        _ if key == "data" => config.data.name(),
         Value::String(text) => text.clone(),
         // The choice `log_normal: {...}` is known by its key.
         Value::Mapping(map) if map.len() == 1 => {

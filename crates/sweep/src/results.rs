@@ -7,7 +7,6 @@ use pfgmpp_kernel::Dimension;
 use pfgmpp_train::{Reference, RunError, RunResult};
 use serde::Serialize;
 
-use crate::plan::data_name;
 use crate::{Plan, Point};
 
 /// How far a run has come.
@@ -69,7 +68,7 @@ impl Row {
         Self {
             name: point.name.clone(),
             values: point.values.clone(),
-            data: data_name(&point.config.data),
+            data: point.config.data.name(),
             d: point.config.d(),
             seed: point.config.seed,
             status: Status::Pending,

@@ -119,6 +119,7 @@ impl RunError {
             | Self::NoFolder { .. }
             | Self::State { .. } => true,
             Self::Io { source, .. } => is_about_place(source),
+            Self::Data(e) => e.is_bad_input(),
             Self::Checkpoint(e) => e.io_error().is_some_and(is_about_place),
             _ => false,
         }
