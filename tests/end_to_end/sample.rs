@@ -134,7 +134,20 @@ fn an_exact_model_is_sampled_from_its_configuration() {
     ]);
     let done = output(command_with(command, &out));
     assert!(done.status.success(), "got {}", stderr(&done));
-    assert_eq!(&fs::read(&out).unwrap()[1..4], b"PNG");
+    let at_128 = fs::read(&out).unwrap();
+    assert_eq!(&at_128[1..4], b"PNG");
+    let mut command = pfgmpp();
+    command.args([
+        "sample",
+        "--config",
+        "configs/exact.yaml",
+        "--d",
+        "1",
+        "--out",
+    ]);
+    let done = output(command_with(command, &out));
+    assert!(done.status.success(), "got {}", stderr(&done));
+    assert_ne!(fs::read(&out).unwrap(), at_128);
     let mut command = pfgmpp();
     command.args(["sample", "--config", "configs/digits.yaml", "--out"]);
     let done = output(command_with(command, &out));

@@ -220,9 +220,9 @@ fn original_pfgm_stands_beside_the_unbiased_objective() {
             (row["d"].as_str(), row["status"].as_str()),
             ("1", "finished")
         );
-        // A tenth of a second of training: far better than noise is all that can be asked.
+        // Some hundred steps of training: half of the way from the prior, at 29, is all that can be asked.
         let energy: f64 = row["energy_distance"].parse().unwrap();
-        assert!(energy < 1.0, "{}: got {energy}", row["setup"]);
+        assert!(energy < 15.0, "{}: got {energy}", row["setup"]);
     }
 }
 
@@ -246,6 +246,18 @@ fn one_diffusion_model_is_sampled_at_every_d() {
     let rows = results(&out);
     let ds: Vec<&str> = rows.iter().map(|row| row["d"].as_str()).collect();
     assert_eq!(ds, ["1", "8", "inf"]);
+    let nowhere = ["model.checkpoint.reference=/nowhere"];
+    let done = sweep(
+        "experiments/zero_shot_d.yaml",
+        &folder.path().join("none"),
+        &nowhere,
+    );
+    assert_eq!(done.status.code(), Some(2), "got {}", stderr(&done));
+    assert!(
+        stderr(&done).contains("no checkpoint here"),
+        "got {}",
+        stderr(&done)
+    );
     // At its own D the checkpoint gives the samples that its own run scored.
     let own = &results(&trained)[0];
     assert_eq!(rows[2]["energy_distance"], own["energy_distance"]);

@@ -120,7 +120,8 @@ impl RunError {
             | Self::State { .. } => true,
             Self::Io { source, .. } => is_about_place(source),
             Self::Data(e) => e.is_bad_input(),
-            Self::Checkpoint(e) => e.io_error().is_some_and(is_about_place),
+            // One that is read was named by the user; one that is written fails by its place only.
+            Self::Checkpoint(e) => e.io_error().is_none_or(is_about_place),
             _ => false,
         }
     }

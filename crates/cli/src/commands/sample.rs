@@ -8,7 +8,7 @@ use pfgmpp_data::{is_planar, to_image};
 use pfgmpp_kernel::Dimension;
 use pfgmpp_sampler::Sampler;
 use pfgmpp_train::yaml::Document;
-use pfgmpp_train::{RunConfig, RunError, SamplingModel, sample_grid};
+use pfgmpp_train::{ModelConfig, RunConfig, RunError, SamplingModel, sample_grid};
 use pfgmpp_transfer::Guess;
 
 use crate::failure::Failure;
@@ -135,7 +135,12 @@ fn load(args: &Args, device: &Device) -> Result<SamplingModel, Failure> {
     if let Some(path) = &args.source.config {
         let (document, _) = Document::read::<RunConfig>(path)?;
         let mut config = RunConfig::read(&document, &[])?;
+        if let (ModelConfig::Exact { d }, Some(asked)) = (&mut config.model, args.d) {
+            // An exact model is as good at one D as at another.
+            *d = asked;
+        }
         config.sampler = adjusted(config.sampler, config.model.d(), args)?;
+        config.check("the flags")?;
         let splits = config.data.load().map_err(RunError::from)?;
         return Ok(SamplingModel::untrained(&config, &splits.train, device)?);
     }
