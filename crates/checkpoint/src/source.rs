@@ -257,6 +257,7 @@ fn given_config(path: &Path, options: &LoadOptions) -> Result<CheckpointConfig, 
     };
     let mut config = read_config(file)?;
     config.weights_sha256.clear();
+    config.weights_crc32.clear();
     if let Some(d) = options.d {
         config.d = d;
     }
