@@ -97,7 +97,7 @@ fn files_of_no_known_kind_give_one_line_and_exit_code_2() {
             PathBuf::from("hf://owner/name"),
             "hf:// is no place that checkpoints are fetched from",
         ),
-        (PathBuf::from("absent.pkl"), "No such file"),
+        (PathBuf::from("absent.pkl"), "no checkpoint here"),
     ] {
         let done = run("inspect", &[&path], &[]);
         let got = stderr(&done);
