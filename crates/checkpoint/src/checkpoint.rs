@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use candle_core::Device;
 use serde_json::Value;
 
-use crate::tensors::{read_tensors_checked, sha256};
+use crate::tensors::{Checksum, crc32, read_tensors_checked, sha256};
 use crate::window::Window;
 use crate::{
     CheckpointConfig, CheckpointError, FORMAT, Tensors, replace_folder, write_file, write_tensors,
@@ -49,6 +49,7 @@ impl Checkpoint {
             let io = CheckpointError::io;
             let window = Window::open(&file).map_err(io(&path.join(WEIGHTS)))?;
             self.config.weights_sha256 = sha256(&window).map_err(io(&path.join(WEIGHTS)))?;
+            self.config.weights_crc32 = crc32(&window).map_err(io(&path.join(WEIGHTS)))?;
             let text = serde_json::to_string_pretty(&self.config)
                 .expect("a configuration has string keys and finite numbers");
             let config = (CONFIG, text + "\n");
@@ -56,6 +57,28 @@ impl Checkpoint {
                 write_file(&folder.join(name), text.as_bytes()).map_err(io(&path.join(name)))?;
             }
             Ok(())
+        })
+    }
+
+    /// Compares the weights in `path` with the SHA-256 that their configuration records.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::load`].
+    pub fn verify(path: &Path) -> Result<(), CheckpointError> {
+        let folder = Folder::find(path)?;
+        let want = read_config(&folder.config())?.weights_sha256;
+        let file = folder.weights();
+        let io = CheckpointError::io;
+        let window = Window::open(&file).map_err(io(&file))?;
+        let got = sha256(&window).map_err(io(&file))?;
+        if got == want {
+            return Ok(());
+        }
+        Err(CheckpointError::Checksum {
+            path: file,
+            got,
+            want,
         })
     }
 
@@ -79,7 +102,11 @@ impl Checkpoint {
     pub fn load(path: &Path, device: &Device) -> Result<Self, CheckpointError> {
         let folder = Folder::find(path)?;
         let config = read_config(&folder.config())?;
-        let weights = read_tensors_checked(&folder.weights(), &config.weights_sha256, device)?;
+        let checksum = match config.weights_crc32.as_str() {
+            "" => Checksum::Sha256(&config.weights_sha256),
+            crc32 => Checksum::Crc32(crc32),
+        };
+        let weights = read_tensors_checked(&folder.weights(), checksum, device)?;
         Ok(Self { config, weights })
     }
 }

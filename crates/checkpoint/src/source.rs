@@ -72,10 +72,12 @@ impl Source {
     /// Nothing there, and files and folders that are none of the kinds.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
         let own = path.to_path_buf();
-        let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => CheckpointError::Missing { path: own.clone() },
-            _ => CheckpointError::io(path)(error),
-        })?;
+        let metadata = match std::fs::metadata(path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                return Err(CheckpointError::Missing { path: own });
+            }
+            metadata => metadata.map_err(CheckpointError::io(path))?,
+        };
         if metadata.is_dir() {
             return if Folder::find(path).is_ok() {
                 Ok(Self::Checkpoint(own))
@@ -260,6 +262,7 @@ fn given_config(path: &Path, options: &LoadOptions) -> Result<CheckpointConfig, 
     };
     let mut config = read_config(file)?;
     config.weights_sha256.clear();
+    config.weights_crc32.clear();
     if let Some(d) = options.d {
         config.d = d;
     }

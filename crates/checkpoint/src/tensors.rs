@@ -46,20 +46,42 @@ pub fn read_tensors(path: &Path, device: &Device) -> Result<(Tensors, Metadata),
     read(&file, device).map_err(|e| weights_error(path, e))
 }
 
-/// As [`read_tensors`], for a file whose SHA-256 must be `want`; it is taken on a second thread meanwhile.
+/// A checksum that a file must have, in hexadecimal.
+#[derive(Clone, Copy)]
+pub(crate) enum Checksum<'a> {
+    Crc32(&'a str),
+    Sha256(&'a str),
+}
+
+impl Checksum<'_> {
+    fn want(&self) -> &str {
+        match self {
+            Self::Crc32(want) | Self::Sha256(want) => want,
+        }
+    }
+
+    fn take(&self, file: &Window) -> io::Result<String> {
+        match self {
+            Self::Crc32(_) => crc32(file),
+            Self::Sha256(_) => sha256(file),
+        }
+    }
+}
+
+/// As [`read_tensors`], for a file of known checksum; it is taken on a second thread meanwhile.
 pub(crate) fn read_tensors_checked(
     path: &Path,
-    want: &str,
+    checksum: Checksum,
     device: &Device,
 ) -> Result<Tensors, CheckpointError> {
     let file = Window::open(path).map_err(CheckpointError::io(path))?;
     let (got, read) = std::thread::scope(|scope| {
-        let hash = scope.spawn(|| sha256(&file));
+        let hash = scope.spawn(|| checksum.take(&file));
         let read = read(&file, device);
         let failed = |_| Err(io::Error::other("the checksum could not be taken"));
         (hash.join().unwrap_or_else(failed), read)
     });
-    let got = got.map_err(CheckpointError::io(path))?;
+    let (got, want) = (got.map_err(CheckpointError::io(path))?, checksum.want());
     if got != want {
         return Err(CheckpointError::Checksum {
             path: path.to_path_buf(),
@@ -77,6 +99,13 @@ pub(crate) fn sha256(file: &Window) -> io::Result<String> {
     elements::for_each_piece(file, |piece| hash.update(piece))?;
     let digest = hash.finalize();
     Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// CRC-32 of a window's bytes, in hexadecimal.
+pub(crate) fn crc32(file: &Window) -> io::Result<String> {
+    let mut hash = crc32fast::Hasher::new();
+    elements::for_each_piece(file, |piece| hash.update(piece))?;
+    Ok(format!("{:08x}", hash.finalize()))
 }
 
 pub(crate) fn read(file: &Window, device: &Device) -> candle_core::Result<(Tensors, Metadata)> {

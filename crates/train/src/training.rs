@@ -191,6 +191,7 @@ impl<'a> Training<'a> {
                     seed: self.config.seed,
                 },
                 weights_sha256: String::new(),
+                weights_crc32: String::new(),
             },
             weights,
         })

@@ -65,6 +65,7 @@ pub(crate) fn describe(
             seed: 0,
         },
         weights_sha256: String::new(),
+        weights_crc32: String::new(),
     })
 }
 

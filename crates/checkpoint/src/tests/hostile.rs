@@ -23,7 +23,7 @@ fn assert_says(bytes: &[u8], want: &str) {
 }
 
 /// A short text.
-fn text(text: &str) -> Vec<u8> {
+pub(super) fn text(text: &str) -> Vec<u8> {
     let mut bytes = vec![0x8c, text.len() as u8];
     bytes.extend(text.as_bytes());
     bytes
@@ -34,7 +34,7 @@ fn pickle(parts: &[&[u8]]) -> Vec<u8> {
     [&[0x80, 4][..], &parts.concat(), b"."].concat()
 }
 
-fn global(module: &str, name: &str) -> Vec<u8> {
+pub(super) fn global(module: &str, name: &str) -> Vec<u8> {
     [text(module), text(name), vec![0x93]].concat()
 }
 

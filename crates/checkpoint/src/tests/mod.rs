@@ -2,6 +2,7 @@
 
 mod fuzz;
 mod hostile;
+mod mapping;
 mod memory;
 mod opcodes;
 

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 use pfgmpp_checkpoint::{
-    CheckpointConfig, LoadOptions, Loaded, Model, Source, network_name, prediction_name, resolve,
+    Checkpoint, CheckpointConfig, LoadOptions, Loaded, Model, Source, network_name,
+    prediction_name, resolve,
 };
 
 use crate::failure::Failure;
@@ -35,6 +36,9 @@ pub fn inspect(args: &Args) -> Result<(), Failure> {
         }
         Err(error) => return Err(error.into()),
     };
+    if matches!(source, Source::Checkpoint(_)) {
+        Checkpoint::verify(&path)?;
+    }
     show(&source, loaded, &path)
 }
 
