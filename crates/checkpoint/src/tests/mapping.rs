@@ -72,6 +72,10 @@ fn module(class: &str, arguments: &Value, child: Option<Vec<u8>>) -> Vec<u8> {
 }
 
 /// What a preconditioning of `class` around a network of class `inner` is here.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "literals read better than references to them"
+)]
 fn describe(
     class: &str,
     outer: Value,
