@@ -1,6 +1,7 @@
 //! `pfgmpp transfer`: tables of 80 columns, complete JSON, and one line where it cannot be.
 
 use pfgmpp_objective::PfgmPerturbation;
+use pfgmpp_transfer::GeometricSchedule;
 use serde_json::Value;
 
 use crate::program::{output, pfgmpp, results, small_sweep, stderr, stdout};
@@ -88,19 +89,27 @@ fn a_configuration_gives_what_its_flags_would() {
 #[test]
 fn the_yaml_for_original_pfgm_reads_back() {
     let text = stdout(&transfer("pfgm --data digits"));
-    let yaml = &text[text.find("perturbation:").expect("YAML")..];
+    let yaml = &text[text.find("objective:").expect("YAML")..];
     let read: serde_yaml::Value = serde_yaml::from_str(yaml).unwrap();
-    let got: PfgmPerturbation = serde_yaml::from_value(read["perturbation"].clone()).unwrap();
+    let perturbation = read["objective"]["pfgm"]["perturbation"].clone();
+    let got: PfgmPerturbation = serde_yaml::from_value(perturbation).unwrap();
     got.check().unwrap();
+    let geometric = read["sampler"]["schedule"]["geometric"].clone();
+    let schedule: GeometricSchedule = serde_yaml::from_value(geometric).unwrap();
+    schedule.check().unwrap();
     let want = json("pfgm --data digits --json");
     assert_eq!(want["max_m"].as_f64(), Some(got.max_m));
     // z_max and upper_norm are the means of z and |x - y| at m = max_m.
     let reach = 0.01 * 1.03_f64.powf(got.max_m);
-    for (name, want) in [
-        ("z_max", (2.0 / std::f64::consts::PI).sqrt() * reach),
-        ("upper_norm", 8.0 * reach),
+    let upper_norm = read["sampler"]["prior_radius"][1].as_f64().unwrap();
+    for (name, got, want) in [
+        (
+            "z_max",
+            schedule.sigma_max,
+            (2.0 / std::f64::consts::PI).sqrt() * reach,
+        ),
+        ("upper_norm", upper_norm, 8.0 * reach),
     ] {
-        let got = read[name].as_f64().unwrap();
         assert!(
             (got / want - 1.0).abs() < 1e-4,
             "{name}: got {got}, want {want}"

@@ -17,8 +17,6 @@ use crate::{
 pub struct Model {
     /// What the checkpoint says of itself.
     pub config: CheckpointConfig,
-    /// The kernel that it was trained with.
-    pub kernel: Kernel,
     /// The denoiser.
     pub denoiser: Box<dyn Denoiser>,
     /// Where the data lie: about zero where the checkpoint does not say.
@@ -86,7 +84,6 @@ impl Model {
             .denoiser(network, &kernel, config.data.scale);
         Ok(Self {
             config,
-            kernel,
             denoiser,
             moments,
             notes: Vec::new(),

@@ -48,11 +48,12 @@ impl ChurnConfig {
     ///
     /// A negative amount, a factor outside (0, 2], crossed ends.
     pub fn check(&self) -> std::result::Result<(), ParameterError> {
-        ParameterError::within("churn.s_churn", self.s_churn, 0.0, 1e6)?;
-        ParameterError::within("churn.s_min", self.s_min, 0.0, 1e6)?;
-        ParameterError::within("churn.s_noise", self.s_noise, 1e-3, 2.0)?;
-        ParameterError::within("churn.s_max", self.s_max, 0.0, f64::INFINITY)?;
-        ParameterError::ordered("churn.s_min", self.s_min, "churn.s_max", self.s_max)
+        ParameterError::within("s_churn", self.s_churn, 0.0, 1e6)?;
+        ParameterError::within("s_min", self.s_min, 0.0, 1e6)?;
+        ParameterError::within("s_noise", self.s_noise, 1e-3, 2.0)?;
+        // Finite: a checkpoint keeps it in JSON, which has no infinity.
+        ParameterError::within("s_max", self.s_max, 0.0, 1e6)?;
+        ParameterError::ordered("s_min", self.s_min, "s_max", self.s_max)
     }
 }
 

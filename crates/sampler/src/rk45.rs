@@ -48,6 +48,8 @@ const ERROR: [f64; 7] = [
 const SHRINK: f64 = 0.2;
 const GROW: f64 = 5.0;
 const SAFETY: f64 = 0.9;
+/// Steps in `ln sigma` below which rounding drowns what a step does.
+const SMALLEST: f64 = 1e-12;
 /// Attempted steps before a problem counts as one that cannot be solved to its tolerance.
 const MAX_STEPS: usize = 10_000;
 
@@ -74,7 +76,8 @@ pub struct Tolerance {
 ///
 /// # Errors
 ///
-/// Failures of the slope; a sample that needs more than 10,000 steps.
+/// Failures of the slope; a sample that needs more than 10,000 steps, or steps smaller than rounding, as one does whose
+/// slope is not a number.
 pub fn rk45(
     slope: &dyn Slope,
     x: Tensor,
@@ -190,6 +193,14 @@ impl Active {
             let factor =
                 (SAFETY * error.powf(-0.2)).clamp(SHRINK, if accepted[i] { GROW } else { 1.0 });
             self.h[i] = h[i] * if factor.is_nan() { SHRINK } else { factor };
+        }
+        let stuck = |(h, accepted): (&f64, &bool)| !accepted && h.abs() < SMALLEST;
+        if let Some(i) = self.h.iter().zip(&accepted).position(stuck) {
+            bail!(
+                "rk45 finds no step at sigma = {} for sample {} of the batch: its slope is not a number, or jumps",
+                self.t[i].exp(),
+                self.samples[i]
+            );
         }
         self.take(&accepted, x_new, last)?;
         self.report(&accepted, watch)

@@ -69,7 +69,7 @@ impl Sampler {
     pub fn check(&self) -> std::result::Result<(), ParameterError> {
         self.schedule.check().map_err(|e| e.under("schedule"))?;
         if let Some(guess) = &self.guess {
-            guess.check()?;
+            guess.check().map_err(|e| e.under("guess.fixed_point"))?;
         }
         if let Some([low, high]) = self.prior_radius {
             ParameterError::within("prior_radius[0]", low, 0.0, 1e12)?;
@@ -77,11 +77,12 @@ impl Sampler {
             ParameterError::ordered("prior_radius[0]", low, "prior_radius[1]", high)?;
         }
         if let Some(churn) = &self.churn {
-            churn.check()?;
+            churn.check().map_err(|e| e.under("churn"))?;
         }
         if let Solver::Rk45 { rtol, atol } = self.solver {
-            ParameterError::within("solver.rk45.rtol", rtol, 1e-12, 1.0)?;
-            ParameterError::within("solver.rk45.atol", atol, 1e-12, 1.0)?;
+            ParameterError::within("rtol", rtol, 1e-12, 1.0)
+                .and_then(|()| ParameterError::within("atol", atol, 1e-12, 1.0))
+                .map_err(|e| e.under("solver.rk45"))?;
             if self.churn.is_some() {
                 let accepted = "absent with solver rk45: its error estimate has no use for noise";
                 return Err(ParameterError::new("churn", "given", accepted));

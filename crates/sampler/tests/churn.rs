@@ -179,5 +179,5 @@ fn churn_without_a_meaning_is_refused() {
     sampler = stochastic(Solver::Heun, ChurnKind::Posterior);
     sampler.churn.as_mut().unwrap().s_min = 60.0;
     let got = sampler.check().unwrap_err().to_string();
-    assert_eq!(got, "churn.s_min must be below churn.s_max = 50, got 60");
+    assert_eq!(got, "churn.s_min must be below s_max = 50, got 60");
 }

@@ -1,5 +1,7 @@
 //! Samplers on problems with known solutions.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use candle_core::{DType, Device, Result, Tensor};
 use pfgmpp_kernel::{
     Denoiser, Dimension, ExactPosterior, Kernel, SampleRng, Stream, standard_normal,
@@ -193,23 +195,41 @@ fn rk45_takes_more_steps_where_the_slope_bends() {
     assert!((sigmas[sigmas.len() - 1] / 1e-3 - 1.0).abs() < 1e-12);
 }
 
+/// A slope that depends on sigma alone, and how often it was asked for.
+struct Curve(fn(f64) -> f64, AtomicUsize);
+
+impl Slope for Curve {
+    fn evaluate(&self, x: &Tensor, sigma: &[f64], _: Option<&Tensor>) -> Result<Evaluation> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        let slope: Vec<f64> = sigma.iter().map(|s| (self.0)(*s)).collect();
+        let slope = Tensor::from_vec(slope, (sigma.len(), 1), x.device())?;
+        let denoised = x.clone();
+        Ok(Evaluation { slope, denoised })
+    }
+}
+
+/// The error of a curve that rk45 gives up, and its evaluations.
+fn given_up(curve: fn(f64) -> f64) -> (String, usize) {
+    let slope = Curve(curve, AtomicUsize::new(0));
+    let x = Tensor::new(&[[1.0f64]], &Device::Cpu).unwrap();
+    let got = by_rk45(&slope, x, &geometric(1), 1e-10).unwrap_err();
+    (got.to_string(), slope.1.load(Ordering::Relaxed))
+}
+
 #[test]
 fn a_problem_without_an_end_is_given_up_in_one_line() {
-    /// A slope that jumps everywhere.
-    struct Rough;
-    impl Slope for Rough {
-        fn evaluate(&self, x: &Tensor, sigma: &[f64], _: Option<&Tensor>) -> Result<Evaluation> {
-            let jump: Vec<f64> = sigma.iter().map(|s| 1e9 * (s * 1e12).sin()).collect();
-            let slope = Tensor::from_vec(jump, (sigma.len(), 1), x.device())?;
-            let denoised = x.clone();
-            Ok(Evaluation { slope, denoised })
-        }
-    }
-    let x = Tensor::new(&[[1.0f64]], &Device::Cpu).unwrap();
-    let got = by_rk45(&Rough, x, &geometric(1), 1e-10)
-        .unwrap_err()
-        .to_string();
+    let (got, _) = given_up(|sigma| (1e6 * sigma.ln()).cos() / sigma);
     assert!(got.contains("rk45 did not reach sigma"), "got {got}");
+}
+
+#[test]
+fn a_slope_that_is_no_number_or_jumps_everywhere_is_given_up_at_once() {
+    let broken = given_up(|sigma| if sigma < 1.0 { f64::NAN } else { 1.0 });
+    let rough = given_up(|sigma| 1e9 * (sigma * 1e12).sin());
+    for (got, evaluations) in [broken, rough] {
+        assert!(got.contains("rk45 finds no step at sigma"), "got {got}");
+        assert!(evaluations < 1000, "got {evaluations} evaluations: {got}");
+    }
 }
 
 #[test]

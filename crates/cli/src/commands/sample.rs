@@ -50,7 +50,7 @@ struct Source {
     /// Checkpoint folder, a run folder that holds one, or a network of EDM or PFGM++ (.pkl, .pt)
     #[arg(long, value_name = "PATH")]
     checkpoint: Option<PathBuf>,
-    /// Configuration of a model that needs no training, such as configs/exact_digits.yaml
+    /// Configuration of a model that needs no training, such as configs/exact.yaml
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -61,7 +61,7 @@ enum GuessArg {
     DataMean,
     /// The solver's last estimate: one evaluation
     Previous,
-    /// Three evaluations in a row
+    /// The mean of the data first, then the estimate that it gave: two evaluations
     FixedPoint,
 }
 
@@ -70,7 +70,7 @@ impl From<GuessArg> for Guess {
         match guess {
             GuessArg::DataMean => Self::DataMean,
             GuessArg::Previous => Self::Previous,
-            GuessArg::FixedPoint => Self::FixedPoint { evaluations: 3 },
+            GuessArg::FixedPoint => Self::FixedPoint { evaluations: 2 },
         }
     }
 }

@@ -15,6 +15,10 @@ const RESTRICTED_Z: f64 = 0.005;
 const RESTRICTED_M: f64 = 0.7;
 /// Published end of the backward ODE.
 const Z_MIN: f64 = 1e-3;
+/// Published lower clip of the prior's norm.
+const LOWER_NORM: f64 = 1.0;
+/// Steps of the fixed-step methods.
+const NUM_STEPS: usize = 100;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -129,13 +133,14 @@ fn table(at: &Recommendation) -> String {
     format!("Original PFGM (D = 1, z = r = sigma):\n{table}")
 }
 
-/// The same as YAML, with what else the perturbation and the backward ODE ask for.
+/// The same as the sections of a configuration, with what else they ask for.
 fn yaml(at: &Recommendation) -> String {
     let Recommendation { tau, sigma_end, .. } = at;
     format!(
-        "perturbation:\n  tau: {tau:?}\n  max_m: {:?}\n  sigma_end: {sigma_end:?}\n  \
-         restricted_z: {RESTRICTED_Z}\n  restricted_m: {RESTRICTED_M}\n\
-         z_min: {Z_MIN}\nz_max: {:.4}\nupper_norm: {:.4}",
+        "objective:\n  pfgm:\n    perturbation:\n      tau: {tau:?}\n      max_m: {:?}\n      \
+         sigma_end: {sigma_end:?}\n      restricted_z: {RESTRICTED_Z}\n      restricted_m: {RESTRICTED_M}\n\
+         sampler:\n  schedule:\n    geometric:\n      num_steps: {NUM_STEPS}\n      sigma_min: {Z_MIN}\n      \
+         sigma_max: {:.4}\n  prior_radius: [{LOWER_NORM:?}, {:.4}]",
         at.max_m, at.z_max, at.upper_norm
     )
 }
