@@ -7,9 +7,8 @@
 //!
 //! Channel `(head · c + i) · 3 + {0, 1, 2}` of the input holds channel `i` of the query, key and value of `head`.
 
-use gemm::{Parallelism, gemm};
-
 use super::elementwise::exp;
+use super::matrix::{Matrix, multiply};
 use super::parallel::for_each_piece_with;
 use super::vectorized::vectorized;
 
@@ -173,67 +172,5 @@ fn softmax_backward(weights: &[f32], grad: &mut [f32], len: usize) {
         for (p, dp) in p.iter().zip(dp.iter_mut()) {
             *dp = p * (*dp - mean);
         }
-    }
-}
-
-/// A view of a matrix; `step` holds the distance between rows and between columns.
-#[derive(Clone, Copy)]
-struct Matrix<'a> {
-    values: &'a [f32],
-    rows: usize,
-    columns: usize,
-    step: (usize, usize),
-}
-
-impl<'a> Matrix<'a> {
-    fn new(values: &'a [f32], (rows, columns): (usize, usize), step: (usize, usize)) -> Self {
-        Self {
-            values,
-            rows,
-            columns,
-            step,
-        }
-    }
-
-    fn last(&self) -> usize {
-        (self.rows - 1) * self.step.0 + (self.columns - 1) * self.step.1
-    }
-}
-
-/// `out = scale a b`, on the calling thread.
-fn multiply(a: Matrix, b: Matrix, out: &mut [f32], step: (usize, usize), scale: f32) {
-    let (m, n, k) = (a.rows, b.columns, a.columns);
-    assert_eq!(k, b.rows, "inner extents of a matrix product");
-    assert!(
-        a.last() < a.values.len() && b.last() < b.values.len(),
-        "a matrix exceeds its values"
-    );
-    assert!(
-        (m - 1) * step.0 + (n - 1) * step.1 < out.len(),
-        "a product exceeds its output"
-    );
-    // SAFETY: the assertions above keep every element of the three matrices within its slice.
-    unsafe {
-        gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
-            step.1 as isize,
-            step.0 as isize,
-            false,
-            a.values.as_ptr(),
-            a.step.1 as isize,
-            a.step.0 as isize,
-            b.values.as_ptr(),
-            b.step.1 as isize,
-            b.step.0 as isize,
-            0.0,
-            scale,
-            false,
-            false,
-            false,
-            Parallelism::None,
-        );
     }
 }

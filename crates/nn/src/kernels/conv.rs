@@ -13,7 +13,9 @@ use pulp::{Arch, MemMask, Simd, WithSimd};
 
 use super::packing::Packed;
 use super::parallel::{for_each_piece_with, written};
-use super::product::{FEW_ROWS, MANY_ROWS, PANEL_VECTORS, Run, Tile, accumulate, load, store};
+use super::product::{
+    FEW_ROWS, MANY_ROWS, PANEL_VECTORS, Run, Tile, accumulate, load, load_part, store, store_part,
+};
 
 /// One-pixel samples that are taken together: a multiple of the rows of every tile.
 const POOL: usize = 64;
@@ -156,9 +158,25 @@ impl Multiply<'_> {
     /// The output columns from `first` on, `V` vectors wide.
     #[inline(always)]
     fn panel<S: Simd, const M: usize, const V: usize>(&mut self, simd: S, first: usize) {
+        let columns = self.packed.columns;
+        let valid = (columns - first).min(V * S::F32_LANES) - (V - 1) * S::F32_LANES;
+        if valid == S::F32_LANES {
+            self.tiles::<S, M, V, true>(simd, first, valid);
+        } else {
+            self.tiles::<S, M, V, false>(simd, first, valid);
+        }
+    }
+
+    /// One panel, whose last vector has `valid` columns.
+    #[inline(always)]
+    fn tiles<S: Simd, const M: usize, const V: usize, const WHOLE: bool>(
+        &mut self,
+        simd: S,
+        first: usize,
+        valid: usize,
+    ) {
         let (geometry, columns) = (self.geometry, self.packed.columns);
         let pixels = geometry.pixels();
-        let valid = (columns - first).min(V * S::F32_LANES) - (V - 1) * S::F32_LANES;
         let tail = simd.mask_between_m32s(0, valid as u32);
         let row = geometry.padded_row(self.channels);
         let panel = self.packed.values[first * self.packed.depth..].as_ptr();
@@ -173,7 +191,7 @@ impl Multiply<'_> {
             // SAFETY: a pixel's inputs under one kernel row lie inside the padded image, the panel holds `depth`
             // rows of `V` vectors, and bias and output are touched only where `tail` allows.
             unsafe {
-                let mut acc = initial::<S, M, V>(simd, bias, tail);
+                let mut acc = initial::<S, M, V, WHOLE>(simd, bias, tail);
                 let len = geometry.kernel * self.channels;
                 for ky in 0..geometry.kernel {
                     let run = Run {
@@ -183,10 +201,10 @@ impl Multiply<'_> {
                         panel_step: V * S::F32_LANES,
                         len,
                     };
-                    accumulate::<S, M, V, false>(simd, &mut acc, run, tail);
+                    accumulate::<S, M, V, false>(simd, &mut acc, run, tail, None);
                 }
                 let out = self.out[pixel * columns + first..].as_mut_ptr().cast();
-                write::<S, M, V>(simd, &acc, out, columns, M.min(pixels - pixel), tail);
+                write::<S, M, V, WHOLE>(simd, &acc, out, columns, M.min(pixels - pixel), tail);
             }
         }
     }
@@ -194,7 +212,7 @@ impl Multiply<'_> {
 
 /// A tile that starts at the bias, or at zero.
 #[inline(always)]
-unsafe fn initial<S: Simd, const M: usize, const V: usize>(
+unsafe fn initial<S: Simd, const M: usize, const V: usize, const WHOLE: bool>(
     simd: S,
     bias: Option<*const f32>,
     tail: MemMask<S::m32s>,
@@ -207,7 +225,7 @@ unsafe fn initial<S: Simd, const M: usize, const V: usize>(
         unsafe {
             let at = bias.add(v * S::F32_LANES);
             if v + 1 == V {
-                simd.mask_load_ptr_f32s(tail, at)
+                load_part::<S, WHOLE>(simd, tail, at)
             } else {
                 load::<S>(at)
             }
@@ -217,7 +235,7 @@ unsafe fn initial<S: Simd, const M: usize, const V: usize>(
 
 /// Writes the first `count` rows of a tile, `step` values apart.
 #[inline(always)]
-unsafe fn write<S: Simd, const M: usize, const V: usize>(
+unsafe fn write<S: Simd, const M: usize, const V: usize, const WHOLE: bool>(
     simd: S,
     acc: &Tile<S, M, V>,
     out: *mut f32,
@@ -231,7 +249,7 @@ unsafe fn write<S: Simd, const M: usize, const V: usize>(
             unsafe {
                 let at = out.add(i * step + v * S::F32_LANES);
                 if v + 1 == V {
-                    simd.mask_store_ptr_f32s(tail, at, sum);
+                    store_part::<S, WHOLE>(simd, tail, at, sum);
                 } else {
                     store::<S>(at, sum);
                 }

@@ -13,6 +13,7 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::conv::{Geometry, pad_into};
+use super::matrix::{Matrix, multiply};
 use super::packing::lanes;
 use super::parallel::{for_each_piece, written};
 use super::product::{MANY_ROWS, PANEL_VECTORS, Run, Tile, accumulate, load, store};
@@ -31,10 +32,13 @@ pub(crate) fn weight_gradient(
     grad: &[f32],
     (c_out, c_in): (usize, usize),
 ) -> Vec<f32> {
-    let padded = (geometry.kernel > 1).then(|| pad_all(geometry, x, c_in));
+    if geometry.kernel == 1 {
+        return product_gradient(x, grad, (c_out, c_in));
+    }
+    let padded = pad_all(geometry, x, c_in);
     let rows = RowProducts {
         geometry,
-        image: padded.as_deref().unwrap_or(x),
+        image: &padded,
         grad,
         c_in,
         c_out,
@@ -54,6 +58,22 @@ pub(crate) fn weight_gradient(
         });
     });
     to_weight_order(&by_row, rows.step, (c_out, c_in, geometry.kernel))
+}
+
+/// Gradient of the weights of a kernel of one, `gradᵀ x`.
+fn product_gradient(x: &[f32], grad: &[f32], (c_out, c_in): (usize, usize)) -> Vec<f32> {
+    /// Output channels of a piece.
+    const TOGETHER: usize = 32;
+    let pixels = x.len() / c_in;
+    let mut out = vec![0.0; c_out * c_in];
+    let work = pixels * c_in * c_out;
+    for_each_piece(&mut out, TOGETHER * c_in, work, |p, rows| {
+        let shape = (rows.len() / c_in, pixels);
+        let grad = Matrix::new(&grad[p * TOGETHER..], shape, (1, c_out));
+        let x = Matrix::new(x, (pixels, c_in), (c_in, 1));
+        multiply(grad, x, rows, (c_in, 1), 1.0);
+    });
+    out
 }
 
 /// Gradient of the bias: one row for each sample of `[batch, pixels, c_out]`.
@@ -234,7 +254,7 @@ impl RowProducts<'_> {
                     panel_step: self.c_out,
                     len: geometry.width,
                 };
-                accumulate::<S, M, V, RAGGED>(simd, &mut acc, run, tail);
+                accumulate::<S, M, V, RAGGED>(simd, &mut acc, run, tail, None);
             }
             for (i, sums) in acc.iter().enumerate() {
                 for (v, &sum) in sums.iter().enumerate() {

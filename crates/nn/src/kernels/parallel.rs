@@ -92,3 +92,21 @@ pub(crate) fn for_each_pair_with<T, S, I, F>(
         .enumerate()
         .for_each_init(scratch, |space, (i, (a, b))| task(space, i, a, b));
 }
+
+/// Runs `task(i)` for `i` below `count`, with scratch space as in [`for_each_piece_with`].
+pub(crate) fn for_each_index_with<S, I, F>(count: usize, work: usize, scratch: I, task: F)
+where
+    I: Fn() -> S + Send + Sync,
+    F: Fn(&mut S, usize) + Send + Sync,
+{
+    if work < SERIAL_BELOW || count <= 1 || rayon::current_num_threads() == 1 {
+        let mut space = scratch();
+        for i in 0..count {
+            task(&mut space, i);
+        }
+        return;
+    }
+    (0..count)
+        .into_par_iter()
+        .for_each_init(scratch, |space, i| task(space, i));
+}

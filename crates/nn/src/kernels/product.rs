@@ -18,6 +18,9 @@ pub(crate) const MANY_ROWS: usize = 8;
 /// Rows of a tile where 16 vector registers hold the accumulators.
 pub(crate) const FEW_ROWS: usize = 4;
 
+/// Values of a cache line.
+pub(crate) const LINE: usize = 16;
+
 /// Accumulators of one tile: `M` rows of `V` vectors.
 pub(crate) type Tile<S, const M: usize, const V: usize> = [[<S as Simd>::f32s; V]; M];
 
@@ -36,9 +39,23 @@ pub(crate) struct Run<const M: usize> {
     pub(crate) len: usize,
 }
 
+/// Asks for the cache line at `at`, which need not be readable.
+#[inline(always)]
+fn prefetch(at: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, which no address can make fail.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T1>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
 /// Adds one run of products to the tile.
 ///
-/// With `RAGGED`, the last vector of each panel step is read through `tail`.
+/// With `RAGGED`, the last vector of each panel step is read through `tail`. `ahead` names lines that will be wanted soon: one is
+/// asked for with each product.
 ///
 /// # Safety
 ///
@@ -49,8 +66,12 @@ pub(crate) unsafe fn accumulate<S: Simd, const M: usize, const V: usize, const R
     acc: &mut Tile<S, M, V>,
     run: Run<M>,
     tail: MemMask<S::m32s>,
+    ahead: Option<*const f32>,
 ) {
     for k in 0..run.len {
+        if let Some(ahead) = ahead {
+            prefetch(ahead.wrapping_add(k * LINE));
+        }
         let mut b = [simd.splat_f32s(0.0); V];
         for (v, vector) in b.iter_mut().enumerate() {
             // SAFETY: the caller vouches for the panel's elements.
@@ -93,4 +114,48 @@ pub(crate) unsafe fn load<S: Simd>(at: *const f32) -> S::f32s {
 pub(crate) unsafe fn store<S: Simd>(at: *mut f32, vector: S::f32s) {
     // SAFETY: as the caller promises.
     unsafe { at.cast::<S::f32s>().write_unaligned(vector) }
+}
+
+/// Reads one vector, `WHOLE` or as far as `tail` goes.
+///
+/// # Safety
+///
+/// What is read is readable at `at`.
+#[inline(always)]
+pub(crate) unsafe fn load_part<S: Simd, const WHOLE: bool>(
+    simd: S,
+    tail: MemMask<S::m32s>,
+    at: *const f32,
+) -> S::f32s {
+    // SAFETY: as the caller promises.
+    unsafe {
+        // A masked access is a call, and whole vectors are what there is most of.
+        if WHOLE {
+            load::<S>(at)
+        } else {
+            simd.mask_load_ptr_f32s(tail, at)
+        }
+    }
+}
+
+/// Writes one vector, `WHOLE` or as far as `tail` goes.
+///
+/// # Safety
+///
+/// What is written is writable at `at`.
+#[inline(always)]
+pub(crate) unsafe fn store_part<S: Simd, const WHOLE: bool>(
+    simd: S,
+    tail: MemMask<S::m32s>,
+    at: *mut f32,
+    vector: S::f32s,
+) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        if WHOLE {
+            store::<S>(at, vector);
+        } else {
+            simd.mask_store_ptr_f32s(tail, at, vector);
+        }
+    }
 }

@@ -11,6 +11,7 @@ use super::{to_channels_first, to_channels_last};
 use crate::kernels::conv::{Geometry, convolve};
 use crate::kernels::conv_weight::{add_rows, bias_gradient, weight_gradient};
 use crate::kernels::packing::{Direction, pack};
+use crate::kernels::winograd;
 use crate::tape::apply3;
 
 /// Convolves `x [B, H, W, c_in]` with `weight [c_out, c_in, k, k]`, `k` odd, to `[B, H, W, c_out]`.
@@ -116,9 +117,30 @@ impl Sizes {
         }
     }
 
-    /// `(c_out, c_in, kernel)`.
-    fn weight(&self) -> (usize, usize, usize) {
-        (self.c_out, self.c_in, self.geometry.kernel)
+    /// The convolution, or its adjoint, by whichever kernel is the faster one.
+    fn convolve(
+        &self,
+        x: &[f32],
+        weight: &[f32],
+        direction: Direction,
+        bias: Option<&[f32]>,
+    ) -> Vec<f32> {
+        let (geometry, channels) = (self.geometry, (self.c_out, self.c_in));
+        if winograd::applies(geometry, self.c_in, self.c_out) {
+            let transformed = winograd::transform_weights(weight, channels, direction);
+            return winograd::convolve(geometry, x, &transformed, bias);
+        }
+        let packed = pack(weight, (self.c_out, self.c_in, geometry.kernel), direction);
+        convolve(geometry, x, &packed, bias)
+    }
+
+    /// The gradient of the weights, by whichever kernel is the faster one.
+    fn weight_gradient(&self, x: &[f32], grad: &[f32]) -> Vec<f32> {
+        let (geometry, channels) = (self.geometry, (self.c_out, self.c_in));
+        if winograd::applies_to_weights(geometry, self.c_in, self.c_out) {
+            return winograd::weight_gradient(geometry, x, grad, channels);
+        }
+        weight_gradient(geometry, x, grad, channels)
     }
 }
 
@@ -137,13 +159,9 @@ impl CustomOp3 for Conv2d {
         bias_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let sizes = Sizes::new(x_layout.shape(), weight_layout.shape());
-        let packed = pack(
-            slice(weight, weight_layout)?,
-            sizes.weight(),
-            Direction::Forward,
-        );
+        let (x, weight) = (slice(x, x_layout)?, slice(weight, weight_layout)?);
         let bias = slice(bias, bias_layout)?;
-        let out = convolve(sizes.geometry, slice(x, x_layout)?, &packed, Some(bias));
+        let out = sizes.convolve(x, weight, Direction::Forward, Some(bias));
         let mut shape = x_layout.dims().to_vec();
         *shape.last_mut().expect("checked to have rank 2 or 4") = sizes.c_out;
         Ok(output(out, shape))
@@ -161,21 +179,13 @@ impl CustomOp3 for Conv2d {
         let grad = grad.contiguous()?;
         let grad = values(&grad)?;
         let dx = if x.track_op() {
-            let packed = pack(&values(weight)?, sizes.weight(), Direction::Adjoint);
-            Some(tensor(
-                convolve(sizes.geometry, &grad, &packed, None),
-                x.shape(),
-            )?)
+            let dx = sizes.convolve(&grad, &values(weight)?, Direction::Adjoint, None);
+            Some(tensor(dx, x.shape())?)
         } else {
             None
         };
         let d_weight = if weight.track_op() {
-            let d_weight = weight_gradient(
-                sizes.geometry,
-                &values(x)?,
-                &grad,
-                (sizes.c_out, sizes.c_in),
-            );
+            let d_weight = sizes.weight_gradient(&values(x)?, &grad);
             Some(tensor(d_weight, weight.shape())?)
         } else {
             None

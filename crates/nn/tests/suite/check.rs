@@ -25,16 +25,31 @@ pub fn relative_error(got: &Tensor, want: &Tensor) -> f64 {
 
 /// Checks value, gradients, and the gradients' projections against finite differences.
 pub fn agree(name: &str, inputs: &[Tensor], f: impl Fn(&[Tensor]) -> Result<Tensor>) {
-    try_agree(name, inputs, f).unwrap_or_else(|error| panic!("{name}: {error}"));
+    agree_within(name, 3e-6, inputs, f);
 }
 
-fn try_agree(name: &str, inputs: &[Tensor], f: impl Fn(&[Tensor]) -> Result<Tensor>) -> Result<()> {
+/// As [`agree`], for an operation whose rounding error is known to be another.
+pub fn agree_within(
+    name: &str,
+    bound: f64,
+    inputs: &[Tensor],
+    f: impl Fn(&[Tensor]) -> Result<Tensor>,
+) {
+    try_agree(name, bound, inputs, f).unwrap_or_else(|error| panic!("{name}: {error}"));
+}
+
+fn try_agree(
+    name: &str,
+    bound: f64,
+    inputs: &[Tensor],
+    f: impl Fn(&[Tensor]) -> Result<Tensor>,
+) -> Result<()> {
     let (value, grads) = differentiate(inputs, DType::F32, &f)?;
     let (want_value, want_grads) = differentiate(inputs, DType::F64, &f)?;
     let error = relative_error(&value, &want_value);
     assert!(
-        error < 3e-6,
-        "{name}: value off by {error:e}, want below 3e-6"
+        error < bound,
+        "{name}: value off by {error:e}, want below {bound:e}"
     );
     for (i, (got, want)) in grads.iter().zip(&want_grads).enumerate() {
         let error = relative_error(got, want);

@@ -1,6 +1,6 @@
 //! Fused operations in `f32` against the backend's own composition in `f64`: values, gradients, finite differences.
 
-use crate::check::{self, agree, pattern};
+use crate::check::{self, agree, agree_within, pattern};
 use candle_core::{Device, Result, Tensor, Var};
 use pfgmpp_nn::ops::{self, Activation, Filter};
 
@@ -9,8 +9,8 @@ fn conv2d_agrees_with_composition() {
     let sizes = [
         // batch, height, width, c_in, c_out, kernel
         (1, 1, 1, 1, 1, 3),
-        (2, 8, 8, 32, 32, 3),
-        (3, 4, 4, 48, 33, 3),
+        (2, 8, 8, 15, 32, 3),
+        (3, 3, 4, 48, 33, 3),
         (2, 3, 5, 7, 17, 3),
         (2, 5, 3, 3, 1, 5),
         (3, 7, 2, 1, 40, 3),
@@ -32,6 +32,45 @@ fn conv2d_agrees_with_composition() {
             });
         }
     }
+}
+
+/// Tiles of Winograd take fewer multiplications at the price of rounding: relative to the largest output, a few 1e-6.
+const TILE_ERROR: f64 = 1e-5;
+
+#[test]
+fn conv2d_by_tiles_agrees_with_composition() {
+    let sizes = [
+        // batch, height, width, c_in, c_out
+        (2, 8, 8, 32, 32),
+        (3, 4, 4, 48, 33),
+        (2, 5, 7, 17, 40),
+        (1, 9, 4, 16, 70),
+        (5, 6, 11, 66, 16),
+        (9, 12, 12, 16, 16),
+    ];
+    for (b, h, w, c_in, c_out) in sizes {
+        let name = format!("conv2d {b}x{h}x{w}, {c_in} to {c_out}");
+        let x = pattern(&[b, h, w, c_in]);
+        let weight = pattern(&[c_out, c_in, 3, 3]);
+        agree_within(&name, TILE_ERROR, &[x.clone(), weight.clone()], |t| {
+            ops::conv2d(&t[0], &t[1], None)
+        });
+        for bias in [pattern(&[c_out]), pattern(&[b, c_out])] {
+            let inputs = [x.clone(), weight.clone(), bias];
+            agree_within(&name, TILE_ERROR, &inputs, |t| {
+                ops::conv2d(&t[0], &t[1], Some(&t[2]))
+            });
+        }
+    }
+}
+
+#[test]
+fn conv2d_by_tiles_takes_operands_that_are_not_contiguous() {
+    let x = pattern(&[2, 8, 6, 24]);
+    let weight = pattern(&[20, 3, 24, 3]);
+    agree_within("transposed", TILE_ERROR, &[x, weight], |t| {
+        ops::conv2d(&t[0].transpose(1, 2)?, &t[1].transpose(1, 2)?, None)
+    });
 }
 
 #[test]

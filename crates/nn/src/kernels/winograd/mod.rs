@@ -1,0 +1,50 @@
+//! Convolution of three by three weights by the tiles of Winograd, F(4x4, 3x3): a quarter of the multiplications.
+//!
+//! ```text
+//! V = Bᵀ d B   (each 6x6 tile of inputs)        U = G g Gᵀ   (each 3x3 of weights)
+//! M[ξ] = V[ξ] U[ξ]   (tiles by c_in times c_in by c_out, at each of the 36 points ξ)        Y = Aᵀ M A   (4x4 outputs)
+//! ```
+//!
+//! Gradients run backwards through the same: that of the input is the convolution with reversed taps, that of the weights is
+//! `Gᵀ dU G` with `dU[ξ] = V[ξ]ᵀ dM[ξ]`, `dM = A dY Aᵀ`. Tiles pass in blocks whose transforms stay in the cache; only the
+//! weights' transforms, four times the size of the weights, are ever whole in memory.
+//!
+//! Source: Lavin and Gray 2016 (arXiv:1509.09308).
+
+mod multiply;
+mod tiles;
+mod transform;
+mod weight_gradient;
+mod weights;
+
+use std::sync::OnceLock;
+
+pub(crate) use multiply::convolve;
+pub(crate) use weight_gradient::weight_gradient;
+pub(crate) use weights::transform_weights;
+
+use super::conv::Geometry;
+
+/// Below this many channels a vector of them is not filled, and transforms cost more than they save.
+const MIN_CHANNELS: usize = 16;
+
+/// Weights for each pixel of an image above which their transform costs more than it saves.
+const MAX_WEIGHTS_PER_PIXEL: usize = 512;
+
+/// Whether a convolution between so many channels goes by tiles.
+///
+/// The answer does not depend on the batch, so that a sample's result does not either. The environment variable
+/// `PFGMPP_CONV=direct` makes it no.
+pub(crate) fn applies(geometry: Geometry, c_in: usize, c_out: usize) -> bool {
+    applies_to_weights(geometry, c_in, c_out)
+        && c_in * c_out <= MAX_WEIGHTS_PER_PIXEL * geometry.pixels()
+}
+
+/// The same for the gradient of the weights, whose transform is needed once for a whole batch.
+pub(crate) fn applies_to_weights(geometry: Geometry, c_in: usize, c_out: usize) -> bool {
+    static DIRECT: OnceLock<bool> = OnceLock::new();
+    geometry.kernel == 3
+        && c_in.min(c_out) >= MIN_CHANNELS
+        && geometry.height.min(geometry.width) >= transform::OUT
+        && !*DIRECT.get_or_init(|| std::env::var_os("PFGMPP_CONV").is_some_and(|v| v == "direct"))
+}

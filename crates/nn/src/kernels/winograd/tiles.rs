@@ -1,0 +1,250 @@
+//! Where the tiles of a batch lie, and their way into products and out of them.
+
+use std::mem::MaybeUninit;
+
+use pulp::{MemMask, Simd};
+
+use super::transform::{Expansion, IN, OUT, POINTS, output};
+use crate::kernels::conv::Geometry;
+use crate::kernels::product::{load, load_part, store, store_part};
+
+/// The tiles of a batch of images, counted sample by sample and row by row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tiling {
+    height: usize,
+    width: usize,
+    /// Tiles above each other.
+    rows: usize,
+    /// Tiles beside each other.
+    columns: usize,
+    /// Tiles of the batch.
+    pub(super) count: usize,
+}
+
+/// The first output of a tile.
+#[derive(Debug, Clone, Copy)]
+struct Corner {
+    sample: usize,
+    y: usize,
+    x: usize,
+}
+
+/// Some channels of a batch of images: `values[pixel * step + first..]`, `len` of them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Channels {
+    pub(super) step: usize,
+    pub(super) first: usize,
+    pub(super) len: usize,
+}
+
+impl Tiling {
+    pub(super) fn new(geometry: Geometry) -> Self {
+        let (rows, columns) = (geometry.height.div_ceil(OUT), geometry.width.div_ceil(OUT));
+        Self {
+            height: geometry.height,
+            width: geometry.width,
+            rows,
+            columns,
+            count: geometry.batch * rows * columns,
+        }
+    }
+
+    fn corner(&self, tile: usize) -> Corner {
+        let (sample, tile) = (
+            tile / (self.rows * self.columns),
+            tile % (self.rows * self.columns),
+        );
+        Corner {
+            sample,
+            y: tile / self.columns * OUT,
+            x: tile % self.columns * OUT,
+        }
+    }
+
+    /// The pixel `(dy, dx)` from a corner, if it lies in the image.
+    #[inline(always)]
+    fn pixel(&self, corner: Corner, dy: isize, dx: isize) -> Option<usize> {
+        let (y, x) = (corner.y as isize + dy, corner.x as isize + dx);
+        let inside =
+            (0..self.height as isize).contains(&y) && (0..self.width as isize).contains(&x);
+        inside.then(|| (corner.sample * self.height + y as usize) * self.width + x as usize)
+    }
+
+    /// `T d Tᵀ` of one tile: point `ξ`, channel `i` to `out[ξ * step + i]`.
+    ///
+    /// `out` holds whole vectors; those behind the last channel become zeros.
+    #[inline(always)]
+    pub(super) fn expand<S: Simd, T: Expansion<N>, const N: usize>(
+        &self,
+        simd: S,
+        tile: usize,
+        (x, channels): (&[f32], Channels),
+        out: &mut [f32],
+        step: usize,
+    ) {
+        let corner = self.corner(tile);
+        let vectors = channels.len.div_ceil(S::F32_LANES);
+        assert!((POINTS - 1) * step + vectors * S::F32_LANES <= out.len());
+        // Pixels outside the image read as zeros.
+        let mut offsets = [[None; N]; N];
+        for (i, row) in offsets.iter_mut().enumerate() {
+            for (j, offset) in row.iter_mut().enumerate() {
+                let pixel = self.pixel(corner, i as isize - T::BORDER, j as isize - T::BORDER);
+                *offset = pixel.map(|p| p * channels.step + channels.first);
+                assert!(offset.is_none_or(|o| o + channels.len <= x.len()));
+            }
+        }
+        let whole = channels.len / S::F32_LANES;
+        let tail = simd.mask_between_m32s(0, (channels.len % S::F32_LANES) as u32);
+        for v in 0..vectors {
+            let at = v * S::F32_LANES;
+            // SAFETY: asserted above.
+            unsafe {
+                let (x, out) = (x.as_ptr().add(at), out.as_mut_ptr().add(at));
+                if v < whole {
+                    expand_vector::<S, T, N, true>(simd, tail, (x, &offsets), (out, step));
+                } else {
+                    expand_vector::<S, T, N, false>(simd, tail, (x, &offsets), (out, step));
+                }
+            }
+        }
+    }
+
+    /// `Aᵀ M A + bias` of one tile to the pixels that lie in the image.
+    ///
+    /// - `products`: point `ξ`, channel `o` at `ξ * step + o`, whole vectors.
+    /// - `bias`: `a row for each sample, or one for all.
+    /// - `out`: all samples; written are `channels`.
+    ///
+    /// # Safety
+    ///
+    /// `out` holds every pixel of the tile, and nobody else writes there.
+    #[inline(always)]
+    pub(super) unsafe fn collect<S: Simd>(
+        &self,
+        simd: S,
+        tile: usize,
+        (products, step): (&[f32], usize),
+        bias: Bias,
+        (out, channels): (*mut MaybeUninit<f32>, Channels),
+    ) {
+        let corner = self.corner(tile);
+        let vectors = channels.len.div_ceil(S::F32_LANES);
+        assert!((POINTS - 1) * step + vectors * S::F32_LANES <= products.len());
+        let row = bias.row(corner.sample, channels);
+        let mut pixels = [[None; OUT]; OUT];
+        for (i, row) in pixels.iter_mut().enumerate() {
+            for (j, offset) in row.iter_mut().enumerate() {
+                let pixel = self.pixel(corner, i as isize, j as isize);
+                *offset = pixel.map(|p| p * channels.step + channels.first);
+            }
+        }
+        let whole = channels.len / S::F32_LANES;
+        let tail = simd.mask_between_m32s(0, (channels.len % S::F32_LANES) as u32);
+        for v in 0..vectors {
+            let at = v * S::F32_LANES;
+            // SAFETY: asserted above, and as the caller promises.
+            unsafe {
+                let bias = row.map(|row| row.as_ptr().add(at));
+                let (m, out) = (products.as_ptr().add(at), out.cast::<f32>().add(at));
+                if v < whole {
+                    collect_vector::<S, true>(simd, tail, (m, step), bias, (out, &pixels));
+                } else {
+                    collect_vector::<S, false>(simd, tail, (m, step), bias, (out, &pixels));
+                }
+            }
+        }
+    }
+}
+
+/// [`Tiling::expand`] for one vector of channels.
+///
+/// # Safety
+///
+/// A vector, or one up to `tail`, lies at each of `offsets`, and a whole one at each point of `out`.
+#[inline(always)]
+unsafe fn expand_vector<S: Simd, T: Expansion<N>, const N: usize, const WHOLE: bool>(
+    simd: S,
+    tail: MemMask<S::m32s>,
+    (x, offsets): (*const f32, &[[Option<usize>; N]; N]),
+    (out, step): (*mut f32, usize),
+) {
+    let mut half = [[simd.splat_f32s(0.0); IN]; N];
+    for j in 0..N {
+        let mut column = [simd.splat_f32s(0.0); N];
+        for i in 0..N {
+            if let Some(offset) = offsets[i][j] {
+                // SAFETY: as the caller promises.
+                column[i] = unsafe { load_part::<S, WHOLE>(simd, tail, x.add(offset)) };
+            }
+        }
+        half[j] = T::apply(simd, column);
+    }
+    for i in 0..IN {
+        let mut row = [simd.splat_f32s(0.0); N];
+        for j in 0..N {
+            row[j] = half[j][i];
+        }
+        for (j, &value) in T::apply(simd, row).iter().enumerate() {
+            // SAFETY: as the caller promises.
+            unsafe { store::<S>(out.add((i * IN + j) * step), value) };
+        }
+    }
+}
+
+/// [`Tiling::collect`] for one vector of channels.
+///
+/// # Safety
+///
+/// A whole vector lies at each point of `products`, and one, or one up to `tail`, at the bias and at each of `pixels`.
+#[inline(always)]
+unsafe fn collect_vector<S: Simd, const WHOLE: bool>(
+    simd: S,
+    tail: MemMask<S::m32s>,
+    (products, step): (*const f32, usize),
+    bias: Option<*const f32>,
+    (out, pixels): (*mut f32, &[[Option<usize>; OUT]; OUT]),
+) {
+    let mut half = [[simd.splat_f32s(0.0); OUT]; IN];
+    for j in 0..IN {
+        let mut column = [simd.splat_f32s(0.0); IN];
+        for i in 0..IN {
+            // SAFETY: as the caller promises.
+            column[i] = unsafe { load::<S>(products.add((i * IN + j) * step)) };
+        }
+        half[j] = output(simd, column);
+    }
+    let bias = match bias {
+        // SAFETY: as the caller promises.
+        Some(at) => unsafe { load_part::<S, WHOLE>(simd, tail, at) },
+        None => simd.splat_f32s(0.0),
+    };
+    for i in 0..OUT {
+        let mut row = [simd.splat_f32s(0.0); IN];
+        for j in 0..IN {
+            row[j] = half[j][i];
+        }
+        for (j, &value) in output(simd, row).iter().enumerate() {
+            if let Some(pixel) = pixels[i][j] {
+                let value = simd.add_f32s(value, bias);
+                // SAFETY: as the caller promises.
+                unsafe { store_part::<S, WHOLE>(simd, tail, out.add(pixel), value) };
+            }
+        }
+    }
+}
+
+/// What is added to every pixel of a sample.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bias<'a> {
+    pub(super) values: Option<&'a [f32]>,
+    /// Values from one sample's row to the next one's; 0 where all share one.
+    pub(super) step: usize,
+}
+
+impl<'a> Bias<'a> {
+    fn row(&self, sample: usize, channels: Channels) -> Option<&'a [f32]> {
+        let from = sample * self.step + channels.first;
+        self.values.map(|values| &values[from..from + channels.len])
+    }
+}
