@@ -7,8 +7,6 @@ use pfgmpp_nn::Parameters;
 use pfgmpp_transfer::ParameterError;
 use serde::{Deserialize, Serialize};
 
-use crate::in_place::{Lerp, update};
-
 /// The average's memory, in images, so that it means the same at every batch size.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,7 +40,7 @@ impl EmaConfig {
     }
 }
 
-/// The averaged weights.
+/// The averaged weights, which [`Adam::step`](crate::Adam::step) moves.
 pub struct Ema {
     weights: Vec<(String, Var)>,
 }
@@ -62,18 +60,6 @@ impl Ema {
             .map(copy)
             .collect::<Result<_>>()?;
         Ok(Self { weights })
-    }
-
-    /// Moves the average towards the weights: `ema = beta ema + (1 - beta) weights`.
-    ///
-    /// # Errors
-    ///
-    /// Failures of the tensor backend.
-    pub fn update(&mut self, parameters: &Parameters, beta: f64) -> Result<()> {
-        for ((_, average), (_, var)) in self.weights.iter().zip(parameters.vars()) {
-            update(average, &Lerp { weight: 1.0 - beta }, var.as_tensor())?;
-        }
-        Ok(())
     }
 
     /// The averaged weights by name, without gradients, sharing storage with the average.

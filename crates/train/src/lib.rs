@@ -11,7 +11,6 @@ mod evaluation;
 mod folder;
 mod grid;
 mod held_out;
-mod in_place;
 mod learner;
 mod model;
 mod monitor;

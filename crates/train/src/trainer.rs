@@ -159,9 +159,8 @@ impl Trainer {
         }
         let grads = loss.mean.backward()?;
         let lr = self.model.optimizer.lr_at(self.nimg + batch_size);
-        self.adam.step(&self.parameters, &grads, lr)?;
-        let beta = self.model.ema.beta(self.nimg, batch_size);
-        self.ema.update(&self.parameters, beta)?;
+        let average = (&self.ema, self.model.ema.beta(self.nimg, batch_size));
+        self.adam.step(&self.parameters, &grads, lr, average)?;
         self.count(&per_sample);
         Ok(Step {
             lr,

@@ -5,6 +5,7 @@
 //! every sum runs in one fixed order: results do not depend on the number of threads, bit for bit, and
 //! the result for one sample does not depend on the others in its batch.
 
+pub(crate) mod adam;
 pub(crate) mod attention;
 pub(crate) mod conv;
 pub(crate) mod conv_weight;

@@ -5,6 +5,7 @@
 //! composed of the backend's own operations. CPU results do not depend on the number of threads, bit for bit, and one
 //! sample's result does not depend on the rest of its batch.
 
+mod adam;
 mod add_scaled;
 mod attention;
 mod concat;
@@ -17,6 +18,7 @@ mod resample;
 mod scale_by;
 mod silu;
 
+pub use adam::{AdamState, AdamStep, move_average};
 pub use add_scaled::add_scaled;
 pub use attention::attention;
 pub use concat::concat;

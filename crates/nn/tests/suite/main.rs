@@ -1,5 +1,6 @@
 //! Tests of the networks and their operations; one program, since each would be linked with all its dependencies anew.
 
+mod adam;
 mod check;
 mod field;
 mod golden;

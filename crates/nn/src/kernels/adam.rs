@@ -1,0 +1,60 @@
+//! One step of Adam and of the weights' average.
+
+use rayon::prelude::*;
+
+use super::vectorized::vectorized;
+
+/// Elements that one task handles.
+const PIECE: usize = 1 << 14;
+
+/// Factors of a step, as [`crate::ops::AdamStep`] explains them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Factors {
+    pub(crate) beta1: f32,
+    pub(crate) beta2: f32,
+    pub(crate) rate: f32,
+    pub(crate) eps: f32,
+    pub(crate) average: f32,
+}
+
+/// What a step changes, all of one length.
+pub(crate) struct State<'a> {
+    pub(crate) weight: &'a mut [f32],
+    pub(crate) m: &'a mut [f32],
+    pub(crate) v: &'a mut [f32],
+    pub(crate) average: &'a mut [f32],
+}
+
+impl Factors {
+    /// Takes one step along `grad`; each element's is its own, whatever the pieces.
+    pub(crate) fn step(&self, state: State, grad: &[f32]) {
+        let weights = state.weight.par_chunks_mut(PIECE);
+        let moments = state
+            .m
+            .par_chunks_mut(PIECE)
+            .zip(state.v.par_chunks_mut(PIECE));
+        let others = state
+            .average
+            .par_chunks_mut(PIECE)
+            .zip(grad.par_chunks(PIECE));
+        weights
+            .zip(moments)
+            .zip(others)
+            .for_each(|((weight, (m, v)), (average, grad))| {
+                let len = grad.len();
+                let (weight, average) = (&mut weight[..len], &mut average[..len]);
+                let (m, v) = (&mut m[..len], &mut v[..len]);
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        for i in 0..len {
+                            m[i] += (1.0 - self.beta1) * (grad[i] - m[i]);
+                            v[i] = self.beta2 * v[i] + (1.0 - self.beta2) * grad[i] * grad[i];
+                            weight[i] -= self.rate * m[i] / (v[i].sqrt() + self.eps);
+                            average[i] += self.average * (weight[i] - average[i]);
+                        }
+                    },
+                );
+            });
+    }
+}

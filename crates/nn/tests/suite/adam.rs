@@ -1,0 +1,70 @@
+//! Steps of Adam in one pass against the same in `f64` by the backend's operations.
+
+use crate::check::{pattern, relative_error};
+use candle_core::{DType, Result, Tensor, Var};
+use pfgmpp_nn::ops::{AdamState, AdamStep};
+
+const STEP: AdamStep = AdamStep {
+    beta1: 0.9,
+    beta2: 0.99,
+    rate: 0.03,
+    eps: 1e-3,
+    average: 0.2,
+};
+
+/// Weight, mean, mean square and average after three steps.
+fn after_three_steps(dims: &[usize], dtype: DType) -> Result<Vec<Tensor>> {
+    let start = |factor: f64| -> Result<Var> {
+        Var::from_tensor(&(pattern(dims) * factor)?.to_dtype(dtype)?)
+    };
+    let (weight, average) = (start(1.0)?, start(1.0)?);
+    let (m, v) = (start(0.0)?, start(0.0)?);
+    for k in 1..=3 {
+        let state = AdamState {
+            weight: &weight,
+            m: &m,
+            v: &v,
+            average: &average,
+        };
+        let grad = (pattern(dims).cos()? * f64::from(k))?.to_dtype(dtype)?;
+        STEP.apply(state, &grad)?;
+    }
+    let plain = |var: &Var| var.as_detached_tensor().to_dtype(DType::F64);
+    [weight, m, v, average].iter().map(plain).collect()
+}
+
+#[test]
+fn a_step_in_one_pass_agrees_with_the_formulas() -> Result<()> {
+    // One element, an odd number, and more than one piece.
+    for dims in [vec![1], vec![7, 3], vec![150, 333]] {
+        let got = after_three_steps(&dims, DType::F32)?;
+        let want = after_three_steps(&dims, DType::F64)?;
+        for (got, want) in got.iter().zip(&want) {
+            let error = relative_error(got, want);
+            assert!(
+                error < 3e-6,
+                "{dims:?}: got error {error:e}, want below 3e-6"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_step_refuses_tensors_of_other_shapes() -> Result<()> {
+    let var = |len: usize| Var::from_tensor(&pattern(&[len]).to_dtype(DType::F32)?);
+    let (four, five) = (var(4)?, var(5)?);
+    let state = AdamState {
+        weight: &four,
+        m: &four,
+        v: &four,
+        average: &five,
+    };
+    assert!(STEP.apply(state, four.as_tensor()).is_err());
+    let state = AdamState {
+        average: &four,
+        ..state
+    };
+    assert!(STEP.apply(state, five.as_tensor()).is_err());
+    Ok(())
+}
