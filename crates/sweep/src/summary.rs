@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use pfgmpp_train::{Method, ModelConfig, Reference, RunConfig, RunFolder, RunResult, read_log};
+use pfgmpp_train::{
+    CheckpointSource, Method, ModelConfig, Reference, RunConfig, RunFolder, RunResult, read_log,
+};
 use serde::Serialize;
 
 use crate::report::{self, Metric, Report};
@@ -104,7 +106,10 @@ fn model_line(model: &ModelConfig) -> String {
     match model {
         ModelConfig::Exact { .. } => "the exact posterior of the training data".to_string(),
         ModelConfig::Network(_) => "a network, trained in each run".to_string(),
-        ModelConfig::Checkpoint { reference, .. } => format!("checkpoint {reference}"),
+        ModelConfig::Checkpoint { source, .. } => match source {
+            CheckpointSource::Reference(place) => format!("checkpoint {place}"),
+            CheckpointSource::Run(name) => format!("checkpoint of the run {name}"),
+        },
     }
 }
 

@@ -27,7 +27,9 @@ mod training;
 pub mod yaml;
 
 pub use adam::{Adam, AdamConfig};
-pub use config::{Method, ModelConfig, RunConfig, ScoringConfig, TrainedModel, TrainingConfig};
+pub use config::{
+    CheckpointSource, Method, ModelConfig, RunConfig, ScoringConfig, TrainedModel, TrainingConfig,
+};
 pub use ema::{Ema, EmaConfig};
 pub use error::RunError;
 pub use folder::{LogLine, RunFolder, lock, read_log};
