@@ -35,6 +35,8 @@ enum Command {
     Train(commands::train::Args),
     /// Draw samples from a trained model
     Sample(commands::sample::Args),
+    /// Time training and evaluation of a configuration on this machine
+    Bench(commands::bench::Args),
     /// Convert a checkpoint of EDM, PFGM++ or PyTorch to one of this program
     Convert(commands::convert::Args),
     /// Show what a checkpoint is
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Command::Sweep(args) => commands::sweep::sweep(&args),
         Command::Train(args) => commands::train::train(&args),
         Command::Sample(args) => commands::sample::sample(&args),
+        Command::Bench(args) => commands::bench::bench(&args),
         Command::Convert(args) => commands::convert::convert(&args),
         Command::Inspect(args) => commands::inspect::inspect(&args),
         Command::Transfer(args) => commands::transfer::transfer(&args),
