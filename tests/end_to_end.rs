@@ -12,6 +12,8 @@ mod interruption;
 mod program;
 #[path = "end_to_end/sample.rs"]
 mod sample;
+#[path = "end_to_end/setups.rs"]
+mod setups;
 #[path = "end_to_end/sweep.rs"]
 mod sweep;
 #[path = "end_to_end/transfer.rs"]

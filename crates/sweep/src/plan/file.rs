@@ -53,14 +53,13 @@ impl TryFrom<Value> for Base {
     type Error = String;
 
     fn try_from(value: Value) -> Result<Self, String> {
-        let wanted =
-            "must be a file, or names with a file each, such as {small: a.yaml, large: b.yaml}";
+        let wanted = "base: must be a file, or names with a file each, such as {small: a.yaml, large: b.yaml}";
         match value {
             Value::String(path) => Ok(Self::One(path.into())),
             Value::Mapping(setups) if !setups.is_empty() => {
                 let setups = setups.into_iter().map(|(name, setup)| {
                     let name = name.as_str().ok_or(wanted)?.to_string();
-                    let setup = SetupFile::read(setup).map_err(|e| format!("{name}: {e}"))?;
+                    let setup = SetupFile::read(setup).map_err(|e| format!("base.{name}{e}"))?;
                     Ok((name, setup))
                 });
                 setups.collect::<Result<_, String>>().map(Self::Setups)
@@ -71,14 +70,19 @@ impl TryFrom<Value> for Base {
 }
 
 impl SetupFile {
+    /// Reads a setup; the error begins with the dotted key below it.
     fn read(value: Value) -> Result<Self, String> {
         match value {
             Value::String(path) => Ok(Self {
                 config: path.into(),
                 ..Self::default()
             }),
-            Value::Mapping(_) => serde_yaml::from_value(value).map_err(|e| e.to_string()),
-            _ => Err("must be a file, or a mapping with config: a file".to_string()),
+            Value::Mapping(_) => serde_path_to_error::deserialize(value).map_err(|e| {
+                let key = Some(e.path().to_string()).filter(|key| key != ".");
+                let dot = if key.is_some() { "." } else { "" };
+                format!("{dot}{}: {}", key.unwrap_or_default(), e.into_inner())
+            }),
+            _ => Err(": must be a file, or a mapping with config: a file".to_string()),
         }
     }
 }
