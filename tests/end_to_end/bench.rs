@@ -32,6 +32,44 @@ fn a_configuration_is_timed_in_one_line_of_json() {
 }
 
 #[test]
+fn the_number_of_threads_is_that_of_the_flag_or_of_the_environment() {
+    let args = [
+        "bench",
+        "configs/bench_a.yaml",
+        "--batch",
+        "1",
+        "--runs",
+        "1",
+    ];
+    let threads = |flags: &[&str], variable: &str| {
+        let mut command = pfgmpp();
+        command.env("RAYON_NUM_THREADS", variable);
+        command.args(args).args(flags);
+        let done = output(command);
+        assert!(done.status.success(), "got {}", stderr(&done));
+        let line: serde_json::Value = serde_json::from_str(&stdout(&done)).unwrap();
+        line["threads"].clone()
+    };
+    assert_eq!(threads(&[], "3"), 3);
+    assert_eq!(threads(&["--threads", "1"], "3"), 1);
+    assert!(threads(&[], "0").as_u64().unwrap() >= 1);
+
+    let mut command = pfgmpp();
+    command.env("RAYON_NUM_THREADS", "all").args(args);
+    let done = output(command);
+    assert_eq!(done.status.code(), Some(2), "got {}", stderr(&done));
+    let want = "error: RAYON_NUM_THREADS: must be from 1 to 1024, or 0 for one for each core, got \"all\"\n";
+    assert_eq!(stderr(&done), want);
+    let done = bench(&["configs/bench_a.yaml", "--threads", "0"]);
+    assert_eq!(done.status.code(), Some(2), "got {}", stderr(&done));
+    assert!(
+        stderr(&done).contains("from 1 to 1024"),
+        "got {}",
+        stderr(&done)
+    );
+}
+
+#[test]
 fn the_shipped_cases_are_the_published_sizes() {
     // 56 million weights take a while to draw and train: only read here.
     for (case, params) in [("a", 748_737), ("b", 1_259_393)] {

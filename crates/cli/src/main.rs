@@ -8,6 +8,7 @@ mod failure;
 mod interrupt;
 mod table;
 mod terminal;
+mod threads;
 
 use std::process::ExitCode;
 
@@ -25,6 +26,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// Threads to work on, shared by the runs of a sweep [default: RAYON_NUM_THREADS, else one for
+    /// each core]
+    #[arg(long, global = true, value_name = "N", value_parser = threads::parse)]
+    threads: Option<usize>,
 }
 
 #[derive(Subcommand)]
@@ -47,15 +52,8 @@ enum Command {
 
 fn main() -> ExitCode {
     set_up_environment();
-    let done = match Cli::parse().command {
-        Command::Sweep(args) => commands::sweep::sweep(&args),
-        Command::Train(args) => commands::train::train(&args),
-        Command::Sample(args) => commands::sample::sample(&args),
-        Command::Bench(args) => commands::bench::bench(&args),
-        Command::Convert(args) => commands::convert::convert(&args),
-        Command::Inspect(args) => commands::inspect::inspect(&args),
-        Command::Transfer(args) => commands::transfer::transfer(&args),
-    };
+    let cli = Cli::parse();
+    let done = threads::settle(cli.threads).and_then(|()| execute(&cli.command));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -65,6 +63,18 @@ fn main() -> ExitCode {
             }
             failure.code()
         }
+    }
+}
+
+fn execute(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::Sweep(args) => commands::sweep::sweep(args),
+        Command::Train(args) => commands::train::train(args),
+        Command::Sample(args) => commands::sample::sample(args),
+        Command::Bench(args) => commands::bench::bench(args),
+        Command::Convert(args) => commands::convert::convert(args),
+        Command::Inspect(args) => commands::inspect::inspect(args),
+        Command::Transfer(args) => commands::transfer::transfer(args),
     }
 }
 

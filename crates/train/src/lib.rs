@@ -5,6 +5,7 @@
 
 mod adam;
 mod config;
+mod draw;
 mod ema;
 mod error;
 mod evaluation;
@@ -30,6 +31,7 @@ pub use adam::{Adam, AdamConfig};
 pub use config::{
     CheckpointSource, Method, ModelConfig, RunConfig, ScoringConfig, TrainedModel, TrainingConfig,
 };
+pub use draw::Draw;
 pub use ema::{Ema, EmaConfig};
 pub use error::RunError;
 pub use folder::{LogLine, RunFolder, lock, read_log};
