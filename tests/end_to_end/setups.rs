@@ -74,8 +74,9 @@ fn models_of_each_d_stand_beside_one_that_is_sampled_at_every_d() {
     // One line and one entry of the legend for each setup, along one axis of D.
     for want in [
         "D (logarithmic)",
-        "setup=trained</li>",
-        "setup=zero_shot</li>",
+        ">trained</li>",
+        ">zero_shot</li>",
+        "model, zero_shot",
     ] {
         assert!(report.contains(want), "got no {want}");
     }
