@@ -2,6 +2,8 @@
 
 #[path = "end_to_end/bad_input.rs"]
 mod bad_input;
+#[path = "end_to_end/bench.rs"]
+mod bench;
 #[path = "end_to_end/convert.rs"]
 mod convert;
 #[path = "end_to_end/interruption.rs"]
@@ -10,6 +12,8 @@ mod interruption;
 mod program;
 #[path = "end_to_end/sample.rs"]
 mod sample;
+#[path = "end_to_end/setups.rs"]
+mod setups;
 #[path = "end_to_end/sweep.rs"]
 mod sweep;
 #[path = "end_to_end/transfer.rs"]

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use crate::program::{SMALL, output, pfgmpp, repository, small_sweep, stderr};
 
 /// Asserts one line with every part of `want`, exit code 2, and no folder `out`.
-fn assert_refused(done: &Output, out: &Path, want: &[&str]) {
+pub fn assert_refused(done: &Output, out: &Path, want: &[&str]) {
     let text = stderr(done);
     assert_eq!(done.status.code(), Some(2), "got {text}");
     assert_eq!(

@@ -47,6 +47,21 @@ fn a_seed_gives_the_same_image_in_any_batch() {
 }
 
 #[test]
+fn neither_threads_nor_batch_change_a_sample() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = trained(folder.path());
+    let mut drawn = Vec::new();
+    for (threads, batch) in [("1", "1"), ("2", "1"), ("3", "4"), ("2", "64"), ("1", "64")] {
+        let out = folder.path().join(format!("{threads}-{batch}.png"));
+        let flags = ["--num", "7", "--threads", threads, "--batch", batch];
+        let done = sample(&run, &out, &flags);
+        assert!(done.status.success(), "got {}", stderr(&done));
+        drawn.push(fs::read(&out).unwrap());
+    }
+    assert!(drawn.iter().all(|png| png == &drawn[0]));
+}
+
+#[test]
 fn the_grid_of_a_run_can_be_drawn_again() {
     let folder = tempfile::tempdir().unwrap();
     let run = trained(folder.path());

@@ -77,15 +77,17 @@ fn a_second_sweep_skips_what_is_finished_and_takes_on_what_is_new() {
 }
 
 #[test]
-fn the_number_of_jobs_changes_no_score() {
+fn the_number_of_jobs_and_threads_changes_no_score() {
     let folder = tempfile::tempdir().unwrap();
-    let (one, two) = (folder.path().join("one"), folder.path().join("two"));
-    for (out, jobs) in [(&one, "1"), (&two, "2")] {
-        let mut command = small_sweep(out, &["axes.d=[1,inf]"]);
-        command.args(["--jobs", jobs]);
+    let mut all = Vec::new();
+    for (jobs, threads) in [("1", "1"), ("1", "3"), ("2", "2")] {
+        let out = folder.path().join(format!("{jobs}-{threads}"));
+        let mut command = small_sweep(&out, &["axes.d=[1,inf]"]);
+        command.args(["--jobs", jobs, "--threads", threads]);
         assert!(output(command).status.success());
+        all.push(scores(&out));
     }
-    assert_eq!(scores(&one), scores(&two));
+    assert!(all.iter().all(|scores| scores == &all[0]), "got {all:?}");
 }
 
 #[test]

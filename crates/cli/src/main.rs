@@ -8,6 +8,7 @@ mod failure;
 mod interrupt;
 mod table;
 mod terminal;
+mod threads;
 
 use std::process::ExitCode;
 
@@ -25,6 +26,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// Threads to work on, shared by the runs of a sweep [default: RAYON_NUM_THREADS, else one for
+    /// each core]
+    #[arg(long, global = true, value_name = "N", value_parser = threads::parse)]
+    threads: Option<usize>,
 }
 
 #[derive(Subcommand)]
@@ -35,6 +40,8 @@ enum Command {
     Train(commands::train::Args),
     /// Draw samples from a trained model
     Sample(commands::sample::Args),
+    /// Time training and evaluation of a configuration on this machine
+    Bench(commands::bench::Args),
     /// Convert a checkpoint of EDM, PFGM++ or PyTorch to one of this program
     Convert(commands::convert::Args),
     /// Show what a checkpoint is
@@ -45,14 +52,8 @@ enum Command {
 
 fn main() -> ExitCode {
     set_up_environment();
-    let done = match Cli::parse().command {
-        Command::Sweep(args) => commands::sweep::sweep(&args),
-        Command::Train(args) => commands::train::train(&args),
-        Command::Sample(args) => commands::sample::sample(&args),
-        Command::Convert(args) => commands::convert::convert(&args),
-        Command::Inspect(args) => commands::inspect::inspect(&args),
-        Command::Transfer(args) => commands::transfer::transfer(&args),
-    };
+    let cli = Cli::parse();
+    let done = threads::settle(cli.threads).and_then(|()| execute(&cli.command));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -62,6 +63,18 @@ fn main() -> ExitCode {
             }
             failure.code()
         }
+    }
+}
+
+fn execute(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::Sweep(args) => commands::sweep::sweep(args),
+        Command::Train(args) => commands::train::train(args),
+        Command::Sample(args) => commands::sample::sample(args),
+        Command::Bench(args) => commands::bench::bench(args),
+        Command::Convert(args) => commands::convert::convert(args),
+        Command::Inspect(args) => commands::inspect::inspect(args),
+        Command::Transfer(args) => commands::transfer::transfer(args),
     }
 }
 

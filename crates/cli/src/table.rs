@@ -4,19 +4,23 @@ use std::path::Path;
 
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
-use pfgmpp_sweep::{Plan, Row, Status, SweepResult};
+use pfgmpp_sweep::{Plan, Row, Status, SweepResult, axes};
 
 /// The runs of a plan.
 pub fn plan(plan: &Plan, out: &Path) -> String {
     let mut table = new_table();
-    table.set_header(["run", "images", "samples"]);
+    let linked = plan.points.iter().any(|point| point.provider.is_some());
+    let last = linked.then_some("model of");
+    table.set_header(["run", "images", "samples"].into_iter().chain(last));
     for point in &plan.points {
         let config = &point.config;
-        table.add_row([
+        let provider = point.provider.map(|run| plan.points[run].name.clone());
+        let cells = [
             point.name.clone(),
             config.nimg().to_string(),
             config.scoring.num_samples.to_string(),
-        ]);
+        ];
+        table.add_row(cells.into_iter().chain(provider));
     }
     align_right(&mut table, 1..3);
     let (runs, jobs) = (plan.points.len(), plan.jobs);
@@ -54,10 +58,7 @@ fn results_of(result: &SweepResult, data: &str) -> String {
     let rows: Vec<&Row> = result.rows.iter().filter(|row| row.data == data).collect();
     // The axes that other columns do not tell already.
     let told = ["d", "sampler.d", "seed", "data"];
-    let axes: Vec<&str> = rows.first().map_or(Vec::new(), |row| {
-        let keys = row.values.iter().map(|(key, _)| key.as_str());
-        keys.filter(|key| !told.contains(key)).collect()
-    });
+    let axes = axes(rows.iter().copied(), &told);
     let last_part = |key: &&str| key.rsplit('.').next().unwrap_or(key).to_string();
     let mut header = vec!["D".to_string(), "seed".to_string()];
     header.extend(axes.iter().map(last_part));

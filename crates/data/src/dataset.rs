@@ -90,6 +90,16 @@ pub enum DataError {
         /// The number of images.
         num_images: usize,
     },
+    /// Noise of a size that is not made.
+    #[error(
+        "noise: each size of shape must be from 1 to 4096, num at least 5, and their product at most 2^29, got shape {shape:?} and num {num}"
+    )]
+    Noise {
+        /// The shape asked for, `[C, H, W]`.
+        shape: [usize; 3],
+        /// The number of images asked for.
+        num: usize,
+    },
     /// Image files that cannot be used.
     #[error(transparent)]
     ImageFiles(#[from] ImageFilesError),
@@ -101,7 +111,7 @@ pub enum DataError {
 impl DataError {
     /// Whether the user can mend it by naming other data.
     pub fn is_bad_input(&self) -> bool {
-        matches!(self, Self::ImageFiles(_))
+        matches!(self, Self::ImageFiles(_) | Self::Noise { .. })
     }
 }
 

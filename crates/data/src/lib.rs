@@ -10,6 +10,7 @@
 mod dataset;
 mod digits;
 mod image_files;
+mod noise;
 mod picture;
 mod plane;
 mod scatter;

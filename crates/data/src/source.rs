@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::dataset::{DataError, Dataset};
 use crate::digits;
 use crate::image_files;
+use crate::noise;
 use crate::plane::Shape;
 
 /// A data set by name, as it stands in a configuration (`data: digits`).
@@ -24,6 +25,13 @@ pub enum DataSource {
     Checkerboard,
     /// Points in the plane: two half circles that reach into each other, 2 classes.
     TwoMoons,
+    /// Images of uniform noise, without content: they time a network on data of any shape (`pfgmpp bench`).
+    Noise {
+        /// The shape of an image, `[C, H, W]`.
+        shape: [usize; 3],
+        /// The number of images.
+        num: usize,
+    },
     /// The PNG images of a ZIP archive, 8-bit grey or RGB and all of one size, with their classes in
     /// `dataset.json` (`{"labels": [[name, class], ...]}`, or null, or no such file). Image `i` in
     /// the order of names is held out when `i % 5 == 4`; level `v` becomes `v / 127.5 - 1`.
@@ -59,6 +67,7 @@ impl DataSource {
             Self::SwissRoll => "swiss_roll",
             Self::Checkerboard => "checkerboard",
             Self::TwoMoons => "two_moons",
+            Self::Noise { .. } => "noise",
             Self::Zip { path } | Self::Folder { path } => {
                 let name = path.file_name().unwrap_or(path.as_os_str());
                 return name.to_string_lossy().into_owned();
@@ -79,6 +88,7 @@ impl DataSource {
             Self::SwissRoll => Shape::SwissRoll.splits(),
             Self::Checkerboard => Shape::Checkerboard.splits(),
             Self::TwoMoons => Shape::TwoMoons.splits(),
+            Self::Noise { shape, num } => noise::splits(*shape, *num),
             Self::Zip { path } => image_files::from_zip(path),
             Self::Folder { path } => image_files::from_folder(path),
         }

@@ -4,18 +4,18 @@ use std::any::Any;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use candle_core::Device;
 use pfgmpp_checkpoint::{remove_partial, write_file};
-use pfgmpp_data::{DataSource, Splits};
 use pfgmpp_train::{
-    Observer, Outcome, Progress, Reference, RunConfig, RunError, RunFolder, StopFlag, check_config,
-    lock, preflight, read_result, references, run,
+    Observer, Outcome, Progress, Reference, RunError, RunFolder, StopFlag, check_config, lock,
+    preflight, read_result, run,
 };
 
+use crate::data::{Loaded, all_references, load_data, splits_of};
+use crate::queue::Queue;
 use crate::report::render;
 use crate::{Jobs, Plan, Point, Row, Status, SweepResult, report_of};
 
@@ -33,7 +33,7 @@ pub trait SweepObserver: Sync {
 pub struct Sweep<'a> {
     plan: &'a Plan,
     out: PathBuf,
-    data: Vec<(DataSource, Splits)>,
+    data: Vec<Loaded>,
     /// The table before this call: runs that an earlier call finished, and pending ones.
     before: SweepResult,
     _lock: File,
@@ -47,7 +47,7 @@ impl<'a> Sweep<'a> {
     /// A network that does not fit its data, a folder in use, a run folder of another
     /// configuration, too little space; nothing is left behind then.
     pub fn open(plan: &'a Plan, out: &Path) -> Result<Self, RunError> {
-        let data = Self::check(plan, out)?;
+        let data = check(plan, out)?;
         let references = all_references(plan, &data)?;
         let (lock, before) = open_folder(plan, out, references)?;
         Ok(Self {
@@ -60,31 +60,17 @@ impl<'a> Sweep<'a> {
     }
 
     /// Checks that every run's network fits its data, that the results fit the disk and that no
-    /// folder holds a run of another configuration; writes nothing. Gives the data.
+    /// folder holds a run of another configuration; writes nothing.
     ///
     /// # Errors
     ///
     /// Data that cannot be loaded, a network that does not fit them, too little space, a folder
     /// with another run.
-    pub fn check(plan: &Plan, out: &Path) -> Result<Vec<(DataSource, Splits)>, RunError> {
-        if out.exists() && !out.is_dir() {
-            return Err(RunError::NoFolder {
-                path: out.to_path_buf(),
-            });
-        }
-        let data = load_data(plan)?;
-        let runs = plan.points.iter().map(|point| {
-            let splits = splits_of(&data, &point.config);
-            (out.join(&point.name), &point.config, splits)
-        });
-        preflight(runs, out)?;
-        for point in &plan.points {
-            check_config(&point.config, &out.join(&point.name))?;
-        }
-        Ok(data)
+    pub fn check(plan: &Plan, out: &Path) -> Result<(), RunError> {
+        check(plan, out).map(drop)
     }
 
-    /// Executes every run that is not finished and writes the results, the table after each run.
+    /// Executes every run that is not finished on `device` and writes the results, the table after each run.
     ///
     /// A run that fails is reported in its row and the others go on.
     ///
@@ -94,6 +80,7 @@ impl<'a> Sweep<'a> {
     pub fn execute(
         &self,
         jobs: Option<Jobs>,
+        device: &Device,
         observer: &dyn SweepObserver,
         stop: &StopFlag,
     ) -> Result<SweepResult, RunError> {
@@ -104,8 +91,6 @@ impl<'a> Sweep<'a> {
                 _ => waiting.push(index),
             }
         }
-        let result = Mutex::new(self.before.clone());
-        let next = AtomicUsize::new(0);
         let cores = rayon::current_num_threads();
         let workers = match jobs.unwrap_or(self.plan.jobs) {
             Jobs::Auto => cores,
@@ -113,71 +98,73 @@ impl<'a> Sweep<'a> {
         }
         .clamp(1, waiting.len().max(1));
         let threads = (cores / workers).max(1);
-        let take = || waiting.get(next.fetch_add(1, Ordering::SeqCst)).copied();
-        let worker = || self.work(take, threads, &result, observer, stop);
+        let execution = Execution {
+            sweep: self,
+            device,
+            queue: Queue::new(self.plan, waiting),
+            result: Mutex::new(self.before.clone()),
+            observer,
+            stop,
+        };
         thread::scope(|scope| {
+            let worker = || execution.work(threads);
             let handles: Vec<_> = (0..workers).map(|_| scope.spawn(worker)).collect();
             handles
                 .into_iter()
                 .try_for_each(|handle| handle.join().expect("a worker catches its runs' panics"))
         })?;
-        let result = result.into_inner().expect("no worker is left");
+        let result = execution.result();
         self.write_report(&result)?;
-        Ok(result)
+        Ok(result.clone())
     }
 
-    fn folder_of(&self, point: &Point) -> PathBuf {
-        self.out.join(&point.name)
+    fn write_report(&self, result: &SweepResult) -> Result<(), RunError> {
+        let path = self.out.join("report.html");
+        let html = render(&report_of(self.plan, result, &self.out));
+        write_file(&path, html.as_bytes()).map_err(at(&path))
     }
+}
 
+/// What the workers of one call share.
+struct Execution<'a> {
+    sweep: &'a Sweep<'a>,
+    device: &'a Device,
+    queue: Queue<'a>,
+    result: Mutex<SweepResult>,
+    observer: &'a dyn SweepObserver,
+    stop: &'a StopFlag,
+}
+
+impl Execution<'_> {
     /// Takes one run after the other until none is left or a stop is asked for.
-    fn work(
-        &self,
-        take: impl Fn() -> Option<usize>,
-        threads: usize,
-        result: &Mutex<SweepResult>,
-        observer: &dyn SweepObserver,
-        stop: &StopFlag,
-    ) -> Result<(), RunError> {
+    fn work(&self, threads: usize) -> Result<(), RunError> {
+        let out = &self.sweep.out;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         let pool = pool.map_err(|e| RunError::Io {
-            path: self.out.clone(),
+            path: out.clone(),
             source: std::io::Error::other(e),
         })?;
-        while !stop.is_raised() {
-            let Some(index) = take() else { break };
-            let point = &self.plan.points[index];
-            let row = pool.install(|| self.run_one(index, point, observer, stop));
-            observer.ended(index, &row);
-            let mut result = result.lock().expect("no holder of this lock panics");
+        while let Some(index) = self.queue.take(self.stop) {
+            let row = pool.install(|| self.run_one(index));
+            self.observer.ended(index, &row);
+            let mut result = self.result();
             result.rows[index] = row;
-            result.write(&self.out)?;
+            // Whoever waits for this run finds its row.
+            self.queue.end(index);
+            result.write(out)?;
         }
         Ok(())
     }
 
-    fn run_one(
-        &self,
-        index: usize,
-        point: &Point,
-        observer: &dyn SweepObserver,
-        stop: &StopFlag,
-    ) -> Row {
+    fn run_one(&self, index: usize) -> Row {
+        let point = &self.sweep.plan.points[index];
         let mut row = Row::pending(point);
-        let attempt = catch_unwind(AssertUnwindSafe(|| {
-            let folder = RunFolder::open(&self.folder_of(point))?;
-            observer.started(index, point);
-            let mut watch = Watch { index, observer };
-            let splits = splits_of(&self.data, &point.config);
-            run(
-                &point.config,
-                splits,
-                &folder,
-                &Device::Cpu,
-                &mut watch,
-                stop,
-            )
-        }));
+        if let Some(provider) = self.failed_provider(point) {
+            row.status = Status::Failed;
+            row.message = format!("{provider}, whose model it samples, failed");
+            return row;
+        }
+        let attempt = catch_unwind(AssertUnwindSafe(|| self.attempt(index, point)));
         match attempt {
             Ok(Ok(Outcome::Finished(result))) => row.finish(result),
             Ok(Ok(Outcome::Interrupted { nimg })) => {
@@ -200,10 +187,27 @@ impl<'a> Sweep<'a> {
         row
     }
 
-    fn write_report(&self, result: &SweepResult) -> Result<(), RunError> {
-        let path = self.out.join("report.html");
-        let html = render(&report_of(self.plan, result, &self.out));
-        write_file(&path, html.as_bytes()).map_err(at(&path))
+    fn attempt(&self, index: usize, point: &Point) -> Result<Outcome, RunError> {
+        let folder = RunFolder::open(&self.sweep.out.join(&point.name))?;
+        self.observer.started(index, point);
+        let mut watch = Watch {
+            index,
+            observer: self.observer,
+        };
+        let splits = splits_of(&self.sweep.data, &point.config);
+        let (config, device) = (&point.config, self.device);
+        run(config, splits, &folder, device, &mut watch, self.stop)
+    }
+
+    /// The name of the run whose model `point` samples, if that one failed.
+    fn failed_provider(&self, point: &Point) -> Option<String> {
+        let result = self.result();
+        let provider = &result.rows[point.provider?];
+        (provider.status == Status::Failed).then(|| provider.name.clone())
+    }
+
+    fn result(&self) -> MutexGuard<'_, SweepResult> {
+        self.result.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -217,6 +221,25 @@ impl Observer for Watch<'_> {
     fn progress(&mut self, progress: &Progress) {
         self.observer.progress(self.index, progress);
     }
+}
+
+/// What [`Sweep::check`] checks; gives the data.
+fn check(plan: &Plan, out: &Path) -> Result<Vec<Loaded>, RunError> {
+    if out.exists() && !out.is_dir() {
+        return Err(RunError::NoFolder {
+            path: out.to_path_buf(),
+        });
+    }
+    let data = load_data(plan)?;
+    let runs = plan.points.iter().map(|point| {
+        let splits = splits_of(&data, &point.config);
+        (out.join(&point.name), &point.config, splits)
+    });
+    preflight(runs, out)?;
+    for point in &plan.points {
+        check_config(&point.config, &out.join(&point.name))?;
+    }
+    Ok(data)
 }
 
 /// Makes and locks `out`, and reads what earlier calls finished in it.
@@ -256,51 +279,6 @@ fn read_folder(
     }
     before.write(out)?;
     Ok(before)
-}
-
-/// The reference rows of every way in which the runs are scored, named by their first run when
-/// there are several ways for one data set.
-fn all_references(plan: &Plan, data: &[(DataSource, Splits)]) -> Result<Vec<Reference>, RunError> {
-    let same = |a: &RunConfig, b: &RunConfig| {
-        let sigma_max = |config: &RunConfig| config.sampler.schedule.sigma_max();
-        a.data == b.data && a.scoring == b.scoring && sigma_max(a) == sigma_max(b)
-    };
-    let mut ways: Vec<&Point> = Vec::new();
-    for point in &plan.points {
-        if !ways.iter().any(|way| same(&way.config, &point.config)) {
-            ways.push(point);
-        }
-    }
-    let mut all = Vec::new();
-    let of_data = |data: &DataSource| ways.iter().filter(|way| way.config.data == *data).count();
-    for Point { name, config, .. } in &ways {
-        let sigma_max = config.sampler.schedule.sigma_max();
-        let data_set = config.data.name();
-        let splits = splits_of(data, config);
-        let mut rows = references(splits, &data_set, &config.scoring, sigma_max)?;
-        if of_data(&config.data) > 1 {
-            rows.iter_mut()
-                .for_each(|row| row.name = format!("{} ({name})", row.name));
-        }
-        all.extend(rows);
-    }
-    Ok(all)
-}
-
-/// Loads each data set that a run names, once.
-fn load_data(plan: &Plan) -> Result<Vec<(DataSource, Splits)>, RunError> {
-    let mut data: Vec<(DataSource, Splits)> = Vec::new();
-    for Point { config, .. } in &plan.points {
-        if !data.iter().any(|(source, _)| *source == config.data) {
-            data.push((config.data.clone(), config.data.load()?));
-        }
-    }
-    Ok(data)
-}
-
-fn splits_of<'d>(data: &'d [(DataSource, Splits)], config: &RunConfig) -> &'d Splits {
-    let found = data.iter().find(|(source, _)| *source == config.data);
-    &found.expect("every run's data were loaded").1
 }
 
 fn at(path: &Path) -> impl FnOnce(std::io::Error) -> RunError {

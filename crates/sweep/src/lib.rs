@@ -3,13 +3,17 @@
 //! A [`Plan`] is read from a file and checked whole; [`Sweep::open`] makes sure that every run can
 //! begin; [`Sweep::execute`] runs what is not finished, several runs at a time.
 
+mod data;
 mod execute;
+mod jobs;
 mod plan;
+mod queue;
 pub mod report;
 mod results;
 mod summary;
 
 pub use execute::{Sweep, SweepObserver};
-pub use plan::{Jobs, Plan, Point};
-pub use results::{Row, Status, SweepResult};
+pub use jobs::Jobs;
+pub use plan::{Plan, Point};
+pub use results::{Row, Status, SweepResult, axes};
 pub use summary::report_of;

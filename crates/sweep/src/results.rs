@@ -144,10 +144,7 @@ impl SweepResult {
             "status",
             "message",
         ];
-        let axes: Vec<&str> = self.rows.first().map_or(Vec::new(), |row| {
-            let keys = row.values.iter().map(|(key, _)| key.as_str());
-            keys.filter(|key| !fixed.contains(key)).collect()
-        });
+        let axes = axes(self.rows.iter(), &fixed);
         let mut csv = csv::Writer::from_writer(Vec::new());
         let header = axes.iter().copied().chain(fixed);
         csv.write_record(header).expect("memory takes any record");
@@ -163,6 +160,17 @@ impl SweepResult {
         let bytes = csv.into_inner().expect("memory takes any record");
         String::from_utf8_lossy(&bytes).into_owned()
     }
+}
+
+/// The axes that any of `rows` lies on, in the order of their appearance, but those `told` elsewhere.
+pub fn axes<'r>(rows: impl Iterator<Item = &'r Row>, told: &[&str]) -> Vec<&'r str> {
+    let mut axes = Vec::new();
+    for (key, _) in rows.flat_map(|row| &row.values) {
+        if !told.contains(&key.as_str()) && !axes.contains(&key.as_str()) {
+            axes.push(key.as_str());
+        }
+    }
+    axes
 }
 
 impl Row {

@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
-use pfgmpp_train::{Method, ModelConfig, Reference, RunConfig, RunFolder, RunResult, read_log};
+use pfgmpp_sampler::Sampler;
+use pfgmpp_train::{
+    CheckpointSource, Method, ModelConfig, Reference, RunConfig, RunFolder, RunResult, read_log,
+};
 use serde::Serialize;
 
 use crate::report::{self, Metric, Report};
-use crate::{Plan, Row, Status, SweepResult};
+use crate::{Plan, Point, Row, Status, SweepResult};
 
 /// Gathers what the report shows: the table, and each run's grid and loss curve from its folder.
 ///
@@ -41,11 +44,59 @@ fn metrics(plan: &Plan) -> Vec<Metric> {
     metrics
 }
 
-/// What the runs were made with; a setting in which they differ says so.
-fn settings(plan: &Plan) -> Vec<(String, String)> {
+/// Names and values of settings.
+type Settings = Vec<(String, String)>;
+
+/// What the runs were made with, setup by setup where those differ.
+fn settings(plan: &Plan) -> Settings {
+    let of_setups: Vec<(String, Settings)> = by_setup(plan)
+        .into_iter()
+        .map(|(setup, points)| (setup, shared(&points)))
+        .collect();
+    let mut names: Vec<&String> = Vec::new();
+    for (name, _) in of_setups.iter().flat_map(|(_, own)| own) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let lines = names.into_iter().flat_map(|name| {
+        let value = |own: &Settings| own.iter().find(|(other, _)| other == name).cloned();
+        let all = of_setups.iter().map(|(setup, own)| (setup, value(own)));
+        let all: Vec<_> = all.collect();
+        match all.as_slice() {
+            [(_, first), rest @ ..] if rest.iter().all(|(_, own)| own == first) => {
+                first.clone().into_iter().collect()
+            }
+            all => {
+                let own = all.iter().filter_map(|(setup, own)| {
+                    let (name, value) = own.clone()?;
+                    Some((format!("{name}, {setup}"), value))
+                });
+                own.collect::<Settings>()
+            }
+        }
+    });
+    lines.collect()
+}
+
+/// The runs of each setup, one without a name where there are no setups.
+fn by_setup(plan: &Plan) -> Vec<(String, Vec<&Point>)> {
+    let mut setups: Vec<(String, Vec<&Point>)> = Vec::new();
+    for point in &plan.points {
+        let setup = point.value("setup").cloned().unwrap_or_default();
+        match setups.iter_mut().find(|(other, _)| *other == setup) {
+            Some((_, points)) => points.push(point),
+            None => setups.push((setup, vec![point])),
+        }
+    }
+    setups
+}
+
+/// What the runs of one setup were made with; a setting in which they differ says so.
+fn shared(points: &[&Point]) -> Settings {
     let differs = "differs between runs: see each run's config.yaml";
-    let mut shared: Vec<(String, String)> = Vec::new();
-    for (run, point) in plan.points.iter().enumerate() {
+    let mut shared: Settings = Vec::new();
+    for (run, point) in points.iter().enumerate() {
         let own = settings_of(&point.config);
         for (name, value) in &mut shared {
             if own
@@ -65,7 +116,7 @@ fn settings(plan: &Plan) -> Vec<(String, String)> {
     shared
 }
 
-fn settings_of(config: &RunConfig) -> Vec<(String, String)> {
+fn settings_of(config: &RunConfig) -> Settings {
     let scoring = &config.scoring;
     let mut settings = vec![
         ("data", one_line(&config.data)),
@@ -85,7 +136,7 @@ fn settings_of(config: &RunConfig) -> Vec<(String, String)> {
         ]);
     }
     settings.extend([
-        ("sampler", one_line(&config.sampler)),
+        ("sampler", sampler_line(&config.sampler)),
         (
             "scores",
             format!(
@@ -100,11 +151,22 @@ fn settings_of(config: &RunConfig) -> Vec<(String, String)> {
         .collect()
 }
 
+/// The sampler but for its D, which each run shows.
+fn sampler_line(sampler: &Sampler) -> String {
+    one_line(&Sampler {
+        d: None,
+        ..sampler.clone()
+    })
+}
+
 fn model_line(model: &ModelConfig) -> String {
     match model {
         ModelConfig::Exact { .. } => "the exact posterior of the training data".to_string(),
         ModelConfig::Network(_) => "a network, trained in each run".to_string(),
-        ModelConfig::Checkpoint { reference, .. } => format!("checkpoint {reference}"),
+        ModelConfig::Checkpoint { source, .. } => match source {
+            CheckpointSource::Reference(place) => format!("checkpoint {place}"),
+            CheckpointSource::Run(name) => format!("checkpoint of the run {name}"),
+        },
     }
 }
 
@@ -154,7 +216,11 @@ fn report_row(row: &Row, out: &Path) -> report::Row {
         .iter()
         .filter(|(key, _)| !["d", "sampler.d", "seed", "data"].contains(&key.as_str()));
     let variant: Vec<String> = others
-        .map(|(key, value)| format!("{key}={value}"))
+        .map(|(key, value)| match key.as_str() {
+            // The name of a setup speaks for itself.
+            "setup" => value.clone(),
+            _ => format!("{key}={value}"),
+        })
         .collect();
     let folder = out.join(&row.name);
     let curve = read_log(&RunFolder::log_in(&folder)).unwrap_or_default();

@@ -3,6 +3,8 @@
 mod file;
 mod lengths;
 
+use std::path::Path;
+
 use pfgmpp_data::DataSource;
 use pfgmpp_kernel::Dimension;
 use pfgmpp_nn::NetworkConfig;
@@ -44,13 +46,23 @@ pub enum ModelConfig {
     },
     /// A network that this run trains.
     Network(Box<TrainedModel>),
-    /// A network that was trained before.
+    /// A network that this run does not train.
     Checkpoint {
-        /// A checkpoint folder, a run folder, or any reference that `pfgmpp sample` takes.
-        reference: String,
+        /// Where it lies.
+        source: CheckpointSource,
         /// The dimension D to sample at, whatever D it was trained at.
         d: Dimension,
     },
+}
+
+/// Where a trained network lies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckpointSource {
+    /// A checkpoint folder, a run folder, or any reference that `pfgmpp sample` takes.
+    Reference(String),
+    /// The run of this name in the folder that this run's own lies in, as the runs of a sweep do.
+    Run(String),
 }
 
 /// A network and how it is trained.
@@ -127,6 +139,18 @@ impl RunConfig {
         self.trained().map_or(0, |model| model.training.nimg)
     }
 
+    /// The same with a run that is named as a checkpoint found beside `folder`, where this run lies.
+    pub fn located(&self, folder: &Path) -> Self {
+        let mut config = self.clone();
+        if let ModelConfig::Checkpoint { source, .. } = &mut config.model
+            && let CheckpointSource::Run(name) = source
+        {
+            let beside = folder.with_file_name(&*name).display().to_string();
+            *source = CheckpointSource::Reference(beside);
+        }
+        config
+    }
+
     /// The seeds of this run's first `count` samples; runs of other seeds share none of them.
     pub fn sample_seeds(&self, count: u64) -> Vec<u64> {
         let first = self.seed << 32;
@@ -145,9 +169,7 @@ impl RunConfig {
         let top = |e| ConfigError::new(origin, e);
         check_d("d", self.model.d()).map_err(top)?;
         check_d("sampler.d", self.d()).map_err(top)?;
-        if let Some(model) = self.trained() {
-            model.check(origin)?;
-        }
+        self.model.check(origin)?;
         self.sampler.check().map_err(at("sampler".to_string()))?;
         self.scoring.check().map_err(at("scoring".to_string()))?;
         // Samples of a run take the seeds `seed << 32 ..`.
@@ -161,6 +183,21 @@ impl ModelConfig {
         match self {
             Self::Exact { d } | Self::Checkpoint { d, .. } => *d,
             Self::Network(model) => model.d,
+        }
+    }
+
+    fn check(&self, origin: &str) -> Result<(), ConfigError> {
+        match self {
+            Self::Network(model) => model.check(origin),
+            Self::Checkpoint {
+                source: CheckpointSource::Run(name),
+                ..
+            } if name.is_empty() || name.contains(['/', '\\']) || name.starts_with('.') => {
+                let message = "model.checkpoint.run: must be the name of a run beside this one, such as \
+                               d=inf,seed=0; any other place is a model.checkpoint.reference";
+                Err(ConfigError::new(origin, format!("{message}, got {name:?}")))
+            }
+            Self::Exact { .. } | Self::Checkpoint { .. } => Ok(()),
         }
     }
 }

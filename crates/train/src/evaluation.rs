@@ -11,7 +11,8 @@ use crate::model::SamplingModel;
 use crate::monitor::Monitor;
 use crate::paths::write_paths;
 use crate::{
-    Observer, Outcome, Phase, Progress, RunConfig, RunError, RunFolder, RunResult, Scores, StopFlag,
+    Draw, Observer, Outcome, Phase, Progress, RunConfig, RunError, RunFolder, RunResult, Scores,
+    StopFlag,
 };
 
 /// What a result says of the training before it; nothing where there was none.
@@ -94,15 +95,13 @@ impl Evaluation<'_> {
         let began = Instant::now();
         let scoring = &self.config.scoring;
         let seeds = self.config.sample_seeds(scoring.num_samples);
-        let mut drawn = Vec::new();
-        let mut done = 0;
-        for batch in seeds.chunks(scoring.batch_size as usize) {
-            if stop.is_raised() {
-                return Ok(None);
-            }
-            let samples = self.model.sample(batch, self.device)?;
-            drawn.push(samples.to_device(&Device::Cpu)?);
-            done += batch.len() as u64;
+        let draw = Draw {
+            model: self.model,
+            seeds: &seeds,
+            batch_size: scoring.batch_size as usize,
+            device: self.device,
+        };
+        draw.collect(stop, |done| {
             let pace = began.elapsed().as_secs_f64() / done as f64;
             observer.progress(&Progress {
                 phase: Phase::Sampling,
@@ -111,7 +110,6 @@ impl Evaluation<'_> {
                 loss,
                 seconds_left: Some(pace * (scoring.num_samples - done) as f64),
             });
-        }
-        Ok(Some(Tensor::cat(&drawn, 0)?))
+        })
     }
 }

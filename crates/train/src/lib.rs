@@ -5,6 +5,7 @@
 
 mod adam;
 mod config;
+mod draw;
 mod ema;
 mod error;
 mod evaluation;
@@ -26,7 +27,10 @@ mod training;
 pub mod yaml;
 
 pub use adam::{Adam, AdamConfig};
-pub use config::{Method, ModelConfig, RunConfig, ScoringConfig, TrainedModel, TrainingConfig};
+pub use config::{
+    CheckpointSource, Method, ModelConfig, RunConfig, ScoringConfig, TrainedModel, TrainingConfig,
+};
+pub use draw::Draw;
 pub use ema::{Ema, EmaConfig};
 pub use error::RunError;
 pub use folder::{LogLine, RunFolder, lock, read_log};

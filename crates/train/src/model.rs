@@ -8,7 +8,7 @@ use pfgmpp_sampler::{Sampler, Trajectory};
 use pfgmpp_transfer::{DataMoments, EffectiveNoise, ParameterError};
 
 use crate::yaml::ConfigError;
-use crate::{ModelConfig, RunConfig, RunError};
+use crate::{CheckpointSource, ModelConfig, RunConfig, RunError};
 
 /// A denoiser with its kernel and sampler.
 pub struct SamplingModel {
@@ -69,7 +69,16 @@ impl SamplingModel {
                 let moments = || DataMoments::measure(data.images());
                 Self::new(exact, *d, shape, moments, &config.sampler)
             }
-            ModelConfig::Checkpoint { reference, .. } => {
+            ModelConfig::Checkpoint {
+                source: CheckpointSource::Run(name),
+                ..
+            } => refuse(format!(
+                "checkpoint of the run {name}: give that run's folder as the checkpoint"
+            )),
+            ModelConfig::Checkpoint {
+                source: CheckpointSource::Reference(reference),
+                ..
+            } => {
                 let model = Model::load(reference.as_ref(), device)?;
                 let (got, want) = (model.config.data.shape, data.image_shape());
                 if got != want {

@@ -9,13 +9,16 @@ use pfgmpp_transfer::DataMoments;
 use crate::learner::prediction;
 use crate::model::SamplingModel;
 use crate::yaml::ConfigError;
-use crate::{ModelConfig, RunConfig, RunError, Trainer};
+use crate::{CheckpointSource, ModelConfig, RunConfig, RunError, Trainer};
 
 /// Copies of the weights that a run keeps: state (weights, two moments, average), checkpoint, and
 /// the state that is written beside the old one.
 const COPIES: u64 = 4 + 1 + 4;
 /// Bytes of logs, events, configuration and grids a run.
 const SMALL_FILES: u64 = 2 << 20;
+
+/// A run that is to begin: its folder, its configuration and its data.
+type Candidate<'a> = (PathBuf, &'a RunConfig, &'a Splits);
 
 /// Checks that every run's model can be made for its data and that its results fit the disk.
 ///
@@ -30,14 +33,16 @@ pub fn preflight<'a>(
     runs: impl Iterator<Item = (PathBuf, &'a RunConfig, &'a Splits)>,
     out: &Path,
 ) -> Result<(), RunError> {
+    let runs: Vec<Candidate<'a>> = runs.collect();
     let mut built: Vec<(&RunConfig, u64)> = Vec::new();
     let mut needed = 0;
-    for (folder, config, splits) in runs {
+    for run in &runs {
+        let (folder, config, _) = run;
         let found = built.iter().find(|(other, _)| alike(other, config));
         let params = match found {
             Some((_, params)) => *params,
             None => {
-                let params = build(config, splits, &folder)?;
+                let params = build(run, provider(run, &runs))?;
                 built.push((config, params));
                 params
             }
@@ -70,18 +75,42 @@ fn alike(a: &RunConfig, b: &RunConfig) -> bool {
     same_model && a.data == b.data && a.sampler.d == b.sampler.d
 }
 
-/// Makes the model once; returns the number of values that the run trains.
-fn build(config: &RunConfig, splits: &Splits, folder: &Path) -> Result<u64, RunError> {
+/// The run among `runs` whose checkpoint `run` samples, if it names one.
+fn provider<'r, 'a>(run: &Candidate<'a>, runs: &'r [Candidate<'a>]) -> Option<&'r Candidate<'a>> {
+    let ModelConfig::Checkpoint {
+        source: CheckpointSource::Run(name),
+        ..
+    } = &run.1.model
+    else {
+        return None;
+    };
+    let folder = run.0.with_file_name(name);
+    runs.iter().find(|(other, _, _)| *other == folder)
+}
+
+/// Makes the model once, that of `provider` as long as its checkpoint is still to be trained; returns
+/// the number of values that the run itself trains.
+fn build(run: &Candidate<'_>, provider: Option<&Candidate<'_>>) -> Result<u64, RunError> {
     let device = Device::Cpu;
-    let Some(model) = config.trained() else {
-        SamplingModel::untrained(config, &splits.train, &device)?;
+    let (folder, config, splits) = run;
+    let (_, trained, data) = provider.unwrap_or(run);
+    let Some(model) = trained.trained() else {
+        SamplingModel::untrained(&config.located(folder), &splits.train, &device)?;
         return Ok(0);
     };
-    let trainer = Trainer::new(model, config.seed, &splits.train, &device)
+    let trainer = Trainer::new(model, trained.seed, &data.train, &device)
         .map_err(|e| ConfigError::new("network", format!("{e} (run {})", folder.display())))?;
+    let shape = data.train.image_shape();
+    if shape != splits.train.image_shape() {
+        let want = splits.train.image_shape();
+        let message = format!("checkpoint of images of shape {shape:?}, the data have {want:?}");
+        return Err(ConfigError::new(format!("{}: model", folder.display()), message).into());
+    }
     let denoiser = trainer.averaged_model()?;
-    let shape = splits.train.image_shape();
-    let moments = || DataMoments::measure(splits.train.images());
+    let moments = || DataMoments::measure(data.train.images());
     SamplingModel::new(denoiser, model.d, shape, moments, &config.sampler)?;
-    Ok(trainer.num_parameters() as u64)
+    match provider {
+        None => Ok(trainer.num_parameters() as u64),
+        Some(_) => Ok(0),
+    }
 }

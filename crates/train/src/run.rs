@@ -84,7 +84,7 @@ pub fn run(
             }
         }
         ModelConfig::Exact { .. } | ModelConfig::Checkpoint { .. } => Trained {
-            model: SamplingModel::untrained(config, &splits.train, device)?,
+            model: SamplingModel::untrained(&config.located(folder.path()), &splits.train, device)?,
             monitor: Monitor::open(config, folder, 0)?,
             summary: TrainedSummary::default(),
         },

@@ -130,6 +130,27 @@ impl Trainer {
         denoiser(&self.model, &self.data, self.scale, &builder)
     }
 
+    /// The denoiser that the training of `model` under `seed` starts from, its weights plain tensors as
+    /// in [`Self::averaged_model`].
+    ///
+    /// # Errors
+    ///
+    /// A network that does not fit the data.
+    pub fn initial_model(
+        model: &TrainedModel,
+        seed: u64,
+        data: &Dataset,
+        device: &Device,
+    ) -> Result<Box<dyn Denoiser>, RunError> {
+        let scale = data_scale(data)?;
+        let parameters = Parameters::new(seed, device);
+        // The first network asks for its parameters, which makes them.
+        denoiser(model, data, scale, &parameters.builder())?;
+        let tensors = parameters.tensors().into_iter().collect();
+        let builder = VarBuilder::from_tensors(tensors, DType::F32, device);
+        denoiser(model, data, scale, &builder)
+    }
+
     /// Takes one step on the next batch.
     ///
     /// # Errors

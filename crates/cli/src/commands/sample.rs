@@ -8,7 +8,7 @@ use pfgmpp_data::{is_planar, to_image};
 use pfgmpp_kernel::Dimension;
 use pfgmpp_sampler::Sampler;
 use pfgmpp_train::yaml::Document;
-use pfgmpp_train::{ModelConfig, RunConfig, RunError, SamplingModel, sample_grid};
+use pfgmpp_train::{Draw, ModelConfig, RunConfig, RunError, SamplingModel, sample_grid};
 use pfgmpp_transfer::Guess;
 
 use crate::failure::Failure;
@@ -28,7 +28,7 @@ pub struct Args {
     /// A file ending in .png for one picture, or a folder for one PNG a sample, named by its seed
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
-    /// Samples drawn at a time; it changes memory and speed, not the samples
+    /// Samples drawn at a time, at least one by each thread; it changes memory and speed, not the samples
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     batch: u64,
     /// Solver steps [default: as the model was scored with]
@@ -102,24 +102,32 @@ pub fn sample(args: &Args) -> Result<(), Failure> {
     }
     let stop = stop_on_signal()?;
     let counter = Counter::new(args.num, "samples");
-    let mut shown = Vec::new();
     let seeds: Vec<u64> = (args.seed..=last).collect();
-    for batch in seeds.chunks(args.batch as usize) {
-        if stop.is_raised() {
-            return Err(Failure::Interrupted("stopped".to_string()));
-        }
-        let samples = model.sample(batch, &device)?;
-        if as_grid {
-            shown.push(samples);
-        } else {
-            write_each(&samples, batch, &args.out)?;
-        }
-        counter.add(batch.len() as u64);
-    }
-    counter.close();
+    let draw = Draw {
+        model: &model,
+        seeds: &seeds,
+        batch_size: args.batch as usize,
+        device: &device,
+    };
+    let stopped = || Failure::Interrupted("stopped".to_string());
     if as_grid {
-        let grid = sample_grid(&Tensor::cat(&shown, 0)?, None).map_err(RunError::from)?;
+        let mut before = 0;
+        let samples = draw.collect(&stop, |done| {
+            counter.add(done - before);
+            before = done;
+        })?;
+        counter.close();
+        let grid = sample_grid(&samples.ok_or_else(stopped)?, None).map_err(RunError::from)?;
         write(&args.out, &grid.to_png().map_err(RunError::from)?)?;
+    } else {
+        let all = draw.run(&stop, |group, samples| {
+            counter.add(group.len() as u64);
+            write_each(&samples, &seeds[group], &args.out)
+        })?;
+        counter.close();
+        if !all {
+            return Err(stopped());
+        }
     }
     print(format_args!(
         "{} samples at D = {}: {}",

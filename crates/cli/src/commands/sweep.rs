@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use candle_core::Device;
 use pfgmpp_sweep::{Jobs, Plan, Status, Sweep, SweepResult};
 
 use crate::failure::Failure;
@@ -16,7 +17,8 @@ pub struct Args {
     /// Folder for the results [default: runs/<name of the sweep>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Change a value of the configuration, or an axis: training.nimg=10000, axes.d=[1,inf]
+    /// Change a value of the configuration, or an axis: training.nimg=10000, axes.d=[1,inf]; that of one
+    /// setup: base.SETUP.axes.d=[1,inf]
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Runs at a time, or auto for one on each core [default: as the file says]
@@ -41,7 +43,7 @@ pub fn sweep(args: &Args) -> Result<(), Failure> {
     let stop = stop_on_signal()?;
     let sweep = Sweep::open(&plan, &out)?;
     let terminal = Terminal::new(&plan);
-    let result = sweep.execute(args.jobs, &terminal, &stop)?;
+    let result = sweep.execute(args.jobs, &Device::Cpu, &terminal, &stop)?;
     terminal.close();
     print(table::results(&result));
     print(format_args!(

@@ -1,6 +1,6 @@
 //! `pfgmpp train`: one configuration, trained, sampled and scored.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 use pfgmpp_train::yaml::{Document, parse_assignment};
@@ -23,7 +23,7 @@ pub struct Args {
 }
 
 pub fn train(args: &Args) -> Result<(), Failure> {
-    let config = read(args)?;
+    let config = read(&args.config, &args.set)?;
     let out = args.out.clone().unwrap_or_else(|| {
         let name = args.config.file_stem().unwrap_or_default();
         PathBuf::from("runs").join(name)
@@ -73,10 +73,11 @@ pub fn train(args: &Args) -> Result<(), Failure> {
     }
 }
 
-fn read(args: &Args) -> Result<RunConfig, Failure> {
-    let (mut document, _) = Document::read::<RunConfig>(&args.config)?;
+/// Reads a configuration with the overrides of `--set`.
+pub fn read(path: &Path, set: &[String]) -> Result<RunConfig, Failure> {
+    let (mut document, _) = Document::read::<RunConfig>(path)?;
     let mut places = Vec::new();
-    for text in &args.set {
+    for text in set {
         let (key, value) = parse_assignment(text)?;
         let flag = format!("--set {text}");
         document.set(&key, value, &flag)?;

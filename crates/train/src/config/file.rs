@@ -9,7 +9,9 @@ use pfgmpp_sampler::Sampler;
 use pfgmpp_transfer::{FieldPrediction, NoiseLaw, Preconditioning};
 use serde::{Deserialize, Serialize};
 
-use super::{Method, ModelConfig, RunConfig, ScoringConfig, TrainedModel, TrainingConfig};
+use super::{
+    CheckpointSource, Method, ModelConfig, RunConfig, ScoringConfig, TrainedModel, TrainingConfig,
+};
 use crate::yaml::count;
 use crate::{AdamConfig, EmaConfig};
 
@@ -44,13 +46,7 @@ pub struct RunFile {
 enum Model {
     Network,
     Exact,
-    Checkpoint(Checkpoint),
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Checkpoint {
-    reference: String,
+    Checkpoint(CheckpointSource),
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -84,8 +80,8 @@ impl TryFrom<RunFile> for RunConfig {
                     d: needed(file.d, "d", "exact")?,
                 }
             }
-            Model::Checkpoint(Checkpoint { reference }) => {
-                let reference = reference.clone();
+            Model::Checkpoint(source) => {
+                let source = source.clone();
                 file.refuse_training("checkpoint")?;
                 if file.d.is_some() {
                     return Err("d: the checkpoint has its own: set sampler.d".to_string());
@@ -93,7 +89,7 @@ impl TryFrom<RunFile> for RunConfig {
                 let d = file.sampler.d.ok_or(
                     "sampler.d: is needed by model: checkpoint: any number above 0, or inf",
                 )?;
-                ModelConfig::Checkpoint { reference, d }
+                ModelConfig::Checkpoint { source, d }
             }
         };
         Ok(Self {
@@ -197,9 +193,7 @@ impl From<RunConfig> for RunFile {
         };
         match config.model {
             ModelConfig::Exact { d } => file.d = Some(d),
-            ModelConfig::Checkpoint { reference, d: _ } => {
-                file.model = Model::Checkpoint(Checkpoint { reference });
-            }
+            ModelConfig::Checkpoint { source, d: _ } => file.model = Model::Checkpoint(source),
             ModelConfig::Network(model) => file.take_in(*model),
         }
         file

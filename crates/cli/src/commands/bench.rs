@@ -1,0 +1,181 @@
+//! `pfgmpp bench`: how fast a configuration trains and samples on this machine.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use candle_core::{DType, Device};
+use pfgmpp_data::Dataset;
+use pfgmpp_kernel::Denoiser;
+use pfgmpp_train::{ModelConfig, RunConfig, RunError, TrainedModel, Trainer};
+use serde::Serialize;
+
+use crate::commands::train::read;
+use crate::failure::Failure;
+use crate::terminal::{Counter, print};
+
+/// Runs before those that count: they fill caches and bring memory in.
+const WARM_UPS: u32 = 2;
+
+/// The noise level of the evaluations.
+const SIGMA: f64 = 1.3;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Configuration, such as configs/bench_a.yaml
+    config: PathBuf,
+    /// Images in a batch [default: the configuration's training.batch_size]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    batch: Option<u64>,
+    /// Timed runs of each, after two that are not; the median is reported
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    runs: u32,
+    /// Change a value of the configuration, such as network.ddpmpp.model_channels=64
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+/// What one configuration takes: the line that is printed.
+#[derive(Serialize)]
+struct Figures {
+    /// Trained values.
+    params: usize,
+    /// Images in a batch.
+    batch: u64,
+    /// Forward, backward, Adam and average of one batch, in milliseconds.
+    train_ms: f64,
+    /// One evaluation of the denoiser on one batch, in milliseconds.
+    eval_ms: f64,
+    /// Images trained on in a second.
+    images_per_second: f64,
+    /// The most memory that the process held, in MiB.
+    peak_rss_mib: Option<f64>,
+    /// The same; training comes second and needs more.
+    train_peak_rss_mib: Option<f64>,
+    /// The most that it held before training was set up.
+    eval_peak_rss_mib: Option<f64>,
+    /// Threads that work on a batch.
+    threads: usize,
+    /// What it ran on.
+    device: &'static str,
+}
+
+pub fn bench(args: &Args) -> Result<(), Failure> {
+    let mut config = read(&args.config, &args.set)?;
+    set_length(&mut config, args);
+    let file = args.config.display();
+    config.check(&file.to_string())?;
+    let Some(model) = config.trained() else {
+        let message = format!("{file}: model: must be network, got one that trains nothing");
+        return Err(Failure::bad_input(message));
+    };
+    let data = config.data.load().map_err(RunError::from)?.train;
+    let bench = Bench {
+        model,
+        seed: config.seed,
+        data: &data,
+        device: Device::Cpu,
+        runs: args.runs,
+        counter: Counter::new(2 * u64::from(args.runs + WARM_UPS), "runs"),
+    };
+    // Evaluation first: the memory that training holds would hide its own.
+    let initial = Trainer::initial_model(model, config.seed, &data, &bench.device)
+        .map_err(|e| Failure::bad_input(format!("{file}: network: {e}")))?;
+    let eval_ms = bench.evaluate(&*initial)?;
+    drop(initial);
+    let eval_peak_rss_mib = peak_rss_mib();
+    let (params, train_ms) = bench.train()?;
+    bench.counter.close();
+    let (batch, peak) = (model.training.batch_size, peak_rss_mib());
+    let figures = Figures {
+        params,
+        batch,
+        train_ms: thousandths(train_ms),
+        eval_ms: thousandths(eval_ms),
+        images_per_second: thousandths(batch as f64 / train_ms * 1e3),
+        peak_rss_mib: peak,
+        train_peak_rss_mib: peak,
+        eval_peak_rss_mib,
+        threads: rayon::current_num_threads(),
+        device: "cpu",
+    };
+    print(serde_json::to_string(&figures).map_err(|e| Failure::Failed(e.into()))?);
+    Ok(())
+}
+
+/// Gives training the batch that is asked for, and images for just as many steps as are run.
+fn set_length(config: &mut RunConfig, args: &Args) {
+    if let ModelConfig::Network(model) = &mut config.model {
+        let training = &mut model.training;
+        training.batch_size = args.batch.unwrap_or(training.batch_size);
+        let steps = u64::from(args.runs + WARM_UPS);
+        training.nimg = training.batch_size.saturating_mul(steps);
+    }
+}
+
+/// What is timed, and how often.
+struct Bench<'a> {
+    model: &'a TrainedModel,
+    seed: u64,
+    data: &'a Dataset,
+    device: Device,
+    runs: u32,
+    counter: Counter,
+}
+
+impl Bench<'_> {
+    /// Milliseconds of one evaluation of `denoiser` on a batch in `f64`, as samplers hold their state.
+    fn evaluate(&self, denoiser: &dyn Denoiser) -> Result<f64, Failure> {
+        let batch = self.model.training.batch_size as usize;
+        let indices: Vec<usize> = (0..batch).map(|i| i % self.data.num_images()).collect();
+        let x = self
+            .data
+            .batch(&indices, &self.device)
+            .map_err(RunError::from)?;
+        let (x, sigma) = (x.to_dtype(DType::F64)?, vec![SIGMA; batch]);
+        self.median_ms(|| {
+            denoiser.denoise(&x, &sigma, None)?;
+            Ok(())
+        })
+    }
+
+    /// The number of trained values and the milliseconds of one training step.
+    fn train(&self) -> Result<(usize, f64), Failure> {
+        let mut trainer = Trainer::new(self.model, self.seed, self.data, &self.device)?;
+        let ms = self.median_ms(|| {
+            trainer.step()?;
+            Ok(())
+        })?;
+        Ok((trainer.num_parameters(), ms))
+    }
+
+    /// The median time of a call after the warm-ups.
+    fn median_ms(&self, mut call: impl FnMut() -> Result<(), Failure>) -> Result<f64, Failure> {
+        let mut times = Vec::new();
+        for run in 0..WARM_UPS + self.runs {
+            let began = Instant::now();
+            call()?;
+            self.device.synchronize()?;
+            if run >= WARM_UPS {
+                times.push(began.elapsed().as_secs_f64() * 1e3);
+            }
+            self.counter.add(1);
+        }
+        times.sort_by(f64::total_cmp);
+        let (low, high) = (times[(times.len() - 1) / 2], times[times.len() / 2]);
+        Ok((low + high) / 2.0)
+    }
+}
+
+fn thousandths(value: f64) -> f64 {
+    (value * 1e3).round() / 1e3
+}
+
+/// The most memory that this process has held so far; `None` where the system does not say.
+fn peak_rss_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some((kib / 102.4).round() / 10.0)
+}

@@ -1,0 +1,44 @@
+//! How many threads the program works on.
+
+use crate::failure::Failure;
+
+/// What rayon and candle read at their first use.
+const VARIABLE: &str = "RAYON_NUM_THREADS";
+/// More threads than any machine has cores for.
+const MOST: usize = 1024;
+
+/// Settles the number of threads: `flag`, else the environment variable, else one for each core.
+///
+/// It has to come before any thread is started.
+///
+/// # Errors
+///
+/// A variable that is no number of threads.
+pub fn settle(flag: Option<usize>) -> Result<(), Failure> {
+    if let Some(threads) = flag {
+        // SAFETY: the process has one thread yet, so nothing reads the environment meanwhile.
+        unsafe { std::env::set_var(VARIABLE, threads.to_string()) }
+        return Ok(());
+    }
+    let Some(value) = std::env::var_os(VARIABLE) else {
+        return Ok(());
+    };
+    let text = value.to_string_lossy();
+    match text.parse::<usize>() {
+        // 0 is rayon's word for one for each core.
+        Ok(threads) if threads <= MOST => Ok(()),
+        _ => {
+            let accepted = format!("from 1 to {MOST}, or 0 for one for each core");
+            let message = format!("{VARIABLE}: must be {accepted}, got {text:?}");
+            Err(Failure::bad_input(message))
+        }
+    }
+}
+
+/// Reads the flag.
+pub fn parse(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(threads) if (1..=MOST).contains(&threads) => Ok(threads),
+        _ => Err(format!("must be from 1 to {MOST}")),
+    }
+}

@@ -1,0 +1,104 @@
+//! The axes of a sweep, and the text of a value on one.
+
+use pfgmpp_kernel::Dimension;
+use pfgmpp_train::RunConfig;
+use pfgmpp_train::yaml::ConfigError;
+use serde_yaml::{Mapping, Value};
+
+/// More runs than anyone means to start.
+const MAX_POINTS: usize = 10_000;
+
+/// One axis of a sweep.
+#[derive(Clone, Debug)]
+pub(super) struct Axis {
+    pub key: String,
+    pub values: Vec<Value>,
+    /// Where it stands: `sweep.yaml: axes.d`.
+    pub place: String,
+}
+
+/// Reads the mapping `section` of the file `origin`.
+pub(super) fn read(axes: &Mapping, origin: &str, section: &str) -> Result<Vec<Axis>, ConfigError> {
+    let axis = |(key, values): (&Value, &Value)| {
+        let key = key.as_str().unwrap_or_default().to_string();
+        let bad = |message: &str| ConfigError::new(origin, format!("{section}.{key}: {message}"));
+        let values = values
+            .as_sequence()
+            .ok_or_else(|| bad("must be a list of values, such as [1, 128, inf]"))?;
+        if values.is_empty() {
+            return Err(bad("is empty: list at least one value"));
+        }
+        Ok(Axis {
+            values: values.clone(),
+            place: format!("{origin}: {section}.{key}"),
+            key,
+        })
+    };
+    axes.iter().map(axis).collect()
+}
+
+/// Refuses more runs than anyone means to start.
+pub(super) fn check_runs<'a>(
+    setups: impl Iterator<Item = &'a [Axis]>,
+    origin: &str,
+) -> Result<(), ConfigError> {
+    let runs = |axes: &[Axis]| {
+        let mut lengths = axes.iter().map(|axis| axis.values.len());
+        lengths.try_fold(1usize, usize::checked_mul)
+    };
+    let mut all = setups.map(runs);
+    match all.try_fold(0usize, |sum, runs| sum.checked_add(runs?)) {
+        Some(runs) if runs <= MAX_POINTS => Ok(()),
+        _ => {
+            let message = format!("axes: more than {MAX_POINTS} runs: shorten an axis");
+            Err(ConfigError::new(origin, message))
+        }
+    }
+}
+
+/// Every choice of one value on each axis, first axis slowest.
+pub(super) fn choices(axes: &[Axis]) -> Vec<Vec<(&Axis, usize)>> {
+    let mut all: Vec<Vec<(&Axis, usize)>> = vec![Vec::new()];
+    for axis in axes {
+        let mut longer = Vec::with_capacity(all.len() * axis.values.len());
+        for choice in &all {
+            for index in 0..axis.values.len() {
+                longer.push([choice.as_slice(), &[(axis, index)]].concat());
+            }
+        }
+        all = longer;
+    }
+    all
+}
+
+/// A value as text; D in its one spelling, so that `1`, `1.0` and `1e0` are one run.
+pub(super) fn value_name(key: &str, value: &Value, config: &RunConfig) -> String {
+    match key {
+        "d" => config.model.d().to_string(),
+        "sampler.d" => config.d().to_string(),
+        "data" => config.data.name(),
+        _ => plain_name(key, value),
+    }
+}
+
+/// As [`value_name`] where no configuration is at hand.
+pub(super) fn plain_name(key: &str, value: &Value) -> String {
+    if ["d", "sampler.d"].contains(&key)
+        && let Ok(d) = serde_yaml::from_value::<Dimension>(value.clone())
+    {
+        return d.to_string();
+    }
+    match value {
+        Value::String(text) => text.clone(),
+        // The choice `log_normal: {...}` is known by its key.
+        Value::Mapping(map) if map.len() == 1 => {
+            let key = map.keys().next().and_then(Value::as_str);
+            key.unwrap_or_default().to_string()
+        }
+        other => serde_yaml::to_string(other)
+            .unwrap_or_default()
+            .trim()
+            .replace("\n- ", "-")
+            .replace('\n', ","),
+    }
+}

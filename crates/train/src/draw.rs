@@ -1,0 +1,146 @@
+//! Drawing many samples on all threads, whatever the batch size.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
+
+use candle_core::{Device, Tensor};
+
+use crate::{RunError, SamplingModel, StopFlag};
+
+/// Samples to draw, and how.
+pub struct Draw<'a> {
+    /// The model.
+    pub model: &'a SamplingModel,
+    /// One seed a sample.
+    pub seeds: &'a [u64],
+    /// Samples drawn at a time, by all threads together but at least one by each; it changes no sample.
+    pub batch_size: usize,
+    /// Where the model lies.
+    pub device: &'a Device,
+}
+
+impl Draw<'_> {
+    /// Draws every sample and hands `take` the place of each group in `seeds` and the group itself,
+    /// `[n, C, H, W]`, as it is finished, in no order; `false` when asked to stop before the end.
+    ///
+    /// On the CPU each of the current pool's threads draws groups of its own: small networks have too
+    /// little work in one operation for several. One sample, or a batch on another device, is left to
+    /// the operations.
+    ///
+    /// # Errors
+    ///
+    /// The first failure of the model or of `take`.
+    pub fn run<E: From<RunError>>(
+        &self,
+        stop: &StopFlag,
+        mut take: impl FnMut(Range<usize>, Tensor) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        let threads = match self.device {
+            Device::Cpu => rayon::current_num_threads(),
+            _ => 1,
+        };
+        let workers = threads.clamp(1, self.seeds.len().max(1));
+        let size = self.batch_size.div_ceil(workers).max(1);
+        if workers == 1 {
+            for group in groups(self.seeds.len(), size) {
+                if stop.is_raised() {
+                    return Ok(false);
+                }
+                let samples = self.group(&group)?;
+                take(group, samples)?;
+            }
+            return Ok(true);
+        }
+        let next = AtomicUsize::new(0);
+        let gone = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let (sender, receiver) = sync_channel(workers);
+            for _ in 0..workers {
+                let (sender, next, gone) = (sender.clone(), &next, &gone);
+                let go_on = move || !stop.is_raised() && !gone.load(Ordering::SeqCst);
+                scope.spawn(move || self.work(threads / workers, size, next, go_on, &sender));
+            }
+            drop(sender);
+            let mut left = self.seeds.len();
+            for (group, samples) in receiver {
+                let taken = samples.map_err(E::from).and_then(|samples| {
+                    left -= group.len();
+                    take(group, samples)
+                });
+                if taken.is_err() {
+                    gone.store(true, Ordering::SeqCst);
+                    return taken.map(|()| false);
+                }
+            }
+            Ok(left == 0)
+        })
+    }
+
+    /// Draws one group after the other on `threads` threads of its own until none is left.
+    fn work(
+        &self,
+        threads: usize,
+        size: usize,
+        next: &AtomicUsize,
+        go_on: impl Fn() -> bool,
+        sender: &SyncSender<(Range<usize>, Result<Tensor, RunError>)>,
+    ) {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        while go_on() {
+            let start = next.fetch_add(size, Ordering::SeqCst);
+            if start >= self.seeds.len() {
+                return;
+            }
+            let group = start..(start + size).min(self.seeds.len());
+            let samples = match &pool {
+                Ok(pool) => pool.install(|| self.group(&group)),
+                // Without a pool of its own the operations share the program's.
+                Err(_) => self.group(&group),
+            };
+            // Nobody receives any more after a failure.
+            if sender.send((group, samples)).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn group(&self, group: &Range<usize>) -> Result<Tensor, RunError> {
+        self.model.sample(&self.seeds[group.clone()], self.device)
+    }
+
+    /// As [`Self::run`], all samples in the order of their seeds in host memory, `[n, C, H, W]`; `None`
+    /// when asked to stop. `progress` is told how many have been drawn.
+    ///
+    /// # Errors
+    ///
+    /// The first failure of the model.
+    pub fn collect(
+        &self,
+        stop: &StopFlag,
+        mut progress: impl FnMut(u64),
+    ) -> Result<Option<Tensor>, RunError> {
+        let mut drawn = Vec::new();
+        let mut done = 0;
+        let all = self.run::<RunError>(stop, |group, samples| {
+            done += group.len() as u64;
+            drawn.push((group.start, samples.to_device(&Device::Cpu)?));
+            progress(done);
+            Ok(())
+        })?;
+        if !all {
+            return Ok(None);
+        }
+        drawn.sort_by_key(|(start, _)| *start);
+        let drawn: Vec<Tensor> = drawn.into_iter().map(|(_, samples)| samples).collect();
+        Ok(Some(Tensor::cat(&drawn, 0)?))
+    }
+}
+
+/// `0..len` in groups of `size`.
+fn groups(len: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..len)
+        .step_by(size)
+        .map(move |start| start..(start + size).min(len))
+}

@@ -1,0 +1,103 @@
+//! `pfgmpp bench`: one line of JSON.
+
+use crate::program::{output, pfgmpp, stderr, stdout};
+
+fn bench(args: &[&str]) -> std::process::Output {
+    let mut command = pfgmpp();
+    command.arg("bench").args(args);
+    output(command)
+}
+
+#[test]
+fn a_configuration_is_timed_in_one_line_of_json() {
+    let small = "network.ddpmpp.model_channels=8";
+    let args = ["configs/bench_a.yaml", "--set", small];
+    let done = bench(&[&args[..], &["--batch", "3", "--runs", "2"]].concat());
+    assert!(done.status.success(), "got {}", stderr(&done));
+    assert_eq!(stderr(&done), "", "nobody watches");
+    let text = stdout(&done);
+    assert_eq!(text.lines().count(), 1, "got {text}");
+    let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for field in ["params", "train_ms", "eval_ms", "images_per_second"] {
+        assert!(line[field].as_f64().unwrap() > 0.0, "{field}: got {text}");
+    }
+    assert_eq!(line["batch"], 3);
+    assert_eq!(line["device"], "cpu");
+    if cfg!(target_os = "linux") {
+        let [eval, train] =
+            ["eval_peak_rss_mib", "train_peak_rss_mib"].map(|field| line[field].as_f64().unwrap());
+        assert!(0.0 < eval && eval <= train, "got {text}");
+        assert_eq!(line["peak_rss_mib"], line["train_peak_rss_mib"]);
+    }
+}
+
+#[test]
+fn the_number_of_threads_is_that_of_the_flag_or_of_the_environment() {
+    let args = [
+        "bench",
+        "configs/bench_a.yaml",
+        "--batch",
+        "1",
+        "--runs",
+        "1",
+    ];
+    let threads = |flags: &[&str], variable: &str| {
+        let mut command = pfgmpp();
+        command.env("RAYON_NUM_THREADS", variable);
+        command.args(args).args(flags);
+        let done = output(command);
+        assert!(done.status.success(), "got {}", stderr(&done));
+        let line: serde_json::Value = serde_json::from_str(&stdout(&done)).unwrap();
+        line["threads"].clone()
+    };
+    assert_eq!(threads(&[], "3"), 3);
+    assert_eq!(threads(&["--threads", "1"], "3"), 1);
+    assert!(threads(&[], "0").as_u64().unwrap() >= 1);
+
+    let mut command = pfgmpp();
+    command.env("RAYON_NUM_THREADS", "all").args(args);
+    let done = output(command);
+    assert_eq!(done.status.code(), Some(2), "got {}", stderr(&done));
+    let want = "error: RAYON_NUM_THREADS: must be from 1 to 1024, or 0 for one for each core, got \"all\"\n";
+    assert_eq!(stderr(&done), want);
+    let done = bench(&["configs/bench_a.yaml", "--threads", "0"]);
+    assert_eq!(done.status.code(), Some(2), "got {}", stderr(&done));
+    assert!(
+        stderr(&done).contains("from 1 to 1024"),
+        "got {}",
+        stderr(&done)
+    );
+}
+
+#[test]
+fn the_shipped_cases_are_the_published_sizes() {
+    // 56 million weights take a while to draw and train: only read here.
+    for (case, params) in [("a", 748_737), ("b", 1_259_393)] {
+        let file = format!("configs/bench_{case}.yaml");
+        let done = bench(&[&file, "--batch", "1", "--runs", "1"]);
+        assert!(done.status.success(), "got {}", stderr(&done));
+        let line: serde_json::Value = serde_json::from_str(&stdout(&done)).unwrap();
+        assert_eq!(line["params"], params, "case {case}");
+    }
+}
+
+#[test]
+fn what_cannot_be_timed_is_refused_in_one_line() {
+    for (args, want) in [
+        (&["configs/exact.yaml"][..], "model: must be network"),
+        (
+            &["configs/bench_a.yaml", "--set", "data.noise.num=2"],
+            "num at least 5",
+        ),
+        (
+            &["configs/bench_a.yaml", "--set", "data.noise.shape=[1,9,9]"],
+            "resolution is 9",
+        ),
+    ] {
+        let done = bench(args);
+        let text = stderr(&done);
+        assert_eq!(done.status.code(), Some(2), "got {text}");
+        assert_eq!(text.trim_end().lines().count(), 1, "got {text}");
+        assert!(text.contains(want), "got `{text}`, want `{want}` in it");
+    }
+}

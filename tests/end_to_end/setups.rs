@@ -1,0 +1,342 @@
+//! Sweeps over several setups with axes of their own, one of which samples what another trains.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::bad_input::assert_refused;
+use crate::program::{SMALL, output, pfgmpp, repository, results, scores, stderr, stdout};
+
+/// Few points of each setup.
+const FEW: [&str; 2] = [
+    "base.trained.axes.d=[8,inf]",
+    "base.zero_shot.axes.sampler.d=[1,inf]",
+];
+
+const DIFFUSION: &str = "setup=trained,d=inf,seed=0";
+
+/// `pfgmpp sweep FILE`, small, into `out`.
+fn small(file: &Path, out: &Path, overrides: &[&str]) -> Command {
+    let mut command = pfgmpp();
+    command.arg("sweep").arg(file).arg("--out").arg(out);
+    for set in SMALL.iter().chain(overrides) {
+        command.args(["--set", set]);
+    }
+    command
+}
+
+fn shipped() -> PathBuf {
+    "experiments/zero_shot_vs_trained.yaml".into()
+}
+
+fn run(out: &Path, overrides: &[&str]) -> Output {
+    output(small(&shipped(), out, overrides))
+}
+
+#[test]
+fn models_of_each_d_stand_beside_one_that_is_sampled_at_every_d() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let done = run(&out, &[&FEW[..], &["axes.seed=[0,1]"]].concat());
+    assert!(done.status.success(), "got {}", stderr(&done));
+
+    let rows = results(&out);
+    let places: Vec<[&str; 4]> = rows
+        .iter()
+        .map(|row| ["setup", "sampler.d", "d", "seed"].map(|column| row[column].as_str()))
+        .collect();
+    let want = [
+        ["trained", "", "8", "0"],
+        ["trained", "", "8", "1"],
+        ["trained", "", "inf", "0"],
+        ["trained", "", "inf", "1"],
+        ["zero_shot", "1", "1", "0"],
+        ["zero_shot", "1", "1", "1"],
+        ["zero_shot", "inf", "inf", "0"],
+        ["zero_shot", "inf", "inf", "1"],
+    ];
+    assert_eq!(places, want);
+    // At D = ∞ a lifted model is itself, and each seed has sampled the model of its own.
+    for seed in [0, 1] {
+        let energy = |row: usize| rows[row + seed]["energy_distance"].clone();
+        assert_eq!(energy(6), energy(2), "seed {seed}");
+    }
+    assert_ne!(rows[6]["energy_distance"], rows[7]["energy_distance"]);
+    let config = out.join("setup=zero_shot,sampler.d=1,seed=1/config.yaml");
+    let config = fs::read_to_string(config).unwrap();
+    assert!(
+        config.contains("run: setup=trained,d=inf,seed=1"),
+        "got {config}"
+    );
+    let report = fs::read_to_string(out.join("report.html")).unwrap();
+    // One line and one entry of the legend for each setup, along one axis of D.
+    for want in [
+        "D (logarithmic)",
+        ">trained</li>",
+        ">zero_shot</li>",
+        "model, zero_shot",
+    ] {
+        assert!(report.contains(want), "got no {want}");
+    }
+    assert!(stdout(&done).contains("zero_shot"), "got {}", stdout(&done));
+}
+
+#[test]
+fn an_axis_is_set_wherever_the_file_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let sets = [
+        "axes.d=[inf]",
+        "axes.sampler.d=[2]",
+        "axes.optimizer.lr=[1e-3]",
+    ];
+    let mut command = small(&shipped(), &out, &sets[..2]);
+    command.arg("--dry-run");
+    let done = output(command);
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let text = stdout(&done);
+    for want in ["2 runs", "model of", "sampler.d=2", DIFFUSION] {
+        assert!(text.contains(want), "got {text}, want {want}");
+    }
+    assert!(!out.exists());
+    // One that the file does not have is one of every setup.
+    let mut command = small(&shipped(), &out, &sets);
+    command.arg("--dry-run");
+    let done = output(command);
+    assert_refused(&done, &out, &["axes.optimizer.lr[0]", "no key `optimizer`"]);
+}
+
+#[test]
+fn a_sweep_killed_between_a_model_and_its_samples_ends_as_one_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let alone = folder.path().join("alone");
+    assert!(run(&alone, &FEW).status.success());
+
+    let killed = folder.path().join("killed");
+    let mut command = small(&shipped(), &killed, &FEW);
+    command.args(["--jobs", "1"]);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let (began, trained) = (Instant::now(), killed.join(DIFFUSION).join("metrics.json"));
+    while !trained.is_file() {
+        assert!(began.elapsed() < Duration::from_secs(120), "not trained");
+        sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let done = run(&killed, &FEW);
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let skipped = format!("{DIFFUSION}: already finished");
+    assert!(stderr(&done).contains(&skipped), "got {}", stderr(&done));
+    assert_eq!(scores(&killed), scores(&alone));
+
+    // The folder may be moved: runs find each other by name.
+    let moved = folder.path().join("moved");
+    fs::rename(&killed, &moved).unwrap();
+    fs::remove_dir_all(moved.join("setup=zero_shot,sampler.d=1,seed=0")).unwrap();
+    let done = run(&moved, &FEW);
+    assert!(done.status.success(), "got {}", stderr(&done));
+    assert_eq!(scores(&moved), scores(&alone));
+}
+
+#[test]
+fn samples_of_a_model_that_failed_are_not_tried() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let diverging = ["optimizer.lr=1e30", "optimizer.lr_ramp_up=0"];
+    let done = run(&out, &[&FEW[..], &diverging].concat());
+    assert_eq!(done.status.code(), Some(1), "got {}", stderr(&done));
+    let rows = results(&out);
+    let want = format!("{DIFFUSION}, whose model it samples, failed");
+    for row in &rows[2..] {
+        assert_eq!((&*row["status"], &*row["message"]), ("failed", &*want));
+    }
+    assert!(!out.join("setup=zero_shot,sampler.d=1,seed=0").exists());
+}
+
+#[test]
+fn setups_need_no_common_axis() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, out) = (folder.path().join("s.yaml"), folder.path().join("out"));
+    fs::write(&file, setups("one: DIGITS", "{setup: one}", "")).unwrap();
+    let sets = ["axes.sampler.d=[8]", "d=inf"];
+    let mut command = small(&file, &out, &sets);
+    command.arg("--dry-run");
+    let done = output(command);
+    assert!(done.status.success(), "got {}", stderr(&done));
+    assert!(
+        stdout(&done).contains("setup=one "),
+        "got {}",
+        stdout(&done)
+    );
+}
+
+/// A sweep of the setup `first` and one that samples `checkpoint_of`.
+fn setups(first: &str, checkpoint_of: &str, axes: &str) -> String {
+    let configs = repository().join("configs").canonicalize().unwrap();
+    let zero_shot = format!(
+        "  zero_shot: {{config: LIFTED, axes: {{sampler.d: [1, 8]}}, checkpoint_of: {checkpoint_of}}}"
+    );
+    let text = format!("name: t\ndescription: x\njobs: 1\nbase:\n  {first}\n{zero_shot}\n{axes}");
+    let path = |name: &str| configs.join(name).display().to_string();
+    text.replace("DIGITS", &path("digits.yaml"))
+        .replace("LIFTED", &path("zero_shot.yaml"))
+}
+
+#[test]
+fn models_that_no_run_trains_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, out) = (folder.path().join("s.yaml"), folder.path().join("out"));
+    let trained = "trained: {config: DIGITS, axes: {d: [8, inf]}}";
+    let another = "trained: {config: LIFTED, axes: {sampler.d: [2]}, checkpoint_of: {setup: zero_shot, sampler.d: 1}}";
+    let network = "trained: {config: DIGITS, axes: {d: [8]}, checkpoint_of: {setup: trained}}";
+    for (first, checkpoint_of, axes, want) in [
+        (
+            trained,
+            "{setup: trained, d: 7}",
+            "",
+            &[
+                "s.yaml",
+                "base.zero_shot.checkpoint_of",
+                "no run with",
+                "d=7",
+            ][..],
+        ),
+        (
+            trained,
+            "{setup: trained}",
+            "",
+            &["2 runs have", "name a value on each axis"],
+        ),
+        (
+            trained,
+            "{d: inf}",
+            "",
+            &["setup: is missing", "trained, zero_shot"],
+        ),
+        (
+            trained,
+            "{setup: other}",
+            "",
+            &["no setup `other`", "trained, zero_shot"],
+        ),
+        (
+            trained,
+            "{setup: trained, lr: 1}",
+            "",
+            &["no axis `lr` of setup trained", "are d"],
+        ),
+        (
+            trained,
+            "{setup: zero_shot, sampler.d: 8}",
+            "",
+            &["setup=zero_shot,sampler.d=8", "trains nothing"],
+        ),
+        (
+            another,
+            "{setup: trained}",
+            "",
+            &["trains nothing, so it has no checkpoint"],
+        ),
+        (
+            network,
+            "{setup: trained}",
+            "",
+            &["base.trained.checkpoint_of", "model: {checkpoint"],
+        ),
+        (
+            trained,
+            "inf",
+            "",
+            &["base.zero_shot.checkpoint_of: ", "a YAML mapping"],
+        ),
+        (
+            "trained: {axes: {d: [8]}}",
+            "{setup: trained}",
+            "",
+            &["trained", "missing field `config`"],
+        ),
+        (
+            "trained: {config: DIGITS, axis: {}}",
+            "{setup: trained}",
+            "",
+            &["unknown field `axis`"],
+        ),
+        (
+            "trained: [DIGITS]",
+            "{setup: trained}",
+            "",
+            &["trained: must be a file"],
+        ),
+        (
+            trained,
+            "{setup: trained, d: inf}",
+            "axes: {d: [1]}",
+            &["base.trained.axes.d", "one of every setup"],
+        ),
+        (
+            "trained: {config: DIGITS, axes: {d: 8}}",
+            "{setup: trained}",
+            "",
+            &["base.trained.axes.d", "must be a list"],
+        ),
+        (
+            "trained: {config: DIGITS, axes: {d: [8, 0]}}",
+            "{setup: trained}",
+            "",
+            &["base.trained.axes.d[1]", "positive number"],
+        ),
+    ] {
+        fs::write(&file, setups(first, checkpoint_of, axes)).unwrap();
+        let mut command = pfgmpp();
+        command.arg("sweep").arg(&file).arg("--out").arg(&out);
+        assert_refused(&output(command), &out, want);
+    }
+}
+
+#[test]
+fn bad_overrides_of_setups_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    for (sets, want) in [
+        (
+            &["base.nobody.axes.d=[1]"][..],
+            &[
+                "--set base.nobody.axes.d=[1]",
+                "no setup `nobody`",
+                "trained, zero_shot",
+            ][..],
+        ),
+        (&["sampler.d=8"], &["is an axis", "axes.sampler.d=[...]"]),
+        (
+            &["axes.d=[8]"],
+            &[
+                "base.zero_shot.checkpoint_of",
+                "no run with",
+                "d=inf",
+                "seed=0",
+            ],
+        ),
+    ] {
+        assert_refused(&run(&out, sets), &out, want);
+    }
+    let run = ["sweep", "experiments/zero_shot_d.yaml", "--out"];
+    let mut command = pfgmpp();
+    command.args(run).arg(&out);
+    command.args(["--set", "model.checkpoint={run: 'd=inf,seed=0'}"]);
+    assert_refused(
+        &output(command),
+        &out,
+        &["d=inf,seed=0 is no run of this sweep"],
+    );
+    let mut command = pfgmpp();
+    command.args(run).arg(&out);
+    command.args(["--set", "model.checkpoint={run: ../elsewhere}"]);
+    assert_refused(
+        &output(command),
+        &out,
+        &["model.checkpoint.run", "name of a run"],
+    );
+}
