@@ -6,6 +6,10 @@ use candle_core::{Device, Result, Tensor, Var};
 use divan::{Bencher, counter::ItemsCount};
 use pfgmpp_nn::ops::conv2d;
 
+/// What the program uses: freshly mapped memory would cost more than the arithmetic.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     divan::main();
 }
