@@ -10,6 +10,7 @@
 use super::elementwise::exp;
 use super::matrix::{Matrix, multiply};
 use super::parallel::for_each_piece_with;
+use super::scratch::Scratch;
 use super::vectorized::vectorized;
 
 /// Shape of one attention: samples, pixels, heads, channels of a head.
@@ -26,7 +27,7 @@ pub(crate) fn attend(shape: AttentionShape, qkv: &[f32]) -> Vec<f32> {
     let (l, c) = (shape.pixels, shape.channels);
     let width = shape.heads * c;
     let mut out = vec![0.0; shape.batch * l * width];
-    let task = |scratch: &mut Scratch, b: usize, out: &mut [f32]| {
+    let task = |scratch: &mut Head, b: usize, out: &mut [f32]| {
         for head in 0..shape.heads {
             scratch.load(shape, qkv, b, head);
             scratch.weigh(shape);
@@ -35,13 +36,7 @@ pub(crate) fn attend(shape: AttentionShape, qkv: &[f32]) -> Vec<f32> {
             multiply(p, v, &mut out[head * c..], (width, 1), 1.0);
         }
     };
-    for_each_piece_with(
-        &mut out,
-        l * width,
-        shape.work(),
-        || Scratch::new(shape),
-        task,
-    );
+    for_each_piece_with(&mut out, l * width, shape.work(), || Head::new(shape), task);
     out
 }
 
@@ -50,7 +45,7 @@ pub(crate) fn attend_backward(shape: AttentionShape, qkv: &[f32], grad: &[f32]) 
     let (l, c) = (shape.pixels, shape.channels);
     let width = shape.heads * c;
     let mut out = vec![0.0; qkv.len()];
-    let task = |scratch: &mut Scratch, b: usize, out: &mut [f32]| {
+    let task = |scratch: &mut Head, b: usize, out: &mut [f32]| {
         for head in 0..shape.heads {
             scratch.load(shape, qkv, b, head);
             scratch.weigh(shape);
@@ -62,7 +57,7 @@ pub(crate) fn attend_backward(shape: AttentionShape, qkv: &[f32], grad: &[f32]) 
         &mut out,
         3 * l * width,
         3 * shape.work(),
-        || Scratch::new(shape),
+        || Head::new(shape),
         task,
     );
     out
@@ -79,19 +74,19 @@ impl AttentionShape {
 }
 
 /// Query, key and value of one head, each `[pixels, c]`, and its `[pixels, pixels]` weights.
-struct Scratch {
-    qkv: Vec<f32>,
-    weights: Vec<f32>,
-    slopes: Vec<f32>,
+struct Head {
+    qkv: Scratch,
+    weights: Scratch,
+    slopes: Scratch,
 }
 
-impl Scratch {
+impl Head {
     fn new(shape: AttentionShape) -> Self {
         let square = shape.pixels * shape.pixels;
         Self {
-            qkv: vec![0.0; 3 * shape.pixels * shape.channels],
-            weights: vec![0.0; square],
-            slopes: vec![0.0; square],
+            qkv: Scratch::new(3 * shape.pixels * shape.channels),
+            weights: Scratch::new(square),
+            slopes: Scratch::new(square),
         }
     }
 
@@ -118,7 +113,7 @@ impl Scratch {
         multiply(q, k_transposed, &mut self.weights, (l, 1), shape.scale());
         vectorized(
             #[inline(always)]
-            || softmax(&mut self.weights, l),
+            || softmax(&mut self.weights[..l * l], l),
         );
     }
 
@@ -134,7 +129,7 @@ impl Scratch {
         multiply(grad, v_transposed, &mut self.slopes, (l, 1), 1.0);
         vectorized(
             #[inline(always)]
-            || softmax_backward(&self.weights, &mut self.slopes, l),
+            || softmax_backward(&self.weights[..l * l], &mut self.slopes[..l * l], l),
         );
         let slopes = Matrix::new(&self.slopes, (l, l), (l, 1));
         multiply(slopes, Matrix::new(k, (l, c), (c, 1)), out, step, scale);

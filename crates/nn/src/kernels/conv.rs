@@ -14,7 +14,8 @@ use pulp::{Arch, MemMask, Simd, WithSimd};
 use super::packing::Packed;
 use super::parallel::{for_each_piece_with, written};
 use super::product::{
-    FEW_ROWS, MANY_ROWS, PANEL_VECTORS, Run, Tile, accumulate, load, load_part, store, store_part,
+    FEW_ROWS, LINE, MANY_ROWS, PANEL_VECTORS, Run, Tile, accumulate, load, load_part, store,
+    store_part,
 };
 
 /// One-pixel samples that are taken together: a multiple of the rows of every tile.
@@ -193,7 +194,11 @@ impl Multiply<'_> {
             unsafe {
                 let mut acc = initial::<S, M, V, WHOLE>(simd, bias, tail);
                 let len = geometry.kernel * self.channels;
+                // The next panel, one of its vectors with each of the first register tiles.
+                let next =
+                    panel.wrapping_add((V * S::F32_LANES + pixel / M * LINE) * self.packed.depth);
                 for ky in 0..geometry.kernel {
+                    let ahead = (pixel < V * M).then_some(next.wrapping_add(ky * len * LINE));
                     let run = Run {
                         rows: rows.map(|at| at.add(ky * row)),
                         row_step: 1,
@@ -201,7 +206,7 @@ impl Multiply<'_> {
                         panel_step: V * S::F32_LANES,
                         len,
                     };
-                    accumulate::<S, M, V, false>(simd, &mut acc, run, tail, None);
+                    accumulate::<S, M, V, false>(simd, &mut acc, run, tail, ahead);
                 }
                 let out = self.out[pixel * columns + first..].as_mut_ptr().cast();
                 write::<S, M, V, WHOLE>(simd, &acc, out, columns, M.min(pixels - pixel), tail);

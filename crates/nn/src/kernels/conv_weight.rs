@@ -62,14 +62,15 @@ pub(crate) fn weight_gradient(
 
 /// Gradient of the weights of a kernel of one, `gradᵀ x`.
 fn product_gradient(x: &[f32], grad: &[f32], (c_out, c_in): (usize, usize)) -> Vec<f32> {
-    /// Output channels of a piece.
-    const TOGETHER: usize = 32;
+    /// Pieces, each of which has its own copy of the input in the order of the product.
+    const PIECES: usize = 4;
+    let together = c_out.div_ceil(PIECES).next_multiple_of(MANY_ROWS);
     let pixels = x.len() / c_in;
     let mut out = vec![0.0; c_out * c_in];
     let work = pixels * c_in * c_out;
-    for_each_piece(&mut out, TOGETHER * c_in, work, |p, rows| {
+    for_each_piece(&mut out, together * c_in, work, |p, rows| {
         let shape = (rows.len() / c_in, pixels);
-        let grad = Matrix::new(&grad[p * TOGETHER..], shape, (1, c_out));
+        let grad = Matrix::new(&grad[p * together..], shape, (1, c_out));
         let x = Matrix::new(x, (pixels, c_in), (c_in, 1));
         multiply(grad, x, rows, (c_in, 1), 1.0);
     });

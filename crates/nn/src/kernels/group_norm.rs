@@ -11,6 +11,7 @@ use std::mem::MaybeUninit;
 use super::conv_weight::add_rows;
 use super::elementwise::{silu, silu_slope};
 use super::parallel::{for_each_pair_with, for_each_piece_with, written};
+use super::scratch::Scratch;
 use super::vectorized::vectorized;
 
 /// What a normalisation is made of beside its input.
@@ -63,7 +64,7 @@ impl<'a> Norm<'a> {
                     out,
                     len,
                     x.len() * ELEMENT_WORK,
-                    || Scratch::new(c),
+                    || Quantities::new(c),
                     |scratch, b, out| {
                         let (norm, x) = (self.of_sample(b), &x[b * len..(b + 1) * len]);
                         vectorized(
@@ -91,7 +92,7 @@ impl<'a> Norm<'a> {
         let dx = unsafe {
             written(x.len(), |dx| {
                 let work = x.len() * 2 * ELEMENT_WORK;
-                let task = |scratch: &mut Scratch, b: usize, dx: &mut [_], sums: &mut [f32]| {
+                let task = |scratch: &mut Quantities, b: usize, dx: &mut [_], sums: &mut [f32]| {
                     let (x, grad) = (&x[b * len..(b + 1) * len], &grad[b * len..(b + 1) * len]);
                     vectorized(
                         #[inline(always)]
@@ -102,7 +103,7 @@ impl<'a> Norm<'a> {
                     );
                 };
                 let lens = (len, 2 * c);
-                for_each_pair_with(dx, &mut per_sample, lens, work, || Scratch::new(c), task);
+                for_each_pair_with(dx, &mut per_sample, lens, work, || Quantities::new(c), task);
             })
         };
         NormGradients {
@@ -115,13 +116,15 @@ impl<'a> Norm<'a> {
     #[inline(always)]
     fn backward_sample(
         &self,
-        scratch: &mut Scratch,
+        scratch: &mut Quantities,
         (x, grad): (&[f32], &[f32]),
         dx: &mut [MaybeUninit<f32>],
         sums: &mut [f32],
     ) {
         scratch.measure(self, x);
-        scratch.dz.resize(x.len(), 0.0);
+        if scratch.dz.len() < x.len() {
+            scratch.dz = Scratch::new(x.len());
+        }
         if self.activate {
             scratch.gather(self, (x, grad), sums, |z, g| g * silu_slope(z));
         } else {
@@ -133,19 +136,19 @@ impl<'a> Norm<'a> {
 }
 
 /// Per-channel quantities of one sample; `mean`, `rstd` and the projections are equal within a group.
-struct Scratch {
+struct Quantities {
     mean: Vec<f32>,
     rstd: Vec<f32>,
     /// `z = scale x + shift`; later on the scale of the gradient.
     scale: Vec<f32>,
     shift: Vec<f32>,
     /// Gradient of z, all pixels.
-    dz: Vec<f32>,
+    dz: Scratch,
 }
 
 // In the loops below all slices are cut to one length first: that spares the bounds checks that would keep them from
 // becoming vector instructions.
-impl Scratch {
+impl Quantities {
     fn new(channels: usize) -> Self {
         let zeros = || vec![0.0; channels];
         Self {
@@ -153,7 +156,7 @@ impl Scratch {
             rstd: zeros(),
             scale: zeros(),
             shift: zeros(),
-            dz: Vec::new(),
+            dz: Scratch::new(0),
         }
     }
 

@@ -16,5 +16,6 @@ pub(crate) mod packing;
 pub(crate) mod parallel;
 pub(crate) mod product;
 pub(crate) mod resample;
+pub(crate) mod scratch;
 pub(crate) mod vectorized;
 pub(crate) mod winograd;

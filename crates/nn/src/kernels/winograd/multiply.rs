@@ -13,6 +13,7 @@ use crate::kernels::parallel::{for_each_index_with, written};
 use crate::kernels::product::{
     FEW_ROWS, LINE, MANY_ROWS, PANEL_VECTORS, Run, Tile, accumulate, store,
 };
+use crate::kernels::scratch::Scratch;
 
 /// Transformed inputs of a block of tiles that leave the cache room for weights and products, in values.
 const BLOCK_VALUES: usize = 320 << 10;
@@ -38,7 +39,7 @@ pub(crate) fn convolve(
     let tiles = tiles_per_block(tiling.count, step);
     let width = PANEL_VECTORS * lanes();
     let scratch = || {
-        let values = |row: usize| vec![0.0; POINTS * apart(tiles * row)];
+        let values = |row: usize| Scratch::new(POINTS * apart(tiles * row));
         (values(step), values(width))
     };
     let work = tiling.count * POINTS * depth * columns;
@@ -46,7 +47,7 @@ pub(crate) fn convolve(
     unsafe {
         written(geometry.batch * geometry.pixels() * columns, |out| {
             let out = Output(out.as_mut_ptr());
-            let block = |(inputs, products): &mut (Vec<f32>, Vec<f32>), block: usize| {
+            let block = |(inputs, products): &mut (Scratch, Scratch), block: usize| {
                 let first = block * tiles;
                 Arch::new().dispatch(Block {
                     tiling,

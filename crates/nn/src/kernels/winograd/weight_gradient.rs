@@ -3,6 +3,7 @@
 //! A task owns a block of input channels, a block of output channels and a share of the tiles, whose transforms and sums
 //! stay in the cache. Which tiles a share holds follows from the shape alone, and shares are added in order.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
@@ -15,6 +16,7 @@ use crate::kernels::parallel::{for_each_piece, for_each_piece_with, written};
 use crate::kernels::product::{
     FEW_ROWS, MANY_ROWS, PANEL_VECTORS, Run, Tile, accumulate, load, store,
 };
+use crate::kernels::scratch::Scratch;
 
 /// Channels of a block, in and out.
 const BLOCK: usize = 64;
@@ -49,9 +51,8 @@ pub(crate) fn weight_gradient(
     let height = BLOCK.min(c_in.next_multiple_of(lanes()));
     // Gradients of each task's weights, `[9, height, width]`.
     let len = TAPS * height * width;
-    let mut partial = vec![0.0; blocks.0 * blocks.1 * shares * len];
     let work = tiling.count * POINTS * c_in * c_out;
-    let task = |scratch: &mut Scratch, i: usize, out: &mut [f32]| {
+    let task = |space: &mut Space, i: usize, out: &mut [MaybeUninit<f32>]| {
         let (share, block) = (i % shares, i / shares);
         let first = share * per_share;
         Arch::new().dispatch(Task {
@@ -59,14 +60,19 @@ pub(crate) fn weight_gradient(
             tiles: first..(first + per_share).min(tiling.count),
             x: (x, channels(c_in, block / blocks.1)),
             grad: (grad, channels(c_out, block % blocks.1)),
-            scratch,
+            space,
             height,
             width,
             out,
         });
     };
-    let scratch = || Scratch::new(height, width);
-    for_each_piece_with(&mut partial, len, work, scratch, task);
+    let space = || Space::new(height, width);
+    // SAFETY: each piece is a task's, which writes all of it.
+    let partial = unsafe {
+        written(blocks.0 * blocks.1 * shares * len, |out| {
+            for_each_piece_with(out, len, work, space, task);
+        })
+    };
     in_weight_order(&partial, (shares, height, width), (c_out, c_in))
 }
 
@@ -86,41 +92,53 @@ fn in_weight_order(
     (shares, height, width): (usize, usize, usize),
     (c_out, c_in): (usize, usize),
 ) -> Vec<f32> {
+    /// Output channels of a piece: as many values as a cache line holds are taken from each row.
+    const TOGETHER: usize = 16;
     let out_blocks = c_out.div_ceil(BLOCK);
-    let len = TAPS * height * width;
-    // SAFETY: each piece holds the weights of one output channel, all of which are written.
-    unsafe {
-        written(c_out * c_in * TAPS, |out| {
-            for_each_piece(out, c_in * TAPS, partial.len(), |o, weights| {
-                for (i, taps) in weights.chunks_exact_mut(TAPS).enumerate() {
-                    let block = i / BLOCK * out_blocks + o / BLOCK;
-                    for (tap, out) in taps.iter_mut().enumerate() {
-                        let at = (tap * height + i % BLOCK) * width + o % BLOCK;
-                        let share = |s: usize| partial[(block * shares + s) * len + at];
-                        out.write((0..shares).map(share).sum());
-                    }
+    let (len, per_channel) = (TAPS * height * width, c_in * TAPS);
+    let task = |p: usize, weights: &mut [MaybeUninit<f32>]| {
+        let (first, channels) = (p * TOGETHER, weights.len() / per_channel);
+        for i in 0..c_in {
+            let block = i / BLOCK * out_blocks + first / BLOCK;
+            for tap in 0..TAPS {
+                let at = (tap * height + i % BLOCK) * width + first % BLOCK;
+                let mut sums = [0.0; TOGETHER];
+                for share in block * shares..(block + 1) * shares {
+                    let row = &partial[share * len + at..][..channels];
+                    sums.iter_mut()
+                        .zip(row)
+                        .for_each(|(sum, value)| *sum += value);
                 }
-            });
+                for (o, &sum) in sums[..channels].iter().enumerate() {
+                    weights[o * per_channel + i * TAPS + tap].write(sum);
+                }
+            }
+        }
+    };
+    // SAFETY: each piece holds the weights of some output channels, all of which are written.
+    unsafe {
+        written(c_out * per_channel, |out| {
+            for_each_piece(out, TOGETHER * per_channel, partial.len(), task);
         })
     }
 }
 
 /// Transforms of [`TILES`] tiles and sums over tiles, of one block of channels.
-struct Scratch {
+struct Space {
     /// `[POINTS, apart(TILES * height)]`.
-    inputs: Vec<f32>,
+    inputs: Scratch,
     /// `[POINTS, apart(TILES * width)]`.
-    grads: Vec<f32>,
+    grads: Scratch,
     /// `[POINTS, apart(height * width)]`.
-    sums: Vec<f32>,
+    sums: Scratch,
 }
 
-impl Scratch {
+impl Space {
     fn new(height: usize, width: usize) -> Self {
         Self {
-            inputs: vec![0.0; POINTS * apart(TILES * height)],
-            grads: vec![0.0; POINTS * apart(TILES * width)],
-            sums: vec![0.0; POINTS * apart(height * width)],
+            inputs: Scratch::new(POINTS * apart(TILES * height)),
+            grads: Scratch::new(POINTS * apart(TILES * width)),
+            sums: Scratch::new(POINTS * apart(height * width)),
         }
     }
 }
@@ -130,10 +148,10 @@ struct Task<'a> {
     tiles: Range<usize>,
     x: (&'a [f32], Channels),
     grad: (&'a [f32], Channels),
-    scratch: &'a mut Scratch,
+    space: &'a mut Space,
     height: usize,
     width: usize,
-    out: &'a mut [f32],
+    out: &'a mut [MaybeUninit<f32>],
 }
 
 impl WithSimd for Task<'_> {
@@ -141,12 +159,15 @@ impl WithSimd for Task<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        self.scratch.sums.fill(0.0);
+        if self.tiles.is_empty() {
+            self.space.sums.fill(0.0);
+        }
         for first in self.tiles.clone().step_by(TILES) {
+            let fresh = first == self.tiles.start;
             let tiles = first..(first + TILES).min(self.tiles.end);
             let count = tiles.len();
             for (i, tile) in tiles.enumerate() {
-                let (inputs, grads) = (&mut self.scratch.inputs, &mut self.scratch.grads);
+                let (inputs, grads) = (&mut self.space.inputs, &mut self.space.grads);
                 let (x, grad, tiling) = (self.x, self.grad, self.tiling);
                 let inputs = (&mut inputs[i * self.height..], apart(TILES * self.height));
                 tiling.expand::<S, Input, IN>(simd, tile, x, inputs.0, inputs.1);
@@ -154,9 +175,9 @@ impl WithSimd for Task<'_> {
                 tiling.expand::<S, OutputAdjoint, OUT>(simd, tile, grad, grads.0, grads.1);
             }
             if self.width.is_multiple_of(PANEL_VECTORS * S::F32_LANES) {
-                self.add::<S, PANEL_VECTORS>(simd, count);
+                self.add::<S, PANEL_VECTORS>(simd, count, fresh);
             } else {
-                self.add::<S, 1>(simd, count);
+                self.add::<S, 1>(simd, count, fresh);
             }
         }
         self.finish(simd);
@@ -164,27 +185,32 @@ impl WithSimd for Task<'_> {
 }
 
 impl Task<'_> {
-    /// Adds the products of `count` tiles to the sums, panels of `V` vectors at a time.
+    /// Adds the products of `count` tiles to the sums, or to zero if they are `fresh`, panels of `V` vectors at a time.
     #[inline(always)]
-    fn add<S: Simd, const V: usize>(&mut self, simd: S, count: usize) {
+    fn add<S: Simd, const V: usize>(&mut self, simd: S, count: usize, fresh: bool) {
         if S::REGISTER_COUNT >= 32 {
-            self.add_rows::<S, MANY_ROWS, V>(simd, count);
+            self.add_rows::<S, MANY_ROWS, V>(simd, count, fresh);
         } else {
-            self.add_rows::<S, FEW_ROWS, V>(simd, count);
+            self.add_rows::<S, FEW_ROWS, V>(simd, count, fresh);
         }
     }
 
     #[inline(always)]
-    fn add_rows<S: Simd, const M: usize, const V: usize>(&mut self, simd: S, count: usize) {
+    fn add_rows<S: Simd, const M: usize, const V: usize>(
+        &mut self,
+        simd: S,
+        count: usize,
+        fresh: bool,
+    ) {
         let (height, width) = (self.height, self.width);
         let rows = self.x.1.len.next_multiple_of(M).min(height);
         let all = simd.mask_between_m32s(0, S::F32_LANES as u32);
-        let scratch = &mut *self.scratch;
+        let space = &mut *self.space;
         assert!(count <= TILES && rows.is_multiple_of(M) && width.is_multiple_of(V * S::F32_LANES));
         for point in 0..POINTS {
-            let inputs = scratch.inputs[point * apart(TILES * height)..][..TILES * height].as_ptr();
-            let grads = scratch.grads[point * apart(TILES * width)..][..TILES * width].as_ptr();
-            let sums = scratch.sums[point * apart(height * width)..][..height * width].as_mut_ptr();
+            let inputs = space.inputs[point * apart(TILES * height)..][..TILES * height].as_ptr();
+            let grads = space.grads[point * apart(TILES * width)..][..TILES * width].as_ptr();
+            let sums = space.sums[point * apart(height * width)..][..height * width].as_mut_ptr();
             for row in (0..rows).step_by(M) {
                 for column in (0..width).step_by(V * S::F32_LANES) {
                     // SAFETY: rows and columns lie within their blocks, as asserted above.
@@ -199,8 +225,12 @@ impl Task<'_> {
                             panel_step: width,
                             len: count,
                         };
-                        let mut acc: Tile<S, M, V> =
-                            std::array::from_fn(|i| std::array::from_fn(|v| load::<S>(at(i, v))));
+                        let mut acc: Tile<S, M, V> = [[simd.splat_f32s(0.0); V]; M];
+                        if !fresh {
+                            acc = std::array::from_fn(|i| {
+                                std::array::from_fn(|v| load::<S>(at(i, v)))
+                            });
+                        }
                         accumulate::<S, M, V, false>(simd, &mut acc, run, all, None);
                         for (i, values) in acc.iter().enumerate() {
                             for (v, &value) in values.iter().enumerate() {
@@ -217,7 +247,7 @@ impl Task<'_> {
     #[inline(always)]
     fn finish<S: Simd>(&mut self, simd: S) {
         let plane = self.height * self.width;
-        let (sums, step) = (&self.scratch.sums, apart(plane));
+        let (sums, step) = (&self.space.sums, apart(plane));
         assert!(POINTS * step <= sums.len() && TAPS * plane <= self.out.len());
         assert!(plane.is_multiple_of(S::F32_LANES));
         for at in (0..plane).step_by(S::F32_LANES) {
@@ -238,7 +268,8 @@ impl Task<'_> {
                 for (j, &value) in weight_adjoint(simd, row).iter().enumerate() {
                     // SAFETY: asserted above.
                     unsafe {
-                        store::<S>(self.out.as_mut_ptr().add((i * 3 + j) * plane + at), value);
+                        let to = self.out.as_mut_ptr().add((i * 3 + j) * plane + at);
+                        store::<S>(to.cast(), value);
                     }
                 }
             }
