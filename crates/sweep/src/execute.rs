@@ -93,7 +93,9 @@ impl<'a> Sweep<'a> {
         }
         let cores = rayon::current_num_threads();
         let workers = match jobs.unwrap_or(self.plan.jobs) {
-            Jobs::Auto => cores,
+            Jobs::Auto if device.is_cpu() => cores,
+            // A GPU is one for all.
+            Jobs::Auto => 1,
             Jobs::Fixed(jobs) => jobs,
         }
         .clamp(1, waiting.len().max(1));
