@@ -54,7 +54,10 @@ enum Command {
 fn main() -> ExitCode {
     set_up_environment();
     let cli = Cli::parse();
-    let done = threads::settle(cli.threads).and_then(|()| execute(&cli.command));
+    let done = threads::settle(cli.threads)
+        // From outside the pool each operation would put this thread to sleep and wake another:
+        // 23,000 times in place of 10 in 60 steps of a small network.
+        .and_then(|()| rayon::scope(|_| execute(&cli.command)));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
