@@ -70,6 +70,43 @@ fn the_number_of_threads_is_that_of_the_flag_or_of_the_environment() {
 }
 
 #[test]
+fn a_device_that_is_not_there_is_refused_by_every_command_that_computes() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.png");
+    let commands = [
+        &["bench", "configs/bench_a.yaml"][..],
+        &["train", "configs/digits.yaml", "--out"],
+        &["sweep", "experiments/d_sweep.yaml", "--out"],
+        &["sample", "--config", "configs/exact.yaml", "--out"],
+    ];
+    for command in commands {
+        for (name, feature) in [("cuda", "cuda"), ("cuda:3", "cuda"), ("metal", "metal")] {
+            let mut program = pfgmpp();
+            program.args(command);
+            if command.contains(&"--out") {
+                program.arg(&out);
+            }
+            program.args(["--device", name]);
+            let done = output(program);
+            let text = stderr(&done);
+            assert_eq!(done.status.code(), Some(2), "{command:?}: got {text}");
+            assert_eq!(text.lines().count(), 1, "got {text}");
+            assert!(text.contains(&format!("--device {name}: ")), "got {text}");
+            let (cuda, metal) = (cfg!(feature = "cuda"), cfg!(feature = "metal"));
+            if !(cuda || metal) {
+                let want = format!("--features {feature}");
+                assert!(text.contains(&want), "got {text}, want {want}");
+            }
+            assert!(!out.exists());
+        }
+    }
+    let done = bench(&["configs/bench_a.yaml", "--device", "tpu"]);
+    assert_eq!(done.status.code(), Some(2));
+    let want = "must be cpu, cuda, cuda:N or metal";
+    assert!(stderr(&done).contains(want), "got {}", stderr(&done));
+}
+
+#[test]
 fn the_shipped_cases_are_the_published_sizes() {
     // 56 million weights take a while to draw and train: only read here.
     for (case, params) in [("a", 748_737), ("b", 1_259_393)] {

@@ -4,6 +4,7 @@
 #![allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
 
 mod commands;
+mod device;
 mod failure;
 mod interrupt;
 mod table;
@@ -55,6 +56,8 @@ fn main() -> ExitCode {
     keep_freed_memory();
     let cli = Cli::parse();
     let done = threads::settle(cli.threads)
+        // From outside the pool each operation would put this thread to sleep and wake another:
+        // 23,000 times in place of 10 in 60 steps of a small network.
         .and_then(|()| threads::start())
         .and_then(|pool| pool.install(|| execute(&cli.command)));
     match done {

@@ -6,20 +6,29 @@ use crate::failure::Failure;
 const VARIABLE: &str = "RAYON_NUM_THREADS";
 /// More threads than any machine has cores for.
 const MOST: usize = 1024;
+/// Bytes of a thread's stack, as the main thread has: candle's backward pass calls itself as deep as a
+/// network is.
+const STACK: usize = 8 << 20;
 
-/// Settles the number of threads: `flag`, else the environment variable, else one for each core.
+/// Starts the program's pool: of as many threads as `flag` says, else the environment variable, else
+/// one for each core.
 ///
-/// It has to come before any thread is started.
+/// It has to come before any other thread is started.
 ///
 /// # Errors
 ///
-/// A variable that is no number of threads.
+/// A variable that is no number of threads, and threads that cannot be started.
 pub fn settle(flag: Option<usize>) -> Result<(), Failure> {
-    if let Some(threads) = flag {
+    match flag {
         // SAFETY: the process has one thread yet, so nothing reads the environment meanwhile.
-        unsafe { std::env::set_var(VARIABLE, threads.to_string()) }
-        return Ok(());
+        Some(threads) => unsafe { std::env::set_var(VARIABLE, threads.to_string()) },
+        None => check_variable()?,
     }
+    let pool = rayon::ThreadPoolBuilder::new().stack_size(STACK);
+    pool.build_global().map_err(|e| Failure::Failed(e.into()))
+}
+
+fn check_variable() -> Result<(), Failure> {
     let Some(value) = std::env::var_os(VARIABLE) else {
         return Ok(());
     };

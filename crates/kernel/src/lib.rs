@@ -48,6 +48,7 @@ mod posterior;
 mod quadrature;
 mod radius;
 mod rng;
+mod wide;
 
 pub use denoiser::Denoiser;
 pub use dimension::{Dimension, DimensionError};
@@ -57,3 +58,4 @@ pub use noise::standard_normal;
 pub use posterior::{ExactPosterior, PosteriorError};
 pub use radius::RadiusLaw;
 pub use rng::{SampleRng, Stream};
+pub use wide::{beside, in_f64, squared_norms, widest_float};

@@ -1,7 +1,7 @@
 //! A network that predicts the Poisson field, and the denoiser that follows from it.
 
 use candle_core::{D, DType, Result, Tensor, bail};
-use pfgmpp_kernel::Denoiser;
+use pfgmpp_kernel::{Denoiser, beside, in_f64, squared_norms};
 use pfgmpp_transfer::FieldPrediction;
 
 use crate::{Condition, Network};
@@ -80,9 +80,9 @@ impl FieldNetwork {
             .collect();
         let c_noise: Vec<f64> = z.iter().map(|&z| prediction.c_noise(z)).collect();
         // Scaled in the dtype of x: an f64 state may be far outside the range of f32.
-        let c_in = Tensor::from_vec(c_in, (b, 1, 1, 1), x.device())?.to_dtype(x.dtype())?;
+        let c_in = beside(c_in, (b, 1, 1, 1), x)?;
         let input = x.broadcast_mul(&c_in)?.to_dtype(DType::F32)?;
-        let c_noise = Tensor::from_vec(c_noise, b, x.device())?.to_dtype(DType::F32)?;
+        let c_noise = beside(c_noise, b, &input)?;
         let output = self.network.forward(&input, &c_noise, condition)?;
         if output.dims() != [b, channels + 1, height, width] {
             bail!(
@@ -111,7 +111,7 @@ impl Denoiser for FieldNetwork {
         let x_norm = norms(x)?;
         let Field { v_x, v_z } = self.predict(x, sigma, &x_norm, &condition)?;
         let v_x_norm = norms(&v_x)?;
-        let v_z = v_z.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+        let v_z = in_f64(&v_z.flatten_all()?)?.to_vec1::<f64>()?;
         let n = x.elem_count() / sigma.len().max(1);
         let factors: Vec<f64> = (0..sigma.len())
             .map(|i| {
@@ -119,13 +119,11 @@ impl Denoiser for FieldNetwork {
                     .factor(n, x_norm[i], sigma[i], v_x_norm[i], v_z[i])
             })
             .collect();
-        let factors = Tensor::from_vec(factors, (sigma.len(), 1, 1, 1), x.device())?;
-        x + v_x.broadcast_mul(&factors.to_dtype(x.dtype())?)?
+        x + v_x.broadcast_mul(&beside(factors, (sigma.len(), 1, 1, 1), x)?)?
     }
 }
 
 /// The norm of each sample, summed in `f64`.
 fn norms(x: &Tensor) -> Result<Vec<f64>> {
-    let squares = x.to_dtype(DType::F64)?.sqr()?.flatten_from(1)?.sum(1)?;
-    squares.sqrt()?.to_vec1()
+    Ok(squared_norms(x)?.into_iter().map(f64::sqrt).collect())
 }

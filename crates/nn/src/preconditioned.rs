@@ -1,7 +1,7 @@
 //! A network made a denoiser.
 
 use candle_core::{DType, Result, Tensor};
-use pfgmpp_kernel::{Denoiser, Kernel};
+use pfgmpp_kernel::{Denoiser, Kernel, beside, squared_norms};
 use pfgmpp_transfer::{Coefficients, DataScale, NoiseLevel, PosteriorNoise, Preconditioning};
 
 use crate::{Condition, Network};
@@ -49,8 +49,7 @@ impl Preconditioned {
             let nominal = sigma.iter();
             return Ok(nominal.map(|&s| preconditioning.coefficients(s)).collect());
         }
-        let x_norm_sq = x.to_dtype(DType::F64)?.sqr()?.flatten_from(1)?.sum(1)?;
-        let samples = x_norm_sq.to_vec1::<f64>()?.into_iter().zip(sigma);
+        let samples = squared_norms(x)?.into_iter().zip(sigma);
         let of = |(x_norm_sq, &sigma): (f64, &f64)| match noise {
             NoiseLevel::Posterior => self
                 .posterior
@@ -78,17 +77,19 @@ impl Preconditioned {
         let b = coefficients.len();
         let column = |get: fn(&Coefficients) -> f64| -> Result<Tensor> {
             let values: Vec<f64> = coefficients.iter().map(get).collect();
-            Tensor::from_vec(values, (b, 1, 1, 1), x.device())
+            beside(values, (b, 1, 1, 1), x)
         };
         // Scaled in the dtype of x: an f64 state may be far outside the range of f32 at small D.
-        let scaled = |c: &Tensor| x.broadcast_mul(&c.to_dtype(x.dtype())?);
-        let input = scaled(&column(|c| c.c_in)?)?.to_dtype(DType::F32)?;
+        let input = x
+            .broadcast_mul(&column(|c| c.c_in)?)?
+            .to_dtype(DType::F32)?;
         let c_noise = column(|c| c.c_noise)?.to_dtype(DType::F32)?;
         let output = self
             .network
             .forward(&input, &c_noise.flatten_all()?, condition)?;
-        let c_out = column(|c| c.c_out)?.to_dtype(x.dtype())?;
-        scaled(&column(|c| c.c_skip)?)? + output.to_dtype(x.dtype())?.broadcast_mul(&c_out)?
+        let c_out = column(|c| c.c_out)?;
+        x.broadcast_mul(&column(|c| c.c_skip)?)?
+            + output.to_dtype(x.dtype())?.broadcast_mul(&c_out)?
     }
 }
 

@@ -1,7 +1,7 @@
 //! The normalised Poisson field of a batch of data, the target of original PFGM.
 
 use candle_core::{D, Tensor};
-use pfgmpp_kernel::{Dimension, ExactPosterior, PosteriorError};
+use pfgmpp_kernel::{Dimension, ExactPosterior, PosteriorError, beside};
 use pfgmpp_transfer::ParameterError;
 
 /// A field that cannot be made, or points where it cannot be taken.
@@ -76,7 +76,7 @@ impl PfgmField {
     /// Those of [`ExactPosterior::mean`], where `sigma` is `z`.
     pub fn target(&self, x: &Tensor, z: &[f64]) -> Result<Tensor, FieldError> {
         let mean = self.posterior.mean(x, z)?;
-        let z = Tensor::from_slice(z, (z.len(), 1), x.device())?.to_dtype(x.dtype())?;
+        let z = beside(z.to_vec(), (z.len(), 1), x)?;
         let field = Tensor::cat(&[(x - mean)?.flatten_from(1)?, z], D::Minus1)?;
         let norm = field.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?;
         let scale = ((norm + self.gamma)?.recip()? * -(self.posterior.n() as f64).sqrt())?;

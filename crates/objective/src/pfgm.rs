@@ -1,7 +1,7 @@
 //! Original PFGM as a training objective.
 
-use candle_core::{DType, Result, Tensor};
-use pfgmpp_kernel::SampleRng;
+use candle_core::{Result, Tensor};
+use pfgmpp_kernel::{SampleRng, in_f64};
 use pfgmpp_transfer::ParameterError;
 
 use crate::field::check_gamma;
@@ -67,7 +67,7 @@ impl PfgmObjective {
         Ok(Loss {
             mean: error.mean_all()?,
             sigma: z,
-            per_sample: error.detach().to_dtype(DType::F64)?,
+            per_sample: in_f64(&error.detach())?,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The noise of original PFGM.
 
 use candle_core::Tensor;
-use pfgmpp_kernel::{SampleRng, standard_normal};
+use pfgmpp_kernel::{SampleRng, beside, standard_normal};
 use pfgmpp_transfer::ParameterError;
 use rand_distr::{Distribution, StandardNormal, StandardUniform};
 use serde::{Deserialize, Serialize};
@@ -87,7 +87,7 @@ impl PfgmPerturbation {
             .map_err(candle_core::Error::from)?;
         let mut scale_shape = vec![1; y.rank()];
         scale_shape[0] = batch;
-        let scale = Tensor::from_vec(scale, scale_shape, y.device())?.to_dtype(y.dtype())?;
+        let scale = beside(scale, scale_shape, y)?;
         Ok(((y + eps.broadcast_mul(&scale)?)?, z))
     }
 

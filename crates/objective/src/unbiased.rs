@@ -1,7 +1,7 @@
 //! Denoising score matching with the PFGM++ kernel.
 
-use candle_core::{DType, Result, Tensor};
-use pfgmpp_kernel::{Kernel, SampleRng};
+use candle_core::{Result, Tensor};
+use pfgmpp_kernel::{Kernel, SampleRng, beside, in_f64};
 use pfgmpp_transfer::NoiseLaw;
 
 /// A denoiser in training: it says how to weight its own errors.
@@ -42,13 +42,13 @@ impl Loss {
     ) -> Result<Self> {
         let (denoised, weight) = denoiser.denoise_weighted(x, &sigma)?;
         let b = weight.len();
-        let weight = Tensor::from_vec(weight, b, target.device())?.to_dtype(target.dtype())?;
+        let weight = beside(weight, b, target)?;
         let error = (denoised - target)?.sqr()?.flatten_from(1)?.mean(1)?;
         let per_sample = (error * weight)?;
         Ok(Self {
             mean: per_sample.mean_all()?,
             sigma,
-            per_sample: per_sample.detach().to_dtype(DType::F64)?,
+            per_sample: in_f64(&per_sample.detach())?,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Noise added on the way: stochastic sampling at any D.
 
-use candle_core::{DType, Result, Tensor};
-use pfgmpp_kernel::{Kernel, SampleRng, Stream, standard_normal};
+use candle_core::{Result, Tensor};
+use pfgmpp_kernel::{Kernel, SampleRng, Stream, squared_norms, standard_normal};
 use pfgmpp_transfer::ParameterError;
 use serde::{Deserialize, Serialize};
 
@@ -130,9 +130,8 @@ pub fn posterior_scales(
     sigma: f64,
     rngs: &mut [SampleRng],
 ) -> Result<Vec<f64>> {
-    let noise = (x - denoised)?.to_dtype(DType::F64)?.flatten_from(1)?;
-    let distances: Vec<f64> = noise.sqr()?.sum(1)?.sqrt()?.to_vec1()?;
-    let draws = distances.into_iter().zip(rngs);
+    let distances = squared_norms(&(x - denoised)?)?.into_iter().map(f64::sqrt);
+    let draws = distances.zip(rngs);
     Ok(draws
         .map(|(distance, rng)| kernel.draw_posterior_scale(distance, sigma, rng))
         .collect())

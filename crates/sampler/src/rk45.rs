@@ -1,6 +1,7 @@
 //! The adaptive method of Dormand and Prince, each sample at its own pace.
 
 use candle_core::{Result, Tensor, bail};
+use pfgmpp_kernel::in_f64;
 
 use crate::slope::column;
 use crate::{Slope, Watch};
@@ -211,7 +212,7 @@ impl Active {
         let size = self.x.abs()?.maximum(&x_new.abs()?)?;
         let scale = ((size * tolerance.rtol)? + tolerance.atol)?;
         let scaled = (error / scale)?.sqr()?.flatten_from(1)?.mean(1)?;
-        scaled.sqrt()?.to_dtype(candle_core::DType::F64)?.to_vec1()
+        in_f64(&scaled.sqrt()?)?.to_vec1()
     }
 
     /// Moves the accepted samples.

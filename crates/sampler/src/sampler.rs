@@ -1,7 +1,9 @@
 //! From seeds to samples.
 
 use candle_core::{DType, Device, Result, Tensor};
-use pfgmpp_kernel::{Denoiser, Dimension, Kernel, SampleRng, Stream};
+use pfgmpp_kernel::{
+    Denoiser, Dimension, Kernel, SampleRng, Stream, in_f64, squared_norms, widest_float,
+};
 use pfgmpp_transfer::{Guess, ParameterError, Schedule};
 use serde::{Deserialize, Serialize};
 
@@ -97,7 +99,7 @@ impl Sampler {
     /// - `shape`: shape of one sample, N elements.
     /// - `seeds`: one a sample; a seed gives the same sample whatever stands beside it in the batch.
     ///
-    /// The state is kept in `f64`. Returns `[seeds.len(), shape...]` in `f32`.
+    /// The state is kept in `f64` (in `f32` on Metal, which knows no wider type). Returns `[seeds.len(), shape...]` in `f32`.
     ///
     /// # Errors
     ///
@@ -134,7 +136,7 @@ impl Sampler {
         let start = vec![self.schedule.sigma_max(); seeds.len()];
         let mut watch = |samples: &[usize], sigma: &[f64], x: &Tensor| {
             for (row, (&sample, &sigma)) in samples.iter().zip(sigma).enumerate() {
-                let values = x.get(row)?.flatten_all()?.to_vec1::<f64>()?;
+                let values = in_f64(&x.get(row)?)?.flatten_all()?.to_vec1::<f64>()?;
                 paths[sample].sigma.push(sigma);
                 paths[sample].x.extend(values);
             }
@@ -145,7 +147,7 @@ impl Sampler {
         Ok(paths)
     }
 
-    /// The states at `sigma_max`, `f64`.
+    /// The states at `sigma_max`.
     fn prior(
         &self,
         kernel: &Kernel,
@@ -158,12 +160,12 @@ impl Sampler {
             .map(|&seed| SampleRng::new(seed, Stream::Prior, 0))
             .collect();
         let sigma_max = self.schedule.sigma_max();
-        let x = kernel.prior(shape, sigma_max, &mut rngs, DType::F64, device)?;
+        let x = kernel.prior(shape, sigma_max, &mut rngs, widest_float(device), device)?;
         let Some([low, high]) = self.prior_radius else {
             return Ok(x);
         };
-        let norms: Vec<f64> = x.flatten_from(1)?.sqr()?.sum(1)?.sqrt()?.to_vec1()?;
-        let factors: Vec<f64> = norms.iter().map(|r| r.clamp(low, high) / r).collect();
+        let norms = squared_norms(&x)?.into_iter().map(f64::sqrt);
+        let factors: Vec<f64> = norms.map(|r| r.clamp(low, high) / r).collect();
         x.broadcast_mul(&column(&factors, &x)?)
     }
 

@@ -1,7 +1,7 @@
 //! What a solver integrates.
 
 use candle_core::{Result, Tensor};
-use pfgmpp_kernel::Denoiser;
+use pfgmpp_kernel::{Denoiser, beside};
 
 /// The right-hand side of the sampling ODE at some points.
 #[derive(Clone, Debug)]
@@ -53,5 +53,5 @@ impl Slope for DenoiserSlope<'_> {
 pub(crate) fn column(values: &[f64], x: &Tensor) -> Result<Tensor> {
     let mut shape = vec![1; x.rank()];
     shape[0] = values.len();
-    Tensor::from_slice(values, shape, x.device())?.to_dtype(x.dtype())
+    beside(values.to_vec(), shape, x)
 }

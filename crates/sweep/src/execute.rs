@@ -19,6 +19,9 @@ use crate::queue::Queue;
 use crate::report::render;
 use crate::{Jobs, Plan, Point, Row, Status, SweepResult, report_of};
 
+/// Bytes of a thread's stack: candle's backward pass calls itself as deep as a network is.
+const STACK: usize = 8 << 20;
+
 /// Watches a sweep; its methods are called from several threads.
 pub trait SweepObserver: Sync {
     /// Run `index` of the plan begins or goes on.
@@ -93,7 +96,9 @@ impl<'a> Sweep<'a> {
         }
         let cores = rayon::current_num_threads();
         let workers = match jobs.unwrap_or(self.plan.jobs) {
-            Jobs::Auto => cores,
+            Jobs::Auto if device.is_cpu() => cores,
+            // A GPU is one for all.
+            Jobs::Auto => 1,
             Jobs::Fixed(jobs) => jobs,
         }
         .clamp(1, waiting.len().max(1));
@@ -139,7 +144,10 @@ impl Execution<'_> {
     /// Takes one run after the other until none is left or a stop is asked for.
     fn work(&self, threads: usize) -> Result<(), RunError> {
         let out = &self.sweep.out;
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .stack_size(STACK)
+            .build();
         let pool = pool.map_err(|e| RunError::Io {
             path: out.clone(),
             source: std::io::Error::other(e),

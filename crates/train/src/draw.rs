@@ -35,7 +35,7 @@ impl Draw<'_> {
     pub fn run<E: From<RunError>>(
         &self,
         stop: &StopFlag,
-        mut take: impl FnMut(Range<usize>, Tensor) -> Result<(), E>,
+        take: impl FnMut(Range<usize>, Tensor) -> Result<(), E>,
     ) -> Result<bool, E> {
         let threads = match self.device {
             Device::Cpu => rayon::current_num_threads(),
@@ -44,31 +44,54 @@ impl Draw<'_> {
         let workers = threads.clamp(1, self.seeds.len().max(1));
         let size = self.batch_size.div_ceil(workers).max(1);
         if workers == 1 {
-            for group in groups(self.seeds.len(), size) {
-                if stop.is_raised() {
-                    return Ok(false);
-                }
-                let samples = self.group(&group)?;
-                take(group, samples)?;
-            }
-            return Ok(true);
+            self.run_here(size, stop, take)
+        } else {
+            self.run_apart(workers, threads / workers, size, stop, take)
         }
-        let next = AtomicUsize::new(0);
-        let gone = AtomicBool::new(false);
+    }
+
+    /// Draws groups of `size` one after the other.
+    fn run_here<E: From<RunError>>(
+        &self,
+        size: usize,
+        stop: &StopFlag,
+        mut take: impl FnMut(Range<usize>, Tensor) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        let len = self.seeds.len();
+        for start in (0..len).step_by(size) {
+            if stop.is_raised() {
+                return Ok(false);
+            }
+            let group = start..(start + size).min(len);
+            let samples = self.group(&group)?;
+            take(group, samples)?;
+        }
+        Ok(true)
+    }
+
+    /// Draws groups of `size` with `workers` of `threads` threads each; `take` runs on this thread.
+    fn run_apart<E: From<RunError>>(
+        &self,
+        workers: usize,
+        threads: usize,
+        size: usize,
+        stop: &StopFlag,
+        mut take: impl FnMut(Range<usize>, Tensor) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        let (next, gone) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let go_on = || !stop.is_raised() && !gone.load(Ordering::SeqCst);
         thread::scope(|scope| {
             let (sender, receiver) = sync_channel(workers);
             for _ in 0..workers {
-                let (sender, next, gone) = (sender.clone(), &next, &gone);
-                let go_on = move || !stop.is_raised() && !gone.load(Ordering::SeqCst);
-                scope.spawn(move || self.work(threads / workers, size, next, go_on, &sender));
+                let (sender, next) = (sender.clone(), &next);
+                scope.spawn(move || self.work(threads, size, next, go_on, &sender));
             }
             drop(sender);
             let mut left = self.seeds.len();
             for (group, samples) in receiver {
-                let taken = samples.map_err(E::from).and_then(|samples| {
-                    left -= group.len();
-                    take(group, samples)
-                });
+                left -= group.len();
+                let taken = samples.map_err(E::from);
+                let taken = taken.and_then(|samples| take(group, samples));
                 if taken.is_err() {
                     gone.store(true, Ordering::SeqCst);
                     return taken.map(|()| false);
@@ -136,11 +159,4 @@ impl Draw<'_> {
         let drawn: Vec<Tensor> = drawn.into_iter().map(|(_, samples)| samples).collect();
         Ok(Some(Tensor::cat(&drawn, 0)?))
     }
-}
-
-/// `0..len` in groups of `size`.
-fn groups(len: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..len)
-        .step_by(size)
-        .map(move |start| start..(start + size).min(len))
 }

@@ -1,8 +1,8 @@
 //! How well a model denoises data that it has not seen.
 
-use candle_core::{DType, Device};
+use candle_core::Device;
 use pfgmpp_data::Dataset;
-use pfgmpp_kernel::{SampleRng, Stream};
+use pfgmpp_kernel::{SampleRng, Stream, in_f64, widest_float};
 
 use crate::{RunError, SamplingModel};
 
@@ -35,12 +35,13 @@ pub(crate) fn denoising_error(
     let mut total = 0.0;
     for (level, sigma) in SIGMAS.iter().enumerate() {
         for batch in indices.chunks(BATCH) {
-            let y = held_out.batch(batch, device)?.to_dtype(DType::F64)?;
+            let y = held_out.batch(batch, device)?;
+            let y = y.to_dtype(widest_float(device))?;
             let first = (level * MOST + batch[0]) as u64;
             let mut rngs = SampleRng::batch(seed, Stream::Metric, first, batch.len());
             let sigma = vec![*sigma; batch.len()];
             let error = (model.denoise_perturbed(&y, &sigma, &mut rngs)? - y)?;
-            total += error.sqr()?.sum_all()?.to_scalar::<f64>()?;
+            total += in_f64(&error)?.sqr()?.sum_all()?.to_scalar::<f64>()?;
         }
     }
     let values = SIGMAS.len() * count * held_out.n();

@@ -1,7 +1,7 @@
 //! How far a denoiser's estimates are from the truth, by noise level.
 
-use candle_core::{DType, Result, Tensor};
-use pfgmpp_kernel::{Denoiser, Dimension, Kernel, SampleRng, Stream};
+use candle_core::{Result, Tensor};
+use pfgmpp_kernel::{Denoiser, Dimension, Kernel, SampleRng, Stream, in_f64};
 use serde::{Deserialize, Serialize};
 
 use crate::ParameterError;
@@ -47,7 +47,7 @@ impl DenoisingError {
             let levels = vec![sigma; points];
             let x = kernel.perturb(y, &levels, &mut rngs)?;
             let missed = (denoiser.denoise(&x, &levels, labels)? - y)?;
-            let total = missed.to_dtype(DType::F64)?.sqr()?.sum_all()?;
+            let total = in_f64(&missed)?.sqr()?.sum_all()?;
             Ok(total.to_scalar::<f64>()? / points as f64)
         };
         let error: Result<Vec<f64>> = sigma.iter().enumerate().map(error).collect();
@@ -104,7 +104,7 @@ impl DenoisingError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
+    use candle_core::{DType, Device};
 
     /// The ideal denoiser of white Gaussian data of variance 1: `x / (1 + s²)`.
     struct Gaussian;

@@ -1,7 +1,7 @@
 //! A diffusion denoiser at any D, by the effective noise level.
 
-use candle_core::{DType, Result, Tensor};
-use pfgmpp_kernel::{Denoiser, Dimension, Kernel};
+use candle_core::{Result, Tensor};
+use pfgmpp_kernel::{Denoiser, Dimension, Kernel, beside, in_f64};
 use serde::{Deserialize, Serialize};
 
 use crate::{DataMoments, DenoisingError, ParameterError, PosteriorNoise};
@@ -225,19 +225,20 @@ impl<M: Denoiser> EffectiveNoise<M> {
     fn about_mean(&self, v: &Tensor, c: &[f64]) -> Result<Tensor> {
         let mut column = vec![1; v.rank()];
         column[0] = c.len();
-        let constant = |values: Vec<f64>| {
-            Tensor::from_vec(values, &column[..], v.device())?.to_dtype(v.dtype())
-        };
+        let constant = |values: Vec<f64>| beside(values, &column[..], v);
         let rest = constant(c.iter().map(|c| 1.0 - c).collect())?;
-        let mean = self.mean_like(v)?.to_dtype(v.dtype())?;
+        let mean = self
+            .mean_like(v)?
+            .to_dtype(v.dtype())?
+            .to_device(v.device())?;
         v.broadcast_mul(&constant(c.to_vec())?)? + mean.broadcast_mul(&rest)?
     }
 
-    /// The data mean as a batch of one, in `f64`, beside `x`.
+    /// The data mean as a batch of one of the shape of `x`, in `f64` on the host.
     fn mean_like(&self, x: &Tensor) -> Result<Tensor> {
         let mut shape = x.dims().to_vec();
         shape[0] = 1;
-        self.data.mean().reshape(shape)?.to_device(x.device())
+        self.data.mean().reshape(shape)
     }
 }
 
@@ -272,8 +273,8 @@ impl<M: Denoiser> Denoiser for EffectiveNoise<M> {
 
 /// `|x - m|²` of each sample in `f64`, `m` of shape `[B, ...]` or `[1, ...]`.
 fn square_distances(x: &Tensor, m: &Tensor) -> Result<Vec<f64>> {
-    let x = x.to_dtype(DType::F64)?;
-    let m = m.to_device(x.device())?.to_dtype(DType::F64)?;
+    let x = in_f64(x)?;
+    let m = in_f64(m)?.to_device(x.device())?;
     let squares = x.broadcast_sub(&m)?.sqr()?.flatten_from(1)?.sum(1)?;
     squares.to_vec1()
 }

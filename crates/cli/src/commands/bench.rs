@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use candle_core::{DType, Device};
+use candle_core::Device;
 use pfgmpp_data::Dataset;
-use pfgmpp_kernel::Denoiser;
+use pfgmpp_kernel::{Denoiser, widest_float};
 use pfgmpp_train::{ModelConfig, RunConfig, RunError, TrainedModel, Trainer};
 use serde::Serialize;
 
 use crate::commands::train::read;
+use crate::device::DeviceArgs;
 use crate::failure::Failure;
 use crate::terminal::{Counter, print};
 
@@ -32,6 +33,8 @@ pub struct Args {
     /// Change a value of the configuration, such as network.ddpmpp.model_channels=64
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    #[command(flatten)]
+    device: DeviceArgs,
 }
 
 /// What one configuration takes: the line that is printed.
@@ -56,7 +59,7 @@ struct Figures {
     /// Threads that work on a batch.
     threads: usize,
     /// What it ran on.
-    device: &'static str,
+    device: String,
 }
 
 pub fn bench(args: &Args) -> Result<(), Failure> {
@@ -73,7 +76,7 @@ pub fn bench(args: &Args) -> Result<(), Failure> {
         model,
         seed: config.seed,
         data: &data,
-        device: Device::Cpu,
+        device: args.device.open()?,
         runs: args.runs,
         counter: Counter::new(2 * u64::from(args.runs + WARM_UPS), "runs"),
     };
@@ -96,7 +99,7 @@ pub fn bench(args: &Args) -> Result<(), Failure> {
         train_peak_rss_mib: peak,
         eval_peak_rss_mib,
         threads: rayon::current_num_threads(),
-        device: "cpu",
+        device: args.device.to_string(),
     };
     print(serde_json::to_string(&figures).map_err(|e| Failure::Failed(e.into()))?);
     Ok(())
@@ -123,7 +126,7 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Milliseconds of one evaluation of `denoiser` on a batch in `f64`, as samplers hold their state.
+    /// Milliseconds of one evaluation of `denoiser` on a batch in the type of samplers' states.
     fn evaluate(&self, denoiser: &dyn Denoiser) -> Result<f64, Failure> {
         let batch = self.model.training.batch_size as usize;
         let indices: Vec<usize> = (0..batch).map(|i| i % self.data.num_images()).collect();
@@ -131,7 +134,8 @@ impl Bench<'_> {
             .data
             .batch(&indices, &self.device)
             .map_err(RunError::from)?;
-        let (x, sigma) = (x.to_dtype(DType::F64)?, vec![SIGMA; batch]);
+        let x = x.to_dtype(widest_float(&self.device))?;
+        let sigma = vec![SIGMA; batch];
         self.median_ms(|| {
             denoiser.denoise(&x, &sigma, None)?;
             Ok(())

@@ -11,6 +11,7 @@ use pfgmpp_train::yaml::Document;
 use pfgmpp_train::{Draw, ModelConfig, RunConfig, RunError, SamplingModel, sample_grid};
 use pfgmpp_transfer::Guess;
 
+use crate::device::DeviceArgs;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
 use crate::terminal::{Counter, note, print};
@@ -41,6 +42,8 @@ pub struct Args {
     /// Where the effective noise takes its guess of the data from
     #[arg(long, value_enum, default_value_t = GuessArg::Previous)]
     guess: GuessArg,
+    #[command(flatten)]
+    device: DeviceArgs,
 }
 
 /// Where the model comes from.
@@ -84,7 +87,7 @@ pub fn sample(args: &Args) -> Result<(), Failure> {
         .extension()
         .is_some_and(|e| e.eq_ignore_ascii_case("png"));
     check_out(args, as_grid)?;
-    let device = Device::Cpu;
+    let device = args.device.open()?;
     let model = load(args, &device)?;
     if !as_grid && is_planar(model.shape()) {
         return Err(Failure::bad_input(

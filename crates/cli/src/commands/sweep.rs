@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use candle_core::Device;
 use pfgmpp_sweep::{Jobs, Plan, Status, Sweep, SweepResult};
 
+use crate::device::DeviceArgs;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
 use crate::table;
@@ -21,16 +21,19 @@ pub struct Args {
     /// setup: base.SETUP.axes.d=[1,inf]
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Runs at a time, or auto for one on each core [default: as the file says]
+    /// Runs at a time, or auto for one on each core, one on a GPU [default: as the file says]
     #[arg(long, value_name = "N")]
     jobs: Option<Jobs>,
     /// Check everything, print the runs and stop
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    device: DeviceArgs,
 }
 
 pub fn sweep(args: &Args) -> Result<(), Failure> {
     let plan = Plan::read(&args.file, &args.set)?;
+    let device = args.device.open()?;
     let out = args
         .out
         .clone()
@@ -43,7 +46,7 @@ pub fn sweep(args: &Args) -> Result<(), Failure> {
     let stop = stop_on_signal()?;
     let sweep = Sweep::open(&plan, &out)?;
     let terminal = Terminal::new(&plan);
-    let result = sweep.execute(args.jobs, &Device::Cpu, &terminal, &stop)?;
+    let result = sweep.execute(args.jobs, &device, &terminal, &stop)?;
     terminal.close();
     print(table::results(&result));
     print(format_args!(

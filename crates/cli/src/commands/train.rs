@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use candle_core::Device;
 use pfgmpp_train::yaml::{Document, parse_assignment};
 use pfgmpp_train::{Outcome, RunConfig, RunFolder, preflight, run};
 
+use crate::device::DeviceArgs;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
 use crate::terminal::{RunTerminal, print};
@@ -20,6 +20,8 @@ pub struct Args {
     /// Change a value of the configuration, such as d=128 or training.nimg=10000
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    #[command(flatten)]
+    device: DeviceArgs,
 }
 
 pub fn train(args: &Args) -> Result<(), Failure> {
@@ -28,19 +30,13 @@ pub fn train(args: &Args) -> Result<(), Failure> {
         let name = args.config.file_stem().unwrap_or_default();
         PathBuf::from("runs").join(name)
     });
+    let device = args.device.open()?;
     let stop = stop_on_signal()?;
     let splits = config.data.load().map_err(pfgmpp_train::RunError::from)?;
     preflight([(out.clone(), &config, &splits)].into_iter(), &out)?;
     let folder = RunFolder::open(&out)?;
     let mut terminal = RunTerminal::new(&format!("d={}", config.d()));
-    let outcome = run(
-        &config,
-        &splits,
-        &folder,
-        &Device::Cpu,
-        &mut terminal,
-        &stop,
-    )?;
+    let outcome = run(&config, &splits, &folder, &device, &mut terminal, &stop)?;
     terminal.close();
     match outcome {
         Outcome::Finished(result) => {

@@ -51,7 +51,8 @@ impl Frequencies {
         let values: Vec<f64> = (0..half)
             .map(|i| MAX_POSITIONS.powf(-(i as f64) / last as f64))
             .collect();
-        let values = Tensor::from_vec(values, (1, half), device)?.to_dtype(dtype)?;
+        let values = Tensor::from_vec(values, (1, half), &Device::Cpu)?;
+        let values = values.to_dtype(dtype)?.to_device(device)?;
         Ok(Self { values, unit: 1.0 })
     }
 

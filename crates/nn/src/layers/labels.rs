@@ -1,6 +1,7 @@
 //! What a network is told beside image and noise level, checked, with label dropout.
 
 use candle_core::{Result, Tensor, bail};
+use pfgmpp_kernel::beside;
 use rand::Rng;
 
 use crate::network::{Condition, Mode};
@@ -59,8 +60,7 @@ impl Labels {
             .iter()
             .map(|seed| f64::from(u8::from(kept(seed) >= self.dropout)))
             .collect();
-        Tensor::from_vec(kept, (b, 1), labels.device())?
-            .to_dtype(labels.dtype())?
+        beside(kept, (b, 1), labels)?
             .broadcast_as(labels.shape())?
             .contiguous()
     }

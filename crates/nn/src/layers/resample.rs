@@ -1,7 +1,8 @@
 //! Change of resolution at the entry of a block.
 
-use candle_core::{DType, Result, Tensor, bail};
+use candle_core::{Result, Tensor, bail};
 use candle_nn::{Init, VarBuilder};
+use pfgmpp_kernel::in_f64;
 
 use crate::ops::{self, Filter};
 
@@ -33,11 +34,8 @@ pub(crate) fn check_filter(filter: Filter, vb: &VarBuilder) -> Result<()> {
     let taps = filter.taps();
     let (side, sum) = (taps.len(), f64::from(taps.iter().sum::<u32>()));
     // Where the builder makes parameters, it knows this constant by its name and shape.
-    let got = vb
-        .get_with_hints((1, 1, side, side), NAME, Init::Const(0.0))?
-        .flatten_all()?
-        .to_dtype(DType::F64)?
-        .to_vec1::<f64>()?;
+    let got = vb.get_with_hints((1, 1, side, side), NAME, Init::Const(0.0))?;
+    let got = in_f64(&got.flatten_all()?)?.to_vec1::<f64>()?;
     let want = (0..side * side)
         .map(|i| f64::from(taps[i / side]) * f64::from(taps[i % side]) / (sum * sum));
     if got

@@ -69,6 +69,25 @@ impl TryFrom<Value> for Base {
     }
 }
 
+impl Base {
+    /// The setups, one without a name where there is one base.
+    pub fn setups(&self) -> Vec<(Option<String>, SetupFile)> {
+        match self {
+            Self::One(config) => {
+                let setup = SetupFile {
+                    config: config.clone(),
+                    ..SetupFile::default()
+                };
+                vec![(None, setup)]
+            }
+            Self::Setups(setups) => {
+                let named = setups.iter().cloned();
+                named.map(|(name, setup)| (Some(name), setup)).collect()
+            }
+        }
+    }
+}
+
 impl SetupFile {
     /// Reads a setup; the error begins with the dotted key below it.
     fn read(value: Value) -> Result<Self, String> {

@@ -8,7 +8,7 @@ use serde_yaml::Mapping;
 
 use super::Point;
 use super::axes::{self, Axis, value_name};
-use super::file::{Base, Override, SetupFile, SweepFile};
+use super::file::{Override, SetupFile, SweepFile};
 use super::name::point_name;
 
 /// The axis of several setups.
@@ -37,24 +37,7 @@ impl Setup {
         path: &Path,
         overrides: &[Override],
     ) -> Result<Vec<Self>, ConfigError> {
-        let one = |config: &Path| {
-            let config = config.to_path_buf();
-            vec![(
-                None,
-                SetupFile {
-                    config,
-                    ..SetupFile::default()
-                },
-            )]
-        };
-        let files = match &file.base {
-            Base::One(config) => one(config),
-            Base::Setups(setups) => {
-                let named = setups.iter().cloned();
-                named.map(|(name, setup)| (Some(name), setup)).collect()
-            }
-        };
-        let setups = files.into_iter().map(|(name, setup)| {
+        let setups = file.base.setups().into_iter().map(|(name, setup)| {
             let axes = all_axes(file, name.as_deref(), &setup, path)?;
             check_clashes(&axes, overrides, path)?;
             let config = path.parent().unwrap_or(Path::new("")).join(&setup.config);
