@@ -4,12 +4,18 @@
 mod bad_input;
 #[path = "end_to_end/convert.rs"]
 mod convert;
+#[path = "end_to_end/hub.rs"]
+mod hub;
+#[path = "end_to_end/hub_data.rs"]
+mod hub_data;
 #[path = "end_to_end/interruption.rs"]
 mod interruption;
 #[path = "end_to_end/program.rs"]
 mod program;
 #[path = "end_to_end/sample.rs"]
 mod sample;
+#[path = "../crates/hub/tests/server/mod.rs"]
+mod server;
 #[path = "end_to_end/sweep.rs"]
 mod sweep;
 #[path = "end_to_end/transfer.rs"]

@@ -4,6 +4,7 @@
 #![allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
 
 mod commands;
+mod download;
 mod failure;
 mod interrupt;
 mod table;
@@ -35,7 +36,7 @@ enum Command {
     Train(commands::train::Args),
     /// Draw samples from a trained model
     Sample(commands::sample::Args),
-    /// Convert a checkpoint of EDM, PFGM++ or PyTorch to one of this program
+    /// Convert a checkpoint of EDM, PFGM++, diffusers or PyTorch to one of this program
     Convert(commands::convert::Args),
     /// Show what a checkpoint is
     Inspect(commands::inspect::Args),
@@ -70,12 +71,19 @@ fn main() -> ExitCode {
 /// - candle spreads element-wise operations over one pool of threads that spin while they wait. Two
 ///   runs of a sweep that share it are several times slower than on a thread each; our own
 ///   operations use the run's pool.
+/// - hf-hub takes an empty variable for a value: it is unset, so that it counts as none.
 /// - candle puts a backtrace into the text of its errors, and an error here is one line.
 fn set_up_environment() {
     for (name, value) in [("CANDLE_NUM_THREADS", "1"), ("RUST_LIB_BACKTRACE", "0")] {
         if std::env::var_os(name).is_none() {
             // SAFETY: the process has one thread yet, so nothing reads the environment meanwhile.
             unsafe { std::env::set_var(name, value) }
+        }
+    }
+    for name in ["HF_ENDPOINT", "HF_HOME", "HF_HUB_CACHE"] {
+        if std::env::var_os(name).is_some_and(|value| value.is_empty()) {
+            // SAFETY: as above.
+            unsafe { std::env::remove_var(name) }
         }
     }
 }

@@ -72,7 +72,10 @@ impl Download<'_> {
         };
         Err(HubError::Damaged {
             place: self.what(),
-            problem: format!("its {kind} is not the promised {}", metadata.checksum.text()),
+            problem: format!(
+                "its {kind} is not the promised {}",
+                metadata.checksum.text()
+            ),
         })
     }
 
@@ -107,14 +110,18 @@ impl Download<'_> {
         if done == size {
             return Ok(());
         }
-        let mut reader = self.remote.read(self.place, self.commit, self.name, done, size)?;
+        let mut reader = self
+            .remote
+            .read(self.place, self.commit, self.name, done, size)?;
         if reader.starts_over {
             file.set_len(0).map_err(Fault::File)?;
             done = 0;
         }
         while let Some(bytes) = reader.next()? {
             if done + bytes.len() as u64 > size {
-                return Err(Fault::Damaged(format!("more than its {size} bytes arrived")));
+                return Err(Fault::Damaged(format!(
+                    "more than its {size} bytes arrived"
+                )));
             }
             file.write_all(&bytes).map_err(Fault::File)?;
             done += bytes.len() as u64;

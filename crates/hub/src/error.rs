@@ -17,13 +17,17 @@ pub enum HubError {
         problem: &'static str,
     },
     /// No token, or one that is not accepted.
-    #[error("{place}: the Hub asks for a token (401): check the name, and set HF_TOKEN to a token that may read it")]
+    #[error(
+        "{place}: the Hub asks for a token (401): check the name, and set HF_TOKEN to a token that may read it"
+    )]
     Unauthorized {
         /// What was asked for.
         place: String,
     },
     /// A token that may not read it.
-    #[error("{place}: the Hub refuses access (403): accept the terms on the repository's page, and set HF_TOKEN to a token that may read it")]
+    #[error(
+        "{place}: the Hub refuses access (403): accept the terms on the repository's page, and set HF_TOKEN to a token that may read it"
+    )]
     Forbidden {
         /// What was asked for.
         place: String,
@@ -37,7 +41,9 @@ pub enum HubError {
         what: String,
     },
     /// Too many requests, again and again.
-    #[error("{place}: too many requests (429), {tries} times: wait some minutes, or set HF_TOKEN for a higher limit")]
+    #[error(
+        "{place}: too many requests (429), {tries} times: wait some minutes, or set HF_TOKEN for a higher limit"
+    )]
     RateLimited {
         /// What was asked for.
         place: String,
@@ -63,7 +69,9 @@ pub enum HubError {
         cause: String,
     },
     /// A connection that broke off, again and again.
-    #[error("{place}: the connection broke off ({cause}), {tries} times: the same command goes on from there")]
+    #[error(
+        "{place}: the connection broke off ({cause}), {tries} times: the same command goes on from there"
+    )]
     Cut {
         /// What was asked for.
         place: String,
@@ -97,7 +105,9 @@ pub enum HubError {
         cache: PathBuf,
     },
     /// A file name that leads out of its folder.
-    #[error("{place}: lists a file named {name:?}, which is no path within a folder: nothing was fetched")]
+    #[error(
+        "{place}: lists a file named {name:?}, which is no path within a folder: nothing was fetched"
+    )]
     Name {
         /// The repository.
         place: String,
@@ -113,7 +123,9 @@ pub enum HubError {
         problem: String,
     },
     /// Built without the feature `http`.
-    #[error("{place}: this program was built without access to the Hub: build it with --features hub, or give the path of a folder")]
+    #[error(
+        "{place}: this program was built without access to the Hub: build it with --features hub, or give the path of a folder"
+    )]
     NoHttp {
         /// What was asked for.
         place: String,

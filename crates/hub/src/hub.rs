@@ -95,6 +95,18 @@ impl Hub {
         Ok(Fetched { commit, folder })
     }
 
+    /// Files that are in the cache already, whatever the Hub has by now; none if `select` finds too little.
+    pub fn cached(&self, repo: &Repo, revision: &str, select: Select) -> Option<Fetched> {
+        let cache = Cache::new(&self.settings.cache, repo);
+        let commit = match is_commit(revision) {
+            true => revision.to_string(),
+            false => cache.commit_of(revision)?,
+        };
+        select(&cache.files(&commit)).ok()?;
+        let folder = cache.snapshot(&commit);
+        Some(Fetched { commit, folder })
+    }
+
     fn note(&self, text: &str) {
         self.observer.observe(HubEvent::Note(text));
     }

@@ -93,6 +93,11 @@ impl Reference {
         is_commit(&self.revision)
     }
 
+    /// Whether it names a revision, rather than leaving it at `main`.
+    pub fn names_revision(&self) -> bool {
+        self.revision != MAIN
+    }
+
     /// Whether both name the same thing, each at any revision.
     pub fn same_place(&self, other: &Self) -> bool {
         self.repo == other.repo && self.path == other.path
@@ -107,7 +112,8 @@ impl FromStr for Reference {
             text: text.to_string(),
             problem,
         };
-        let form = "it must be hf://owner/name, hf://owner/name@revision or either with /file behind";
+        let form =
+            "it must be hf://owner/name, hf://owner/name@revision or either with /file behind";
         let rest = text.strip_prefix(SCHEME).ok_or_else(|| refuse(form))?;
         let mut parts = rest.splitn(3, '/');
         let (Some(owner), Some(name)) = (parts.next(), parts.next()) else {

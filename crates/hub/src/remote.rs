@@ -7,22 +7,20 @@
 use futures_util::{Stream, StreamExt};
 use hf_hub::repository::{RepoTreeEntry, RepoType};
 use hf_hub::{HFClient, HFError, HFRepository};
-use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, ETAG, HeaderMap, LOCATION};
 use reqwest::redirect::Policy;
 use tokio::runtime::Runtime;
 
-use crate::checksum::Checksum;
 use crate::hub::Place;
 use crate::reference::is_commit;
 use crate::{HubError, RepoKind, Settings};
 
 mod fault;
+mod metadata;
 
 pub(crate) use fault::Fault;
-use fault::{of_hub, of_status, of_transport};
+use fault::of_hub;
+pub(crate) use metadata::Metadata;
 
-/// Redirections that are followed on the way to a file's metadata.
-const MAX_REDIRECTIONS: usize = 5;
 /// Files of one repository that are listed.
 const MAX_FILES: usize = 100_000;
 
@@ -33,12 +31,6 @@ pub(crate) struct Remote {
     client: HFClient,
     /// Follows no redirection.
     direct: reqwest::Client,
-}
-
-/// What the Hub promises of a file.
-pub(crate) struct Metadata {
-    pub(crate) size: u64,
-    pub(crate) checksum: Checksum,
 }
 
 /// The bytes of a file as they arrive.
@@ -143,18 +135,26 @@ impl Remote {
         });
         match exists {
             Ok(true) => "no such revision (404): leave it out for main".into(),
-            _ => format!("no such repository at {} (404): check the name", self.settings.endpoint),
+            _ => format!(
+                "no such repository at {} (404): check the name",
+                self.settings.endpoint
+            ),
         }
     }
 
     /// The names of all files at a commit.
     pub(crate) fn files(&self, place: &Place, commit: &str) -> Result<Vec<String>, HubError> {
-        self.again(&place.to_string(), || {
-            with_repo!(self, place, repo => self.list(&repo, commit))
-        })
+        self.again(
+            &place.to_string(),
+            || with_repo!(self, place, repo => self.list(&repo, commit)),
+        )
     }
 
-    fn list<T: RepoType>(&self, repo: &HFRepository<T>, commit: &str) -> Result<Vec<String>, Fault> {
+    fn list<T: RepoType>(
+        &self,
+        repo: &HFRepository<T>,
+        commit: &str,
+    ) -> Result<Vec<String>, Fault> {
         self.runtime.block_on(async {
             let entries = repo.list_tree().revision(commit).recursive(true).send();
             let mut entries = Box::pin(entries.map_err(of_hub)?);
@@ -164,49 +164,13 @@ impl Remote {
                     names.push(path);
                 }
                 if names.len() > MAX_FILES {
-                    return Err(Fault::Answer(format!("it lists more than {MAX_FILES} files")));
+                    return Err(Fault::Answer(format!(
+                        "it lists more than {MAX_FILES} files"
+                    )));
                 }
             }
             Ok(names)
         })
-    }
-
-    /// Size and checksum of a file.
-    pub(crate) fn metadata(
-        &self,
-        place: &Place,
-        commit: &str,
-        name: &str,
-    ) -> Result<Metadata, HubError> {
-        let url = self.url(place, commit, name)?;
-        self.again(&format!("{place}: {name}"), || {
-            self.runtime.block_on(self.head(url.clone()))
-        })
-    }
-
-    /// The headers that stand before the redirection to where large files are stored.
-    async fn head(&self, mut url: reqwest::Url) -> Result<Metadata, Fault> {
-        for _ in 0..MAX_REDIRECTIONS {
-            let mut request = self.direct.head(url.clone());
-            if let Some(token) = &self.settings.token {
-                request = request.header(AUTHORIZATION, format!("Bearer {token}"));
-            }
-            let response = request.send().await.map_err(|e| of_transport(&e))?;
-            let (status, headers) = (response.status(), response.headers());
-            if !status.is_success() && !status.is_redirection() {
-                return Err(of_status(status.as_u16(), headers));
-            }
-            if status.is_success() || headers.contains_key("x-linked-etag") {
-                return metadata(headers);
-            }
-            // Renamed: the same at another address of the Hub. The token goes nowhere else.
-            let to = text(headers, LOCATION.as_str()).and_then(|to| url.join(to).ok());
-            match to.filter(|to| to.origin() == url.origin()) {
-                Some(to) => url = to,
-                None => return Err(Fault::Answer("it sends elsewhere without a checksum".into())),
-            }
-        }
-        Err(Fault::Answer("it sends from address to address".into()))
     }
 
     /// The bytes of a file, `size` of them, from `start` on.
@@ -249,26 +213,6 @@ impl Remote {
         })
     }
 
-    fn url(&self, place: &Place, commit: &str, name: &str) -> Result<reqwest::Url, HubError> {
-        let unreachable = || HubError::Unreachable {
-            endpoint: self.settings.endpoint.clone(),
-            cause: "no address of a server".into(),
-        };
-        let mut url =
-            reqwest::Url::parse(&self.settings.endpoint).map_err(|_| unreachable())?;
-        let kind = match place.repo.kind {
-            RepoKind::Model => None,
-            RepoKind::Dataset => Some("datasets"),
-        };
-        {
-            let mut segments = url.path_segments_mut().map_err(|()| unreachable())?;
-            segments.pop_if_empty();
-            segments.extend(kind).extend(place.repo.id.split('/'));
-            segments.extend(["resolve", commit]).extend(name.split('/'));
-        }
-        Ok(url)
-    }
-
     /// Does something until it is done, fails for good, or has failed as often as the settings allow.
     pub(crate) fn again<T>(
         &self,
@@ -289,20 +233,4 @@ impl Remote {
         }
         unreachable!("the last attempt returns")
     }
-}
-
-/// Size and checksum as the Hub's headers say.
-fn metadata(headers: &HeaderMap) -> Result<Metadata, Fault> {
-    let either = |linked, own| text(headers, linked).or_else(|| text(headers, own));
-    let size = either("x-linked-size", CONTENT_LENGTH.as_str()).and_then(|size| size.parse().ok());
-    let checksum = either("x-linked-etag", ETAG.as_str()).and_then(Checksum::of_etag);
-    match (size, checksum) {
-        (Some(size), Some(checksum)) => Ok(Metadata { size, checksum }),
-        (None, _) => Err(Fault::Answer("it does not tell the file's size".into())),
-        (_, None) => Err(Fault::Answer("it does not tell the file's checksum".into())),
-    }
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
 }

@@ -101,7 +101,11 @@ mod tests {
 
     #[test]
     fn empty_variables_count_as_none() {
-        let settings = of(&[("HF_ENDPOINT", ""), ("HF_HUB_OFFLINE", ""), ("HF_TOKEN", "")]);
+        let settings = of(&[
+            ("HF_ENDPOINT", ""),
+            ("HF_HUB_OFFLINE", ""),
+            ("HF_TOKEN", ""),
+        ]);
         assert_eq!(settings.endpoint, "https://huggingface.co");
         assert!(!settings.offline);
     }

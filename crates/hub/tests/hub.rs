@@ -80,7 +80,11 @@ impl World {
 
     /// Whatever the cache holds under the large file's name is that file.
     fn assert_no_broken_entry(&self) {
-        let entry = self.repo_folder().join("snapshots").join(COMMIT).join(LARGE);
+        let entry = self
+            .repo_folder()
+            .join("snapshots")
+            .join(COMMIT)
+            .join(LARGE);
         assert!(fs::symlink_metadata(&entry).is_err(), "{entry:?} is there");
         let blob = self.repo_folder().join("blobs").join(sha256(&large()));
         assert!(!blob.exists(), "{blob:?} is there");
@@ -140,7 +144,13 @@ fn the_cache_has_the_layout_of_the_hubs_programs() {
     assert_eq!(reference, COMMIT);
     let mut blobs: Vec<String> = fs::read_dir(folder.join("blobs"))
         .expect("a folder")
-        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .into_string()
+                .expect("a name")
+        })
         .collect();
     blobs.sort();
     let mut want = [git(b"{}"), sha256(&large())];
@@ -179,7 +189,10 @@ fn offline_reads_the_cache_and_says_so_when_it_has_nothing() {
             .expect_err("nothing is here");
         assert!(error.is_bad_input());
         let text = error.to_string();
-        assert!(text.contains("HF_HUB_OFFLINE is set: unset it"), "got {text}");
+        assert!(
+            text.contains("HF_HUB_OFFLINE is set: unset it"),
+            "got {text}"
+        );
     }
     assert_eq!(world.server.take_requests(), Vec::<String>::new());
     world.fetch().expect("a download");
@@ -194,17 +207,72 @@ fn every_fault_gives_a_line_and_no_broken_entry_and_the_next_try_succeeds() {
     let resolve = "HEAD /o/n/resolve/".to_string();
     let api = "/api/models/o/n/revision".to_string();
     for (text, fault, bad_input, want) in [
-        (&api, Fault::Status(401), true, "o/n: the Hub asks for a token (401)"),
-        (&api, Fault::Status(403), true, "o/n: the Hub refuses access (403)"),
-        (&api, Fault::Status(404), true, "o/n: no such revision (404)"),
-        (&api, Fault::Status(429), false, "o/n: too many requests (429), 3 times"),
-        (&api, Fault::Status(500), false, "o/n: the Hub failed (status 500), 3 times"),
-        (&resolve, Fault::Status(401), true, "o/n: config.json: the Hub asks for a token"),
-        (&resolve, Fault::Status(404), true, "o/n: config.json: not there (404)"),
-        (&store, Fault::Status(429), false, "weights.safetensors: too many requests (429)"),
-        (&store, Fault::Status(503), false, "weights.safetensors: the Hub failed (status 503)"),
-        (&store, Fault::Short(1), false, "199999 of 200000 bytes arrived"),
-        (&store, Fault::Flip, false, "weights.safetensors: its SHA-256 is not the promised"),
+        (
+            &api,
+            Fault::Status(401),
+            true,
+            "o/n: the Hub asks for a token (401)",
+        ),
+        (
+            &api,
+            Fault::Status(403),
+            true,
+            "o/n: the Hub refuses access (403)",
+        ),
+        (
+            &api,
+            Fault::Status(404),
+            true,
+            "o/n: no such revision (404)",
+        ),
+        (
+            &api,
+            Fault::Status(429),
+            false,
+            "o/n: too many requests (429), 3 times",
+        ),
+        (
+            &api,
+            Fault::Status(500),
+            false,
+            "o/n: the Hub failed (status 500), 3 times",
+        ),
+        (
+            &resolve,
+            Fault::Status(401),
+            true,
+            "o/n: config.json: the Hub asks for a token",
+        ),
+        (
+            &resolve,
+            Fault::Status(404),
+            true,
+            "o/n: config.json: not there (404)",
+        ),
+        (
+            &store,
+            Fault::Status(429),
+            false,
+            "weights.safetensors: too many requests (429)",
+        ),
+        (
+            &store,
+            Fault::Status(503),
+            false,
+            "weights.safetensors: the Hub failed (status 503)",
+        ),
+        (
+            &store,
+            Fault::Short(1),
+            false,
+            "199999 of 200000 bytes arrived",
+        ),
+        (
+            &store,
+            Fault::Flip,
+            false,
+            "weights.safetensors: its SHA-256 is not the promised",
+        ),
     ] {
         let world = World::new();
         world.server.fault(text, fault.clone(), 100);
@@ -249,7 +317,10 @@ fn a_cut_download_goes_on_from_where_it_stood() {
         let error = world.fetch_with(impatient.clone(), "main");
         let got = error.expect_err("a cut").to_string();
         assert!(got.contains("the connection broke off"), "got {got}");
-        assert!(got.contains("the same command goes on from there"), "got {got}");
+        assert!(
+            got.contains("the same command goes on from there"),
+            "got {got}"
+        );
         world.assert_no_broken_entry();
         if no_range {
             world.server.fault(&store, Fault::NoRange, 100);
@@ -284,7 +355,10 @@ fn names_that_lead_out_of_the_cache_are_refused() {
         let world = World::new();
         world.server.add("models/o/n", name, b"evil");
         let got = world.error();
-        assert!(got.contains("which is no path within a folder"), "got {got}");
+        assert!(
+            got.contains("which is no path within a folder"),
+            "got {got}"
+        );
         assert!(!world.repo_folder().join("snapshots").exists());
     }
 }
@@ -297,7 +371,9 @@ fn a_repository_a_revision_and_a_token_are_told_apart() {
     let got = hub.fetch(&other, "main", &wanted).expect_err("nothing");
     let got = got.to_string();
     assert!(got.starts_with("o/other: no such repository"), "got {got}");
-    let got = world.fetch_with(world.settings(), "v9").expect_err("nothing");
+    let got = world
+        .fetch_with(world.settings(), "v9")
+        .expect_err("nothing");
     let got = got.to_string();
     assert!(got.starts_with("o/n@v9: no such revision"), "got {got}");
     world.server.require_token("hf_other");
@@ -328,7 +404,10 @@ fn an_address_with_no_server_or_no_hub_is_told() {
     world.server.stop();
     let got = world.error();
     assert!(got.contains("cannot be reached"), "got {got}");
-    assert!(got.contains("check the network and HF_ENDPOINT"), "got {got}");
+    assert!(
+        got.contains("check the network and HF_ENDPOINT"),
+        "got {got}"
+    );
     for endpoint in ["nonsense", "ftp://x", "http://"] {
         let settings = Settings {
             endpoint: endpoint.into(),

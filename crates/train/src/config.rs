@@ -1,7 +1,10 @@
 //! The complete description of one run: what `configs/*.yaml` hold.
 
+mod fetch;
 mod file;
 mod lengths;
+
+use std::path::PathBuf;
 
 use pfgmpp_data::DataSource;
 use pfgmpp_kernel::Dimension;
@@ -48,6 +51,8 @@ pub enum ModelConfig {
     Checkpoint {
         /// A checkpoint folder, a run folder, or any reference that `pfgmpp sample` takes.
         reference: String,
+        /// Where it lies, once [`RunConfig::fetch`] has found it; `reference` itself otherwise.
+        path: Option<PathBuf>,
         /// The dimension D to sample at, whatever D it was trained at.
         d: Dimension,
     },

@@ -69,8 +69,11 @@ impl SamplingModel {
                 let moments = || DataMoments::measure(data.images());
                 Self::new(exact, *d, shape, moments, &config.sampler)
             }
-            ModelConfig::Checkpoint { reference, .. } => {
-                let model = Model::load(reference.as_ref(), device)?;
+            ModelConfig::Checkpoint {
+                reference, path, ..
+            } => {
+                let place = path.as_deref().unwrap_or(reference.as_ref());
+                let model = Model::load(place, device)?;
                 let (got, want) = (model.config.data.shape, data.image_shape());
                 if got != want {
                     return refuse(format!(

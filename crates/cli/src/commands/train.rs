@@ -6,6 +6,7 @@ use candle_core::Device;
 use pfgmpp_train::yaml::{Document, parse_assignment};
 use pfgmpp_train::{Outcome, RunConfig, RunFolder, preflight, run};
 
+use crate::download::hub;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
 use crate::terminal::{RunTerminal, print};
@@ -23,11 +24,12 @@ pub struct Args {
 }
 
 pub fn train(args: &Args) -> Result<(), Failure> {
-    let config = read(args)?;
+    let mut config = read(args)?;
     let out = args.out.clone().unwrap_or_else(|| {
         let name = args.config.file_stem().unwrap_or_default();
         PathBuf::from("runs").join(name)
     });
+    config.fetch(std::slice::from_ref(&out), &hub())?;
     let stop = stop_on_signal()?;
     let splits = config.data.load().map_err(pfgmpp_train::RunError::from)?;
     preflight([(out.clone(), &config, &splits)].into_iter(), &out)?;

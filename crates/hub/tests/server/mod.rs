@@ -239,9 +239,9 @@ impl Reply {
 fn route(state: &State, request: &Request, no_range: bool) -> Option<Reply> {
     let path = request.path.split('?').next()?;
     if let Some(rest) = path.strip_prefix("/api/") {
-        let (repo, revision) = rest.split_once("/revision/").unwrap_or_else(|| {
-            rest.split_once("/tree/").unwrap_or((rest, "main"))
-        });
+        let (repo, revision) = rest
+            .split_once("/revision/")
+            .unwrap_or_else(|| rest.split_once("/tree/").unwrap_or((rest, "main")));
         let files = state.repos.get(repo)?;
         known(revision)?;
         if rest.contains("/tree/") {

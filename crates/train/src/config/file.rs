@@ -93,7 +93,11 @@ impl TryFrom<RunFile> for RunConfig {
                 let d = file.sampler.d.ok_or(
                     "sampler.d: is needed by model: checkpoint: any number above 0, or inf",
                 )?;
-                ModelConfig::Checkpoint { reference, d }
+                ModelConfig::Checkpoint {
+                    reference,
+                    path: None,
+                    d,
+                }
             }
         };
         Ok(Self {
@@ -197,7 +201,7 @@ impl From<RunConfig> for RunFile {
         };
         match config.model {
             ModelConfig::Exact { d } => file.d = Some(d),
-            ModelConfig::Checkpoint { reference, d: _ } => {
+            ModelConfig::Checkpoint { reference, .. } => {
                 file.model = Model::Checkpoint(Checkpoint { reference });
             }
             ModelConfig::Network(model) => file.take_in(*model),
