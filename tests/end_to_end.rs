@@ -14,6 +14,8 @@ mod interruption;
 mod program;
 #[path = "end_to_end/sample.rs"]
 mod sample;
+// Not every fault is tried through the binary.
+#[allow(dead_code)]
 #[path = "../crates/hub/tests/server/mod.rs"]
 mod server;
 #[path = "end_to_end/sweep.rs"]
