@@ -8,6 +8,10 @@ mod bad_setups;
 mod bench;
 #[path = "end_to_end/convert.rs"]
 mod convert;
+#[path = "end_to_end/hub.rs"]
+mod hub;
+#[path = "end_to_end/hub_data.rs"]
+mod hub_data;
 #[path = "end_to_end/interruption.rs"]
 mod interruption;
 #[path = "end_to_end/program.rs"]
@@ -16,6 +20,10 @@ mod program;
 mod sample;
 #[path = "end_to_end/setups.rs"]
 mod setups;
+// Not every fault is tried through the binary.
+#[allow(dead_code)]
+#[path = "../crates/hub/tests/server/mod.rs"]
+mod server;
 #[path = "end_to_end/sweep.rs"]
 mod sweep;
 #[path = "end_to_end/transfer.rs"]

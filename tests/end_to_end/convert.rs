@@ -94,8 +94,8 @@ fn files_of_no_known_kind_give_one_line_and_exit_code_2() {
             "name a config.json that describes their network, with --config",
         ),
         (
-            PathBuf::from("hf://owner/name"),
-            "hf:// is no place that checkpoints are fetched from",
+            PathBuf::from("ftp://owner/name"),
+            "ftp:// is no place that checkpoints are fetched from",
         ),
         (PathBuf::from("absent.pkl"), "no checkpoint here"),
     ] {

@@ -12,8 +12,10 @@ use crate::{
     CheckpointConfig, CheckpointError, FORMAT, Tensors, replace_folder, write_file, write_tensors,
 };
 
-const WEIGHTS: &str = "model.safetensors";
-const CONFIG: &str = "config.json";
+/// The file of the weights.
+pub(crate) const WEIGHTS: &str = "model.safetensors";
+/// The file that says what they are.
+pub(crate) const CONFIG: &str = "config.json";
 
 /// Weights by name, and what they are.
 pub struct Checkpoint {

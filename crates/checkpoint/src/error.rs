@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use pfgmpp_hub::HubError;
+
 use crate::foreign::ForeignError;
 
 /// Why a checkpoint could not be read or written.
@@ -64,6 +66,9 @@ pub enum CheckpointError {
         /// Which network.
         message: String,
     },
+    /// A checkpoint of the Hub could not be had.
+    #[error(transparent)]
+    Hub(#[from] HubError),
     /// A temporary folder could not be made or renamed.
     #[error(transparent)]
     Folder(#[from] io::Error),
@@ -91,10 +96,16 @@ impl CheckpointError {
         matches!(self, Self::Unsupported { .. })
     }
 
+    /// Whether the Hub or the way to it failed, which may pass by itself.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Hub(hub) if !hub.is_bad_input() && hub.io_error().is_none())
+    }
+
     /// The underlying failure of the file system, if it was one.
     pub fn io_error(&self) -> Option<&io::Error> {
         match self {
             Self::Io { source, .. } | Self::Folder(source) => Some(source),
+            Self::Hub(hub) => hub.io_error(),
             _ => None,
         }
     }

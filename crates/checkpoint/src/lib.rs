@@ -1,7 +1,7 @@
 //! Checkpoints: a folder with `model.safetensors` (the weights that sample) and `config.json` (what
 //! they are), written whole or not at all; and those of other programs, read without running them.
 //!
-//! [`Source::open`] tells what a file or folder is, [`Source::load`] reads it; [`Model::load`] makes a
+//! [`resolve`] finds or fetches what a user named, [`Source::open`] tells what a file or folder is, [`Source::load`] reads it; [`Model::load`] makes a
 //! denoiser of it.
 
 mod atomic;
@@ -11,8 +11,10 @@ mod config;
 mod elements;
 mod error;
 mod foreign;
+mod hub_files;
 mod model;
 mod pickle;
+mod resolve;
 mod source;
 mod tensors;
 #[cfg(test)]
@@ -26,5 +28,6 @@ pub use checkpoint::Checkpoint;
 pub use config::{CheckpointConfig, DATA_MEAN, DataSummary, FORMAT, TrainingSummary};
 pub use error::CheckpointError;
 pub use model::Model;
-pub use source::{LoadOptions, Loaded, Source, resolve};
+pub use resolve::{Resolved, resolve};
+pub use source::{LoadOptions, Loaded, Source};
 pub use tensors::{Metadata, Tensors, read_tensors, write_tensors};

@@ -29,25 +29,6 @@ pub struct Loaded {
     pub notes: Vec<String>,
 }
 
-/// The local path of a checkpoint that a user named.
-///
-/// A path is its own; references to other places (`hf://owner/name`) are to be fetched here.
-///
-/// # Errors
-///
-/// A reference to a place that is not known.
-pub fn resolve(reference: &Path) -> Result<PathBuf, CheckpointError> {
-    match reference.to_str().and_then(|text| text.split_once("://")) {
-        None => Ok(reference.to_path_buf()),
-        Some((scheme, _)) => Err(CheckpointError::Foreign {
-            path: reference.to_path_buf(),
-            message: format!(
-                "{scheme}:// is no place that checkpoints are fetched from: give a path"
-            ),
-        }),
-    }
-}
-
 /// A file or folder that holds a network, its kind told from its contents.
 ///
 /// Reading one never runs anything: pickles are read as descriptions, by a list of known classes.
@@ -135,11 +116,7 @@ impl Source {
                 let weights = foreign::named_as_here(read_tensors(path, device)?.0);
                 Checkpoint { config, weights }
             }
-            Self::Diffusers(path) => {
-                let class = Diffusers::find(path).map_or(String::new(), |found| found.class);
-                let error = ForeignError::Unsupported(format!("network {class} of diffusers"));
-                return Err(CheckpointError::foreign(path)(error));
-            }
+            Self::Diffusers(path) => read_diffusers(path, options, device, &mut notes)?,
         };
         Ok(Loaded { checkpoint, notes })
     }
@@ -187,6 +164,29 @@ fn read_torch(
         Some(config) => config,
         None => given_config(path, options)?,
     };
+    Ok(Checkpoint { config, weights })
+}
+
+fn read_diffusers(
+    path: &Path,
+    options: &LoadOptions,
+    device: &Device,
+    notes: &mut Vec<String>,
+) -> Result<Checkpoint, CheckpointError> {
+    let missing = || CheckpointError::Missing { path: path.into() };
+    let found = Diffusers::find(path).ok_or_else(missing)?;
+    let config = found
+        .describe(notes)
+        .map_err(CheckpointError::foreign(path))?;
+    let parameter = |e| CheckpointError::foreign(path)(ForeignError::parameter(e));
+    config.check().map_err(parameter)?;
+    refuse_options(path, &config, options)?;
+    let weights = foreign::named_as_here(Source::open(&found.weights)?.tensors(device)?);
+    let weights = foreign::without_variances(&config, weights);
+    let weights = weights.map_err(|source| CheckpointError::Weights {
+        path: found.weights,
+        source,
+    })?;
     Ok(Checkpoint { config, weights })
 }
 

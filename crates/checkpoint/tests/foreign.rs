@@ -179,27 +179,6 @@ fn a_converted_checkpoint_gives_the_same_denoiser() {
 }
 
 #[test]
-fn a_folder_of_diffusers_is_known_by_its_class() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let unet = folder.path().join("unet");
-    std::fs::create_dir(&unet).expect("a folder");
-    std::fs::write(
-        unet.join("config.json"),
-        r#"{"_class_name": "UNet2DModel"}"#,
-    )
-    .expect("a file");
-    let weights = unet.join("diffusion_pytorch_model.safetensors");
-    std::fs::copy(data("kinds.safetensors"), weights).expect("a copy");
-    let got = error(folder.path(), &LoadOptions::default());
-    assert!(
-        got.ends_with("network UNet2DModel of diffusers is not supported yet"),
-        "got {got}"
-    );
-    let source = Source::open(folder.path()).expect("a known kind of folder");
-    assert_eq!(source.tensors(&Device::Cpu).expect("tensors").len(), 15);
-}
-
-#[test]
 fn other_files_are_refused_in_one_line() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("file");

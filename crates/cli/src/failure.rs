@@ -75,6 +75,9 @@ impl From<RunError> for Failure {
 
 impl From<CheckpointError> for Failure {
     fn from(error: CheckpointError) -> Self {
+        if error.is_outage() {
+            return Self::Failed(error.into());
+        }
         // A checkpoint is something that the user named.
         Self::BadInput(error.into())
     }

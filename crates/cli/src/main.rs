@@ -5,6 +5,7 @@
 
 mod commands;
 mod device;
+mod download;
 mod failure;
 mod interrupt;
 mod table;
@@ -43,7 +44,7 @@ enum Command {
     Sample(commands::sample::Args),
     /// Time training and evaluation of a configuration on this machine
     Bench(commands::bench::Args),
-    /// Convert a checkpoint of EDM, PFGM++ or PyTorch to one of this program
+    /// Convert a checkpoint of EDM, PFGM++, diffusers or PyTorch to one of this program
     Convert(commands::convert::Args),
     /// Show what a checkpoint is
     Inspect(commands::inspect::Args),
@@ -99,12 +100,19 @@ fn keep_freed_memory() {
 /// - candle spreads element-wise operations over one pool of threads that spin while they wait. Two
 ///   runs of a sweep that share it are several times slower than on a thread each; our own
 ///   operations use the run's pool.
+/// - hf-hub takes an empty variable for a value: it is unset, so that it counts as none.
 /// - candle puts a backtrace into the text of its errors, and an error here is one line.
 fn set_up_environment() {
     for (name, value) in [("CANDLE_NUM_THREADS", "1"), ("RUST_LIB_BACKTRACE", "0")] {
         if std::env::var_os(name).is_none() {
             // SAFETY: the process has one thread yet, so nothing reads the environment meanwhile.
             unsafe { std::env::set_var(name, value) }
+        }
+    }
+    for name in ["HF_ENDPOINT", "HF_HOME", "HF_HUB_CACHE"] {
+        if std::env::var_os(name).is_some_and(|value| value.is_empty()) {
+            // SAFETY: as above.
+            unsafe { std::env::remove_var(name) }
         }
     }
 }

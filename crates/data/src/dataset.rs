@@ -2,6 +2,8 @@
 
 use candle_core::{DType, Device, Tensor};
 
+use pfgmpp_hub::HubError;
+
 use crate::image_files::ImageFilesError;
 
 /// Class labels of a data set.
@@ -103,6 +105,32 @@ pub enum DataError {
     /// Image files that cannot be used.
     #[error(transparent)]
     ImageFiles(#[from] ImageFilesError),
+    /// A data set of the Hub could not be had.
+    #[error("data set {name}: {source}")]
+    Hub {
+        /// The data set.
+        name: &'static str,
+        /// Why not.
+        source: HubError,
+    },
+    /// Files of a data set that cannot be read.
+    #[error(
+        "data set {name}: its files cannot be read ({message}): remove them from the cache to fetch them anew"
+    )]
+    Files {
+        /// The data set.
+        name: &'static str,
+        /// What is wrong with them.
+        message: String,
+    },
+    /// A data set that this program was built without.
+    #[error(
+        "data set {name}: this program was built without the data sets of the Hub: build it with --features datasets"
+    )]
+    NoDatasets {
+        /// The data set.
+        name: &'static str,
+    },
     /// A failure of the tensor backend.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
@@ -111,7 +139,22 @@ pub enum DataError {
 impl DataError {
     /// Whether the user can mend it by naming other data.
     pub fn is_bad_input(&self) -> bool {
-        matches!(self, Self::ImageFiles(_) | Self::Noise { .. })
+        match self {
+            Self::Hub { source, .. } => source.is_bad_input(),
+            Self::ImageFiles(_)
+            | Self::Noise { .. }
+            | Self::Files { .. }
+            | Self::NoDatasets { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// The underlying failure of the file system in the cache of the Hub, if it was one.
+    pub fn io_error(&self) -> Option<&std::io::Error> {
+        match self {
+            Self::Hub { source, .. } => source.io_error(),
+            _ => None,
+        }
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod dataset;
 mod digits;
+mod hub_sets;
 mod image_files;
 mod noise;
 mod picture;

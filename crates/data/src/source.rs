@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use pfgmpp_hub::Hub;
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::{DataError, Dataset};
 use crate::digits;
+use crate::hub_sets::HubSet;
 use crate::image_files;
 use crate::noise;
 use crate::plane::Shape;
@@ -25,6 +27,13 @@ pub enum DataSource {
     Checkerboard,
     /// Points in the plane: two half circles that reach into each other, 2 classes.
     TwoMoons,
+    /// MNIST of the Hub, 1 x 28 x 28, 10 classes; its own 10,000 test images are held out.
+    Mnist,
+    /// Fashion-MNIST of the Hub, 1 x 28 x 28, 10 classes; its own 10,000 test images are held out.
+    FashionMnist,
+    /// CIFAR-10 of the Hub, 3 x 32 x 32, 10 classes; its own 10,000 test images are held out.
+    #[serde(rename = "cifar10")]
+    Cifar10,
     /// Images of uniform noise, without content: they time a network on data of any shape (`pfgmpp bench`).
     Noise {
         /// The shape of an image, `[C, H, W]`.
@@ -67,6 +76,9 @@ impl DataSource {
             Self::SwissRoll => "swiss_roll",
             Self::Checkerboard => "checkerboard",
             Self::TwoMoons => "two_moons",
+            Self::Mnist => HubSet::Mnist.name(),
+            Self::FashionMnist => HubSet::FashionMnist.name(),
+            Self::Cifar10 => HubSet::Cifar10.name(),
             Self::Noise { .. } => "noise",
             Self::Zip { path } | Self::Folder { path } => {
                 let name = path.file_name().unwrap_or(path.as_os_str());
@@ -74,6 +86,21 @@ impl DataSource {
             }
         };
         name.to_string()
+    }
+
+    /// Brings the data set here if it is one of the Hub that is not in the cache; [`Self::load`] does so too, unwatched.
+    ///
+    /// # Errors
+    ///
+    /// What the Hub has not or does not give.
+    pub fn fetch(&self, hub: &Hub) -> Result<(), DataError> {
+        match self {
+            _ if cfg!(not(feature = "datasets")) => Ok(()),
+            Self::Mnist => HubSet::Mnist.fetch(hub),
+            Self::FashionMnist => HubSet::FashionMnist.fetch(hub),
+            Self::Cifar10 => HubSet::Cifar10.fetch(hub),
+            _ => Ok(()),
+        }
     }
 
     /// Reads the data set and divides it by its fixed rule.
@@ -88,6 +115,9 @@ impl DataSource {
             Self::SwissRoll => Shape::SwissRoll.splits(),
             Self::Checkerboard => Shape::Checkerboard.splits(),
             Self::TwoMoons => Shape::TwoMoons.splits(),
+            Self::Mnist => HubSet::Mnist.load(),
+            Self::FashionMnist => HubSet::FashionMnist.load(),
+            Self::Cifar10 => HubSet::Cifar10.load(),
             Self::Noise { shape, num } => noise::splits(*shape, *num),
             Self::Zip { path } => image_files::from_zip(path),
             Self::Folder { path } => image_files::from_folder(path),

@@ -1,9 +1,10 @@
 //! The complete description of one run: what `configs/*.yaml` hold.
 
+mod fetch;
 mod file;
 mod lengths;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pfgmpp_data::DataSource;
 use pfgmpp_kernel::Dimension;
@@ -50,6 +51,8 @@ pub enum ModelConfig {
     Checkpoint {
         /// Where it lies.
         source: CheckpointSource,
+        /// The path of a reference, once [`RunConfig::fetch`] has found it; the reference itself otherwise.
+        path: Option<PathBuf>,
         /// The dimension D to sample at, whatever D it was trained at.
         d: Dimension,
     },

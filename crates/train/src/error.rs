@@ -119,9 +119,9 @@ impl RunError {
             | Self::NoFolder { .. }
             | Self::State { .. } => true,
             Self::Io { source, .. } => is_about_place(source),
-            Self::Data(e) => e.is_bad_input(),
+            Self::Data(e) => e.is_bad_input() || e.io_error().is_some_and(is_about_place),
             // One that is read was named by the user; one that is written fails by its place only.
-            Self::Checkpoint(e) => e.io_error().is_none_or(is_about_place),
+            Self::Checkpoint(e) => !e.is_outage() && e.io_error().is_none_or(is_about_place),
             _ => false,
         }
     }

@@ -77,9 +77,11 @@ impl SamplingModel {
             )),
             ModelConfig::Checkpoint {
                 source: CheckpointSource::Reference(reference),
+                path,
                 ..
             } => {
-                let model = Model::load(reference.as_ref(), device)?;
+                let place = path.as_deref().unwrap_or(reference.as_ref());
+                let model = Model::load(place, device)?;
                 let (got, want) = (model.config.data.shape, data.image_shape());
                 if got != want {
                     return refuse(format!(

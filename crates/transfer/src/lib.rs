@@ -7,6 +7,7 @@
 //! that keeps preconditioning bounded at small D.
 
 mod data_moments;
+mod ddpm;
 mod denoising_error;
 mod effective_noise;
 mod field_prediction;
@@ -21,6 +22,7 @@ mod translation;
 mod vp;
 
 pub use data_moments::DataMoments;
+pub use ddpm::{BetaSchedule, DdpmLevels};
 pub use denoising_error::DenoisingError;
 pub use effective_noise::{DataScale, PosteriorNoise};
 pub use field_prediction::FieldPrediction;
@@ -29,8 +31,8 @@ pub use lift::{EffectiveNoise, Guess};
 pub use noise_law::NoiseLaw;
 pub use parameter::ParameterError;
 pub use preconditioning::{
-    Coefficients, EdmPreconditioning, IddpmPreconditioning, NoiseLevel, Preconditioning,
-    VePreconditioning, VpPreconditioning,
+    Coefficients, DdpmOutput, DdpmPreconditioning, EdmPreconditioning, IddpmPreconditioning,
+    NoiseLevel, Preconditioning, VePreconditioning, VpPreconditioning,
 };
 pub use radius::{r_from_sigma, sigma_from_r};
 pub use schedule::{

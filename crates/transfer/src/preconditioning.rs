@@ -1,11 +1,13 @@
 //! Preconditioning: how a network's input, output and loss are scaled at each noise level.
 
+mod ddpm;
 mod edm;
 mod residual;
 
 use serde::{Deserialize, Serialize};
 
 use crate::ParameterError;
+pub use ddpm::{DdpmOutput, DdpmPreconditioning};
 pub use edm::EdmPreconditioning;
 pub use residual::{IddpmPreconditioning, VePreconditioning, VpPreconditioning};
 
@@ -44,7 +46,7 @@ pub enum NoiseLevel {
     Posterior,
 }
 
-/// The family of scalings a model is trained with (Karras et al. 2022, table 1).
+/// The family of scalings a model is trained with (Karras et al. 2022, table 1, and DDPM's own).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preconditioning {
@@ -56,6 +58,8 @@ pub enum Preconditioning {
     Ve(VePreconditioning),
     /// Column iDDPM: the network estimates the noise, at the nearest of m levels.
     Iddpm(IddpmPreconditioning),
+    /// DDPM in its discrete steps: the network estimates the noise, the data, or a mixture of both.
+    Ddpm(DdpmPreconditioning),
 }
 
 impl Preconditioning {
@@ -70,6 +74,7 @@ impl Preconditioning {
             Self::Vp(vp) => vp.check().map_err(|e| e.under("vp")),
             Self::Ve(_) => Ok(()),
             Self::Iddpm(iddpm) => iddpm.check().map_err(|e| e.under("iddpm")),
+            Self::Ddpm(ddpm) => ddpm.check().map_err(|e| e.under("ddpm")),
         }
     }
 
@@ -80,6 +85,7 @@ impl Preconditioning {
             Self::Vp(vp) => vp.noise,
             Self::Ve(ve) => ve.noise,
             Self::Iddpm(iddpm) => iddpm.noise,
+            Self::Ddpm(ddpm) => ddpm.noise,
         }
     }
 
@@ -91,13 +97,17 @@ impl Preconditioning {
     /// VP      1              -σ                       1/sqrt(σ²+1)       (m-1) t(σ)               1/σ²
     /// VE      1              σ                        1                  ln(σ/2)                  1/σ²
     /// iDDPM   1              -σ                       1/sqrt(σ²+1)       m-1 - argmin |u_j - σ|   1/σ²
+    /// DDPM    1              -σ                       1/sqrt(σ²+1)       step t(σ)                1/σ²
     /// ```
+    ///
+    /// DDPM's row is that of a network that estimates the noise; [`DdpmPreconditioning`] has the others.
     pub fn coefficients(&self, sigma: f64) -> Coefficients {
         match self {
             Self::Edm(edm) => edm.coefficients(sigma),
             Self::Vp(vp) => vp.coefficients(sigma),
             Self::Ve(ve) => ve.coefficients(sigma),
             Self::Iddpm(iddpm) => iddpm.coefficients(sigma),
+            Self::Ddpm(ddpm) => ddpm.coefficients(sigma),
         }
     }
 }

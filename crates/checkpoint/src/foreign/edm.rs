@@ -195,7 +195,7 @@ fn dimension(
 }
 
 /// The published sampler: Heun, 18 steps up to 32x32 and 40 above, within the levels that the network knows.
-fn sampler(side: usize, [low, high]: [f64; 2]) -> Sampler {
+pub(super) fn sampler(side: usize, [low, high]: [f64; 2]) -> Sampler {
     // Karras et al. 2022, table 1; 0.002 and 80 hold for data within [-1, 1].
     Sampler::new(
         Solver::Heun,

@@ -5,10 +5,13 @@ mod edm;
 mod error;
 mod module;
 mod network;
+mod options;
+mod scheduler;
 mod settings;
 mod state_dict;
+mod unet2d;
 
-pub(crate) use diffusers::Diffusers;
+pub(crate) use diffusers::{CONFIG, Diffusers, SCHEDULERS, UNET, WEIGHTS};
 pub(crate) use edm::describe;
 pub(crate) use error::ForeignError;
 pub(crate) use module::Module;

@@ -76,7 +76,7 @@ pub(crate) fn named_as_here(tensors: Tensors) -> Tensors {
         .collect()
 }
 
-/// Leaves out what iDDPM's networks give beside the noise: their outputs are twice the channels of the images,
+/// Leaves out what the networks of iDDPM, and some of diffusers, give beside the noise: their outputs are twice the channels of the images,
 /// the second half an estimate of variances that no ODE needs.
 pub(crate) fn without_variances(
     config: &CheckpointConfig,
@@ -84,13 +84,13 @@ pub(crate) fn without_variances(
 ) -> candle_core::Result<Tensors> {
     if !matches!(
         config.prediction,
-        Prediction::Denoised(Preconditioning::Iddpm(_))
+        Prediction::Denoised(Preconditioning::Iddpm(_) | Preconditioning::Ddpm(_))
     ) {
         return Ok(weights);
     }
     let [channels, side, _] = config.data.shape;
     let song = format!("model.dec.{side}x{side}_aux_conv");
-    for layer in ["model.out_conv", &song] {
+    for layer in ["model.out_conv", "model.conv_out", &song] {
         for part in ["weight", "bias"] {
             if let Some(tensor) = weights.get_mut(&format!("{layer}.{part}"))
                 && tensor.dim(0)? == 2 * channels

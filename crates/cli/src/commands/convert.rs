@@ -3,16 +3,20 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
-use pfgmpp_checkpoint::{Checkpoint, LoadOptions, Loaded, Model, Source, model_card, resolve};
+use pfgmpp_checkpoint::{
+    Checkpoint, LoadOptions, Loaded, Model, Resolved, Source, model_card, resolve,
+};
 use pfgmpp_kernel::Dimension;
 
+use crate::download::hub;
 use crate::failure::Failure;
 use crate::terminal::{note, print};
 
 #[derive(clap::Args)]
 pub struct Args {
     /// A network pickle of EDM or PFGM++ (.pkl), a training state or weights of PyTorch (.pt, .pth), weights in
-    /// a safetensors file, or a checkpoint folder
+    /// a safetensors file, a folder of diffusers, a checkpoint folder, or any of these on the Hugging Face Hub:
+    /// hf://owner/name[@revision][/file]
     #[arg(value_name = "SRC")]
     source: PathBuf,
     /// Folder to write, which must not exist yet
@@ -33,7 +37,7 @@ pub fn convert(args: &Args) -> Result<(), Failure> {
         d: args.d,
         config: args.config.clone(),
     };
-    let path = resolve(&args.source)?;
+    let Resolved { path, reference } = resolve(&args.source, &hub())?;
     let Loaded { checkpoint, notes } = Source::open(&path)?.load(&options, &device)?;
     // Nothing is written that could not be sampled. The copy shares its tensors.
     let copy = Checkpoint {
@@ -44,7 +48,11 @@ pub fn convert(args: &Args) -> Result<(), Failure> {
     for text in &notes {
         note(text);
     }
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    // A path may be private; its last part is what the source is called.
+    let name = match path == args.source {
+        true => path.file_name().unwrap_or_default().to_string_lossy(),
+        false => reference.into(),
+    };
     let parameters = checkpoint.num_parameters();
     let card = model_card(&checkpoint.config, &name, parameters, &notes);
     let d = checkpoint.config.d;

@@ -4,16 +4,18 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 use pfgmpp_checkpoint::{
-    Checkpoint, CheckpointConfig, LoadOptions, Loaded, Model, Source, network_name,
+    Checkpoint, CheckpointConfig, LoadOptions, Loaded, Model, Resolved, Source, network_name,
     prediction_name, resolve,
 };
 
+use crate::download::hub;
 use crate::failure::Failure;
 use crate::terminal::{note, print};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// A checkpoint or run folder, a network pickle, a file of PyTorch, a safetensors file or a diffusers folder
+    /// A checkpoint or run folder, a network pickle, a file of PyTorch, a safetensors file, a diffusers folder, or
+    /// any of these on the Hugging Face Hub: hf://owner/name[@revision][/file]
     #[arg(value_name = "REF")]
     reference: PathBuf,
     /// A config.json that describes the network, for files that hold weights only
@@ -22,7 +24,10 @@ pub struct Args {
 }
 
 pub fn inspect(args: &Args) -> Result<(), Failure> {
-    let path = resolve(&args.reference)?;
+    let Resolved { path, reference } = resolve(&args.reference, &hub())?;
+    if path != args.reference {
+        line("fetched", &reference);
+    }
     let source = Source::open(&path)?;
     let options = LoadOptions {
         d: None,

@@ -12,6 +12,7 @@ use pfgmpp_train::{Draw, ModelConfig, RunConfig, RunError, SamplingModel, sample
 use pfgmpp_transfer::Guess;
 
 use crate::device::DeviceArgs;
+use crate::download::hub;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
 use crate::terminal::{Counter, note, print};
@@ -50,8 +51,9 @@ pub struct Args {
 #[derive(clap::Args)]
 #[group(required = true, multiple = false)]
 struct Source {
-    /// Checkpoint folder, a run folder that holds one, or a network of EDM or PFGM++ (.pkl, .pt)
-    #[arg(long, value_name = "PATH")]
+    /// Checkpoint folder, a run folder that holds one, a network of EDM or PFGM++ (.pkl, .pt), a folder of
+    /// diffusers, or any of these on the Hugging Face Hub: hf://owner/name[@revision][/file]
+    #[arg(long, value_name = "REF")]
     checkpoint: Option<PathBuf>,
     /// Configuration of a model that needs no training, such as configs/exact.yaml
     #[arg(long, value_name = "FILE")]
@@ -152,11 +154,12 @@ fn load(args: &Args, device: &Device) -> Result<SamplingModel, Failure> {
         }
         config.sampler = adjusted(config.sampler, config.model.d(), args)?;
         config.check("the flags")?;
+        config.fetch(&[], &hub())?;
         let splits = config.data.load().map_err(RunError::from)?;
         return Ok(SamplingModel::untrained(&config, &splits.train, device)?);
     }
     let path = args.source.checkpoint.as_deref().unwrap_or(Path::new(""));
-    let loaded = Model::load(&resolve(path)?, device)?;
+    let loaded = Model::load(&resolve(path, &hub())?.path, device)?;
     for text in &loaded.notes {
         note(text);
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use pfgmpp_sweep::{Jobs, Plan, Status, Sweep, SweepResult};
 
 use crate::device::DeviceArgs;
+use crate::download::hub;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
 use crate::table;
@@ -32,12 +33,13 @@ pub struct Args {
 }
 
 pub fn sweep(args: &Args) -> Result<(), Failure> {
-    let plan = Plan::read(&args.file, &args.set)?;
+    let mut plan = Plan::read(&args.file, &args.set)?;
     let device = args.device.open()?;
     let out = args
         .out
         .clone()
         .unwrap_or_else(|| PathBuf::from("runs").join(&plan.name));
+    plan.fetch(&out, &hub())?;
     if args.dry_run {
         Sweep::check(&plan, &out)?;
         print(table::plan(&plan, &out));

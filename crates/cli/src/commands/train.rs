@@ -6,6 +6,7 @@ use pfgmpp_train::yaml::{Document, parse_assignment};
 use pfgmpp_train::{Outcome, RunConfig, RunFolder, preflight, run};
 
 use crate::device::DeviceArgs;
+use crate::download::hub;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
 use crate::terminal::{RunTerminal, print};
@@ -25,12 +26,13 @@ pub struct Args {
 }
 
 pub fn train(args: &Args) -> Result<(), Failure> {
-    let config = read(&args.config, &args.set)?;
+    let mut config = read(&args.config, &args.set)?;
     let out = args.out.clone().unwrap_or_else(|| {
         let name = args.config.file_stem().unwrap_or_default();
         PathBuf::from("runs").join(name)
     });
     let device = args.device.open()?;
+    config.fetch(std::slice::from_ref(&out), &hub())?;
     let stop = stop_on_signal()?;
     let splits = config.data.load().map_err(pfgmpp_train::RunError::from)?;
     preflight([(out.clone(), &config, &splits)].into_iter(), &out)?;

@@ -13,6 +13,7 @@ use pfgmpp_train::{RunConfig, RunError};
 use pfgmpp_transfer::{DataScale, EdmSchedule, ParameterError, Translation};
 use serde::Serialize;
 
+use crate::download::hub;
 use crate::failure::Failure;
 use crate::terminal::print;
 
@@ -178,7 +179,9 @@ fn flag(error: &ParameterError) -> Failure {
 
 /// The data source that `--data` names: as in a configuration.
 fn source(text: &str) -> Result<DataSource, Failure> {
-    Ok(parse_value(text, &format!("--data {text}"))?)
+    let source: DataSource = parse_value(text, &format!("--data {text}"))?;
+    source.fetch(&hub()).map_err(RunError::from)?;
+    Ok(source)
 }
 
 /// The training images of a source.

@@ -89,7 +89,11 @@ impl TryFrom<RunFile> for RunConfig {
                 let d = file.sampler.d.ok_or(
                     "sampler.d: is needed by model: checkpoint: any number above 0, or inf",
                 )?;
-                ModelConfig::Checkpoint { source, d }
+                ModelConfig::Checkpoint {
+                    source,
+                    path: None,
+                    d,
+                }
             }
         };
         Ok(Self {
@@ -193,7 +197,7 @@ impl From<RunConfig> for RunFile {
         };
         match config.model {
             ModelConfig::Exact { d } => file.d = Some(d),
-            ModelConfig::Checkpoint { source, d: _ } => file.model = Model::Checkpoint(source),
+            ModelConfig::Checkpoint { source, .. } => file.model = Model::Checkpoint(source),
             ModelConfig::Network(model) => file.take_in(*model),
         }
         file

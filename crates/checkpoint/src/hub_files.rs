@@ -1,0 +1,225 @@
+//! Which files of a repository make up a checkpoint, and fetching them.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+use pfgmpp_hub::{Hub, Reference};
+
+use crate::CheckpointError;
+use crate::checkpoint::{CONFIG as OWN_CONFIG, WEIGHTS as OWN_WEIGHTS, read_config};
+use crate::foreign::{CONFIG, Diffusers, SCHEDULERS, UNET, WEIGHTS};
+
+/// The files of one checkpoint, by their names in the repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Files {
+    /// A folder of this program, or a run folder around it.
+    Own { config: String, weights: String },
+    /// A folder of diffusers.
+    Diffusers {
+        description: Vec<String>,
+        weights: String,
+    },
+    /// A file that was named.
+    File(String),
+}
+
+impl Files {
+    /// What is small and says what the weights are.
+    fn description(&self) -> Vec<String> {
+        match self {
+            Self::Own { config, .. } => vec![config.clone()],
+            Self::Diffusers { description, .. } => description.clone(),
+            Self::File(name) => vec![name.clone()],
+        }
+    }
+
+    /// All, the weights last: where they are, everything is.
+    fn all(&self) -> Vec<String> {
+        let mut files = self.description();
+        match self {
+            Self::Own { weights, .. } | Self::Diffusers { weights, .. } => {
+                files.push(weights.clone());
+            }
+            Self::File(_) => {}
+        }
+        files
+    }
+
+    /// Refuses a description that no weights can be read by, before they are fetched.
+    fn check(&self, snapshot: &Path, folder: &Path) -> Result<(), CheckpointError> {
+        match self {
+            Self::Own { config, .. } => read_config(&snapshot.join(config)).map(|_| ()),
+            Self::Diffusers { .. } => match Diffusers::find_description(folder) {
+                Some(found) => {
+                    let described = found.describe(&mut Vec::new()).map(|_| ());
+                    described.map_err(CheckpointError::foreign(folder))
+                }
+                None => Ok(()),
+            },
+            Self::File(_) => Ok(()),
+        }
+    }
+}
+
+/// Brings the checkpoint that `reference` names here: its description, and its weights if that is one that can be read.
+/// Returns its place and the commit.
+pub(crate) fn fetch(
+    hub: &Hub,
+    reference: &Reference,
+) -> Result<(PathBuf, String), CheckpointError> {
+    let Reference {
+        repo,
+        revision,
+        path,
+    } = reference;
+    let chosen = RefCell::new(None);
+    let description = |names: &[String]| {
+        let files = choose(names, path)?;
+        let description = files.description();
+        chosen.replace(Some(files));
+        Ok(description)
+    };
+    let fetched = hub.fetch(repo, revision, &description)?;
+    let place = match path.as_str() {
+        "" => fetched.folder.clone(),
+        path => fetched.folder.join(path),
+    };
+    if let Some(files) = chosen.take() {
+        files.check(&fetched.folder, &place)?;
+    }
+    let all = |names: &[String]| choose(names, path).map(|files| files.all());
+    hub.fetch(repo, &fetched.commit, &all)?;
+    Ok((place, fetched.commit))
+}
+
+/// The files of the checkpoint at `path` of a repository that holds `names`.
+fn choose(names: &[String], path: &str) -> Result<Files, String> {
+    let has = |name: &String| names.contains(name);
+    if !path.is_empty() && has(&path.to_string()) {
+        return Ok(Files::File(path.into()));
+    }
+    let within = |folder: &str| match path {
+        "" => folder.to_string(),
+        path => format!("{path}/{folder}"),
+    };
+    for folder in [within(""), within("checkpoint/")] {
+        let (config, weights) = (folder.clone() + OWN_CONFIG, folder + OWN_WEIGHTS);
+        if has(&config) && has(&weights) {
+            return Ok(Files::Own { config, weights });
+        }
+    }
+    for folder in [within(""), within(&format!("{UNET}/"))] {
+        let config = folder.clone() + CONFIG;
+        let weights = WEIGHTS.map(|name| folder.clone() + name);
+        let Some(weights) = weights.into_iter().find(has).filter(|_| has(&config)) else {
+            continue;
+        };
+        // Beside the network, or beside the folder that it has within a pipeline.
+        let pipeline = folder.strip_suffix("unet/").unwrap_or(&folder);
+        let places = [folder.as_str(), pipeline];
+        let scheduler = places
+            .iter()
+            .flat_map(|place| SCHEDULERS.map(|name| format!("{place}{name}")))
+            .find(has)
+            .ok_or_else(|| format!("{weights} is there, but no {pipeline}{}", SCHEDULERS[0]))?;
+        return Ok(Files::Diffusers {
+            description: vec![config, scheduler],
+            weights,
+        });
+    }
+    Err(nothing(names, path))
+}
+
+/// What to name instead.
+fn nothing(names: &[String], path: &str) -> String {
+    let is_file = |name: &&String| {
+        let extension = Path::new(name).extension().unwrap_or_default();
+        ["pkl", "pt", "pth", "safetensors"]
+            .iter()
+            .any(|known| extension == *known)
+    };
+    let files: Vec<&str> = names.iter().filter(is_file).map(String::as_str).collect();
+    let place = match path {
+        "" => "no checkpoint there".to_string(),
+        path => format!("no checkpoint at {path:?}"),
+    };
+    match files.as_slice() {
+        [] => format!(
+            "{place}: a folder with {OWN_CONFIG} and {OWN_WEIGHTS}, one of diffusers, or a file of PyTorch is needed"
+        ),
+        some => {
+            let shown = some[..some.len().min(4)].join(", ");
+            let more = if some.len() > 4 { ", ..." } else { "" };
+            format!("{place}: name one of its files behind a slash ({shown}{more})")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(names: &[&str], path: &str) -> Result<Vec<String>, String> {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        choose(&names, path).map(|files| files.all())
+    }
+
+    #[test]
+    fn a_checkpoint_is_its_description_and_the_better_of_its_weights() {
+        let flat = [
+            "README.md",
+            "config.json",
+            "diffusion_pytorch_model.bin",
+            "diffusion_pytorch_model.safetensors",
+            "model_index.json",
+            "scheduler_config.json",
+        ];
+        let nested = [
+            "model_index.json",
+            "scheduler/scheduler_config.json",
+            "unet/config.json",
+            "unet/diffusion_pytorch_model.bin",
+            "vae/diffusion_pytorch_model.bin",
+        ];
+        let own = ["README.md", "config.json", "model.safetensors", "x/a.pkl"];
+        for (names, path, want) in [
+            (&flat[..], "", &[flat[1], flat[5], flat[3]][..]),
+            (&nested, "", &[nested[2], nested[1], nested[3]]),
+            (&nested, "unet", &[nested[2], nested[1], nested[3]]),
+            (&own, "", &[own[1], own[2]]),
+            (&own, "x/a.pkl", &[own[3]]),
+            (&flat, "diffusion_pytorch_model.bin", &[flat[2]]),
+        ] {
+            assert_eq!(chosen(names, path).unwrap(), want, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_with_what_is() {
+        for (names, path, want) in [
+            (
+                &["README.md"][..],
+                "",
+                "no checkpoint there: a folder with config.json",
+            ),
+            (
+                &["a.pkl", "b.pt"],
+                "",
+                "name one of its files behind a slash (a.pkl, b.pt)",
+            ),
+            (
+                &["a.pkl"],
+                "c.pkl",
+                "no checkpoint at \"c.pkl\": name one of its files",
+            ),
+            (
+                &["unet/config.json", "unet/diffusion_pytorch_model.bin"],
+                "",
+                "unet/diffusion_pytorch_model.bin is there, but no scheduler/scheduler_config.json",
+            ),
+        ] {
+            let got = chosen(names, path).unwrap_err();
+            assert!(got.contains(want), "got {got}, want {want}");
+        }
+    }
+}

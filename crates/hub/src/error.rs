@@ -1,0 +1,170 @@
+//! Why files of the Hub could not be had.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why files of the Hub could not be had.
+///
+/// `place` says which: a repository with its revision, and the file if it is about one.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// A text that names nothing of the Hub.
+    #[error("{text}: {problem}")]
+    Reference {
+        /// The text.
+        text: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// No token, or one that is not accepted.
+    #[error(
+        "{place}: the Hub asks for a token (401): check the name, and set HF_TOKEN to a token that may read it"
+    )]
+    Unauthorized {
+        /// What was asked for.
+        place: String,
+    },
+    /// A token that may not read it.
+    #[error(
+        "{place}: the Hub refuses access (403): accept the terms on the repository's page, and set HF_TOKEN to a token that may read it"
+    )]
+    Forbidden {
+        /// What was asked for.
+        place: String,
+    },
+    /// Not there.
+    #[error("{place}: {what}")]
+    NotFound {
+        /// What was asked for.
+        place: String,
+        /// What is not there, and what to change.
+        what: String,
+    },
+    /// Too many requests, again and again.
+    #[error(
+        "{place}: too many requests (429), {tries} times: wait some minutes, or set HF_TOKEN for a higher limit"
+    )]
+    RateLimited {
+        /// What was asked for.
+        place: String,
+        /// How often it was tried.
+        tries: u32,
+    },
+    /// A failure of the server, again and again.
+    #[error("{place}: the Hub failed (status {status}), {tries} times: try again later")]
+    Server {
+        /// What was asked for.
+        place: String,
+        /// Its status.
+        status: u16,
+        /// How often it was tried.
+        tries: u32,
+    },
+    /// No connection.
+    #[error("{endpoint} cannot be reached ({cause}): check the network and HF_ENDPOINT")]
+    Unreachable {
+        /// The address.
+        endpoint: String,
+        /// What the system said.
+        cause: String,
+    },
+    /// A connection that broke off, again and again.
+    #[error(
+        "{place}: the connection broke off ({cause}), {tries} times: the same command goes on from there"
+    )]
+    Cut {
+        /// What was asked for.
+        place: String,
+        /// What the system said.
+        cause: String,
+        /// How often it was tried.
+        tries: u32,
+    },
+    /// A file whose size or checksum is not what the Hub promised; nothing of it is kept.
+    #[error("{place}: {problem}: nothing of it was kept, try again")]
+    Damaged {
+        /// The file.
+        place: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// An answer that is not the Hub's.
+    #[error("{place}: {problem}: check HF_ENDPOINT")]
+    Answer {
+        /// What was asked for.
+        place: String,
+        /// What is wrong with the answer.
+        problem: String,
+    },
+    /// Not in the cache, and nothing may be fetched.
+    #[error("{place}: not in the cache {} and HF_HUB_OFFLINE is set: unset it to fetch it", cache.display())]
+    Offline {
+        /// What was asked for.
+        place: String,
+        /// The cache.
+        cache: PathBuf,
+    },
+    /// A file name that leads out of its folder.
+    #[error(
+        "{place}: lists a file named {name:?}, which is no path within a folder: nothing was fetched"
+    )]
+    Name {
+        /// The repository.
+        place: String,
+        /// The name.
+        name: String,
+    },
+    /// A repository without what was looked for.
+    #[error("{place}: {problem}")]
+    Unusable {
+        /// The repository.
+        place: String,
+        /// What it has not.
+        problem: String,
+    },
+    /// Built without the feature `http`.
+    #[error(
+        "{place}: this program was built without access to the Hub: build it with --features hub, or give the path of a folder"
+    )]
+    NoHttp {
+        /// What was asked for.
+        place: String,
+    },
+    /// A file of the cache could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the file system said.
+        source: io::Error,
+    },
+}
+
+impl HubError {
+    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Io { path, source }
+    }
+
+    /// Whether the user can mend it by asking for something else, or otherwise; a failure may pass by itself.
+    pub fn is_bad_input(&self) -> bool {
+        !matches!(
+            self,
+            Self::RateLimited { .. }
+                | Self::Server { .. }
+                | Self::Unreachable { .. }
+                | Self::Cut { .. }
+                | Self::Damaged { .. }
+                | Self::Answer { .. }
+                | Self::Io { .. }
+        )
+    }
+
+    /// The underlying failure of the file system, if it was one.
+    pub fn io_error(&self) -> Option<&io::Error> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Fetching what the runs of a plan name.
+
+use std::path::{Path, PathBuf};
+
+use pfgmpp_hub::Hub;
+use pfgmpp_train::{CheckpointSource, ModelConfig, RunError};
+
+use crate::Plan;
+
+impl Plan {
+    /// As [`RunConfig::fetch`](pfgmpp_train::RunConfig::fetch), for every run that goes to `out`; what several runs name is
+    /// looked up once, so that all of them mean the same bytes.
+    ///
+    /// # Errors
+    ///
+    /// What the Hub has not or does not give.
+    pub fn fetch(&mut self, out: &Path, hub: &Hub) -> Result<(), RunError> {
+        let folders: Vec<PathBuf> = self.points.iter().map(|p| out.join(&p.name)).collect();
+        let mut done = Vec::new();
+        for point in &mut self.points {
+            let named = (point.config.data.clone(), checkpoint(&point.config.model));
+            match done.iter().find(|(other, _)| *other == named) {
+                Some((_, found)) => place(&mut point.config.model, found),
+                None => {
+                    point.config.fetch(&folders, hub)?;
+                    done.push((named, point.config.model.clone()));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The checkpoint that a model is, if it is one.
+fn checkpoint(model: &ModelConfig) -> Option<CheckpointSource> {
+    match model {
+        ModelConfig::Checkpoint { source, .. } => Some(source.clone()),
+        _ => None,
+    }
+}
+
+/// Takes over where a model of the same name was found.
+fn place(model: &mut ModelConfig, found: &ModelConfig) {
+    if let (
+        ModelConfig::Checkpoint { source, path, .. },
+        ModelConfig::Checkpoint {
+            source: found_source,
+            path: found_path,
+            ..
+        },
+    ) = (model, found)
+    {
+        source.clone_from(found_source);
+        path.clone_from(found_path);
+    }
+}

@@ -1,0 +1,221 @@
+//! The discrete noise levels of DDPM.
+
+use std::f64::consts::FRAC_PI_2;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ParameterError;
+
+/// How the rate of noising rises over the steps of DDPM.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum BetaSchedule {
+    /// Evenly from `beta_start` to `beta_end`. Published: 0.0001 to 0.02 in 1,000 steps.
+    Linear {
+        /// The first rate.
+        beta_start: f64,
+        /// The last rate.
+        beta_end: f64,
+    },
+    /// The square root of the rate evenly.
+    ScaledLinear {
+        /// The first rate.
+        beta_start: f64,
+        /// The last rate.
+        beta_end: f64,
+    },
+    /// The cosine schedule of improved DDPM, no rate above 0.999.
+    SquaredcosCapV2,
+}
+
+/// The noise levels `sigma_0 < sigma_1 < ... < sigma_(m-1)` of a denoising diffusion model.
+///
+/// ```text
+/// sigma_t² = (1 - alpha_bar_t) / alpha_bar_t,   alpha_bar_t = (1 - beta_0) ... (1 - beta_t)
+/// linear          beta_t = start + t/(m-1) (end - start)
+/// scaled_linear   beta_t = (sqrt(start) + t/(m-1) (sqrt(end) - sqrt(start)))²
+/// squaredcos      beta_t = min(1 - g((t+1)/m)/g(t/m), 0.999),   g(u) = cos²((u + 0.008)/1.008 π/2)
+/// ```
+///
+/// Source: Ho et al. 2020, arXiv:2006.11239; Nichol and Dhariwal 2021, arXiv:2102.09672; the middle one is that of
+/// Rombach et al. 2022, arXiv:2112.10752. Names are those of diffusers' schedulers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DdpmLevels {
+    /// How the rate of noising rises.
+    pub beta: BetaSchedule,
+    /// Number of steps.
+    pub m: usize,
+}
+
+impl DdpmLevels {
+    /// Checks the parameters.
+    ///
+    /// # Errors
+    ///
+    /// A rate outside 1e-9 to 0.999, a last rate below the first, fewer than 2 steps or more than 100,000.
+    pub fn check(&self) -> Result<(), ParameterError> {
+        if !(2..=100_000).contains(&self.m) {
+            return Err(ParameterError::new("m", self.m, "from 2 to 100000"));
+        }
+        match self.beta {
+            BetaSchedule::SquaredcosCapV2 => Ok(()),
+            BetaSchedule::Linear {
+                beta_start,
+                beta_end,
+            }
+            | BetaSchedule::ScaledLinear {
+                beta_start,
+                beta_end,
+            } => {
+                ParameterError::within("beta_start", beta_start, 1e-9, 0.999)?;
+                ParameterError::within("beta_end", beta_end, beta_start, 0.999)
+            }
+        }
+    }
+
+    /// The level `sigma_t` of every step, from the least noise.
+    pub fn levels(&self) -> impl Iterator<Item = f64> {
+        // sigma_t² = (sigma_(t-1)² + beta_t) / (1 - beta_t): nothing cancels where alpha_bar is near 1.
+        let mut square = 0.0;
+        let schedule = *self;
+        (0..self.m).map(move |t| {
+            let beta = schedule.rate(t);
+            square = (square + beta) / (1.0 - beta);
+            square.sqrt()
+        })
+    }
+
+    /// The step at noise level `sigma`, between two steps in proportion to ln sigma; the first or the last beyond them.
+    ///
+    /// A network is trained at whole steps only; the embedding of a step is smooth, and so is what it learns of it.
+    #[must_use]
+    pub fn step(&self, sigma: f64) -> f64 {
+        let mut below: Option<f64> = None;
+        for (t, level) in self.levels().enumerate() {
+            if level >= sigma {
+                let Some(below) = below else {
+                    return 0.0;
+                };
+                return t as f64 - (level / sigma).ln() / (level / below).ln();
+            }
+            below = Some(level);
+        }
+        (self.m - 1) as f64
+    }
+
+    /// The rate `beta_t`.
+    fn rate(&self, t: usize) -> f64 {
+        let at = |start: f64, end: f64| start + t as f64 / (self.m - 1) as f64 * (end - start);
+        match self.beta {
+            BetaSchedule::Linear {
+                beta_start,
+                beta_end,
+            } => at(beta_start, beta_end),
+            BetaSchedule::ScaledLinear {
+                beta_start,
+                beta_end,
+            } => at(beta_start.sqrt(), beta_end.sqrt()).powi(2),
+            BetaSchedule::SquaredcosCapV2 => {
+                let g = |t: usize| {
+                    let u = t as f64 / self.m as f64;
+                    ((u + 0.008) / 1.008 * FRAC_PI_2).cos().powi(2)
+                };
+                (1.0 - g(t + 1) / g(t)).min(0.999)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PUBLISHED: DdpmLevels = DdpmLevels {
+        beta: BetaSchedule::Linear {
+            beta_start: 1e-4,
+            beta_end: 0.02,
+        },
+        m: 1000,
+    };
+    const SCALED: DdpmLevels = DdpmLevels {
+        beta: BetaSchedule::ScaledLinear {
+            beta_start: 8.5e-4,
+            beta_end: 0.012,
+        },
+        m: 1000,
+    };
+    const COSINE: DdpmLevels = DdpmLevels {
+        beta: BetaSchedule::SquaredcosCapV2,
+        m: 1000,
+    };
+
+    #[test]
+    fn levels_are_those_of_the_product() {
+        for levels in [PUBLISHED, SCALED, COSINE] {
+            let mut alpha_bar = 1.0;
+            for (t, got) in levels.levels().enumerate() {
+                alpha_bar *= 1.0 - levels.rate(t);
+                let want = ((1.0 - alpha_bar) / alpha_bar).sqrt();
+                assert!(
+                    (got / want - 1.0).abs() < 1e-9,
+                    "t {t}: got {got}, want {want}"
+                );
+            }
+        }
+    }
+
+    // numpy: betas = linspace(1e-4, 0.02, 1000); a = cumprod(1 - betas); sqrt((1 - a) / a)[[0, 500, 999]], and alike.
+    #[test]
+    fn published_levels_are_known() {
+        for (levels, want) in [
+            (PUBLISHED, [1.000_050e-2, 3.442_967_11, 1.574_072_81e2]),
+            (SCALED, [0.029_167_16, 1.618_278_83, 14.614_641_23]),
+            (COSINE, [6.425_412_77e-3, 1.015_550_55, 2.029_116_96e4]),
+        ] {
+            let all: Vec<f64> = levels.levels().collect();
+            for (t, want) in [0, 500, 999].into_iter().zip(want) {
+                let got = all[t];
+                assert!(
+                    (got / want - 1.0).abs() < 1e-6,
+                    "t {t}: got {got}, want {want}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_level_is_at_its_step_and_between_them_ln_sigma_decides() {
+        for levels in [PUBLISHED, SCALED, COSINE] {
+            let all: Vec<f64> = levels.levels().collect();
+            for t in [0, 1, 499, 998, 999] {
+                let got = levels.step(all[t]);
+                assert!((got - t as f64).abs() < 1e-9, "got {got}, want {t}");
+            }
+            let middle = (all[500] * all[501]).sqrt();
+            let got = levels.step(middle);
+            assert!((got - 500.5).abs() < 1e-9, "got {got}, want 500.5");
+            assert_eq!([levels.step(0.0), levels.step(1e9)], [0.0, 999.0]);
+        }
+    }
+
+    #[test]
+    fn parameters_out_of_range_are_refused_by_name() {
+        let linear = |beta_start, beta_end| DdpmLevels {
+            beta: BetaSchedule::Linear {
+                beta_start,
+                beta_end,
+            },
+            m: 1000,
+        };
+        for (levels, want) in [
+            (linear(0.0, 0.02), "beta_start"),
+            (linear(0.02, 1e-4), "beta_end"),
+            (linear(1e-4, 1.0), "beta_end"),
+            (linear(1e-4, f64::NAN), "beta_end"),
+            (DdpmLevels { m: 1, ..COSINE }, "m must be"),
+        ] {
+            let got = levels.check().unwrap_err().to_string();
+            assert!(got.starts_with(want), "got {got}, want {want}");
+        }
+    }
+}
