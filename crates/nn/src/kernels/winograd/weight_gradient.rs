@@ -48,7 +48,8 @@ pub(crate) fn weight_gradient(
         .max(1);
     let per_share = tiling.count.div_ceil(shares);
     let width = BLOCK.min(c_out.next_multiple_of(lanes()));
-    let height = BLOCK.min(c_in.next_multiple_of(lanes()));
+    // Whole register tiles, however short vectors are.
+    let height = BLOCK.min(c_in.next_multiple_of(lanes().max(MANY_ROWS)));
     // Gradients of each task's weights, `[9, height, width]`.
     let len = TAPS * height * width;
     let work = tiling.count * POINTS * c_in * c_out;
