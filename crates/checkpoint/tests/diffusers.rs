@@ -85,8 +85,11 @@ fn sigmas() -> [f64; 3] {
     [levels[0], (levels[37] * levels[38]).sqrt(), levels[999]]
 }
 
+/// The clean value by x, sigma and the network's output.
+type Wanted = fn(f64, f64, f64) -> f64;
+
 /// Asserts that the network's golden output at its golden input is what the denoiser makes of it.
-fn assert_denoises(folder: &Path, tensors: &Tensors, wanted: fn(f64, f64, f64) -> f64) {
+fn assert_denoises(folder: &Path, tensors: &Tensors, wanted: Wanted) {
     let model = Model::load(folder, &Device::Cpu).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(model.config.d, Dimension::Infinite);
     let values = |t: &Tensor| -> Vec<f64> {
@@ -134,7 +137,7 @@ fn every_layout_denoises_as_diffusers_network_says() {
 fn the_scheduler_says_what_the_output_is() {
     let (tensors, config) = golden("unet2d.safetensors");
     let folder = tempfile::tempdir().expect("a folder");
-    let kinds: [(&str, fn(f64, f64, f64) -> f64); 2] = [
+    let kinds: [(&str, Wanted); 2] = [
         ("sample", |_, _, out| out),
         ("v_prediction", |x, sigma, out| {
             (x / sigma.hypot(1.0) - sigma * out) / sigma.hypot(1.0)

@@ -1,7 +1,7 @@
 //! Why files of the Hub could not be had.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Why files of the Hub could not be had.
 ///
@@ -141,7 +141,8 @@ pub enum HubError {
 }
 
 impl HubError {
-    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+    #[cfg(feature = "http")]
+    pub(crate) fn io(path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Io { path, source }
     }

@@ -4,6 +4,7 @@
 //! folder that holds them. A file appears in the cache when all of it is there and its checksum is right, never before.
 
 mod cache;
+#[cfg(feature = "http")]
 mod checksum;
 #[cfg(feature = "http")]
 mod download;

@@ -49,6 +49,7 @@ impl Repo {
     }
 
     /// The owner, empty where there is none, and the name.
+    #[cfg(feature = "http")]
     pub(crate) fn split(&self) -> (&str, &str) {
         self.id.split_once('/').unwrap_or(("", &self.id))
     }

@@ -14,7 +14,9 @@ const LARGE: &str = "unet/weights.safetensors";
 const SMALL: &str = "config.json";
 
 fn large() -> Vec<u8> {
-    (0..200_000u32).map(|i| (i * i >> 3) as u8).collect()
+    (0..200_000u32)
+        .map(|i| (i.wrapping_mul(i) >> 3) as u8)
+        .collect()
 }
 
 struct World {
