@@ -59,8 +59,7 @@ fn main() -> ExitCode {
     let done = threads::settle(cli.threads)
         // From outside the pool each operation would put this thread to sleep and wake another:
         // 23,000 times in place of 10 in 60 steps of a small network.
-        .and_then(|()| threads::start())
-        .and_then(|pool| pool.install(|| execute(&cli.command)));
+        .and_then(|()| rayon::scope(|_| execute(&cli.command)));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -100,7 +99,8 @@ fn keep_freed_memory() {
 /// - candle spreads element-wise operations over one pool of threads that spin while they wait. Two
 ///   runs of a sweep that share it are several times slower than on a thread each; our own
 ///   operations use the run's pool.
-/// - hf-hub takes an empty variable for a value: it is unset, so that it counts as none.
+/// - hf-hub takes an empty variable for a value: the Hub's address is unset then, so that it counts as none.
+/// - candle-datasets looks for the cache by rules of its own: it is told the one that files are fetched to.
 /// - candle puts a backtrace into the text of its errors, and an error here is one line.
 fn set_up_environment() {
     for (name, value) in [("CANDLE_NUM_THREADS", "1"), ("RUST_LIB_BACKTRACE", "0")] {
@@ -109,10 +109,10 @@ fn set_up_environment() {
             unsafe { std::env::set_var(name, value) }
         }
     }
-    for name in ["HF_ENDPOINT", "HF_HOME", "HF_HUB_CACHE"] {
-        if std::env::var_os(name).is_some_and(|value| value.is_empty()) {
-            // SAFETY: as above.
-            unsafe { std::env::remove_var(name) }
-        }
+    if std::env::var_os("HF_ENDPOINT").is_some_and(|value| value.is_empty()) {
+        // SAFETY: as above.
+        unsafe { std::env::remove_var("HF_ENDPOINT") }
     }
+    // SAFETY: as above.
+    unsafe { std::env::set_var("HF_HUB_CACHE", pfgmpp_hub::Settings::from_env().cache) }
 }

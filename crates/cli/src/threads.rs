@@ -44,18 +44,6 @@ fn check_variable() -> Result<(), Failure> {
     }
 }
 
-/// Starts the threads that a command runs on: within them, an operation needs no other thread to begin.
-///
-/// # Errors
-///
-/// A system that gives no threads.
-pub fn start() -> Result<rayon::ThreadPool, Failure> {
-    /// As much as the main thread of a program usually has.
-    const STACK: usize = 8 << 20;
-    let pool = rayon::ThreadPoolBuilder::new().stack_size(STACK).build();
-    pool.map_err(|e| Failure::Failed(e.into()))
-}
-
 /// Reads the flag.
 pub fn parse(text: &str) -> Result<usize, String> {
     match text.parse() {

@@ -55,11 +55,6 @@ impl Hub {
         Self { observer, ..self }
     }
 
-    /// Where the Hub is and where its files are kept.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
     /// Brings files of a repository here, those that `select` chooses, and says where they lie.
     ///
     /// - `revision`: a branch, a tag or a commit. Of a commit whose files are here nothing is asked; of any other revision
@@ -88,7 +83,8 @@ impl Hub {
                 "{} cannot be reached: {place} as it was when it was fetched",
                 self.settings.endpoint
             )),
-            _ if here => {}
+            None if here => cache.record(place.revision, &commit)?,
+            Some(None) if here => {}
             _ if self.settings.offline => return Err(self.offline(&place)),
             _ => self.download(&cache, &place, &commit, select)?,
         }
@@ -128,7 +124,7 @@ impl Hub {
             let commit = remembered.ok_or_else(|| self.offline(place))?;
             return Ok(Commit::Remembered(commit, None));
         }
-        match (self.look_up(cache, place), remembered) {
+        match (self.look_up(place), remembered) {
             (Ok(commit), _) => Ok(Commit::Sure(commit)),
             (Err(failure), Some(commit)) if may_use_memory(&failure) => {
                 Ok(Commit::Remembered(commit, Some(failure)))
@@ -163,7 +159,7 @@ impl fmt::Display for Place<'_> {
 
 #[cfg(feature = "http")]
 impl Hub {
-    fn look_up(&self, _cache: &Cache, place: &Place) -> Result<String, HubError> {
+    fn look_up(&self, place: &Place) -> Result<String, HubError> {
         let remote = crate::remote::Remote::new(&self.settings)?;
         remote.commit(place)
     }
@@ -206,7 +202,7 @@ impl Hub {
 
 #[cfg(not(feature = "http"))]
 impl Hub {
-    fn look_up(&self, _cache: &Cache, place: &Place) -> Result<String, HubError> {
+    fn look_up(&self, place: &Place) -> Result<String, HubError> {
         let place = place.to_string();
         Err(HubError::NoHttp { place })
     }
@@ -218,6 +214,6 @@ impl Hub {
         _commit: &str,
         _select: Select,
     ) -> Result<(), HubError> {
-        self.look_up(cache, place).map(|_| ())
+        self.look_up(place).map(|_| ())
     }
 }

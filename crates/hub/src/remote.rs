@@ -196,15 +196,11 @@ impl Remote {
         // A server that knows no ranges sends everything; hf-hub does not tell its status.
         let as_asked = start == 0 || len == Some(size - start);
         if !as_asked {
-            return match start {
-                0 => Err(Fault::Answer("it sends something else".into())),
-                _ => self
-                    .read(place, commit, name, 0, size)
-                    .map(|reader| Reader {
-                        starts_over: true,
-                        ..reader
-                    }),
-            };
+            let reader = self.read(place, commit, name, 0, size)?;
+            return Ok(Reader {
+                starts_over: true,
+                ..reader
+            });
         }
         Ok(Reader {
             runtime: &self.runtime,

@@ -9,7 +9,8 @@ use std::time::Duration;
 pub struct Settings {
     /// Address of the Hub, without a slash at its end.
     pub endpoint: String,
-    /// What proves who asks, for repositories that not everyone may read.
+    /// What proves who asks, for repositories that not everyone may read; `None` leaves it to hf-hub, which looks for one by the same
+    /// variables.
     pub token: Option<String>,
     /// Folder of the cache, which need not exist.
     pub cache: PathBuf,
@@ -25,7 +26,8 @@ pub struct Settings {
 
 impl Settings {
     /// The settings of this process, by the variables that the Hub's programs share: `HF_ENDPOINT`, `HF_TOKEN`,
-    /// `HF_TOKEN_PATH`, `HF_HOME`, `HF_HUB_CACHE`, `HF_HUB_OFFLINE`. An empty variable counts as none.
+    /// `HF_TOKEN_PATH`, `HF_HUB_DISABLE_IMPLICIT_TOKEN`, `HF_HOME` (else `huggingface` in `XDG_CACHE_HOME`), `HF_HUB_CACHE` (or
+    /// `HUGGINGFACE_HUB_CACHE`), `HF_HUB_OFFLINE`. An empty variable counts as none.
     pub fn from_env() -> Self {
         Self::from_variables(&|name| std::env::var_os(name))
     }

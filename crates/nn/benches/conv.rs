@@ -94,6 +94,14 @@ fn weight_gradient(bencher: Bencher, shape: Shape) {
     run(bencher, shape, plain, true);
 }
 
+/// The tensor of ones that a gradient's measurement begins with.
+#[divan::bench(args = SHAPES)]
+fn ones(bencher: Bencher, (b, side, _, c_out, _): Shape) {
+    let out = var(&[b, side, side, c_out]).expect("an output");
+    assert_eq!(out.ones_like().expect("ones").dims(), out.dims());
+    bencher.bench_local(|| out.ones_like().expect("ones"));
+}
+
 /// What the machine does with two square matrices.
 #[divan::bench(args = [1024, 2048])]
 fn matrix_product(bencher: Bencher, side: usize) {

@@ -5,7 +5,7 @@
 //! weights. Parameter names and shapes are those of the published checkpoints.
 //!
 //! Work is split among the threads of the rayon pool in which a network is called: several trainings side by side run in
-//! a pool of one thread each. Outside any pool the global one is used, at the cost of a hand-over for every operation.
+//! a pool each, which share the cores. Outside any pool the global one is used, at the cost of a hand-over for every operation.
 
 mod config;
 mod config_error;

@@ -154,11 +154,11 @@ impl Execution<'_> {
         })?;
         while let Some(index) = self.queue.take(self.stop) {
             let row = pool.install(|| self.run_one(index));
-            self.observer.ended(index, &row);
             let mut result = self.result();
             result.rows[index] = row;
-            // Whoever waits for this run finds its row.
+            // Whoever waits for this run finds its row, whatever becomes of what follows.
             self.queue.end(index);
+            self.observer.ended(index, &result.rows[index]);
             result.write(out)?;
         }
         Ok(())

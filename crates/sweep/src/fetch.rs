@@ -16,15 +16,17 @@ impl Plan {
     /// What the Hub has not or does not give.
     pub fn fetch(&mut self, out: &Path, hub: &Hub) -> Result<(), RunError> {
         let folders: Vec<PathBuf> = self.points.iter().map(|p| out.join(&p.name)).collect();
-        let mut done = Vec::new();
+        let mut done: Vec<(CheckpointSource, ModelConfig)> = Vec::new();
         for point in &mut self.points {
-            let named = (point.config.data.clone(), checkpoint(&point.config.model));
-            match done.iter().find(|(other, _)| *other == named) {
-                Some((_, found)) => place(&mut point.config.model, found),
-                None => {
-                    point.config.fetch(&folders, hub)?;
-                    done.push((named, point.config.model.clone()));
-                }
+            let named = checkpoint(&point.config.model);
+            let found = done.iter().find(|(other, _)| Some(other) == named.as_ref());
+            if let Some((_, found)) = found {
+                take_over(&mut point.config.model, found);
+                continue;
+            }
+            point.config.fetch(&folders, hub)?;
+            if let Some(named) = named {
+                done.push((named, point.config.model.clone()));
             }
         }
         Ok(())
@@ -40,7 +42,7 @@ fn checkpoint(model: &ModelConfig) -> Option<CheckpointSource> {
 }
 
 /// Takes over where a model of the same name was found.
-fn place(model: &mut ModelConfig, found: &ModelConfig) {
+fn take_over(model: &mut ModelConfig, found: &ModelConfig) {
     if let (
         ModelConfig::Checkpoint { source, path, .. },
         ModelConfig::Checkpoint {

@@ -72,7 +72,11 @@ fn alike(a: &RunConfig, b: &RunConfig) -> bool {
         }
         (a, b) => a == b,
     };
-    same_model && a.data == b.data && a.sampler.d == b.sampler.d
+    // Sampling at another D asks for more than the network.
+    let elsewhere = a.sampler.d.is_some();
+    let same_sampling = a.sampler.d == b.sampler.d
+        && (!elsewhere || (a.model.d() == b.model.d() && a.sampler.guess == b.sampler.guess));
+    same_model && a.data == b.data && same_sampling
 }
 
 /// The run among `runs` whose checkpoint `run` samples, if it names one.

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::commands::train::read;
 use crate::device::DeviceArgs;
+use crate::download::hub;
 use crate::failure::Failure;
 use crate::terminal::{Counter, print};
 
@@ -67,6 +68,7 @@ pub fn bench(args: &Args) -> Result<(), Failure> {
     set_length(&mut config, args);
     let file = args.config.display();
     config.check(&file.to_string())?;
+    config.fetch(&[], &hub())?;
     let Some(model) = config.trained() else {
         let message = format!("{file}: model: must be network, got one that trains nothing");
         return Err(Failure::bad_input(message));

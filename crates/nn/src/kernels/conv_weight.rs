@@ -4,8 +4,8 @@
 //! dW[o, i, tap] = Σ_(b, p) x[b, p + tap, i] g[b, p, o]          dbias[o] = Σ_(b, p) g[b, p, o]
 //! ```
 //!
-//! Each task owns some rows `(tap, i)` of the result and runs through all samples in order, so no partial
-//! sums are merged and the order of additions is fixed.
+//! Each task owns some rows `(tap, i)` of the result, or output channels where the kernel is one pixel, and runs through all samples
+//! in order, so no partial sums are merged and the order of additions is fixed.
 
 use std::array::from_fn;
 use std::ops::Range;
@@ -35,6 +35,11 @@ pub(crate) fn weight_gradient(
     if geometry.kernel == 1 {
         return product_gradient(x, grad, (c_out, c_in));
     }
+    assert_eq!(
+        grad.len(),
+        geometry.batch * geometry.pixels() * c_out,
+        "gradients of every output"
+    );
     let padded = pad_all(geometry, x, c_in);
     let rows = RowProducts {
         geometry,

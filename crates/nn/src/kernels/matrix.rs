@@ -34,6 +34,10 @@ impl<'a> Matrix<'a> {
 pub(crate) fn multiply(a: Matrix, b: Matrix, out: &mut [f32], step: (usize, usize), scale: f32) {
     let (m, n, k) = (a.rows, b.columns, a.columns);
     assert_eq!(k, b.rows, "inner extents of a matrix product");
+    if m == 0 || n == 0 {
+        return;
+    }
+    assert!(k > 0, "a product of nothing");
     assert!(
         a.last() < a.values.len() && b.last() < b.values.len(),
         "a matrix exceeds its values"

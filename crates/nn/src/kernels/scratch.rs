@@ -8,17 +8,28 @@ thread_local! {
     static SPARE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Values that a thread keeps: 32 MiB, several times what the convolutions of a large network want.
+const MOST_KEPT: usize = 8 << 20;
+
 /// Values of any content, lent to a task.
 pub(crate) struct Scratch(Vec<f32>);
 
 impl Scratch {
     /// At least `len` values, left as the last task left them.
     pub(crate) fn new(len: usize) -> Self {
-        let mut values = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
-        if values.len() < len {
-            values.resize(len, 0.0);
-        }
-        Self(values)
+        let fitting = |spare: &mut Vec<Vec<f32>>| {
+            let fits = spare
+                .iter()
+                .enumerate()
+                .filter(|(_, values)| values.len() >= len);
+            let (smallest, _) = fits.min_by_key(|(_, values)| values.len())?;
+            Some(spare.swap_remove(smallest))
+        };
+        Self(
+            SPARE
+                .with_borrow_mut(fitting)
+                .unwrap_or_else(|| vec![0.0; len]),
+        )
     }
 }
 
@@ -26,7 +37,13 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         let values = std::mem::take(&mut self.0);
         // A thread that ends has no place to keep it.
-        let _ = SPARE.try_with(|spare| spare.borrow_mut().push(values));
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            let kept: usize = spare.iter().map(Vec::len).sum();
+            if kept + values.len() <= MOST_KEPT {
+                spare.push(values);
+            }
+        });
     }
 }
 

@@ -27,7 +27,7 @@ pub struct AdamStep {
     pub average: f64,
 }
 
-/// One parameter with its state, all contiguous and of one shape.
+/// One parameter with its state, all contiguous, of one shape, and each with storage of its own.
 #[derive(Debug, Clone, Copy)]
 pub struct AdamState<'a> {
     /// The parameter, `p`.

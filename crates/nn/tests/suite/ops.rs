@@ -47,6 +47,9 @@ fn conv2d_by_tiles_agrees_with_composition() {
         (1, 9, 4, 16, 70),
         (5, 6, 11, 66, 16),
         (9, 12, 12, 16, 16),
+        // Tiles enough for several shares of the weight gradient, the last of them shorter.
+        (33, 8, 8, 17, 40),
+        (40, 9, 9, 66, 70),
     ];
     for (b, h, w, c_in, c_out) in sizes {
         let name = format!("conv2d {b}x{h}x{w}, {c_in} to {c_out}");

@@ -15,7 +15,8 @@ use crate::kernels::product::{
 };
 use crate::kernels::scratch::Scratch;
 
-/// Transformed inputs of a block of tiles that leave the cache room for weights and products, in values.
+/// Transformed inputs of a block of tiles, in values: 1.25 MiB, which leave a second-level cache of 2 MiB room for weights and
+/// products.
 const BLOCK_VALUES: usize = 320 << 10;
 
 /// Tiles of a block beyond which products of one panel take more room than they save.
@@ -167,7 +168,7 @@ impl Block<'_> {
                 // SAFETY: asserted above; rows past the last tile repeat it and are not written.
                 unsafe {
                     let panel = panel.as_ptr().add(point * panel_step);
-                    // The next point's weights, half with each of the first two register tiles.
+                    // The next point's weights: where a vector is a cache line, half with each of the first two register tiles.
                     let ahead = panel.wrapping_add(panel_step + tile / M * depth * LINE);
                     let run = Run {
                         rows: std::array::from_fn(|i| {

@@ -113,7 +113,7 @@ impl Tiling {
     /// `Aᵀ M A + bias` of one tile to the pixels that lie in the image.
     ///
     /// - `products`: point `ξ`, channel `o` at `ξ * step + o`, whole vectors.
-    /// - `bias`: `a row for each sample, or one for all.
+    /// - `bias`: a row for each sample, or one for all.
     /// - `out`: all samples; written are `channels`.
     ///
     /// # Safety

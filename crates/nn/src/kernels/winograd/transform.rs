@@ -18,6 +18,9 @@ pub(super) const OUT: usize = 4;
 /// Inputs of a tile along one side, and products.
 pub(super) const IN: usize = 6;
 
+/// Weights from one channel to another.
+pub(super) const TAPS: usize = 9;
+
 /// Products of a tile.
 pub(super) const POINTS: usize = IN * IN;
 

@@ -9,12 +9,12 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::tiles::{Channels, Tiling};
-use super::transform::{IN, Input, OUT, OutputAdjoint, POINTS, weight_adjoint};
+use super::transform::{IN, Input, OUT, OutputAdjoint, POINTS, TAPS, weight_adjoint};
 use crate::kernels::conv::Geometry;
 use crate::kernels::packing::{apart, lanes};
 use crate::kernels::parallel::{for_each_piece, for_each_piece_with, written};
 use crate::kernels::product::{
-    FEW_ROWS, MANY_ROWS, PANEL_VECTORS, Run, Tile, accumulate, load, store,
+    FEW_ROWS, LINE, MANY_ROWS, PANEL_VECTORS, Run, Tile, accumulate, load, store,
 };
 use crate::kernels::scratch::Scratch;
 
@@ -29,9 +29,6 @@ const TASKS: usize = 16;
 
 /// Tiles of a share below which its sums cost more than its products.
 const MIN_SHARE: usize = 64;
-
-/// Taps of a weight.
-const TAPS: usize = 9;
 
 /// Gradient of the weights, `[c_out, c_in, 3, 3]`, from the input and the gradient of the output.
 pub(crate) fn weight_gradient(
@@ -94,7 +91,7 @@ fn in_weight_order(
     (c_out, c_in): (usize, usize),
 ) -> Vec<f32> {
     /// Output channels of a piece: as many values as a cache line holds are taken from each row.
-    const TOGETHER: usize = 16;
+    const TOGETHER: usize = LINE;
     let out_blocks = c_out.div_ceil(BLOCK);
     let (len, per_channel) = (TAPS * height * width, c_in * TAPS);
     let task = |p: usize, weights: &mut [MaybeUninit<f32>]| {

@@ -4,13 +4,10 @@ use std::mem::MaybeUninit;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::transform::{IN, POINTS, weight};
+use super::transform::{IN, POINTS, TAPS, weight};
 use crate::kernels::packing::{Direction, apart, lanes};
 use crate::kernels::parallel::{for_each_piece, written};
 use crate::kernels::product::{PANEL_VECTORS, load, store};
-
-/// Weights from one channel to another.
-const TAPS: usize = 9;
 
 /// `U = G g Gᵀ` for all weights: panels of some columns, in each of which point `ξ` holds `[depth, width]`,
 /// [`apart`] from the next one.
