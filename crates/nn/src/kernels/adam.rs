@@ -28,15 +28,15 @@ pub(crate) struct State<'a> {
 impl Factors {
     /// Takes one step along `grad`; each element's is its own, whatever the pieces.
     pub(crate) fn step(&self, state: State, grad: &[f32]) {
-        let weights = state.weight.par_chunks_mut(PIECE);
-        let moments = state
-            .m
-            .par_chunks_mut(PIECE)
-            .zip(state.v.par_chunks_mut(PIECE));
-        let others = state
-            .average
-            .par_chunks_mut(PIECE)
-            .zip(grad.par_chunks(PIECE));
+        let State {
+            weight,
+            m,
+            v,
+            average,
+        } = state;
+        let weights = weight.par_chunks_mut(PIECE);
+        let moments = m.par_chunks_mut(PIECE).zip(v.par_chunks_mut(PIECE));
+        let others = average.par_chunks_mut(PIECE).zip(grad.par_chunks(PIECE));
         weights
             .zip(moments)
             .zip(others)

@@ -86,7 +86,7 @@ pub(crate) fn pack(
     // SAFETY: each piece is a panel, of which every line is written whole.
     let values = unsafe {
         written(len, |out| {
-            for_each_piece(out, depth * width, weight.len(), task)
+            for_each_piece(out, depth * width, weight.len(), task);
         })
     };
     Packed {

@@ -170,21 +170,18 @@ unsafe fn expand_vector<S: Simd, T: Expansion<N>, const N: usize, const WHOLE: b
     (out, step): (*mut f32, usize),
 ) {
     let mut half = [[simd.splat_f32s(0.0); IN]; N];
-    for j in 0..N {
+    for (j, half) in half.iter_mut().enumerate() {
         let mut column = [simd.splat_f32s(0.0); N];
-        for i in 0..N {
-            if let Some(offset) = offsets[i][j] {
+        for (value, offsets) in column.iter_mut().zip(offsets) {
+            if let Some(offset) = offsets[j] {
                 // SAFETY: as the caller promises.
-                column[i] = unsafe { load_part::<S, WHOLE>(simd, tail, x.add(offset)) };
+                *value = unsafe { load_part::<S, WHOLE>(simd, tail, x.add(offset)) };
             }
         }
-        half[j] = T::apply(simd, column);
+        *half = T::apply(simd, column);
     }
     for i in 0..IN {
-        let mut row = [simd.splat_f32s(0.0); N];
-        for j in 0..N {
-            row[j] = half[j][i];
-        }
+        let row = half.map(|column| column[i]);
         for (j, &value) in T::apply(simd, row).iter().enumerate() {
             // SAFETY: as the caller promises.
             unsafe { store::<S>(out.add((i * IN + j) * step), value) };
@@ -206,26 +203,23 @@ unsafe fn collect_vector<S: Simd, const WHOLE: bool>(
     (out, pixels): (*mut f32, &[[Option<usize>; OUT]; OUT]),
 ) {
     let mut half = [[simd.splat_f32s(0.0); OUT]; IN];
-    for j in 0..IN {
+    for (j, half) in half.iter_mut().enumerate() {
         let mut column = [simd.splat_f32s(0.0); IN];
-        for i in 0..IN {
+        for (i, value) in column.iter_mut().enumerate() {
             // SAFETY: as the caller promises.
-            column[i] = unsafe { load::<S>(products.add((i * IN + j) * step)) };
+            *value = unsafe { load::<S>(products.add((i * IN + j) * step)) };
         }
-        half[j] = output(simd, column);
+        *half = output(simd, column);
     }
     let bias = match bias {
         // SAFETY: as the caller promises.
         Some(at) => unsafe { load_part::<S, WHOLE>(simd, tail, at) },
         None => simd.splat_f32s(0.0),
     };
-    for i in 0..OUT {
-        let mut row = [simd.splat_f32s(0.0); IN];
-        for j in 0..IN {
-            row[j] = half[j][i];
-        }
-        for (j, &value) in output(simd, row).iter().enumerate() {
-            if let Some(pixel) = pixels[i][j] {
+    for (i, pixels) in pixels.iter().enumerate() {
+        let row = half.map(|column| column[i]);
+        for (&value, pixel) in output(simd, row).iter().zip(pixels) {
+            if let Some(pixel) = *pixel {
                 let value = simd.add_f32s(value, bias);
                 // SAFETY: as the caller promises.
                 unsafe { store_part::<S, WHOLE>(simd, tail, out.add(pixel), value) };

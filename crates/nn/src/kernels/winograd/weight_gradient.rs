@@ -259,10 +259,7 @@ impl Task<'_> {
                 *column = weight_adjoint(simd, values);
             }
             for i in 0..3 {
-                let mut row = [simd.splat_f32s(0.0); IN];
-                for j in 0..IN {
-                    row[j] = half[j][i];
-                }
+                let row = half.map(|column| column[i]);
                 for (j, &value) in weight_adjoint(simd, row).iter().enumerate() {
                     // SAFETY: asserted above.
                     unsafe {

@@ -63,7 +63,7 @@ pub(crate) fn transform_weights(
     // SAFETY: each piece is a panel, and `Panel` writes all of it.
     let values = unsafe {
         written(len, |out| {
-            for_each_piece(out, piece, weight.len() * 8, task)
+            for_each_piece(out, piece, weight.len() * 8, task);
         })
     };
     Transformed {
@@ -146,16 +146,16 @@ impl Panel<'_> {
         let step = apart(self.depth * width);
         assert!((POINTS - 1) * step + row * width + at + S::F32_LANES <= self.out.len());
         let mut half = [[simd.splat_f32s(0.0); IN]; 3];
-        for j in 0..3 {
+        for (j, half) in half.iter_mut().enumerate() {
             let mut column = [simd.splat_f32s(0.0); 3];
-            for i in 0..3 {
+            for (i, value) in column.iter_mut().enumerate() {
                 // SAFETY: asserted above.
-                column[i] = unsafe { load::<S>(taps.as_ptr().add((i * 3 + j) * width + at)) };
+                *value = unsafe { load::<S>(taps.as_ptr().add((i * 3 + j) * width + at)) };
             }
-            half[j] = weight(simd, column);
+            *half = weight(simd, column);
         }
         for i in 0..IN {
-            let values = weight(simd, [half[0][i], half[1][i], half[2][i]]);
+            let values = weight(simd, half.map(|column| column[i]));
             for (j, &value) in values.iter().enumerate() {
                 // SAFETY: asserted above.
                 unsafe {
