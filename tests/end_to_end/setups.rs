@@ -173,3 +173,32 @@ fn setups_need_no_common_axis() {
         stdout(&done)
     );
 }
+
+#[test]
+fn a_model_that_is_gone_is_missed_before_a_run_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let done = run(&out, &FEW);
+    assert!(done.status.success(), "got {}", stderr(&done));
+    fs::remove_dir_all(out.join(DIFFUSION).join("checkpoint")).unwrap();
+    // As long as nothing samples it, nothing is missed.
+    assert!(run(&out, &FEW).status.success());
+    let samples = out.join("setup=zero_shot,sampler.d=1,seed=0");
+    fs::remove_dir_all(&samples).unwrap();
+    // No run has begun.
+    let want = [DIFFUSION, "checkpoint", "remove the run folder"];
+    assert_refused(&run(&out, &FEW), &samples, &want);
+}
+
+#[test]
+fn names_of_setups_that_no_folder_should_have_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, out) = (folder.path().join("s.yaml"), folder.path().join("out"));
+    for name in ["'a/b'", "'../x'", "'a=b,c'", "''"] {
+        let first = format!("{name}: {{config: DIGITS, axes: {{d: [8]}}}}");
+        fs::write(&file, setups(&first, "{setup: a}", "")).unwrap();
+        let refused = output(small(&file, &out, &[]));
+        let want = ["s.yaml", "base: a setup's name must be letters"];
+        assert_refused(&refused, &out, &want);
+    }
+}

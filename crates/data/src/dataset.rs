@@ -94,7 +94,7 @@ pub enum DataError {
     },
     /// Noise of a size that is not made.
     #[error(
-        "noise: each size of shape must be from 1 to 4096, num at least 5, and their product at most 2^29, got shape {shape:?} and num {num}"
+        "data.noise: shape must be 1 or 3 channels with sides from 1 to 4096, num at least 5, and their product at most 2^29, got shape {shape:?} and num {num}"
     )]
     Noise {
         /// The shape asked for, `[C, H, W]`.

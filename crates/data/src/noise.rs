@@ -7,7 +7,9 @@ use rand_chacha::ChaCha8Rng;
 use crate::dataset::{DataError, Dataset};
 use crate::source::Splits;
 
-/// The largest side or number of channels.
+/// Channels that a picture can show.
+const CHANNELS: [usize; 2] = [1, 3];
+/// The largest side.
 const MAX_SIZE: usize = 4096;
 /// The most values, 2 GiB of them.
 const MAX_VALUES: usize = 1 << 29;
@@ -19,7 +21,10 @@ pub(crate) fn splits(shape: [usize; 3], num: usize) -> Result<Splits, DataError>
     let values = shape
         .iter()
         .try_fold(num, |product, &size| product.checked_mul(size));
-    let in_range = shape.iter().all(|size| (1..=MAX_SIZE).contains(size)) && num >= 5;
+    let sides = [height, width]
+        .iter()
+        .all(|side| (1..=MAX_SIZE).contains(side));
+    let in_range = CHANNELS.contains(&channels) && sides && num >= 5;
     let Some(values) = values.filter(|values| in_range && *values <= MAX_VALUES) else {
         return Err(DataError::Noise { shape, num });
     };
@@ -62,6 +67,8 @@ mod tests {
     fn sizes_that_no_network_has_are_refused() {
         for (shape, num) in [
             ([0, 8, 8], 10),
+            ([5, 8, 8], 10),
+            ([1, 0, 8], 10),
             ([1, 8, 8], 4),
             ([4096, 4096, 4096], 1 << 40),
         ] {

@@ -70,7 +70,12 @@ pub enum RunError {
         /// The loss.
         loss: f64,
     },
-    /// The model's samples are not numbers.
+    /// The model's samples are infinite or not numbers.
+    #[error(
+        "the samples are not finite: the weights are not, or the sampler is not for this model"
+    )]
+    NotFinite,
+    /// The model's samples cannot be compared with the data.
     #[error("the samples cannot be scored: {0}")]
     Score(#[from] pfgmpp_metrics::MetricError),
     /// A checkpoint could not be written.

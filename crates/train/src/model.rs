@@ -1,6 +1,6 @@
 //! A model that is ready to sample, wherever it came from.
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use pfgmpp_checkpoint::Model;
 use pfgmpp_data::Dataset;
 use pfgmpp_kernel::{Denoiser, Dimension, ExactPosterior, Kernel, SampleRng};
@@ -128,13 +128,18 @@ impl SamplingModel {
     ///
     /// # Errors
     ///
-    /// Failures of the model.
+    /// Samples that are not finite, and failures of the model.
     pub fn sample(&self, seeds: &[u64], device: &Device) -> Result<Tensor, RunError> {
         let (denoiser, kernel) = (&*self.denoiser, &self.kernel);
         let samples = self
             .sampler
             .sample(denoiser, kernel, &self.shape, seeds, device)?;
-        Ok(samples)
+        // Zero times what is not finite is not a number.
+        let rest = (&samples * 0.0)?.sum_all()?.to_dtype(DType::F32)?;
+        match rest.to_scalar::<f32>()? {
+            0.0 => Ok(samples),
+            _ => Err(RunError::NotFinite),
+        }
     }
 
     /// Estimates data `y` `[B, C, H, W]` from what the kernel makes of them at `sigma` `[B]`.
@@ -186,4 +191,36 @@ fn lift(
     let lifted = EffectiveNoise::new(denoiser, kernel, guess, moments)?;
     let sigma_max = sampler.schedule.sigma_max();
     Ok(Box::new(lifted.with_sigma_max(sigma_max)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::yaml::parse_value;
+
+    /// Estimates that are no numbers, as of weights that are not.
+    struct Broken;
+
+    impl Denoiser for Broken {
+        fn denoise(
+            &self,
+            x: &Tensor,
+            _: &[f64],
+            _: Option<&Tensor>,
+        ) -> candle_core::Result<Tensor> {
+            x * f64::NAN
+        }
+    }
+
+    #[test]
+    fn samples_that_are_no_numbers_are_an_error() {
+        let edm = "{num_steps: 3, sigma_min: 0.1, sigma_max: 10.0, rho: 7.0}";
+        let text = format!("{{solver: heun, schedule: {{edm: {edm}}}}}");
+        let sampler: Sampler = parse_value(&text, "a test").unwrap();
+        let d = Dimension::Finite(8.0);
+        let moments = || unreachable!("D is that of the model");
+        let model = SamplingModel::new(Box::new(Broken), d, [1, 2, 2], moments, &sampler).unwrap();
+        let error = model.sample(&[1, 2], &Device::Cpu).unwrap_err();
+        assert!(matches!(error, RunError::NotFinite), "got {error}");
+    }
 }

@@ -38,11 +38,15 @@ pub fn preflight<'a>(
     let mut needed = 0;
     for run in &runs {
         let (folder, config, _) = run;
+        let provider = provider(run, &runs);
+        if !folder.join("metrics.json").exists() {
+            provider.map_or(Ok(()), check_finished)?;
+        }
         let found = built.iter().find(|(other, _)| alike(other, config));
         let params = match found {
             Some((_, params)) => *params,
             None => {
-                let params = build(run, provider(run, &runs))?;
+                let params = build(run, provider)?;
                 built.push((config, params));
                 params
             }
@@ -90,6 +94,18 @@ fn provider<'r, 'a>(run: &Candidate<'a>, runs: &'r [Candidate<'a>]) -> Option<&'
     };
     let folder = run.0.with_file_name(name);
     runs.iter().find(|(other, _, _)| *other == folder)
+}
+
+/// Refuses a run that has ended without leaving its checkpoint: it would not be trained again.
+fn check_finished((folder, _, _): &Candidate<'_>) -> Result<(), RunError> {
+    let weights = folder.join("checkpoint").join("model.safetensors");
+    if !folder.join("metrics.json").exists() || weights.exists() {
+        return Ok(());
+    }
+    Err(RunError::State {
+        path: folder.clone(),
+        message: "it is finished, but its checkpoint, which another run samples, is gone".into(),
+    })
 }
 
 /// Makes the model once, that of `provider` as long as its checkpoint is still to be trained; returns

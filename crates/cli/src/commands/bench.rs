@@ -26,7 +26,7 @@ pub struct Args {
     /// Configuration, such as configs/bench_a.yaml
     config: PathBuf,
     /// Images in a batch [default: the configuration's training.batch_size]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=65_536))]
     batch: Option<u64>,
     /// Timed runs of each, after two that are not; the median is reported
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]

@@ -59,6 +59,7 @@ impl TryFrom<Value> for Base {
             Value::Mapping(setups) if !setups.is_empty() => {
                 let setups = setups.into_iter().map(|(name, setup)| {
                     let name = name.as_str().ok_or(wanted)?.to_string();
+                    check_setup_name(&name)?;
                     let setup = SetupFile::read(setup).map_err(|e| format!("base.{name}{e}"))?;
                     Ok((name, setup))
                 });
@@ -67,6 +68,17 @@ impl TryFrom<Value> for Base {
             _ => Err(wanted.to_string()),
         }
     }
+}
+
+/// A setup's name is part of the names of its runs' folders.
+fn check_setup_name(name: &str) -> Result<(), String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if !name.is_empty() && name.chars().all(allowed) {
+        return Ok(());
+    }
+    Err(format!(
+        "base: a setup's name must be letters, digits, -, _ and ., got {name:?}"
+    ))
 }
 
 impl Base {
