@@ -7,6 +7,7 @@ use candle_core::Device;
 use serde_json::Value;
 
 use crate::tensors::{Checksum, crc32, read_tensors_checked, sha256};
+use crate::used::CONSTANTS;
 use crate::window::Window;
 use crate::{
     CheckpointConfig, CheckpointError, FORMAT, Tensors, replace_folder, write_file, write_tensors,
@@ -86,10 +87,9 @@ impl Checkpoint {
 
     /// Number of the network's parameters, constants that lie beside them not counted.
     pub fn num_parameters(&self) -> usize {
-        let constants = ["resample_filter", "freqs"];
         let counted = |name: &str| {
             let last = name.rsplit('.').next().unwrap_or(name);
-            name.starts_with("model.") && !constants.contains(&last)
+            name.starts_with("model.") && !CONSTANTS.contains(&last)
         };
         let weights = self.weights.iter().filter(|(name, _)| counted(name));
         weights.map(|(_, tensor)| tensor.elem_count()).sum()

@@ -76,12 +76,16 @@ pub struct DataSummary {
 impl DataSummary {
     /// Largest channels, height, width and number of classes that are accepted: no network has more.
     const LARGEST: usize = 1 << 16;
+    /// Largest number of values of one image: half a gigabyte of memory.
+    const MOST_VALUES: f64 = (1 << 26) as f64;
 
     fn check(&self) -> Result<(), ParameterError> {
         let largest = Self::LARGEST as f64;
         for size in self.shape {
             ParameterError::within("data.shape", size as f64, 1.0, largest)?;
         }
+        let values: f64 = self.shape.iter().map(|&size| size as f64).product();
+        ParameterError::within("the product of data.shape", values, 1.0, Self::MOST_VALUES)?;
         ParameterError::within("data.label_dim", self.label_dim as f64, 0.0, largest)?;
         self.scale.check()
     }

@@ -50,6 +50,16 @@ pub enum CheckpointError {
         /// What candle said.
         source: candle_core::Error,
     },
+    /// There are weights that the network of the configuration does not have: it is another network.
+    #[error("{}: the weights hold {count} tensor{} that config.json does not describe, such as {example}: its settings must be those of the network that was trained", path.display(), if *count == 1 { "" } else { "s" })]
+    Leftover {
+        /// The weights file, or the folder that holds it.
+        path: PathBuf,
+        /// How many there are.
+        count: usize,
+        /// The name of one.
+        example: String,
+    },
     /// A checkpoint of another program cannot be used.
     #[error("{}: {message}", path.display())]
     Foreign {

@@ -49,7 +49,7 @@ impl Files {
     fn check(&self, snapshot: &Path, folder: &Path) -> Result<(), CheckpointError> {
         match self {
             Self::Own { config, .. } => read_config(&snapshot.join(config)).map(|_| ()),
-            Self::Diffusers { .. } => match Diffusers::find_description(folder) {
+            Self::Diffusers { .. } => match Diffusers::find_description(folder)? {
                 Some(found) => {
                     let described = found.describe(&mut Vec::new()).map(|_| ());
                     described.map_err(CheckpointError::foreign(folder))

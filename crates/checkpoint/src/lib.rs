@@ -20,6 +20,7 @@ mod tensors;
 #[cfg(test)]
 mod tests;
 mod torch;
+mod used;
 mod window;
 
 pub use atomic::{remove_partial, replace_folder, write_file};

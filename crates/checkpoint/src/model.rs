@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use candle_nn::VarBuilder;
 use pfgmpp_kernel::{Denoiser, Kernel};
 use pfgmpp_nn::Signature;
 use pfgmpp_transfer::DataMoments;
 
+use crate::used::Leftover;
 use crate::{
     Checkpoint, CheckpointConfig, CheckpointError, DATA_MEAN, DataSummary, LoadOptions, Loaded,
     Source,
@@ -30,7 +30,7 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// As [`Source::load`], and weights that do not fit the network.
+    /// As [`Source::load`], and weights that do not fit the network, or more than it has.
     pub fn load(path: &Path, device: &Device) -> Result<Self, CheckpointError> {
         Self::load_with(path, &LoadOptions::default(), device)
     }
@@ -56,7 +56,7 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// Weights that do not fit the network.
+    /// Weights that do not fit the network, or more than it has.
     pub fn new(
         checkpoint: Checkpoint,
         path: &Path,
@@ -73,12 +73,13 @@ impl Model {
             message: e.to_string(),
         })?;
         let moments = moments(&config.data, weights.get(DATA_MEAN)).map_err(fits)?;
-        let builder = VarBuilder::from_tensors(weights, DType::F32, device);
+        let (builder, left) = Leftover::of(weights, device);
         let signature = Signature {
             label_dim: config.data.label_dim,
             ..config.prediction.signature(config.data.shape)
         };
         let network = config.network.build(signature, &builder).map_err(fits)?;
+        left.refuse(path)?;
         let denoiser = config
             .prediction
             .denoiser(network, &kernel, config.data.scale);
@@ -96,7 +97,9 @@ fn moments(data: &DataSummary, mean: Option<&Tensor>) -> candle_core::Result<Dat
     match (mean, data.scale_about_mean) {
         (Some(mean), Some(scale)) => DataMoments::new(mean, scale),
         _ => {
-            let origin = Tensor::zeros(&data.shape[..], DType::F64, &Device::Cpu)?;
+            // One number, seen as an image.
+            let origin = Tensor::zeros((), DType::F64, &Device::Cpu)?;
+            let origin = origin.broadcast_as(&data.shape[..])?;
             DataMoments::new(&origin, data.scale)
         }
     }

@@ -60,12 +60,12 @@ impl Source {
             metadata => metadata.map_err(CheckpointError::io(path))?,
         };
         if metadata.is_dir() {
-            return if Folder::find(path).is_ok() {
-                Ok(Self::Checkpoint(own))
-            } else if Diffusers::find(path).is_some() {
-                Ok(Self::Diffusers(own))
-            } else {
-                Err(CheckpointError::Missing { path: own })
+            if Folder::find(path).is_ok() {
+                return Ok(Self::Checkpoint(own));
+            }
+            return match Diffusers::find(path)? {
+                Some(_) => Ok(Self::Diffusers(own)),
+                None => Err(CheckpointError::Missing { path: own }),
             };
         }
         let file = Window::open(path).map_err(CheckpointError::io(path))?;
@@ -138,7 +138,7 @@ impl Source {
                 });
                 read.map_err(CheckpointError::foreign(path))
             }
-            Self::Diffusers(path) => match Diffusers::find(path) {
+            Self::Diffusers(path) => match Diffusers::find(path)? {
                 Some(found) => Self::open(&found.weights)?.tensors(device),
                 None => Err(CheckpointError::Missing { path: path.clone() }),
             },
@@ -174,14 +174,15 @@ fn read_diffusers(
     notes: &mut Vec<String>,
 ) -> Result<Checkpoint, CheckpointError> {
     let missing = || CheckpointError::Missing { path: path.into() };
-    let found = Diffusers::find(path).ok_or_else(missing)?;
-    let config = found
-        .describe(notes)
-        .map_err(CheckpointError::foreign(path))?;
-    let parameter = |e| CheckpointError::foreign(path)(ForeignError::parameter(e));
-    config.check().map_err(parameter)?;
+    let foreign = |e| CheckpointError::foreign(path)(e);
+    let found = Diffusers::find(path)?.ok_or_else(missing)?;
+    let config = found.describe(notes).map_err(foreign)?;
+    let checked = config.check().map_err(ForeignError::parameter);
+    checked.map_err(foreign)?;
     refuse_options(path, &config, options)?;
-    let weights = foreign::named_as_here(Source::open(&found.weights)?.tensors(device)?);
+    let weights = Source::open(&found.weights)?.tensors(device)?;
+    found.check_out_channels(&weights).map_err(foreign)?;
+    let weights = foreign::named_as_here(weights);
     let weights = foreign::without_variances(&config, weights);
     let weights = weights.map_err(|source| CheckpointError::Weights {
         path: found.weights,

@@ -241,6 +241,26 @@ fn what_the_network_does_not_do_is_refused_by_name() {
             Value::Null,
             "sample_size of config.json is null",
         ),
+        (
+            "sample_size",
+            json!(0),
+            "sample_size of config.json is 0, it must be from 1 to 4096",
+        ),
+        (
+            "sample_size",
+            json!(65536),
+            "sample_size of config.json is 65536, it must be from 1 to 4096",
+        ),
+        (
+            "num_class_embeds",
+            json!(100_000),
+            "num_class_embeds of config.json is 100000",
+        ),
+        (
+            "out_channels",
+            json!(6),
+            "out_channels of config.json is 6, it must be 3, as conv_out",
+        ),
     ] {
         let mut config = golden_config.clone();
         config[key] = value;
@@ -286,7 +306,11 @@ fn schedules_that_are_not_known_are_refused_by_name() {
             "rescale_betas_zero_snr true",
         ),
         ("beta_end", json!(2.0), "beta_end is 2"),
-        ("num_train_timesteps", json!(1), "m is 1"),
+        (
+            "num_train_timesteps",
+            json!(0),
+            "num_train_timesteps of scheduler_config.json is 0, it must be from 2 to 100000",
+        ),
         (
             "num_train_timesteps",
             json!("many"),
@@ -302,4 +326,67 @@ fn schedules_that_are_not_known_are_refused_by_name() {
     fs::remove_file(folder.path().join("scheduler_config.json")).expect("a file");
     let text = error(folder.path()).to_string();
     assert!(text.contains("the noise schedule is missing"), "got {text}");
+}
+
+#[test]
+fn weights_that_the_description_does_not_have_are_refused() {
+    let (tensors, mut config) = golden("unet2d.safetensors");
+    let folder = tempfile::tempdir().expect("a folder");
+    let levels = config["down_block_types"].as_array().expect("a list").len();
+    config["down_block_types"] = json!(vec!["DownBlock2D"; levels]);
+    config["up_block_types"] = json!(vec!["UpBlock2D"; levels]);
+    flat(folder.path(), &config, &scheduler(), &tensors);
+    let text = error(folder.path()).to_string();
+    let want = "tensors that config.json does not describe, such as down_blocks.";
+    assert!(text.contains(want), "got {text}, want {want}");
+}
+
+#[test]
+fn a_checkpoint_of_this_program_with_more_weights_than_its_network_is_refused() {
+    let (tensors, config) = golden("unet2d.safetensors");
+    let folder = tempfile::tempdir().expect("a folder");
+    flat(folder.path(), &config, &scheduler(), &tensors);
+    let source = Source::open(folder.path()).expect("a folder");
+    let loaded = source.load(&LoadOptions::default(), &Device::Cpu);
+    let mut checkpoint = loaded.expect("a network").checkpoint;
+    let one = checkpoint.weights["model.conv_in.bias"].clone();
+    checkpoint.weights.insert("model.more.bias".into(), one);
+    let out = folder.path().join("out");
+    checkpoint.save(&out).expect("a checkpoint");
+    let text = error(&out).to_string();
+    let want = "hold 1 tensor that config.json does not describe, such as more.bias";
+    assert!(text.contains(want), "got {text}, want {want}");
+}
+
+#[test]
+fn a_folder_that_is_broken_says_where() {
+    let (tensors, config) = golden("unet2d.safetensors");
+    let folder = tempfile::tempdir().expect("a folder");
+    let long = [b"{}".to_vec(), vec![b' '; 1 << 20]].concat();
+    for (bytes, want) in [
+        (&b""[..], "config.json: it is empty"),
+        (b"{", "config.json: it is no JSON object: EOF"),
+        (b"[]", "line 1 column 0"),
+        (b"{\"a\": \"\xff\"}", "it is not UTF-8 from byte 7 on"),
+        (&long, "it has 1048578 bytes, at most 1048576"),
+        (b"{}", "config.json: _class_name is missing"),
+        (b"{\"format\": 1}", "_class_name is missing"),
+    ] {
+        flat(folder.path(), &config, &scheduler(), &tensors);
+        fs::write(folder.path().join("config.json"), bytes).expect("a file");
+        let text = error(folder.path()).to_string();
+        assert!(text.contains(want), "got {text}, want {want}");
+    }
+    flat(folder.path(), &config, &scheduler(), &tensors);
+    for (file, want) in [
+        (
+            "diffusion_pytorch_model.safetensors",
+            "diffusion_pytorch_model.safetensors is missing",
+        ),
+        ("config.json", "no checkpoint here"),
+    ] {
+        fs::remove_file(folder.path().join(file)).expect("a file");
+        let text = error(folder.path()).to_string();
+        assert!(text.contains(want), "got {text}, want {want}");
+    }
 }

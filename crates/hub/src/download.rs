@@ -10,6 +10,9 @@ use crate::hub::Place;
 use crate::remote::{Fault, Metadata, Remote};
 use crate::{HubError, HubEvent, HubObserver};
 
+/// Largest file that only describes, in bytes.
+const MAX_DESCRIPTION: u64 = 4 << 20;
+
 /// A file that is to be brought here.
 pub(crate) struct Download<'a> {
     pub(crate) remote: &'a Remote,
@@ -24,6 +27,7 @@ impl Download<'_> {
     /// Brings the file here, unless a file of the same checksum is here already.
     pub(crate) fn run(&self) -> Result<(), HubError> {
         let metadata = self.remote.metadata(self.place, self.commit, self.name)?;
+        self.check_size(metadata.size)?;
         let checksum = metadata.checksum.text();
         let blob = self.cache.blob(checksum);
         folder_of(&blob)?;
@@ -35,6 +39,7 @@ impl Download<'_> {
         // Another program may have left anything under this name.
         if !is_whole(&blob, &metadata).map_err(HubError::io(&blob))? {
             let part = blob.with_extension("incomplete");
+            self.check_space(&part, metadata.size)?;
             self.fill(&part, &metadata)?;
             fs::rename(&part, &blob).map_err(HubError::io(&blob))?;
         }
@@ -44,6 +49,37 @@ impl Download<'_> {
             total: metadata.size,
         });
         Ok(())
+    }
+
+    /// Refuses a description that is none by its size.
+    fn check_size(&self, size: u64) -> Result<(), HubError> {
+        let describes = [".json", ".md"].iter().any(|end| self.name.ends_with(end));
+        if describes && size > MAX_DESCRIPTION {
+            return Err(HubError::Unusable {
+                place: self.what(),
+                problem: format!(
+                    "it has {size} bytes, a description has at most {MAX_DESCRIPTION}"
+                ),
+            });
+        }
+        Ok(())
+    }
+
+    /// Refuses a file that the disk has no room for.
+    fn check_space(&self, part: &Path, size: u64) -> Result<(), HubError> {
+        let here = fs::metadata(part).map_or(0, |found| found.len());
+        let needed = size.saturating_sub(here);
+        let folder = folder_of(part)?;
+        match fs4::available_space(&folder) {
+            Ok(free) if free < needed => Err(HubError::Space {
+                place: self.what(),
+                needed,
+                free,
+                cache: folder,
+            }),
+            // A file system that does not tell is tried.
+            _ => Ok(()),
+        }
     }
 
     fn what(&self) -> String {

@@ -42,7 +42,8 @@ pub enum HubError {
     },
     /// Too many requests, again and again.
     #[error(
-        "{place}: too many requests (429), {tries} times: wait some minutes, or set HF_TOKEN for a higher limit"
+        "{place}: too many requests (429), {}: wait some minutes, or set HF_TOKEN for a higher limit",
+        times(*tries)
     )]
     RateLimited {
         /// What was asked for.
@@ -51,7 +52,7 @@ pub enum HubError {
         tries: u32,
     },
     /// A failure of the server, again and again.
-    #[error("{place}: the Hub failed (status {status}), {tries} times: try again later")]
+    #[error("{place}: the Hub failed (status {status}), {}: try again later", times(*tries))]
     Server {
         /// What was asked for.
         place: String,
@@ -59,6 +60,41 @@ pub enum HubError {
         status: u16,
         /// How often it was tried.
         tries: u32,
+    },
+    /// A server that takes requests and does not answer them.
+    #[error(
+        "{place}: {endpoint} gave no answer ({cause}), {}: check the network and HF_ENDPOINT, or try again later",
+        times(*tries)
+    )]
+    Silent {
+        /// What was asked for.
+        place: String,
+        /// The address.
+        endpoint: String,
+        /// How long was waited.
+        cause: String,
+        /// How often it was tried.
+        tries: u32,
+    },
+    /// A variable of the environment with a value that cannot be used.
+    #[error("{name}: {problem}")]
+    Setting {
+        /// The variable.
+        name: &'static str,
+        /// What its value must be.
+        problem: String,
+    },
+    /// A file that there is no room for.
+    #[error("{place}: needs {needed} bytes, {free} are free in {}: set HF_HOME to a folder with more room", cache.display())]
+    Space {
+        /// The file.
+        place: String,
+        /// Bytes that it takes.
+        needed: u64,
+        /// Bytes that are left.
+        free: u64,
+        /// The cache.
+        cache: PathBuf,
     },
     /// No connection.
     #[error("{endpoint} cannot be reached ({cause}): check the network and HF_ENDPOINT")]
@@ -70,7 +106,8 @@ pub enum HubError {
     },
     /// A connection that broke off, again and again.
     #[error(
-        "{place}: the connection broke off ({cause}), {tries} times: the same command goes on from there"
+        "{place}: the connection broke off ({cause}), {}: the same command goes on from there",
+        times(*tries)
     )]
     Cut {
         /// What was asked for.
@@ -131,7 +168,7 @@ pub enum HubError {
         place: String,
     },
     /// A file of the cache could not be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}: check where the Hub's cache lies, HF_HOME or HF_HUB_CACHE", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -154,6 +191,7 @@ impl HubError {
             Self::RateLimited { .. }
                 | Self::Server { .. }
                 | Self::Unreachable { .. }
+                | Self::Silent { .. }
                 | Self::Cut { .. }
                 | Self::Damaged { .. }
                 | Self::Answer { .. }
@@ -167,5 +205,12 @@ impl HubError {
             Self::Io { source, .. } => Some(source),
             _ => None,
         }
+    }
+}
+
+fn times(tries: u32) -> String {
+    match tries {
+        1 => "once".into(),
+        tries => format!("{tries} times"),
     }
 }

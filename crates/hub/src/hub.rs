@@ -81,7 +81,7 @@ impl Hub {
             Some(Some(failure)) if !here => return Err(failure),
             Some(Some(_)) => self.note(&format!(
                 "{} cannot be reached: {place} as it was when it was fetched",
-                self.settings.endpoint
+                self.settings.shown_endpoint()
             )),
             None if here => cache.record(place.revision, &commit)?,
             Some(None) if here => {}
@@ -138,7 +138,10 @@ impl Hub {
 fn may_use_memory(failure: &HubError) -> bool {
     matches!(
         failure,
-        HubError::Unreachable { .. } | HubError::Cut { .. } | HubError::NoHttp { .. }
+        HubError::Unreachable { .. }
+            | HubError::Silent { .. }
+            | HubError::Cut { .. }
+            | HubError::NoHttp { .. }
     )
 }
 
@@ -160,7 +163,7 @@ impl fmt::Display for Place<'_> {
 #[cfg(feature = "http")]
 impl Hub {
     fn look_up(&self, place: &Place) -> Result<String, HubError> {
-        let remote = crate::remote::Remote::new(&self.settings)?;
+        let remote = crate::remote::Remote::new(&self.settings, self.observer.clone())?;
         remote.commit(place)
     }
 
@@ -172,7 +175,7 @@ impl Hub {
         commit: &str,
         select: Select,
     ) -> Result<(), HubError> {
-        let remote = crate::remote::Remote::new(&self.settings)?;
+        let remote = crate::remote::Remote::new(&self.settings, self.observer.clone())?;
         let names = remote.files(place, commit)?;
         let outside = |name: &&String| !crate::reference::is_path(name);
         if let Some(name) = names.iter().find(outside) {

@@ -120,6 +120,11 @@ impl FromStr for Reference {
         let (Some(owner), Some(name)) = (parts.next(), parts.next()) else {
             return Err(refuse(form));
         };
+        if matches!(owner, "datasets" | "spaces") {
+            return Err(refuse(
+                "data sets and spaces are not checkpoints: name a model, as hf://owner/name",
+            ));
+        }
         let path = parts.next().unwrap_or("").trim_end_matches('/');
         let (name, revision) = match name.split_once('@') {
             Some((name, revision)) => (name, revision.replace("%2F", "/").replace("%2f", "/")),
@@ -210,6 +215,7 @@ mod tests {
         for text in [
             "hf://",
             "hf://name",
+            "hf://datasets/a/b",
             "hf://../name",
             "hf://o/..",
             "hf://o/n--m",

@@ -3,6 +3,12 @@
 //! hf-hub's own downloads are not used: they check neither status nor length nor checksum of what they store. Its metadata of
 //! a single file are not either: they are read behind the redirection to where large files are stored, which tells neither
 //! checksum nor commit. What is used are its commits, its listings and its streams of bytes.
+//!
+//! hf-hub reads the answers about commits and listings whole and offers no bound on their length: what bounds them is time, and
+//! the number of files listed.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use hf_hub::repository::{RepoTreeEntry, RepoType};
@@ -12,7 +18,7 @@ use tokio::runtime::Runtime;
 
 use crate::hub::Place;
 use crate::reference::is_commit;
-use crate::{HubError, RepoKind, Settings};
+use crate::{HubError, HubEvent, HubObserver, RepoKind, Settings};
 
 mod fault;
 mod metadata;
@@ -31,6 +37,7 @@ pub(crate) struct Remote {
     client: HFClient,
     /// Follows no redirection.
     direct: reqwest::Client,
+    observer: Arc<dyn HubObserver>,
 }
 
 /// The bytes of a file as they arrive.
@@ -67,9 +74,13 @@ macro_rules! with_repo {
 }
 
 impl Remote {
-    pub(crate) fn new(settings: &Settings) -> Result<Self, HubError> {
+    pub(crate) fn new(
+        settings: &Settings,
+        observer: Arc<dyn HubObserver>,
+    ) -> Result<Self, HubError> {
+        settings.check()?;
         let failed = |cause: String| HubError::Unreachable {
-            endpoint: settings.endpoint.clone(),
+            endpoint: settings.shown_endpoint(),
             cause,
         };
         let agent = concat!("pfgmpp/", env!("CARGO_PKG_VERSION"));
@@ -104,6 +115,7 @@ impl Remote {
             runtime,
             client,
             direct,
+            observer,
         })
     }
 
@@ -113,7 +125,7 @@ impl Remote {
         let found = self.again(&place.to_string(), || {
             let sha = with_repo!(self, place, repo => {
                 let info = repo.info().revision(revision).send();
-                self.runtime.block_on(info).map(|info| info.sha)
+                self.runtime.block_on(self.in_time(info))?.map(|info| info.sha)
             });
             let sha = sha.map_err(of_hub)?;
             let known = sha.filter(|sha| is_commit(sha));
@@ -131,13 +143,13 @@ impl Remote {
     /// Whether it is the repository or the revision that is not there.
     fn which_is_missing(&self, place: &Place) -> String {
         let exists = with_repo!(self, place, repo => {
-            self.runtime.block_on(repo.exists().send())
+            self.runtime.block_on(self.in_time(repo.exists().send()))
         });
         match exists {
-            Ok(true) => "no such revision (404): leave it out for main".into(),
+            Ok(Ok(true)) => "no such revision (404): leave it out for main".into(),
             _ => format!(
                 "no such repository at {} (404): check the name",
-                self.settings.endpoint
+                self.settings.shown_endpoint()
             ),
         }
     }
@@ -159,7 +171,7 @@ impl Remote {
             let entries = repo.list_tree().revision(commit).recursive(true).send();
             let mut entries = Box::pin(entries.map_err(of_hub)?);
             let mut names = Vec::new();
-            while let Some(entry) = entries.next().await {
+            while let Some(entry) = self.in_time(entries.next()).await? {
                 if let RepoTreeEntry::File { path, .. } = entry.map_err(of_hub)? {
                     names.push(path);
                 }
@@ -209,6 +221,26 @@ impl Remote {
         })
     }
 
+    /// What comes of a request, unless it takes longer than silence may: bytes that trickle are as good as none.
+    async fn in_time<T>(&self, request: impl Future<Output = T>) -> Result<T, Fault> {
+        let most = self.settings.timeout.saturating_mul(2);
+        let within = tokio::time::timeout(most, request).await;
+        within.map_err(|_| Fault::Silent)
+    }
+
+    /// Waits as long as the server asks, or else as long as is usual.
+    fn sleep(&self, what: &str, fault: &Fault, usual: Duration) {
+        let text = match (fault, fault.wait()) {
+            (_, Some(wait)) => Some(format!("{what}: asked to wait {} s", wait.as_secs())),
+            (Fault::Silent, None) => Some(format!("{what}: no answer yet, asking again")),
+            _ => None,
+        };
+        if let Some(text) = text {
+            self.observer.observe(HubEvent::Note(&text));
+        }
+        std::thread::sleep(fault.wait().unwrap_or(usual));
+    }
+
     /// Does something until it is done, fails for good, or has failed as often as the settings allow.
     pub(crate) fn again<T>(
         &self,
@@ -220,8 +252,8 @@ impl Remote {
         for made in 1..=tries {
             match attempt() {
                 Ok(done) => return Ok(done),
-                Err(fault) if made < tries && fault.may_pass() => {
-                    std::thread::sleep(fault.wait().unwrap_or(wait));
+                Err(fault) if made < tries.min(fault.most_tries()) && fault.may_pass() => {
+                    self.sleep(what, &fault, wait);
                     wait = wait.saturating_mul(2);
                 }
                 Err(fault) => return Err(fault.at(what, &self.settings, made)),

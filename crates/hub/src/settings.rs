@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::HubError;
+
 /// Where the Hub is, where its files are kept, and how patient a download is.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -65,11 +67,69 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Refuses what no request can be made with.
+    ///
+    /// # Errors
+    ///
+    /// A token with a character that no token has, and an address that is none of a web server; neither secret is shown.
+    pub fn check(&self) -> Result<(), HubError> {
+        let visible = |token: &String| token.bytes().all(|byte| byte.is_ascii_graphic());
+        if self.token.as_ref().is_some_and(|token| !visible(token)) {
+            let problem = "the token, or the file that holds it, has a space, a line break or another character that no token has: set it to the token alone";
+            return Err(HubError::Setting {
+                name: "HF_TOKEN",
+                problem: problem.into(),
+            });
+        }
+        let schemes = ["http://", "https://"];
+        let mut rests = schemes.iter().filter_map(|s| self.endpoint.strip_prefix(s));
+        let is_host = |rest: &str| {
+            let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            let host = host.rsplit('@').next().unwrap_or_default();
+            !host.is_empty() && !host.starts_with(':')
+        };
+        let plain = self.endpoint.bytes().all(|byte| byte.is_ascii_graphic());
+        if plain && rests.any(is_host) && self.is_address() {
+            return Ok(());
+        }
+        let shown: String = self.shown_endpoint().chars().take(100).collect();
+        Err(HubError::Setting {
+            name: "HF_ENDPOINT",
+            problem: format!("must be http:// or https:// and the name of a server, got {shown:?}"),
+        })
+    }
+
+    #[cfg(feature = "http")]
+    fn is_address(&self) -> bool {
+        reqwest::Url::parse(&self.endpoint).is_ok()
+    }
+
+    #[cfg(not(feature = "http"))]
+    fn is_address(&self) -> bool {
+        true
+    }
+
+    /// The address without the user and password that may stand in it.
+    pub(crate) fn shown_endpoint(&self) -> String {
+        let (scheme, rest) = self
+            .endpoint
+            .split_once("://")
+            .unwrap_or(("", &self.endpoint));
+        // A password may hold a slash: everything up to the last @ goes.
+        let rest = rest.rsplit('@').next().unwrap_or_default();
+        match scheme {
+            "" => rest.to_string(),
+            scheme => format!("{scheme}://{rest}"),
+        }
+    }
+}
+
 impl std::fmt::Debug for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         // A token belongs in no log.
         f.debug_struct("Settings")
-            .field("endpoint", &self.endpoint)
+            .field("endpoint", &self.shown_endpoint())
             .field("token", &self.token.as_ref().map(|_| "..."))
             .field("cache", &self.cache)
             .field("offline", &self.offline)
@@ -126,5 +186,31 @@ mod tests {
         assert!(!shown.contains("hf_given"), "got {shown}");
         let none = [("HF_TOKEN", "a"), ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")];
         assert_eq!(of(&none).token, None);
+    }
+
+    #[test]
+    fn what_no_request_can_be_made_with_is_refused_and_no_secret_shown() {
+        for token in ["hf_se\ncret", "hf_secret\u{1}", "hf secret"] {
+            let got = of(&[("HF_TOKEN", token)]).check().unwrap_err().to_string();
+            assert!(got.starts_with("HF_TOKEN: "), "got {got}");
+            assert!(!got.contains("cret"), "got {got}");
+        }
+        for endpoint in [
+            "nonsense",
+            "ftp://me:secret@x",
+            "http://",
+            "http://me:secret@",
+            "http://me:sec/secret@a b",
+            "http://a:99999",
+        ] {
+            let got = of(&[("HF_ENDPOINT", endpoint)]).check().unwrap_err();
+            let got = got.to_string();
+            let want = "HF_ENDPOINT: must be http:// or https://";
+            assert!(got.starts_with(want), "got {got}");
+            assert!(!got.contains("secret"), "got {got}");
+        }
+        let sound = of(&[("HF_ENDPOINT", "http://me:secret@a:1/x"), ("HF_TOKEN", "a")]);
+        sound.check().unwrap();
+        assert_eq!(sound.shown_endpoint(), "http://a:1/x");
     }
 }

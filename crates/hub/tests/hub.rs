@@ -416,7 +416,95 @@ fn an_address_with_no_server_or_no_hub_is_told() {
             ..world.settings()
         };
         let got = world.fetch_with(settings, "main").expect_err("no server");
+        assert!(got.is_bad_input());
         let got = got.to_string();
-        assert!(got.contains("HF_ENDPOINT"), "got {got}");
+        let want = "HF_ENDPOINT: must be http:// or https://";
+        assert!(got.starts_with(want), "got {got}");
     }
+}
+
+#[test]
+fn a_server_that_is_no_hub_is_told_from_one_that_fails() {
+    for fault in [
+        Fault::Status(418),
+        Fault::Status(999),
+        Fault::Status(302),
+        Fault::Redirect("file:///etc/passwd"),
+        Fault::Raw(b"SSH-2.0-OpenSSH_9.6\r\n"),
+    ] {
+        for path in ["/api", "HEAD", "/store/"] {
+            let world = World::new();
+            world.server.fault(path, fault.clone(), 100);
+            let got = world.error();
+            assert!(
+                got.contains("the server is no Hub") && got.contains("check HF_ENDPOINT"),
+                "{fault:?} at {path}: got {got}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_a_server_promises_is_bounded() {
+    let world = World::new();
+    world
+        .server
+        .fault("HEAD /o/n/resolve", Fault::Promise(5 << 20), 1);
+    let got = world.error();
+    assert!(
+        got.contains("config.json: it has 5242880 bytes"),
+        "got {got}"
+    );
+    world.server.fault(LARGE, Fault::Promise(1 << 60), 1);
+    let got = world.error();
+    assert!(
+        got.contains("weights.safetensors: needs 1152921504606846976 bytes"),
+        "got {got}"
+    );
+    assert!(got.contains("set HF_HOME"), "got {got}");
+    world.assert_no_broken_entry();
+}
+
+#[test]
+fn a_server_that_asks_to_wait_is_waited_for_and_told_of() {
+    let world = World::new();
+    world.server.fault("HEAD", Fault::Wait(1), 1);
+    world.assert_whole(&world.fetch().expect("a download"));
+    let events = world.events().join(" ");
+    assert!(
+        events.contains("o/n: config.json: asked to wait 1 s"),
+        "got {events}"
+    );
+}
+
+#[test]
+fn a_server_that_never_answers_is_given_up() {
+    let world = World::new();
+    world.server.fault("/api", Fault::Silence, 100);
+    let impatient = Settings {
+        tries: 4,
+        timeout: Duration::from_millis(1000),
+        ..world.settings()
+    };
+    let error = world.fetch_with(impatient, "main").expect_err("silence");
+    assert!(!error.is_bad_input());
+    let got = error.to_string();
+    assert!(
+        got.contains("gave no answer (within 1 s), 2 times"),
+        "got {got}"
+    );
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_names_its_variables() {
+    let world = World::new();
+    let file = world.cache.path().join("file");
+    fs::write(&file, "").expect("a file");
+    let settings = Settings {
+        cache: file.join("hub"),
+        ..world.settings()
+    };
+    let got = world.fetch_with(settings, "main").expect_err("no folder");
+    let got = got.to_string();
+    assert!(got.contains("HF_HOME or HF_HUB_CACHE"), "got {got}");
 }

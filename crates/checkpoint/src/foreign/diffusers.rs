@@ -10,7 +10,8 @@ use serde_json::{Map, Value};
 
 use super::edm::sampler;
 use super::{ForeignError, scheduler, unet2d};
-use crate::{CheckpointConfig, DataSummary, FORMAT, TrainingSummary};
+use crate::checkpoint::WEIGHTS as OWN_WEIGHTS;
+use crate::{CheckpointConfig, CheckpointError, DataSummary, FORMAT, Tensors, TrainingSummary};
 
 /// Longest configuration that is read, in bytes.
 const MAX_CONFIG: u64 = 1 << 20;
@@ -40,28 +41,81 @@ pub(crate) struct Diffusers {
 }
 
 impl Diffusers {
-    /// The network in `folder` or in its `unet`, if there is one with its weights.
-    pub(crate) fn find(folder: &Path) -> Option<Self> {
-        Self::find_description(folder).filter(|found| found.weights.is_file())
+    /// The network in `folder` or in its `unet` with its weights; none where nothing looks like one.
+    ///
+    /// # Errors
+    ///
+    /// A description that cannot be read, and a description or weights that are missing.
+    pub(crate) fn find(folder: &Path) -> Result<Option<Self>, CheckpointError> {
+        Self::find_with(folder, |found| {
+            if found.weights.is_file() {
+                return Ok(found);
+            }
+            Err(broken(found.folder, format!("{} is missing", WEIGHTS[0])))
+        })
     }
 
     /// As [`Self::find`], for a folder that the weights need not be in yet.
-    pub(crate) fn find_description(folder: &Path) -> Option<Self> {
-        [folder.to_path_buf(), folder.join(UNET)]
-            .into_iter()
-            .find_map(Self::in_folder)
+    pub(crate) fn find_description(folder: &Path) -> Result<Option<Self>, CheckpointError> {
+        Self::find_with(folder, Ok)
     }
 
-    fn in_folder(folder: PathBuf) -> Option<Self> {
-        let config = read_map(&folder.join(CONFIG)).ok()?;
-        let class = config.get("_class_name")?.as_str()?;
-        let mut weights = WEIGHTS.map(|name| folder.join(name)).into_iter();
-        Some(Self {
+    fn find_with(
+        folder: &Path,
+        check: impl Fn(Self) -> Result<Self, CheckpointError>,
+    ) -> Result<Option<Self>, CheckpointError> {
+        let mut problem = None;
+        for folder in [folder.to_path_buf(), folder.join(UNET)] {
+            let found = Self::in_folder(folder);
+            match found.and_then(|found| found.map(&check).transpose()) {
+                Ok(None) => {}
+                Ok(found) => return Ok(found),
+                Err(e) => problem = problem.or(Some(e)),
+            }
+        }
+        problem.map_or(Ok(None), Err)
+    }
+
+    fn in_folder(folder: PathBuf) -> Result<Option<Self>, CheckpointError> {
+        let file = folder.join(CONFIG);
+        let weights = WEIGHTS.map(|name| folder.join(name)).into_iter();
+        let weights = weights.into_iter().find(|file| file.is_file());
+        if !file.exists() {
+            return match weights {
+                Some(_) => Err(broken(folder, format!("{CONFIG} is missing"))),
+                None => Ok(None),
+            };
+        }
+        let config = read_map(&file).map_err(|problem| broken(file.clone(), problem))?;
+        // A checkpoint of this program says its format.
+        if weights.is_none() && config.contains_key("format") {
+            return Err(broken(folder, format!("{OWN_WEIGHTS} is missing")));
+        }
+        let class = config.get("_class_name").and_then(Value::as_str);
+        let class = class.ok_or_else(|| {
+            let problem = "_class_name is missing, by which diffusers tells its networks apart";
+            broken(file, problem.into())
+        })?;
+        Ok(Some(Self {
             class: class.chars().take(60).collect(),
-            weights: weights.find(|file| file.is_file()).unwrap_or_default(),
+            weights: weights.unwrap_or_default(),
             config,
             folder,
-        })
+        }))
+    }
+
+    /// Refuses weights whose last convolution has other channels than the description says.
+    pub(crate) fn check_out_channels(&self, weights: &Tensors) -> Result<(), ForeignError> {
+        let described = unet2d::read(&self.config)?.out_channels;
+        let last = weights.get("conv_out.weight");
+        match last.and_then(|last| last.dims().first().copied()) {
+            Some(channels) if channels != described => Err(ForeignError::Setting {
+                name: format!("out_channels of {CONFIG}"),
+                value: described.to_string(),
+                accepted: format!("{channels}, as conv_out of the weights has"),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// What the network is here; `notes` collects what the folder does not tell and was assumed.
@@ -138,9 +192,26 @@ impl Diffusers {
 /// A small JSON file that holds a map.
 fn read_map(path: &Path) -> Result<Map<String, Value>, String> {
     let metadata = fs::metadata(path).map_err(|e| e.to_string())?;
-    if metadata.len() > MAX_CONFIG {
-        return Err(format!("more than {MAX_CONFIG} bytes"));
+    if !metadata.is_file() {
+        return Err("it is no file".into());
     }
-    let text = fs::read_to_string(path).map_err(|e| e.to_string())?;
-    serde_json::from_str(&text).map_err(|e| e.to_string())
+    if metadata.len() > MAX_CONFIG {
+        let len = metadata.len();
+        return Err(format!("it has {len} bytes, at most {MAX_CONFIG} are read"));
+    }
+    let bytes = fs::read(path).map_err(|e| e.to_string())?;
+    if bytes.is_empty() {
+        return Err("it is empty".into());
+    }
+    let text = String::from_utf8(bytes).map_err(|e| {
+        format!(
+            "it is not UTF-8 from byte {} on",
+            e.utf8_error().valid_up_to()
+        )
+    })?;
+    serde_json::from_str(&text).map_err(|e| format!("it is no JSON object: {e}"))
+}
+
+fn broken(path: PathBuf, message: String) -> CheckpointError {
+    CheckpointError::Foreign { path, message }
 }

@@ -38,7 +38,7 @@ pub(crate) fn describe(
     let side = settings.size("img_resolution", None)?;
     let shape = [settings.size("img_channels", None)?, side, side];
     let file = module.file;
-    let n: usize = shape.iter().product();
+    let n: f64 = shape.iter().map(|&size| size as f64).product();
     notes.push(format!(
         "the spread of the data is not in the file: taken as that of a Gaussian of standard deviation {}",
         precond.sigma_data
@@ -53,7 +53,7 @@ pub(crate) fn describe(
             label_dim: settings.size("label_dim", Some(0))?,
             scale: DataScale {
                 second_moment: precond.sigma_data.powi(2),
-                n_eff: n as f64,
+                n_eff: n,
             },
             scale_about_mean: None,
         },

@@ -1,5 +1,7 @@
 //! The options of a configuration of diffusers, each taken once.
 
+use std::ops::RangeInclusive;
+
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -40,6 +42,35 @@ impl<'a> Options<'a> {
         self.read(name, value)
     }
 
+    /// A size, `default` where it is left out or null.
+    pub(super) fn size(
+        &mut self,
+        name: &str,
+        default: usize,
+        accepted: RangeInclusive<usize>,
+    ) -> Result<usize, ForeignError> {
+        let size = self.take(name, None)?.unwrap_or(default);
+        self.within(name, size, &accepted)?;
+        Ok(size)
+    }
+
+    /// Refuses a size outside of what is accepted.
+    pub(super) fn within(
+        &self,
+        name: &str,
+        size: usize,
+        accepted: &RangeInclusive<usize>,
+    ) -> Result<(), ForeignError> {
+        if accepted.contains(&size) {
+            return Ok(());
+        }
+        Err(ForeignError::Setting {
+            name: format!("{name} of {}", self.file),
+            value: size.to_string(),
+            accepted: format!("from {} to {}", accepted.start(), accepted.end()),
+        })
+    }
+
     /// Whether the value of an option is a list.
     pub(super) fn is_list(&self, name: &str) -> bool {
         self.left.get(name).is_some_and(Value::is_array)
@@ -47,10 +78,14 @@ impl<'a> Options<'a> {
 
     fn read<T: DeserializeOwned>(&self, name: &str, value: Value) -> Result<T, ForeignError> {
         let text = value.to_string().chars().take(60).collect();
-        serde_json::from_value(value).map_err(|e| ForeignError::Setting {
-            name: format!("{name} of {}", self.file),
-            value: text,
-            accepted: format!("another ({e})"),
+        serde_json::from_value(value).map_err(|e| {
+            // serde names what it expects as Rust does.
+            let problem = e.to_string().replace("usize", "a whole number");
+            ForeignError::Setting {
+                name: format!("{name} of {}", self.file),
+                value: text,
+                accepted: format!("another ({})", problem.replace("f64", "a number")),
+            }
         })
     }
 

@@ -9,6 +9,9 @@ use super::options::Options;
 /// Schedulers of discrete steps that have the same defaults; a sampler of its own stands behind each, which is not used.
 const KNOWN: [&str; 3] = ["DDPMScheduler", "DDIMScheduler", "PNDMScheduler"];
 
+/// Largest number of time steps.
+const MAX_STEPS: usize = 100_000;
+
 /// Reads a configuration; defaults are those of diffusers.
 pub(super) fn read(
     config: &Map<String, Value>,
@@ -52,7 +55,7 @@ pub(super) fn read(
             return Err(ForeignError::Unsupported(what));
         }
     };
-    let m = options.take("num_train_timesteps", 1000)?;
+    let m = options.size("num_train_timesteps", 1000, 2..=MAX_STEPS)?;
     options.expect("trained_betas", &[Value::Null])?;
     options.expect("rescale_betas_zero_snr", &[json!(false)])?;
     // Everything else is about diffusers' own samplers.

@@ -6,11 +6,18 @@ use serde_json::{Map, Value, json};
 use super::ForeignError;
 use super::options::Options;
 
+/// Largest side of an image, and number of its channels.
+const MAX_SIDE: usize = 4096;
+/// Largest number of classes.
+const MAX_CLASSES: usize = 1 << 16;
+
 /// A network as its `config.json` describes it.
 pub(super) struct UNet {
     pub(super) network: NetworkConfig,
     /// Channels, height and width of an image.
     pub(super) shape: [usize; 3],
+    /// Channels that the last convolution gives: those of an image, or twice as many.
+    pub(super) out_channels: usize,
     /// Number of classes, 0 for none.
     pub(super) label_dim: usize,
 }
@@ -33,7 +40,7 @@ pub(super) fn read(config: &Map<String, Value>) -> Result<UNet, ForeignError> {
         dropout: options.take("dropout", 0.0)?,
         label_dropout: 0.0,
     };
-    let channels = options.take("in_channels", 3)?;
+    let channels = options.size("in_channels", 3, 1..=MAX_SIDE)?;
     let out: usize = options.take("out_channels", 3)?;
     // Twice as many: the second half estimates variances.
     if out != channels && Some(out) != channels.checked_mul(2) {
@@ -47,12 +54,16 @@ pub(super) fn read(config: &Map<String, Value>) -> Result<UNet, ForeignError> {
         let side = options.need("sample_size")?;
         [side, side]
     };
-    let label_dim: Option<usize> = options.take("num_class_embeds", None)?;
+    for size in [height, width] {
+        options.within("sample_size", size, &(1..=MAX_SIDE))?;
+    }
+    let label_dim = options.size("num_class_embeds", 0, 0..=MAX_CLASSES)?;
     refuse_others(options)?;
     Ok(UNet {
         network: NetworkConfig::UNet2D(network),
         shape: [channels, height, width],
-        label_dim: label_dim.unwrap_or(0),
+        out_channels: out,
+        label_dim,
     })
 }
 

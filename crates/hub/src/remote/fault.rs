@@ -10,7 +10,7 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use crate::{HubError, Settings};
 
 /// The longest time that a server may ask to wait.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// What went wrong with one request.
 #[derive(Debug)]
@@ -23,8 +23,10 @@ pub(crate) enum Fault {
     Status(u16),
     /// No connection.
     Unreachable(String),
-    /// A connection that broke off or stood still.
+    /// A connection that broke off.
     Cut(String),
+    /// A connection over which nothing came.
+    Silent,
     /// An answer that makes no sense.
     Answer(String),
     /// Bytes that are not what was promised.
@@ -37,9 +39,17 @@ impl Fault {
     /// Whether the same request may succeed a little later.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Self::RateLimited(_) | Self::Cut(_) => true,
+            Self::RateLimited(_) | Self::Cut(_) | Self::Silent => true,
             Self::Status(status) => matches!(status, 408 | 500..=599),
             _ => false,
+        }
+    }
+
+    /// How often the same request is made at most: silence is long already.
+    pub(crate) fn most_tries(&self) -> u32 {
+        match self {
+            Self::Silent => 2,
+            _ => u32::MAX,
         }
     }
 
@@ -62,13 +72,23 @@ impl Fault {
                 what: "not there (404): check the name".into(),
             },
             Self::RateLimited(_) => HubError::RateLimited { place, tries },
-            Self::Status(status) => HubError::Server {
+            Self::Status(status) if self.may_pass() => HubError::Server {
                 place,
                 status,
                 tries,
             },
+            Self::Status(status) => HubError::Answer {
+                place,
+                problem: format!("the server is no Hub: it answers with status {status}"),
+            },
+            Self::Silent => HubError::Silent {
+                place,
+                endpoint: settings.shown_endpoint(),
+                cause: format!("within {} s", settings.timeout.as_secs()),
+                tries,
+            },
             Self::Unreachable(cause) => HubError::Unreachable {
-                endpoint: settings.endpoint.clone(),
+                endpoint: settings.shown_endpoint(),
                 cause,
             },
             Self::Cut(cause) => HubError::Cut {
@@ -78,7 +98,8 @@ impl Fault {
             },
             Self::Answer(problem) => HubError::Answer {
                 place,
-                problem: format!("the server is no Hub: {problem}"),
+                problem: format!("the server is no Hub: {problem}")
+                    .replace(&settings.endpoint, &settings.shown_endpoint()),
             },
             Self::Damaged(problem) => HubError::Damaged { place, problem },
             Self::File(source) => HubError::Io {
@@ -122,16 +143,21 @@ pub(super) fn of_hub(error: HFError) -> Fault {
 
 /// What the connection says.
 pub(super) fn of_transport(error: &reqwest::Error) -> Fault {
-    if error.is_connect() {
-        Fault::Unreachable(cause(error))
+    let reason = cause(error);
+    if reason.starts_with("invalid HTTP") {
+        Fault::Answer("it does not speak HTTP".into())
+    } else if reason.contains("scheme is not") {
+        Fault::Answer("it sends to an address that is not of the web".into())
+    } else if error.is_connect() {
+        Fault::Unreachable(reason)
     } else if error.is_builder() || error.is_redirect() {
-        Fault::Answer(cause(error))
+        Fault::Answer(reason)
     } else if error.is_decode() && !error.is_timeout() && !has_io_cause(error) {
         Fault::Answer("its answer cannot be read".into())
     } else if error.is_timeout() {
-        Fault::Cut("nothing came for a long time".into())
+        Fault::Silent
     } else {
-        Fault::Cut(cause(error))
+        Fault::Cut(reason)
     }
 }
 

@@ -27,7 +27,8 @@ impl Remote {
     ) -> Result<Metadata, HubError> {
         let url = self.url(place, commit, name)?;
         self.again(&format!("{place}: {name}"), || {
-            self.runtime.block_on(self.head(url.clone()))
+            self.runtime
+                .block_on(self.in_time(self.head(url.clone())))?
         })
     }
 
@@ -62,7 +63,7 @@ impl Remote {
 
     fn url(&self, place: &Place, commit: &str, name: &str) -> Result<reqwest::Url, HubError> {
         let unreachable = || HubError::Unreachable {
-            endpoint: self.settings.endpoint.clone(),
+            endpoint: self.settings.shown_endpoint(),
             cause: "no address of a server".into(),
         };
         let mut url = reqwest::Url::parse(&self.settings.endpoint).map_err(|_| unreachable())?;

@@ -32,6 +32,16 @@ pub enum Fault {
     Flip,
     /// Does not know ranges.
     NoRange,
+    /// Sends to another address.
+    Redirect(&'static str),
+    /// Answers with these bytes.
+    Raw(&'static [u8]),
+    /// Says that the file has so many bytes.
+    Promise(u64),
+    /// Asks to come back after so many seconds.
+    Wait(u64),
+    /// Never answers.
+    Silence,
 }
 
 #[derive(Default)]
@@ -178,11 +188,29 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>) -> Option<()> {
     let allowed = state.token.is_none() || state.token == request.token;
     let reply = match fault {
         Some(Fault::Status(status)) => Reply::status(status),
+        Some(Fault::Redirect(to)) => Reply::status(302).with("Location", to.into()),
+        Some(Fault::Wait(wait)) => Reply::status(429).with("Retry-After", wait.to_string()),
+        Some(Fault::Raw(bytes)) => {
+            drop(state);
+            return stream.write_all(bytes).ok();
+        }
+        Some(Fault::Silence) => {
+            drop(state);
+            std::thread::sleep(std::time::Duration::from_secs(20));
+            return None;
+        }
         _ if !allowed => Reply::status(401),
         _ => route(&state, &request, matches!(fault, Some(Fault::NoRange)))
             .unwrap_or_else(|| Reply::status(404)),
     };
     drop(state);
+    let reply = match fault {
+        Some(Fault::Promise(size)) => reply.with("X-Linked-Size", size.to_string()).with(
+            "X-Linked-ETag",
+            format!("\"{}\"", sha256(&size.to_le_bytes())),
+        ),
+        _ => reply,
+    };
     reply.send(&mut stream, request.method == "HEAD", fault.as_ref())
 }
 
@@ -200,6 +228,12 @@ impl Reply {
             headers: Vec::new(),
             body,
         }
+    }
+
+    fn with(mut self, name: &'static str, value: String) -> Self {
+        self.headers.retain(|(own, _)| *own != name);
+        self.headers.push((name, value));
+        self
     }
 
     fn json(value: &serde_json::Value) -> Self {
