@@ -10,6 +10,7 @@ mod bench;
 mod convert;
 #[path = "end_to_end/hub.rs"]
 mod hub;
+#[cfg(feature = "datasets")]
 #[path = "end_to_end/hub_data.rs"]
 mod hub_data;
 #[path = "end_to_end/interruption.rs"]

@@ -86,9 +86,10 @@ impl TryFrom<RunFile> for RunConfig {
                 if file.d.is_some() {
                     return Err("d: the checkpoint has its own: set sampler.d".to_string());
                 }
-                let d = file.sampler.d.ok_or(
-                    "sampler.d: is needed by model: checkpoint: any number above 0, or inf",
-                )?;
+                let d = file
+                    .sampler
+                    .d
+                    .ok_or("sampler.d: is needed by model: checkpoint: from 0.1 to 1e15, or inf")?;
                 ModelConfig::Checkpoint {
                     source,
                     path: None,
