@@ -83,7 +83,7 @@ impl Hub {
                 "{} cannot be reached: {place} as it was when it was fetched",
                 self.settings.shown_endpoint()
             )),
-            None if here => cache.record(place.revision, &commit)?,
+            None if here => self.remember(&cache, &place, &commit)?,
             Some(None) if here => {}
             _ if self.settings.offline => return Err(self.offline(&place)),
             _ => self.download(&cache, &place, &commit, select)?,
@@ -162,6 +162,11 @@ impl fmt::Display for Place<'_> {
 
 #[cfg(feature = "http")]
 impl Hub {
+    /// Records where a revision that was looked up stands.
+    fn remember(&self, cache: &Cache, place: &Place, commit: &str) -> Result<(), HubError> {
+        cache.record(place.revision, commit)
+    }
+
     fn look_up(&self, place: &Place) -> Result<String, HubError> {
         let remote = crate::remote::Remote::new(&self.settings, self.observer.clone())?;
         remote.commit(place)
@@ -205,6 +210,11 @@ impl Hub {
 
 #[cfg(not(feature = "http"))]
 impl Hub {
+    /// Nothing is looked up, so there is nothing to record.
+    fn remember(&self, _: &Cache, _: &Place, _: &str) -> Result<(), HubError> {
+        Ok(())
+    }
+
     fn look_up(&self, place: &Place) -> Result<String, HubError> {
         let place = place.to_string();
         Err(HubError::NoHttp { place })
@@ -212,7 +222,7 @@ impl Hub {
 
     fn download(
         &self,
-        cache: &Cache,
+        _cache: &Cache,
         place: &Place,
         _commit: &str,
         _select: Select,
