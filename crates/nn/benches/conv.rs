@@ -1,18 +1,18 @@
-//! Convolutions of the published CIFAR-10 network and of one half as wide, beside a matrix product of candle.
+//! Convolutions of the published CIFAR-10 network and of one half as wide, as shares of the rate of a matrix product.
 //!
-//! Items are floating point operations of the direct algorithm, so that a rate is one of useful work.
+//! Each round times a product of two square matrices and then every convolution of one shape, so that a machine with other
+//! work to do slows both. A rate counts the operations of the direct algorithm; the table holds medians over the rounds.
+//!
+//! An argument on the command line chooses shapes: `cargo bench -p pfgmpp-nn --bench conv -- "4, 8"`.
 
-use candle_core::{Device, Result, Tensor, Var};
-use divan::{Bencher, counter::ItemsCount};
-use pfgmpp_nn::ops::conv2d;
+use std::time::Instant;
+
+use candle_core::{Device, Result, Tensor};
+use pfgmpp_nn::ops::{self, Conv2dConfig};
 
 /// What the program uses: freshly mapped memory would cost more than the arithmetic.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-fn main() {
-    divan::main();
-}
 
 /// Batch, side of the image, input channels, output channels, side of the kernel.
 type Shape = (usize, usize, usize, usize, usize);
@@ -32,88 +32,93 @@ const SHAPES: [Shape; 10] = [
 
 const THREADS: usize = 2;
 
-fn values(len: usize) -> Vec<f32> {
-    (0..len).map(|i| (i as f32 * 0.37).sin()).collect()
+/// Side of the square matrices.
+const SIDE: usize = 1024;
+
+const ROUNDS: usize = 15;
+
+fn tensor(dims: &[usize]) -> Result<Tensor> {
+    let values: Vec<f32> = (0..dims.iter().product())
+        .map(|i| (i as f32 * 0.37).sin())
+        .collect();
+    Tensor::from_vec(values, dims, &Device::Cpu)
 }
 
-fn var(dims: &[usize]) -> Result<Var> {
-    Var::from_vec(values(dims.iter().product()), dims, &Device::Cpu)
-}
-
-fn operands((b, side, c_in, c_out, kernel): Shape) -> Result<(Var, Var)> {
-    Ok((
-        var(&[b, side, side, c_in])?,
-        var(&[c_out, c_in, kernel, kernel])?,
-    ))
-}
-
-fn operations((b, side, c_in, c_out, kernel): Shape) -> ItemsCount {
-    ItemsCount::new(2 * b * side * side * c_in * c_out * kernel * kernel)
-}
-
-fn pool() -> rayon::ThreadPool {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(THREADS);
-    pool.build().expect("threads can be started")
-}
-
-/// `x` and `weight` as plain tensors, or tracked.
-fn run(bencher: Bencher, shape: Shape, operands: (Tensor, Tensor), backward: bool) {
-    let (x, weight) = operands;
-    let pool = pool();
-    let forward = || conv2d(&x, &weight, None).expect("an output");
-    let out = pool.install(forward);
-    assert_eq!(out.dims(), [shape.0, shape.1, shape.1, shape.3]);
-    if backward {
-        let bencher = bencher.counter(operations(shape));
-        bencher.bench_local(|| pool.install(|| out.backward().expect("gradients")));
-    } else {
-        bencher
-            .counter(operations(shape))
-            .bench_local(|| pool.install(forward));
+/// Operations a second of `f`, which takes `operations`; it runs twice, and the faster time counts.
+fn rate(operations: usize, f: impl Fn() -> Result<Tensor>) -> Result<f64> {
+    let mut seconds = f64::INFINITY;
+    for _ in 0..2 {
+        let start = Instant::now();
+        let out = f()?;
+        seconds = seconds.min(start.elapsed().as_secs_f64());
+        drop(out);
     }
+    Ok(operations as f64 / seconds)
 }
 
-#[divan::bench(args = SHAPES)]
-fn forward(bencher: Bencher, shape: Shape) {
-    let (x, weight) = operands(shape).expect("operands");
-    let plain = (x.as_detached_tensor(), weight.as_detached_tensor());
-    run(bencher, shape, plain, false);
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
-#[divan::bench(args = SHAPES)]
-fn input_gradient(bencher: Bencher, shape: Shape) {
-    let (x, weight) = operands(shape).expect("operands");
-    let plain = (x.as_tensor().clone(), weight.as_detached_tensor());
-    run(bencher, shape, plain, true);
+/// Rates of a matrix product, and of the convolution and its two gradients.
+fn round(shape: Shape, matrices: &(Tensor, Tensor), operands: &[Tensor; 3]) -> Result<[f64; 4]> {
+    let (b, side, c_in, c_out, kernel) = shape;
+    let operations = 2 * b * side * side * c_in * c_out * kernel * kernel;
+    let [x, weight, grad] = operands;
+    let config = Conv2dConfig::same(kernel);
+    let product = rate(2 * SIDE * SIDE * SIDE, || matrices.0.matmul(&matrices.1))?;
+    let forward = rate(operations, || ops::conv2d(x, weight, None))?;
+    let input = rate(operations, || {
+        ops::conv2d_input_gradient(grad, weight, x.shape(), config)
+    })?;
+    let weights = rate(operations, || {
+        ops::conv2d_weight_gradient(x, grad, weight.shape(), config)
+    })?;
+    Ok([product, forward, input, weights])
 }
 
-#[divan::bench(args = SHAPES)]
-fn weight_gradient(bencher: Bencher, shape: Shape) {
-    let (x, weight) = operands(shape).expect("operands");
-    let plain = (x.as_detached_tensor(), weight.as_tensor().clone());
-    run(bencher, shape, plain, true);
-}
-
-/// The tensor of ones that a gradient's measurement begins with.
-#[divan::bench(args = SHAPES)]
-fn ones(bencher: Bencher, (b, side, _, c_out, _): Shape) {
-    let out = var(&[b, side, side, c_out]).expect("an output");
-    assert_eq!(out.ones_like().expect("ones").dims(), out.dims());
-    bencher.bench_local(|| out.ones_like().expect("ones"));
-}
-
-/// What the machine does with two square matrices.
-#[divan::bench(args = [1024, 2048])]
-fn matrix_product(bencher: Bencher, side: usize) {
-    let (a, b) = (
-        var(&[side, side]).expect("a"),
-        var(&[side, side]).expect("b"),
+fn measure() -> Result<()> {
+    let matrices = (tensor(&[SIDE, SIDE])?, tensor(&[SIDE, SIDE])?);
+    let chosen = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    println!("10^9 operations a second, and per cent of a matrix product in the same round");
+    println!(
+        "{:>24} {:>8} {:>12} {:>15} {:>15}",
+        "", "product", "forward", "input gradient", "weight gradient"
     );
-    let product = || a.as_detached_tensor().matmul(&b.as_detached_tensor());
-    let pool = pool();
-    let product = || pool.install(|| product().expect("a product"));
-    assert_eq!(product().dims(), [side, side]);
-    bencher
-        .counter(ItemsCount::new(2 * side * side * side))
-        .bench_local(product);
+    for shape in SHAPES {
+        let name = format!("{shape:?}");
+        if chosen.as_ref().is_some_and(|part| !name.contains(part)) {
+            continue;
+        }
+        let (b, side, c_in, c_out, kernel) = shape;
+        let operands = [
+            tensor(&[b, side, side, c_in])?,
+            tensor(&[c_out, c_in, kernel, kernel])?,
+            tensor(&[b, side, side, c_out])?,
+        ];
+        let rounds = (0..ROUNDS)
+            .map(|_| round(shape, &matrices, &operands))
+            .collect::<Result<Vec<_>>>()?;
+        let of = |f: &dyn Fn(&[f64; 4]) -> f64| median(rounds.iter().map(f).collect());
+        let cell = |i: usize| {
+            let (rate, share) = (of(&|r| r[i] / 1e9), of(&|r| 100.0 * r[i] / r[0]));
+            format!("{rate:.0} {share:4.0} %")
+        };
+        println!(
+            "{name:>24} {:>8.0} {:>12} {:>15} {:>15}",
+            of(&|r| r[0] / 1e9),
+            cell(1),
+            cell(2),
+            cell(3)
+        );
+    }
+    Ok(())
+}
+
+fn main() -> Result<()> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(THREADS);
+    pool.build()
+        .expect("threads can be started")
+        .install(measure)
 }

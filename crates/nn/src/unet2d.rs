@@ -5,7 +5,7 @@ use candle_nn::{Init, VarBuilder};
 
 use crate::layers::{Conv2d, Frequencies, GroupNorm, Labels, Linear, beside, check_condition};
 use crate::network::{Condition, Mode, Network, Signature};
-use crate::ops::{self, Activation, Filter};
+use crate::ops::{self, Activation, Conv2dConfig, Filter};
 use crate::tape::recorded;
 
 mod blocks;
@@ -95,9 +95,14 @@ impl UNet2D {
             .forward(&self.conv_norm_out.forward(&x, Activation::Silu)?)
     }
 
-    /// A convolution of stride 2: without padding before the image, its first pixel lies under the kernel's corner.
+    /// A convolution of stride 2, with a row and a column of zeros behind the image in either case.
     fn halve(&self, x: &Tensor, conv: &Conv2d) -> Result<Tensor> {
-        ops::every_second(&conv.forward(x)?, self.config.downsample_padding == 0)
+        let config = Conv2dConfig {
+            stride: 2,
+            padding: (self.config.downsample_padding, 1),
+            groups: 1,
+        };
+        conv.forward_with(x, config)
     }
 }
 

@@ -1,75 +1,37 @@
-//! Convolution with zero padding and stride 1, and its gradient with respect to the input.
+//! Convolution, and its gradient with respect to the input.
 //!
 //! ```text
-//! out[p, o] = bias[o] + Σ_(tap, i) x[p + tap, i] W[o, i, tap]
+//! out[p, o] = bias[o] + Σ_(tap, i) x[stride · p + tap, i] W[o, i, tap]
 //! ```
 //!
-//! A sample is copied into a buffer with a border of zeros. There, the inputs of a pixel under one row of
+//! A sample is copied into a buffer with all its zeros. There, the inputs of a pixel under one row of
 //! the kernel are `kernel · c_in` consecutive values, so the inner loop needs no other rearrangement.
 
+use std::array::from_fn;
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use pulp::{Arch, MemMask, Simd, WithSimd};
 
-use super::packing::Packed;
-use super::parallel::{for_each_piece_with, written};
+use super::geometry::Geometry;
+use super::packing::{Packed, lanes};
+use super::parallel::{Shared, for_each_index_with, for_each_piece, written};
 use super::product::{
     FEW_ROWS, LINE, MANY_ROWS, PANEL_VECTORS, Run, Tile, accumulate, load, load_part, store,
     store_part,
 };
 
-/// One-pixel samples that are taken together: a multiple of the rows of every tile.
-const POOL: usize = 64;
+/// Inputs of a block of pixels, in values: 128 KiB, which leave a second-level cache of 512 KiB room for a panel of weights.
+const BLOCK_VALUES: usize = 32 << 10;
 
-/// Extent of a convolution's images: `batch` samples of `height` by `width` pixels, a square `kernel` of odd side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Geometry {
-    pub(crate) batch: usize,
-    pub(crate) height: usize,
-    pub(crate) width: usize,
-    pub(crate) kernel: usize,
-}
+/// Pixels of a block at least, so that weights are read for several: whole register tiles of either height.
+const MIN_PIXELS: usize = 48;
 
-impl Geometry {
-    /// Pixels of one sample.
-    pub(crate) fn pixels(&self) -> usize {
-        self.height * self.width
-    }
+/// Pixels of a block at most.
+const MAX_PIXELS: usize = 480;
 
-    /// Values between the rows of a padded image.
-    pub(crate) fn padded_row(&self, channels: usize) -> usize {
-        (self.width + self.kernel - 1) * channels
-    }
-
-    /// Values of a padded image.
-    pub(crate) fn padded_len(&self, channels: usize) -> usize {
-        (self.height + self.kernel - 1) * self.padded_row(channels)
-    }
-
-    /// The same for a vector of one-pixel samples under a kernel of one: rows of up to `POOL` pixels, so that tiles are
-    /// full and threads have pieces of their own.
-    fn pooled(self, shared_bias: bool) -> Self {
-        if self.kernel == 1 && self.pixels() == 1 && shared_bias {
-            return Self {
-                batch: self.batch.div_ceil(POOL),
-                height: 1,
-                width: POOL.min(self.batch),
-                kernel: 1,
-            };
-        }
-        self
-    }
-}
-
-/// Copies one sample into the inside of a padded image, leaving the border as it is.
-pub(crate) fn pad_into(geometry: Geometry, channels: usize, sample: &[f32], padded: &mut [f32]) {
-    let (border, row) = (geometry.kernel / 2, geometry.padded_row(channels));
-    let len = geometry.width * channels;
-    for (y, line) in sample.chunks_exact(len).enumerate() {
-        let start = (y + border) * row + border * channels;
-        padded[start..start + len].copy_from_slice(line);
-    }
-}
+/// Pieces to aim for, so that a few threads have enough.
+const PIECES: usize = 16;
 
 /// Convolves `x [B, H, W, c_in]` to `[B, H, W, c_out]`; `bias` holds one row of `c_out` values, or one for each sample.
 pub(crate) fn convolve(
@@ -79,54 +41,101 @@ pub(crate) fn convolve(
     bias: Option<&[f32]>,
 ) -> Vec<f32> {
     let columns = packed.columns;
-    let shared_bias = bias.is_none_or(|b| b.len() == columns);
-    let geometry = geometry.pooled(shared_bias);
     let channels = packed.depth / (geometry.kernel * geometry.kernel);
-    let (len_in, len_out) = (geometry.pixels() * channels, geometry.pixels() * columns);
-    let padded_len = if geometry.kernel == 1 {
-        0
-    } else {
-        geometry.padded_len(channels)
-    };
-    let task = |padded: &mut Vec<f32>, b: usize, out: &mut [MaybeUninit<f32>]| {
-        // The last of pooled rows may be shorter.
-        let width = geometry.width.min(out.len() / columns);
-        let geometry = Geometry { width, ..geometry };
-        let sample = &x[b * len_in..][..geometry.pixels() * channels];
-        let mut image = sample;
-        if geometry.kernel > 1 {
-            pad_into(geometry, channels, sample, padded);
-            image = padded;
-        }
-        let row = if shared_bias { 0 } else { b * columns };
-        let bias = bias.map(|rows| &rows[row..row + columns]);
+    let padded;
+    let mut image = x;
+    if !geometry.is_pointwise() {
+        padded = pad_all(geometry, x, channels);
+        image = &padded;
+    }
+    let per_sample = geometry.pixels_out();
+    let pixels = geometry.batch * per_sample;
+    let block = (BLOCK_VALUES / channels / MIN_PIXELS * MIN_PIXELS).clamp(MIN_PIXELS, MAX_PIXELS);
+    let blocks = pixels.div_ceil(block);
+    // Where pixels are few, pieces share them and have weights of their own.
+    let width = PANEL_VECTORS * lanes();
+    let panels = columns.div_ceil(width);
+    let groups = PIECES.div_ceil(blocks.max(1)).min(panels);
+    let group = panels.div_ceil(groups) * width;
+    let groups = columns.div_ceil(group);
+    let task = |out: &Shared<MaybeUninit<f32>>, sources: &mut Vec<Source>, piece: usize| {
+        let (first, column) = (piece / groups * block, piece % groups * group);
+        let pixels = first..(first + block).min(pixels);
+        sources.clear();
+        sources.extend(pixels.clone().map(|p| Source::new(geometry, channels, p)));
         Arch::new().dispatch(Multiply {
             geometry,
             channels,
             image,
+            sources,
             packed,
             bias,
-            out,
+            columns: column..(column + group).min(columns),
+            // SAFETY: no other piece has these columns of these pixels.
+            out: unsafe { out.range(first * columns, pixels.len() * columns) },
         });
     };
-    let pixels = x.len() / channels;
     let work = pixels * packed.depth * columns;
-    // SAFETY: each piece is one sample's output, and `Multiply` writes all of it.
+    // SAFETY: together the pieces write all columns of all pixels.
     unsafe {
         written(pixels * columns, |out| {
-            for_each_piece_with(out, len_out, work, || vec![0.0; padded_len], task);
+            let out = Shared::new(out);
+            for_each_index_with(blocks * groups, work, Vec::new, |sources, piece| {
+                task(&out, sources, piece);
+            });
         })
     }
 }
 
-/// One padded image times the packed weights.
+/// Every sample with its zeros.
+pub(crate) fn pad_all(geometry: Geometry, x: &[f32], channels: usize) -> Vec<f32> {
+    let (len, padded_len) = (
+        geometry.pixels_in() * channels,
+        geometry.padded_len(channels),
+    );
+    // SAFETY: each piece is a padded image, all of which is written first.
+    unsafe {
+        written(geometry.batch * padded_len, |out| {
+            for_each_piece(out, padded_len, x.len(), |b, image| {
+                image.fill(MaybeUninit::new(0.0));
+                let image = image.assume_init_mut();
+                geometry.pad_into(channels, &x[b * len..(b + 1) * len], image);
+            });
+        })
+    }
+}
+
+/// Where the inputs of one output pixel begin.
+#[derive(Clone, Copy)]
+struct Source {
+    sample: usize,
+    offset: usize,
+}
+
+impl Source {
+    /// For output pixel `p` of the batch.
+    fn new(geometry: Geometry, channels: usize, p: usize) -> Self {
+        let (sample, p) = (p / geometry.pixels_out(), p % geometry.pixels_out());
+        let (y, x) = (p / geometry.out.1, p % geometry.out.1);
+        let within = y * geometry.padded_row(channels) + x * channels;
+        Self {
+            sample,
+            offset: sample * geometry.padded_len(channels) + within * geometry.stride,
+        }
+    }
+}
+
+/// Some output pixels of padded images, and some of their columns.
 struct Multiply<'a> {
     geometry: Geometry,
     channels: usize,
     image: &'a [f32],
+    sources: &'a [Source],
     packed: &'a Packed,
     bias: Option<&'a [f32]>,
-    out: &'a mut [MaybeUninit<f32>],
+    columns: Range<usize>,
+    /// The first of the pixels.
+    out: *mut MaybeUninit<f32>,
 }
 
 impl WithSimd for Multiply<'_> {
@@ -146,9 +155,8 @@ impl Multiply<'_> {
     #[inline(always)]
     fn panels<S: Simd, const M: usize>(mut self, simd: S) {
         let width = PANEL_VECTORS * S::F32_LANES;
-        let columns = self.packed.columns;
-        for first in (0..columns).step_by(width) {
-            if columns - first > S::F32_LANES {
+        for first in self.columns.clone().step_by(width) {
+            if self.packed.columns - first > S::F32_LANES {
                 self.panel::<S, M, PANEL_VECTORS>(simd, first);
             } else {
                 self.panel::<S, M, 1>(simd, first);
@@ -177,28 +185,29 @@ impl Multiply<'_> {
         valid: usize,
     ) {
         let (geometry, columns) = (self.geometry, self.packed.columns);
-        let pixels = geometry.pixels();
         let tail = simd.mask_between_m32s(0, valid as u32);
         let row = geometry.padded_row(self.channels);
+        let len = geometry.kernel * self.channels;
         let panel = self.packed.values[first * self.packed.depth..].as_ptr();
-        let bias = self.bias.map(|b| b[first..].as_ptr());
-        for pixel in (0..pixels).step_by(M) {
-            let rows: [*const f32; M] = std::array::from_fn(|i| {
-                // The last tile repeats the last pixel rather than reading past it.
-                let p = (pixel + i).min(pixels - 1);
-                let (y, x) = (p / geometry.width, p % geometry.width);
-                self.image[y * row + x * self.channels..].as_ptr()
+        let shared_bias = self.bias.is_none_or(|b| b.len() == columns);
+        for (i, pixels) in self.sources.chunks(M).enumerate() {
+            // The last tile repeats the last pixel rather than reading past it.
+            let sources: [Source; M] = from_fn(|i| pixels[i.min(pixels.len() - 1)]);
+            let bias = self.bias.map(|values| {
+                sources.map(|source| {
+                    let row = if shared_bias { 0 } else { source.sample };
+                    values[row * columns + first..].as_ptr()
+                })
             });
+            let rows = sources.map(|source| self.image[source.offset..].as_ptr());
             // SAFETY: a pixel's inputs under one kernel row lie inside the padded image, the panel holds `depth`
             // rows of `V` vectors, and bias and output are touched only where `tail` allows.
             unsafe {
                 let mut acc = initial::<S, M, V, WHOLE>(simd, bias, tail);
-                let len = geometry.kernel * self.channels;
                 // The next panel, one of its vectors with each of the first register tiles.
-                let next =
-                    panel.wrapping_add((V * S::F32_LANES + pixel / M * LINE) * self.packed.depth);
+                let next = panel.wrapping_add((V * S::F32_LANES + i * LINE) * self.packed.depth);
                 for ky in 0..geometry.kernel {
-                    let ahead = (pixel < V * M).then_some(next.wrapping_add(ky * len * LINE));
+                    let ahead = (i < V).then_some(next.wrapping_add(ky * len * LINE));
                     let run = Run {
                         rows: rows.map(|at| at.add(ky * row)),
                         row_step: 1,
@@ -208,34 +217,36 @@ impl Multiply<'_> {
                     };
                     accumulate::<S, M, V, false>(simd, &mut acc, run, tail, ahead);
                 }
-                let out = self.out[pixel * columns + first..].as_mut_ptr().cast();
-                write::<S, M, V, WHOLE>(simd, &acc, out, columns, M.min(pixels - pixel), tail);
+                let out = self.out.add(i * M * columns + first).cast();
+                write::<S, M, V, WHOLE>(simd, &acc, out, columns, pixels.len(), tail);
             }
         }
     }
 }
 
-/// A tile that starts at the bias, or at zero.
+/// A tile that starts at the bias, a row for each pixel, or at zero.
 #[inline(always)]
 unsafe fn initial<S: Simd, const M: usize, const V: usize, const WHOLE: bool>(
     simd: S,
-    bias: Option<*const f32>,
+    bias: Option<[*const f32; M]>,
     tail: MemMask<S::m32s>,
 ) -> Tile<S, M, V> {
     let Some(bias) = bias else {
         return [[simd.splat_f32s(0.0); V]; M];
     };
-    [std::array::from_fn(|v| {
-        // SAFETY: the caller vouches for the bias up to the end of `tail`.
-        unsafe {
-            let at = bias.add(v * S::F32_LANES);
-            if v + 1 == V {
-                load_part::<S, WHOLE>(simd, tail, at)
-            } else {
-                load::<S>(at)
+    bias.map(|row| {
+        from_fn(|v| {
+            // SAFETY: the caller vouches for the bias up to the end of `tail`.
+            unsafe {
+                let at = row.add(v * S::F32_LANES);
+                if v + 1 == V {
+                    load_part::<S, WHOLE>(simd, tail, at)
+                } else {
+                    load::<S>(at)
+                }
             }
-        }
-    }); M]
+        })
+    })
 }
 
 /// Writes the first `count` rows of a tile, `step` values apart.

@@ -1,7 +1,7 @@
 //! Gradients of a convolution with respect to its weights and its bias.
 //!
 //! ```text
-//! dW[o, i, tap] = Σ_(b, p) x[b, p + tap, i] g[b, p, o]          dbias[o] = Σ_(b, p) g[b, p, o]
+//! dW[o, i, tap] = Σ_(b, p) x[b, stride · p + tap, i] g[b, p, o]          dbias[o] = Σ_(b, p) g[b, p, o]
 //! ```
 //!
 //! Each task owns some rows `(tap, i)` of the result, or output channels where the kernel is one pixel, and runs through all samples
@@ -12,7 +12,8 @@ use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::conv::{Geometry, pad_into};
+use super::conv::pad_all;
+use super::geometry::Geometry;
 use super::matrix::{Matrix, multiply};
 use super::packing::lanes;
 use super::parallel::{for_each_piece, written};
@@ -32,12 +33,12 @@ pub(crate) fn weight_gradient(
     grad: &[f32],
     (c_out, c_in): (usize, usize),
 ) -> Vec<f32> {
-    if geometry.kernel == 1 {
+    if geometry.is_pointwise() {
         return product_gradient(x, grad, (c_out, c_in));
     }
     assert_eq!(
         grad.len(),
-        geometry.batch * geometry.pixels() * c_out,
+        geometry.batch * geometry.pixels_out() * c_out,
         "gradients of every output"
     );
     let padded = pad_all(geometry, x, c_in);
@@ -105,16 +106,6 @@ pub(crate) fn add_rows(sum: &mut [f32], rows: &[f32]) {
     }
 }
 
-/// Every sample with its border of zeros.
-fn pad_all(geometry: Geometry, x: &[f32], channels: usize) -> Vec<f32> {
-    let (len, padded_len) = (geometry.pixels() * channels, geometry.padded_len(channels));
-    let mut padded = vec![0.0; geometry.batch * padded_len];
-    for_each_piece(&mut padded, padded_len, x.len(), |b, image| {
-        pad_into(geometry, channels, &x[b * len..(b + 1) * len], image);
-    });
-    padded
-}
-
 /// From rows `(tap, c_in)` of `step` values to `[c_out, c_in, tap]`; each kernel row begins with a new block of rows.
 fn to_weight_order(
     by_row: &[f32],
@@ -168,7 +159,8 @@ impl WithSimd for Task<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let geometry = self.rows.geometry;
-        let per_sample = geometry.pixels() * (self.rows.c_in + self.rows.c_out);
+        let per_sample =
+            geometry.pixels_in() * self.rows.c_in + geometry.pixels_out() * self.rows.c_out;
         let samples = (BLOCK_VALUES / per_sample.max(1)).max(1);
         for start in (0..geometry.batch).step_by(samples) {
             let range = start..(start + samples).min(geometry.batch);
@@ -247,18 +239,16 @@ impl RowProducts<'_> {
         unsafe {
             let at = |i: usize, v: usize| out.add(i * step + v * S::F32_LANES);
             let mut acc: Tile<S, M, V> = from_fn(|i| from_fn(|v| load::<S>(at(i, v))));
-            for line in range.start * geometry.height..range.end * geometry.height {
-                let (b, y) = (line / geometry.height, line % geometry.height);
+            let (height, width) = geometry.out;
+            for line in range.start * height..range.end * height {
+                let (b, y) = (line / height, line % height * geometry.stride);
                 let image = self.image.as_ptr().add(b * image_len + y * row);
                 let run = Run {
                     rows: offsets.map(|at| image.add(at)),
-                    row_step: self.c_in,
-                    panel: self
-                        .grad
-                        .as_ptr()
-                        .add(line * geometry.width * self.c_out + first),
+                    row_step: geometry.stride * self.c_in,
+                    panel: self.grad.as_ptr().add(line * width * self.c_out + first),
                     panel_step: self.c_out,
-                    len: geometry.width,
+                    len: width,
                 };
                 accumulate::<S, M, V, RAGGED>(simd, &mut acc, run, tail, None);
             }

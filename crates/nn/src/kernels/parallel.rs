@@ -1,5 +1,6 @@
 //! Scheduling: which pieces of an output go to which thread, never what is computed.
 
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
@@ -21,6 +22,37 @@ where
     // SAFETY: the caller promises that `fill` has written the first `len` elements.
     unsafe { out.set_len(len) };
     out
+}
+
+/// An output of which tasks write parts that are no slices.
+pub(crate) struct Shared<'a, T> {
+    start: *mut T,
+    len: usize,
+    out: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: whoever asks for a place promises to be alone there.
+unsafe impl<T: Send> Sync for Shared<'_, T> {}
+
+impl<'a, T> Shared<'a, T> {
+    pub(crate) fn new(out: &'a mut [T]) -> Self {
+        Self {
+            start: out.as_mut_ptr(),
+            len: out.len(),
+            out: PhantomData,
+        }
+    }
+
+    /// The first of `len` elements from `start` on.
+    ///
+    /// # Safety
+    ///
+    /// What is written through the pointer nobody else reads or writes at the same time.
+    pub(crate) unsafe fn range(&self, start: usize, len: usize) -> *mut T {
+        assert!(start + len <= self.len, "a task writes within its output");
+        // SAFETY: within the output, as asserted.
+        unsafe { self.start.add(start) }
+    }
 }
 
 /// Runs `task(i, piece)` for each piece of `piece_len` values, `work` being the cost of the whole.

@@ -7,7 +7,7 @@
 //! `k` runs upwards and one accumulator holds one output element from beginning to end, so an element's
 //! value does not depend on the tile that it happens to lie in.
 
-use pulp::{MemMask, Simd};
+use pulp::{Arch, MemMask, Simd, WithSimd};
 
 /// Vectors in a full panel.
 pub(crate) const PANEL_VECTORS: usize = 2;
@@ -16,7 +16,24 @@ pub(crate) const PANEL_VECTORS: usize = 2;
 pub(crate) const MANY_ROWS: usize = 8;
 
 /// Rows of a tile where 16 vector registers hold the accumulators.
-pub(crate) const FEW_ROWS: usize = 4;
+pub(crate) const FEW_ROWS: usize = 6;
+
+/// Rows of a tile on this machine.
+pub(crate) fn tile_rows() -> usize {
+    struct Rows;
+    impl WithSimd for Rows {
+        type Output = usize;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            if S::REGISTER_COUNT >= 32 {
+                MANY_ROWS
+            } else {
+                FEW_ROWS
+            }
+        }
+    }
+    Arch::new().dispatch(Rows)
+}
 
 /// Values of a cache line.
 pub(crate) const LINE: usize = 16;

@@ -187,29 +187,3 @@ fn box_up(x: &[f32], (b, h, w, c): ImageShape, scale: f32) -> Vec<f32> {
         })
     }
 }
-
-/// Puts one pixel of zeros around each image.
-pub(crate) fn frame(x: &[f32], (b, h, w, c): ImageShape) -> Vec<f32> {
-    let row = (w + 2) * c;
-    let mut out = vec![0.0; b * (h + 2) * row];
-    for_each_piece(&mut out, (h + 2) * row, x.len(), |b, image| {
-        let lines = image[row..].chunks_exact_mut(row);
-        for (line, x) in lines.zip(x[b * h * w * c..][..h * w * c].chunks_exact(w * c)) {
-            line[c..c + w * c].copy_from_slice(x);
-        }
-    });
-    out
-}
-
-/// The adjoint of [`frame`]: takes the outer pixels away; height and width of `shape` are those of the result.
-pub(crate) fn crop(x: &[f32], (b, h, w, c): ImageShape) -> Vec<f32> {
-    let row = (w + 2) * c;
-    let mut out = vec![0.0; b * h * w * c];
-    for_each_piece(&mut out, h * w * c, x.len(), |b, image| {
-        let lines = x[(b * (h + 2) + 1) * row..].chunks_exact(row);
-        for (out, line) in image.chunks_exact_mut(w * c).zip(lines) {
-            out.copy_from_slice(&line[c..c + w * c]);
-        }
-    });
-    out
-}

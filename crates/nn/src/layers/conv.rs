@@ -1,12 +1,12 @@
-//! A convolution that keeps the size.
+//! A convolution.
 
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::scheme::Initial;
-use crate::ops;
+use crate::ops::{self, Conv2dConfig};
 
-/// Weights of a convolution with stride 1 and zero padding.
+/// Weights of a convolution.
 pub(crate) struct Conv2d {
     weight: Tensor,
     bias: Tensor,
@@ -29,6 +29,11 @@ impl Conv2d {
     /// `[B, H, W, c_in]` to `[B, H, W, c_out]`.
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         ops::conv2d(x, &self.weight, Some(&self.bias))
+    }
+
+    /// `[B, H, W, c_in]` to `[B, H', W', c_out]`, the kernel moving as `config` says.
+    pub(crate) fn forward_with(&self, x: &Tensor, config: Conv2dConfig) -> Result<Tensor> {
+        ops::conv2d_with(x, &self.weight, Some(&self.bias), config)
     }
 
     /// As [`Self::forward`], with `bias` (`[c_out]` or `[B, c_out]`) in place of the layer's own.

@@ -10,7 +10,6 @@ mod add_scaled;
 mod attention;
 mod concat;
 mod conv2d;
-mod frame;
 mod group_norm;
 pub(crate) mod host;
 mod modulate;
@@ -22,12 +21,13 @@ pub use adam::{AdamState, AdamStep, move_average};
 pub use add_scaled::add_scaled;
 pub use attention::attention;
 pub use concat::concat;
-pub use conv2d::{conv2d, linear};
-pub(crate) use frame::framed;
+pub use conv2d::{
+    Conv2dConfig, conv2d, conv2d_input_gradient, conv2d_weight_gradient, conv2d_with, linear,
+};
 pub use group_norm::{Activation, group_norm, modulated_group_norm};
 pub use modulate::modulate;
+pub(crate) use resample::downsample_framed;
 pub use resample::{Filter, downsample, upsample};
-pub(crate) use resample::{downsample_framed, every_second};
 pub(crate) use scale_by::scale_by;
 pub use silu::silu;
 

@@ -70,16 +70,6 @@ pub(crate) fn downsample_framed(x: &Tensor) -> Result<Tensor> {
     )
 }
 
-/// Every second pixel of `x [B, H, W, C]`, both sides even, from the first in both directions, or from the second.
-///
-/// # Errors
-///
-/// An odd height or width.
-pub(crate) fn every_second(x: &Tensor, from_the_second: bool) -> Result<Tensor> {
-    let taps: &[f32] = if from_the_second { &[0.0, 1.0] } else { &[1.0] };
-    halve(x, Fir { taps, pad: 0 })
-}
-
 fn halve(x: &Tensor, fir: Fir) -> Result<Tensor> {
     let (b, h, w, c) = x.dims4()?;
     if h % 2 != 0 || w % 2 != 0 {

@@ -5,7 +5,7 @@ use candle_nn::VarBuilder;
 
 use super::{EPS, EncoderType};
 use crate::layers::{Conv2d, GroupNorm, Scheme, check_filter};
-use crate::ops::{self, Activation, Filter};
+use crate::ops::{self, Activation, Conv2dConfig, Filter};
 
 /// Both parts of a sum have like variance, which this factor restores.
 const SKIP_SCALE: f64 = std::f64::consts::FRAC_1_SQRT_2;
@@ -63,7 +63,7 @@ impl Descent {
                 let halved = match filter {
                     Filter::Box => ops::downsample(&conv.forward(aux)?, *filter)?,
                     // The filter reaches beyond the image, where the convolution's output is not zero.
-                    Filter::Binomial => ops::downsample_framed(&conv.forward(&ops::framed(aux)?)?)?,
+                    Filter::Binomial => ops::downsample_framed(&conv.forward_with(aux, FRAMED)?)?,
                 };
                 let x = ops::add_scaled(x, &halved, SKIP_SCALE)?;
                 Ok((x.clone(), x))
@@ -71,6 +71,13 @@ impl Descent {
         }
     }
 }
+
+/// One row or column of outputs more on each side than there are pixels.
+const FRAMED: Conv2dConfig = Conv2dConfig {
+    stride: 1,
+    padding: (2, 2),
+    groups: 1,
+};
 
 /// The image that a level of the decoder gives, and its sum with the one below.
 ///

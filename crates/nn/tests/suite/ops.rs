@@ -1,8 +1,8 @@
 //! Fused operations in `f32` against the backend's own composition in `f64`: values, gradients, finite differences.
 
 use crate::check::{self, agree, agree_within, pattern};
-use candle_core::{Device, Result, Tensor, Var};
-use pfgmpp_nn::ops::{self, Activation, Filter};
+use candle_core::{DType, Device, Result, Tensor, Var};
+use pfgmpp_nn::ops::{self, Activation, Conv2dConfig, Filter};
 
 #[test]
 fn conv2d_agrees_with_composition() {
@@ -32,6 +32,66 @@ fn conv2d_agrees_with_composition() {
             });
         }
     }
+}
+
+#[test]
+fn conv2d_with_stride_padding_and_groups_agrees_with_composition() {
+    let sizes = [
+        // (batch, height, width), (c_in, c_out), kernel, stride, padding, groups
+        ((2, 8, 8), (20, 24), 3, 2, (1, 1), 1),
+        ((2, 8, 6), (5, 17), 3, 2, (0, 1), 1),
+        ((1, 9, 7), (16, 32), 3, 2, (1, 0), 1),
+        ((3, 5, 8), (3, 4), 3, 3, (2, 1), 1),
+        ((2, 7, 5), (6, 3), 1, 2, (0, 0), 1),
+        ((2, 6, 5), (4, 9), 2, 1, (1, 0), 1),
+        ((1, 9, 8), (2, 3), 4, 3, (3, 2), 1),
+        ((2, 5, 6), (18, 16), 3, 1, (2, 2), 1),
+        ((2, 7, 9), (16, 33), 3, 1, (0, 0), 1),
+        ((1, 8, 5), (17, 16), 3, 1, (2, 0), 1),
+        ((2, 5, 4), (12, 8), 3, 1, (1, 1), 4),
+        ((2, 6, 7), (32, 66), 3, 1, (1, 1), 2),
+        ((2, 6, 7), (9, 9), 3, 2, (1, 1), 9),
+        ((3, 4, 4), (6, 10), 1, 1, (0, 0), 2),
+    ];
+    for ((b, h, w), (c_in, c_out), kernel, stride, padding, groups) in sizes {
+        let config = Conv2dConfig {
+            stride,
+            padding,
+            groups,
+        };
+        let name = format!("conv2d {b}x{h}x{w}, {c_in} to {c_out}, {kernel}, {config:?}");
+        let x = pattern(&[b, h, w, c_in]);
+        let weight = pattern(&[c_out, c_in / groups, kernel, kernel]);
+        for bias in [pattern(&[c_out]), pattern(&[b, c_out])] {
+            let inputs = [x.clone(), weight.clone(), bias];
+            agree_within(&name, TILE_ERROR, &inputs, |t| {
+                ops::conv2d_with(&t[0], &t[1], Some(&t[2]), config)
+            });
+        }
+    }
+}
+
+#[test]
+fn gradients_of_conv2d_alone_agree_with_those_of_the_operation() -> Result<()> {
+    let config = Conv2dConfig {
+        stride: 2,
+        padding: (1, 0),
+        groups: 2,
+    };
+    for dtype in [DType::F32, DType::F64] {
+        let var = |dims: &[usize]| Var::from_tensor(&pattern(dims).to_dtype(dtype)?);
+        let (x, weight) = (var(&[2, 6, 7, 8])?, var(&[6, 4, 3, 3])?);
+        let out = ops::conv2d_with(&x, &weight, None, config)?;
+        let grad = pattern(out.dims()).to_dtype(dtype)?;
+        let grads = (out * &grad)?.sum_all()?.backward()?;
+        let dx = ops::conv2d_input_gradient(&grad, &weight, x.shape(), config)?;
+        let d_weight = ops::conv2d_weight_gradient(&x, &grad, weight.shape(), config)?;
+        for (got, var) in [(dx, &x), (d_weight, &weight)] {
+            let want = grads.get(var).expect("a gradient").to_dtype(DType::F64)?;
+            assert!(check::relative_error(&got, &want) < 1e-6, "{dtype:?}");
+        }
+    }
+    Ok(())
 }
 
 /// Tiles of Winograd take fewer multiplications at the price of rounding: relative to the largest output, a few 1e-6.
@@ -114,14 +174,10 @@ fn group_norm_survives_a_large_mean() -> Result<()> {
     let (weight, bias) = (pattern(&[8]).ones_like()?, pattern(&[8]).zeros_like()?);
     let norm =
         |x: &Tensor, w: &Tensor, b: &Tensor| ops::group_norm(x, w, b, 2, 1e-6, Activation::None);
-    let single = |t: &Tensor| t.to_dtype(candle_core::DType::F32);
+    let single = |t: &Tensor| t.to_dtype(DType::F32);
     let got = norm(&single(&x)?, &single(&weight)?, &single(&bias)?)?;
     // One rounding of values around 30 is 2e-6, and their spread is 0.01.
-    let want = norm(
-        &single(&x)?.to_dtype(candle_core::DType::F64)?,
-        &weight,
-        &bias,
-    )?;
+    let want = norm(&single(&x)?.to_dtype(DType::F64)?, &weight, &bias)?;
     let error = check::relative_error(&got, &want);
     assert!(
         error < 5e-4,
@@ -218,7 +274,7 @@ fn the_binomial_filter_is_that_of_its_definition() -> Result<()> {
         let index = ((b * h + y as usize) * w + x as usize) * c + i;
         if inside { values[index] } else { 0.0 }
     };
-    let x = x.to_dtype(candle_core::DType::F32)?;
+    let x = x.to_dtype(DType::F32)?;
     let down = ops::downsample(&x, Filter::Binomial)?;
     let up = ops::upsample(&x, Filter::Binomial)?;
     let got = |t: &Tensor, at: [usize; 4]| -> Result<f64> {

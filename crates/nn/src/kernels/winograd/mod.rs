@@ -21,15 +21,14 @@ use std::sync::OnceLock;
 
 pub(crate) use multiply::convolve;
 pub(crate) use weight_gradient::weight_gradient;
-pub(crate) use weights::transform_weights;
 
-use super::conv::Geometry;
+use super::geometry::Geometry;
 
 /// Below this many channels a vector of them is not filled, and transforms cost more than they save.
 const MIN_CHANNELS: usize = 16;
 
 /// Weights for each pixel of an image above which their transform costs more than it saves.
-const MAX_WEIGHTS_PER_PIXEL: usize = 512;
+const MAX_WEIGHTS_PER_PIXEL: usize = 1024;
 
 /// Whether a convolution between so many channels goes by tiles.
 ///
@@ -37,14 +36,15 @@ const MAX_WEIGHTS_PER_PIXEL: usize = 512;
 /// `PFGMPP_CONV=direct` makes it no.
 pub(crate) fn applies(geometry: Geometry, c_in: usize, c_out: usize) -> bool {
     applies_to_weights(geometry, c_in, c_out)
-        && c_in * c_out <= MAX_WEIGHTS_PER_PIXEL * geometry.pixels()
+        && c_in * c_out <= MAX_WEIGHTS_PER_PIXEL * geometry.pixels_out()
 }
 
 /// The same for the gradient of the weights, whose transform is needed once for a whole batch.
 pub(crate) fn applies_to_weights(geometry: Geometry, c_in: usize, c_out: usize) -> bool {
     static DIRECT: OnceLock<bool> = OnceLock::new();
     geometry.kernel == 3
+        && geometry.stride == 1
         && c_in.min(c_out) >= MIN_CHANNELS
-        && geometry.height.min(geometry.width) >= transform::OUT
+        && geometry.out.0.min(geometry.out.1) >= transform::OUT
         && !*DIRECT.get_or_init(|| std::env::var_os("PFGMPP_CONV").is_some_and(|v| v == "direct"))
 }

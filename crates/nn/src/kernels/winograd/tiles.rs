@@ -1,24 +1,37 @@
 //! Where the tiles of a batch lie, and their way into products and out of them.
 
+use std::array::from_fn;
 use std::mem::MaybeUninit;
 
 use pulp::{MemMask, Simd};
 
 use super::transform::{Expansion, IN, OUT, POINTS, output};
-use crate::kernels::conv::Geometry;
+use crate::kernels::geometry::Geometry;
+use crate::kernels::parallel::Shared;
 use crate::kernels::product::{load, load_part, store, store_part};
 
 /// The tiles of a batch of images, counted sample by sample and row by row.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tiling {
-    height: usize,
-    width: usize,
+    pub(super) inputs: Plane,
+    pub(super) outputs: Plane,
     /// Tiles above each other.
     rows: usize,
     /// Tiles beside each other.
     columns: usize,
     /// Tiles of the batch.
     pub(super) count: usize,
+}
+
+/// Where the pixels of images lie, as seen from the outputs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plane {
+    height: usize,
+    width: usize,
+    /// Zeros before the first row and the first column.
+    before: usize,
+    /// Distance between pixels, with zeros between them.
+    spacing: usize,
 }
 
 /// The first output of a tile.
@@ -37,12 +50,56 @@ pub(super) struct Channels {
     pub(super) len: usize,
 }
 
+impl Channels {
+    /// All of `len`.
+    pub(super) fn all(len: usize) -> Self {
+        Self {
+            step: len,
+            first: 0,
+            len,
+        }
+    }
+}
+
+impl Plane {
+    /// Where `channels` of the pixels of one tile begin; outside the images and between their pixels lies none.
+    #[inline(always)]
+    fn offsets<const N: usize>(
+        &self,
+        corner: Corner,
+        channels: Channels,
+    ) -> [[Option<usize>; N]; N] {
+        let inside = |at: usize, len: usize| {
+            let at = at.checked_sub(self.before)?;
+            (at.is_multiple_of(self.spacing) && at / self.spacing < len).then(|| at / self.spacing)
+        };
+        let rows: [_; N] = from_fn(|i| inside(corner.y + i, self.height));
+        let columns: [_; N] = from_fn(|j| inside(corner.x + j, self.width));
+        rows.map(|y| {
+            columns.map(|x| {
+                let pixel = (corner.sample * self.height + y?) * self.width + x?;
+                Some(pixel * channels.step + channels.first)
+            })
+        })
+    }
+}
+
 impl Tiling {
     pub(super) fn new(geometry: Geometry) -> Self {
-        let (rows, columns) = (geometry.height.div_ceil(OUT), geometry.width.div_ceil(OUT));
+        let (rows, columns) = (geometry.out.0.div_ceil(OUT), geometry.out.1.div_ceil(OUT));
         Self {
-            height: geometry.height,
-            width: geometry.width,
+            inputs: Plane {
+                height: geometry.image.0,
+                width: geometry.image.1,
+                before: geometry.before,
+                spacing: geometry.spacing,
+            },
+            outputs: Plane {
+                height: geometry.out.0,
+                width: geometry.out.1,
+                before: 0,
+                spacing: 1,
+            },
             rows,
             columns,
             count: geometry.batch * rows * columns,
@@ -61,46 +118,35 @@ impl Tiling {
         }
     }
 
-    /// The pixel `(dy, dx)` from a corner, if it lies in the image.
-    #[inline(always)]
-    fn pixel(&self, corner: Corner, dy: isize, dx: isize) -> Option<usize> {
-        let (y, x) = (corner.y as isize + dy, corner.x as isize + dx);
-        let inside =
-            (0..self.height as isize).contains(&y) && (0..self.width as isize).contains(&x);
-        inside.then(|| (corner.sample * self.height + y as usize) * self.width + x as usize)
-    }
-
-    /// `T d Tᵀ` of one tile: point `ξ`, channel `i` to `out[ξ * step + i]`.
+    /// `T d Tᵀ` of one tile of `x`, which lies in `plane`: point `ξ`, channel `i` to `to + ξ * step + i` of `out`.
     ///
-    /// `out` holds whole vectors; those behind the last channel become zeros.
+    /// Whole vectors are written, of which those values behind the last channel become zeros.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else reads or writes there at the same time.
     #[inline(always)]
-    pub(super) fn expand<S: Simd, T: Expansion<N>, const N: usize>(
+    pub(super) unsafe fn expand<S: Simd, T: Expansion<N>, const N: usize>(
         &self,
         simd: S,
         tile: usize,
-        (x, channels): (&[f32], Channels),
-        out: &mut [f32],
-        step: usize,
+        (x, plane, channels): (&[f32], Plane, Channels),
+        (out, to, step): (&Shared<f32>, usize, usize),
     ) {
-        let corner = self.corner(tile);
         let vectors = channels.len.div_ceil(S::F32_LANES);
-        assert!((POINTS - 1) * step + vectors * S::F32_LANES <= out.len());
+        // SAFETY: as the caller promises.
+        let out = unsafe { out.range(to, (POINTS - 1) * step + vectors * S::F32_LANES) };
         // Pixels outside the image read as zeros.
-        let mut offsets = [[None; N]; N];
-        for (i, row) in offsets.iter_mut().enumerate() {
-            for (j, offset) in row.iter_mut().enumerate() {
-                let pixel = self.pixel(corner, i as isize - T::BORDER, j as isize - T::BORDER);
-                *offset = pixel.map(|p| p * channels.step + channels.first);
-                assert!(offset.is_none_or(|o| o + channels.len <= x.len()));
-            }
-        }
+        let offsets: [[_; N]; N] = plane.offsets(self.corner(tile), channels);
+        let last = offsets.iter().flatten().flatten().max();
+        assert!(last.is_none_or(|last| last + channels.len <= x.len()));
         let whole = channels.len / S::F32_LANES;
         let tail = simd.mask_between_m32s(0, (channels.len % S::F32_LANES) as u32);
         for v in 0..vectors {
             let at = v * S::F32_LANES;
-            // SAFETY: asserted above.
+            // SAFETY: within `x` and `out`, as asserted above.
             unsafe {
-                let (x, out) = (x.as_ptr().add(at), out.as_mut_ptr().add(at));
+                let (x, out) = (x.as_ptr().add(at), out.add(at));
                 if v < whole {
                     expand_vector::<S, T, N, true>(simd, tail, (x, &offsets), (out, step));
                 } else {
@@ -118,7 +164,7 @@ impl Tiling {
     ///
     /// # Safety
     ///
-    /// `out` holds every pixel of the tile, and nobody else writes there.
+    /// Nobody else reads or writes these channels of the tile's pixels at the same time.
     #[inline(always)]
     pub(super) unsafe fn collect<S: Simd>(
         &self,
@@ -126,24 +172,21 @@ impl Tiling {
         tile: usize,
         (products, step): (&[f32], usize),
         bias: Bias,
-        (out, channels): (*mut MaybeUninit<f32>, Channels),
+        (out, channels): (&Shared<MaybeUninit<f32>>, Channels),
     ) {
         let corner = self.corner(tile);
         let vectors = channels.len.div_ceil(S::F32_LANES);
         assert!((POINTS - 1) * step + vectors * S::F32_LANES <= products.len());
         let row = bias.row(corner.sample, channels);
-        let mut pixels = [[None; OUT]; OUT];
-        for (i, row) in pixels.iter_mut().enumerate() {
-            for (j, offset) in row.iter_mut().enumerate() {
-                let pixel = self.pixel(corner, i as isize, j as isize);
-                *offset = pixel.map(|p| p * channels.step + channels.first);
-            }
-        }
+        let pixels: [[_; OUT]; OUT] = self.outputs.offsets(corner, channels);
+        let end = pixels.iter().flatten().flatten().max().copied();
+        // SAFETY: as the caller promises.
+        let out = unsafe { out.range(0, end.map_or(0, |last| last + channels.len)) };
         let whole = channels.len / S::F32_LANES;
         let tail = simd.mask_between_m32s(0, (channels.len % S::F32_LANES) as u32);
         for v in 0..vectors {
             let at = v * S::F32_LANES;
-            // SAFETY: asserted above, and as the caller promises.
+            // SAFETY: within products, bias and output, as asserted above.
             unsafe {
                 let bias = row.map(|row| row.as_ptr().add(at));
                 let (m, out) = (products.as_ptr().add(at), out.cast::<f32>().add(at));

@@ -43,9 +43,6 @@ fn times<S: Simd>(simd: S, x: S::f32s, factor: f32) -> S::f32s {
 
 /// A transform from `N` values along one side of a tile to the [`IN`] points.
 pub(super) trait Expansion<const N: usize> {
-    /// Pixels before the tile's first output that it takes in.
-    const BORDER: isize;
-
     /// The transform.
     fn apply<S: Simd>(simd: S, values: [S::f32s; N]) -> [S::f32s; IN];
 }
@@ -54,8 +51,6 @@ pub(super) trait Expansion<const N: usize> {
 pub(super) struct Input;
 
 impl Expansion<IN> for Input {
-    const BORDER: isize = 1;
-
     #[inline(always)]
     fn apply<S: Simd>(simd: S, values: [S::f32s; IN]) -> [S::f32s; IN] {
         input(simd, values)
@@ -66,8 +61,6 @@ impl Expansion<IN> for Input {
 pub(super) struct OutputAdjoint;
 
 impl Expansion<OUT> for OutputAdjoint {
-    const BORDER: isize = 0;
-
     #[inline(always)]
     fn apply<S: Simd>(simd: S, values: [S::f32s; OUT]) -> [S::f32s; IN] {
         output_adjoint(simd, values)

@@ -8,15 +8,14 @@ use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::tiles::{Channels, Tiling};
+use super::tiles::{Channels, Plane, Tiling};
 use super::transform::{IN, Input, OUT, OutputAdjoint, POINTS, TAPS, weight_adjoint};
-use crate::kernels::conv::Geometry;
+use crate::kernels::geometry::Geometry;
 use crate::kernels::packing::{apart, lanes};
-use crate::kernels::parallel::{for_each_piece, for_each_piece_with, written};
-use crate::kernels::product::{
-    FEW_ROWS, LINE, MANY_ROWS, PANEL_VECTORS, Run, Tile, accumulate, load, store,
-};
+use crate::kernels::parallel::{Shared, for_each_index_with, for_each_piece_with, written};
+use crate::kernels::product::{MANY_ROWS, PANEL_VECTORS, Run, Tile, accumulate, load, store};
 use crate::kernels::scratch::Scratch;
+use crate::kernels::vectorized::vectorized;
 
 /// Channels of a block, in and out.
 const BLOCK: usize = 64;
@@ -30,6 +29,9 @@ const TASKS: usize = 16;
 /// Tiles of a share below which its sums cost more than its products.
 const MIN_SHARE: usize = 64;
 
+/// Input channels whose gradients are brought into order together: they stay in the first-level cache.
+const ROWS: usize = 8;
+
 /// Gradient of the weights, `[c_out, c_in, 3, 3]`, from the input and the gradient of the output.
 pub(crate) fn weight_gradient(
     geometry: Geometry,
@@ -38,86 +40,135 @@ pub(crate) fn weight_gradient(
     (c_out, c_in): (usize, usize),
 ) -> Vec<f32> {
     let tiling = Tiling::new(geometry);
-    let blocks = (c_in.div_ceil(BLOCK), c_out.div_ceil(BLOCK));
+    let blocks = Blocks {
+        c_in,
+        c_out,
+        // Whole register tiles, however short vectors are.
+        height: BLOCK.min(c_in.next_multiple_of(lanes().max(MANY_ROWS))),
+        width: BLOCK.min(c_out.next_multiple_of(lanes())),
+    };
     let shares = TASKS
-        .div_ceil(blocks.0 * blocks.1)
+        .div_ceil(blocks.count())
         .min(tiling.count / MIN_SHARE)
         .max(1);
     let per_share = tiling.count.div_ceil(shares);
-    let width = BLOCK.min(c_out.next_multiple_of(lanes()));
-    // Whole register tiles, however short vectors are.
-    let height = BLOCK.min(c_in.next_multiple_of(lanes().max(MANY_ROWS)));
-    // Gradients of each task's weights, `[9, height, width]`.
-    let len = TAPS * height * width;
     let work = tiling.count * POINTS * c_in * c_out;
-    let task = |space: &mut Space, i: usize, out: &mut [MaybeUninit<f32>]| {
-        let (share, block) = (i % shares, i / shares);
-        let first = share * per_share;
+    let task = |space: &mut Space, block: usize, share: usize, out: &mut [f32]| {
+        let first = (share * per_share).min(tiling.count);
+        let (c_in, c_out) = blocks.channels(block);
         Arch::new().dispatch(Task {
             tiling,
             tiles: first..(first + per_share).min(tiling.count),
-            x: (x, channels(c_in, block / blocks.1)),
-            grad: (grad, channels(c_out, block % blocks.1)),
+            x: (x, tiling.inputs, c_in),
+            grad: (grad, tiling.outputs, c_out),
             space,
-            height,
-            width,
+            height: blocks.height,
+            width: blocks.width,
             out,
         });
     };
-    let space = || Space::new(height, width);
-    // SAFETY: each piece is a task's, which writes all of it.
-    let partial = unsafe {
-        written(blocks.0 * blocks.1 * shares * len, |out| {
-            for_each_piece_with(out, len, work, space, task);
+    let space = || Space::new(blocks.height, blocks.width);
+    // SAFETY: every row of every block is delivered, which together are all weights.
+    unsafe {
+        written(c_out * c_in * TAPS, |out| {
+            let out = Shared::new(out);
+            if shares == 1 {
+                let scratch = || (space(), Scratch::new(blocks.len()));
+                for_each_index_with(blocks.count(), work, scratch, |(space, sums), block| {
+                    task(space, block, 0, sums);
+                    for first in (0..blocks.height).step_by(ROWS) {
+                        blocks.deliver(block, first, &sums[..blocks.len()], &out);
+                    }
+                });
+                return;
+            }
+            let mut partial = Scratch::new(blocks.count() * shares * blocks.len());
+            let partial = &mut partial[..blocks.count() * shares * blocks.len()];
+            for_each_piece_with(partial, blocks.len(), work, space, |space, i, out| {
+                task(space, i / shares, i % shares, out);
+            });
+            let pieces = blocks.height.div_ceil(ROWS);
+            let work = partial.len();
+            for_each_index_with(
+                blocks.count() * pieces,
+                work,
+                || (),
+                |(), i| {
+                    let (block, first) = (i / pieces, i % pieces * ROWS);
+                    let parts = &partial[block * shares * blocks.len()..][..shares * blocks.len()];
+                    blocks.deliver(block, first, parts, &out);
+                },
+            );
         })
-    };
-    in_weight_order(&partial, (shares, height, width), (c_out, c_in))
-}
-
-/// The channels of block `block` among `c`.
-fn channels(c: usize, block: usize) -> Channels {
-    let first = block * BLOCK;
-    Channels {
-        step: c,
-        first,
-        len: (c - first).min(BLOCK),
     }
 }
 
-/// Adds up shares, to `[c_out, c_in, tap]`.
-fn in_weight_order(
-    partial: &[f32],
-    (shares, height, width): (usize, usize, usize),
-    (c_out, c_in): (usize, usize),
-) -> Vec<f32> {
-    /// Output channels of a piece: as many values as a cache line holds are taken from each row.
-    const TOGETHER: usize = LINE;
-    let out_blocks = c_out.div_ceil(BLOCK);
-    let (len, per_channel) = (TAPS * height * width, c_in * TAPS);
-    let task = |p: usize, weights: &mut [MaybeUninit<f32>]| {
-        let (first, channels) = (p * TOGETHER, weights.len() / per_channel);
-        for i in 0..c_in {
-            let block = i / BLOCK * out_blocks + first / BLOCK;
-            for tap in 0..TAPS {
-                let at = (tap * height + i % BLOCK) * width + first % BLOCK;
-                let mut sums = [0.0; TOGETHER];
-                for share in block * shares..(block + 1) * shares {
-                    let row = &partial[share * len + at..][..channels];
-                    sums.iter_mut()
-                        .zip(row)
-                        .for_each(|(sum, value)| *sum += value);
-                }
-                for (o, &sum) in sums[..channels].iter().enumerate() {
-                    weights[o * per_channel + i * TAPS + tap].write(sum);
-                }
+/// Blocks of the weights, with gradients `[height, 9, width]`.
+#[derive(Clone, Copy)]
+struct Blocks {
+    c_in: usize,
+    c_out: usize,
+    height: usize,
+    width: usize,
+}
+
+impl Blocks {
+    fn count(&self) -> usize {
+        self.c_in.div_ceil(BLOCK) * self.c_out.div_ceil(BLOCK)
+    }
+
+    /// Values of a block's gradient.
+    fn len(&self) -> usize {
+        self.height * TAPS * self.width
+    }
+
+    /// The input and output channels of a block.
+    fn channels(&self, block: usize) -> (Channels, Channels) {
+        let channels = |c: usize, block: usize| {
+            let first = block * BLOCK;
+            Channels {
+                step: c,
+                first,
+                len: (c - first).min(BLOCK),
             }
+        };
+        let across = self.c_out.div_ceil(BLOCK);
+        (
+            channels(self.c_in, block / across),
+            channels(self.c_out, block % across),
+        )
+    }
+
+    /// Adds up the shares of the gradient of [`ROWS`] input channels from `first` on, and brings them to their place among
+    /// all the weights.
+    fn deliver(&self, block: usize, first: usize, shares: &[f32], out: &Shared<MaybeUninit<f32>>) {
+        let (c_in, c_out) = self.channels(block);
+        let count = ROWS.min(c_in.len.saturating_sub(first)) * TAPS;
+        if count == 0 {
+            return;
         }
-    };
-    // SAFETY: each piece holds the weights of some output channels, all of which are written.
-    unsafe {
-        written(c_out * per_channel, |out| {
-            for_each_piece(out, TOGETHER * per_channel, partial.len(), task);
-        })
+        vectorized(
+            #[inline(always)]
+            || {
+                let mut sums = [0.0; ROWS * TAPS * BLOCK];
+                let sums = &mut sums[..count * self.width];
+                for share in shares.chunks_exact(self.len()) {
+                    let part = &share[first * TAPS * self.width..][..sums.len()];
+                    sums.iter_mut().zip(part).for_each(|(sum, x)| *sum += x);
+                }
+                for o in 0..c_out.len {
+                    let at = ((c_out.first + o) * self.c_in + c_in.first + first) * TAPS;
+                    let column = sums[o..].iter().step_by(self.width);
+                    // SAFETY: these weights are written here only.
+                    unsafe {
+                        let out = std::slice::from_raw_parts_mut(out.range(at, count), count);
+                        out.iter_mut().zip(column).for_each(|(out, &sum)| {
+                            out.write(sum);
+                        });
+                    }
+                }
+            },
+        );
     }
 }
 
@@ -144,12 +195,13 @@ impl Space {
 struct Task<'a> {
     tiling: Tiling,
     tiles: Range<usize>,
-    x: (&'a [f32], Channels),
-    grad: (&'a [f32], Channels),
+    x: (&'a [f32], Plane, Channels),
+    grad: (&'a [f32], Plane, Channels),
     space: &'a mut Space,
     height: usize,
     width: usize,
-    out: &'a mut [MaybeUninit<f32>],
+    /// `[height, 9, width]`.
+    out: &'a mut [f32],
 }
 
 impl WithSimd for Task<'_> {
@@ -164,13 +216,19 @@ impl WithSimd for Task<'_> {
             let fresh = first == self.tiles.start;
             let tiles = first..(first + TILES).min(self.tiles.end);
             let count = tiles.len();
+            let (inputs, grads) = (
+                Shared::new(&mut self.space.inputs),
+                Shared::new(&mut self.space.grads),
+            );
+            let (x, grad, tiling) = (self.x, self.grad, self.tiling);
             for (i, tile) in tiles.enumerate() {
-                let (inputs, grads) = (&mut self.space.inputs, &mut self.space.grads);
-                let (x, grad, tiling) = (self.x, self.grad, self.tiling);
-                let inputs = (&mut inputs[i * self.height..], apart(TILES * self.height));
-                tiling.expand::<S, Input, IN>(simd, tile, x, inputs.0, inputs.1);
-                let grads = (&mut grads[i * self.width..], apart(TILES * self.width));
-                tiling.expand::<S, OutputAdjoint, OUT>(simd, tile, grad, grads.0, grads.1);
+                // SAFETY: the space is this task's own.
+                unsafe {
+                    let inputs = (&inputs, i * self.height, apart(TILES * self.height));
+                    tiling.expand::<S, Input, IN>(simd, tile, x, inputs);
+                    let grads = (&grads, i * self.width, apart(TILES * self.width));
+                    tiling.expand::<S, OutputAdjoint, OUT>(simd, tile, grad, grads);
+                }
             }
             if self.width.is_multiple_of(PANEL_VECTORS * S::F32_LANES) {
                 self.add::<S, PANEL_VECTORS>(simd, count, fresh);
@@ -189,7 +247,7 @@ impl Task<'_> {
         if S::REGISTER_COUNT >= 32 {
             self.add_rows::<S, MANY_ROWS, V>(simd, count, fresh);
         } else {
-            self.add_rows::<S, FEW_ROWS, V>(simd, count, fresh);
+            self.add_rows::<S, { MANY_ROWS / 2 }, V>(simd, count, fresh);
         }
     }
 
@@ -201,7 +259,7 @@ impl Task<'_> {
         fresh: bool,
     ) {
         let (height, width) = (self.height, self.width);
-        let rows = self.x.1.len.next_multiple_of(M).min(height);
+        let rows = self.x.2.len.next_multiple_of(M).min(height);
         let all = simd.mask_between_m32s(0, S::F32_LANES as u32);
         let space = &mut *self.space;
         assert!(count <= TILES && rows.is_multiple_of(M) && width.is_multiple_of(V * S::F32_LANES));
@@ -244,11 +302,11 @@ impl Task<'_> {
     /// Writes `Gᵀ dU G`.
     #[inline(always)]
     fn finish<S: Simd>(&mut self, simd: S) {
-        let plane = self.height * self.width;
-        let (sums, step) = (&self.space.sums, apart(plane));
-        assert!(POINTS * step <= sums.len() && TAPS * plane <= self.out.len());
-        assert!(plane.is_multiple_of(S::F32_LANES));
-        for at in (0..plane).step_by(S::F32_LANES) {
+        let (height, width) = (self.height, self.width);
+        let (sums, step) = (&self.space.sums, apart(height * width));
+        assert!(POINTS * step <= sums.len() && TAPS * height * width <= self.out.len());
+        assert!(width.is_multiple_of(S::F32_LANES));
+        for at in (0..height * width).step_by(S::F32_LANES) {
             let mut half = [[simd.splat_f32s(0.0); 3]; IN];
             for (j, column) in half.iter_mut().enumerate() {
                 let mut values = [simd.splat_f32s(0.0); IN];
@@ -258,13 +316,14 @@ impl Task<'_> {
                 }
                 *column = weight_adjoint(simd, values);
             }
+            let to = at / width * TAPS * width + at % width;
             for i in 0..3 {
                 let row = half.map(|column| column[i]);
                 for (j, &value) in weight_adjoint(simd, row).iter().enumerate() {
                     // SAFETY: asserted above.
                     unsafe {
-                        let to = self.out.as_mut_ptr().add((i * 3 + j) * plane + at);
-                        store::<S>(to.cast(), value);
+                        let out = self.out.as_mut_ptr().add(to + (i * 3 + j) * width);
+                        store::<S>(out, value);
                     }
                 }
             }
