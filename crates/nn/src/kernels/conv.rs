@@ -20,6 +20,7 @@ use super::product::{
     FEW_ROWS, LINE, MANY_ROWS, PANEL_VECTORS, Run, Tile, accumulate, load, load_part, store,
     store_part,
 };
+use super::scratch::Scratch;
 
 /// Inputs of a block of pixels, in values: 128 KiB, which leave a second-level cache of 512 KiB room for a panel of weights.
 const BLOCK_VALUES: usize = 32 << 10;
@@ -88,21 +89,18 @@ pub(crate) fn convolve(
 }
 
 /// Every sample with its zeros.
-pub(crate) fn pad_all(geometry: Geometry, x: &[f32], channels: usize) -> Vec<f32> {
+pub(crate) fn pad_all(geometry: Geometry, x: &[f32], channels: usize) -> Scratch {
     let (len, padded_len) = (
         geometry.pixels_in() * channels,
         geometry.padded_len(channels),
     );
-    // SAFETY: each piece is a padded image, all of which is written first.
-    unsafe {
-        written(geometry.batch * padded_len, |out| {
-            for_each_piece(out, padded_len, x.len(), |b, image| {
-                image.fill(MaybeUninit::new(0.0));
-                let image = image.assume_init_mut();
-                geometry.pad_into(channels, &x[b * len..(b + 1) * len], image);
-            });
-        })
-    }
+    let mut padded = Scratch::new(geometry.batch * padded_len);
+    let images = &mut padded[..geometry.batch * padded_len];
+    for_each_piece(images, padded_len, x.len(), |b, image| {
+        image.fill(0.0);
+        geometry.pad_into(channels, &x[b * len..(b + 1) * len], image);
+    });
+    padded
 }
 
 /// Where the inputs of one output pixel begin.

@@ -4,8 +4,7 @@
 //! dW[o, i, tap] = Σ_(b, p) x[b, stride · p + tap, i] g[b, p, o]          dbias[o] = Σ_(b, p) g[b, p, o]
 //! ```
 //!
-//! Each task owns some rows `(tap, i)` of the result, or output channels where the kernel is one pixel, and runs through all samples
-//! in order, so no partial sums are merged and the order of additions is fixed.
+//! Each task owns some rows `(tap, i)` of the result and runs through all samples in order, so no partial sums are merged and the order of additions is fixed.
 
 use std::array::from_fn;
 use std::ops::Range;
@@ -14,9 +13,9 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::conv::pad_all;
 use super::geometry::Geometry;
-use super::matrix::{Matrix, multiply};
 use super::packing::lanes;
 use super::parallel::{for_each_piece, written};
+use super::pointwise_weight::pointwise_weight_gradient;
 use super::product::{MANY_ROWS, PANEL_VECTORS, Run, Tile, accumulate, load, store};
 use super::vectorized::vectorized;
 
@@ -34,7 +33,7 @@ pub(crate) fn weight_gradient(
     (c_out, c_in): (usize, usize),
 ) -> Vec<f32> {
     if geometry.is_pointwise() {
-        return product_gradient(x, grad, (c_out, c_in));
+        return pointwise_weight_gradient(x, grad, (c_out, c_in));
     }
     assert_eq!(
         grad.len(),
@@ -64,23 +63,6 @@ pub(crate) fn weight_gradient(
         });
     });
     to_weight_order(&by_row, rows.step, (c_out, c_in, geometry.kernel))
-}
-
-/// Gradient of the weights of a kernel of one, `gradᵀ x`.
-fn product_gradient(x: &[f32], grad: &[f32], (c_out, c_in): (usize, usize)) -> Vec<f32> {
-    /// Pieces, each of which has its own copy of the input in the order of the product.
-    const PIECES: usize = 4;
-    let together = c_out.div_ceil(PIECES).next_multiple_of(MANY_ROWS);
-    let pixels = x.len() / c_in;
-    let mut out = vec![0.0; c_out * c_in];
-    let work = pixels * c_in * c_out;
-    for_each_piece(&mut out, together * c_in, work, |p, rows| {
-        let shape = (rows.len() / c_in, pixels);
-        let grad = Matrix::new(&grad[p * together..], shape, (1, c_out));
-        let x = Matrix::new(x, (pixels, c_in), (c_in, 1));
-        multiply(grad, x, rows, (c_in, 1), 1.0);
-    });
-    out
 }
 
 /// Gradient of the bias: one row for each sample of `[batch, pixels, c_out]`.

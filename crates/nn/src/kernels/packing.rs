@@ -1,12 +1,12 @@
 //! Convolution weights in the order in which the inner loop reads them.
 
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::parallel::{for_each_piece, written};
+use super::parallel::for_each_piece;
 use super::product::{LINE, PANEL_VECTORS};
+use super::scratch::Scratch;
 
 /// Which product the weights are packed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(crate) enum Direction {
 
 /// Weights of one convolution as panels of `[depth, width]`, the last one narrower and padded with zeros.
 pub(crate) struct Packed {
-    pub(crate) values: Vec<f32>,
+    pub(crate) values: Scratch,
     /// Products summed into one output element.
     pub(crate) depth: usize,
     /// Output elements of a pixel.
@@ -138,7 +138,7 @@ pub(crate) fn pack(weights: Weights) -> Packed {
     let lanes = lanes();
     let width = PANEL_VECTORS * lanes;
     let len = depth * columns.next_multiple_of(lanes);
-    let task = |p: usize, panel: &mut [MaybeUninit<f32>]| {
+    let task = |p: usize, panel: &mut [f32]| {
         let (first, width) = (p * width, panel.len() / depth);
         let columns = first..(first + width).min(columns);
         let together = weights.together();
@@ -149,17 +149,14 @@ pub(crate) fn pack(weights: Weights) -> Packed {
             for (i, row) in group.enumerate() {
                 for tap in 0..taps {
                     let line = &taken[(i * taps + tap) * width..][..width];
-                    panel[(tap * rows + row) * width..][..width].write_copy_of_slice(line);
+                    panel[(tap * rows + row) * width..][..width].copy_from_slice(line);
                 }
             }
         }
     };
-    // SAFETY: each piece is a panel, of which every line is written whole.
-    let values = unsafe {
-        written(len, |out| {
-            for_each_piece(out, depth * width, weights.values.len(), task);
-        })
-    };
+    let mut values = Scratch::new(len);
+    let work = weights.values.len();
+    for_each_piece(&mut values[..len], depth * width, work, task);
     Packed {
         values,
         depth,

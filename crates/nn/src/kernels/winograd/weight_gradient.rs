@@ -11,9 +11,10 @@ use pulp::{Arch, Simd, WithSimd};
 use super::tiles::{Channels, Plane, Tiling};
 use super::transform::{IN, Input, OUT, OutputAdjoint, POINTS, TAPS, weight_adjoint};
 use crate::kernels::geometry::Geometry;
+use crate::kernels::outer::OuterProducts;
 use crate::kernels::packing::{apart, lanes};
 use crate::kernels::parallel::{Shared, for_each_index_with, for_each_piece_with, written};
-use crate::kernels::product::{MANY_ROWS, PANEL_VECTORS, Run, Tile, accumulate, load, store};
+use crate::kernels::product::{load, store};
 use crate::kernels::scratch::Scratch;
 use crate::kernels::vectorized::vectorized;
 
@@ -43,8 +44,7 @@ pub(crate) fn weight_gradient(
     let blocks = Blocks {
         c_in,
         c_out,
-        // Whole register tiles, however short vectors are.
-        height: BLOCK.min(c_in.next_multiple_of(lanes().max(MANY_ROWS))),
+        height: BLOCK.min(c_in.next_multiple_of(lanes())),
         width: BLOCK.min(c_out.next_multiple_of(lanes())),
     };
     let shares = TASKS
@@ -230,72 +230,29 @@ impl WithSimd for Task<'_> {
                     tiling.expand::<S, OutputAdjoint, OUT>(simd, tile, grad, grads);
                 }
             }
-            if self.width.is_multiple_of(PANEL_VECTORS * S::F32_LANES) {
-                self.add::<S, PANEL_VECTORS>(simd, count, fresh);
-            } else {
-                self.add::<S, 1>(simd, count, fresh);
-            }
+            self.add(simd, count, fresh);
         }
         self.finish(simd);
     }
 }
 
 impl Task<'_> {
-    /// Adds the products of `count` tiles to the sums, or to zero if they are `fresh`, panels of `V` vectors at a time.
+    /// Adds the products of `count` tiles to the sums, or to zero if they are `fresh`.
     #[inline(always)]
-    fn add<S: Simd, const V: usize>(&mut self, simd: S, count: usize, fresh: bool) {
-        if S::REGISTER_COUNT >= 32 {
-            self.add_rows::<S, MANY_ROWS, V>(simd, count, fresh);
-        } else {
-            self.add_rows::<S, { MANY_ROWS / 2 }, V>(simd, count, fresh);
-        }
-    }
-
-    #[inline(always)]
-    fn add_rows<S: Simd, const M: usize, const V: usize>(
-        &mut self,
-        simd: S,
-        count: usize,
-        fresh: bool,
-    ) {
+    fn add<S: Simd>(&mut self, simd: S, count: usize, fresh: bool) {
         let (height, width) = (self.height, self.width);
-        let rows = self.x.2.len.next_multiple_of(M).min(height);
-        let all = simd.mask_between_m32s(0, S::F32_LANES as u32);
         let space = &mut *self.space;
-        assert!(count <= TILES && rows.is_multiple_of(M) && width.is_multiple_of(V * S::F32_LANES));
         for point in 0..POINTS {
-            let inputs = space.inputs[point * apart(TILES * height)..][..TILES * height].as_ptr();
-            let grads = space.grads[point * apart(TILES * width)..][..TILES * width].as_ptr();
-            let sums = space.sums[point * apart(height * width)..][..height * width].as_mut_ptr();
-            for row in (0..rows).step_by(M) {
-                for column in (0..width).step_by(V * S::F32_LANES) {
-                    // SAFETY: rows and columns lie within their blocks, as asserted above.
-                    unsafe {
-                        let at = |i: usize, v: usize| {
-                            sums.add((row + i) * width + column + v * S::F32_LANES)
-                        };
-                        let run = Run {
-                            rows: std::array::from_fn(|i| inputs.add(row + i)),
-                            row_step: height,
-                            panel: grads.add(column),
-                            panel_step: width,
-                            len: count,
-                        };
-                        let mut acc: Tile<S, M, V> = [[simd.splat_f32s(0.0); V]; M];
-                        if !fresh {
-                            acc = std::array::from_fn(|i| {
-                                std::array::from_fn(|v| load::<S>(at(i, v)))
-                            });
-                        }
-                        accumulate::<S, M, V, false>(simd, &mut acc, run, all, None);
-                        for (i, values) in acc.iter().enumerate() {
-                            for (v, &value) in values.iter().enumerate() {
-                                store::<S>(at(i, v), value);
-                            }
-                        }
-                    }
-                }
-            }
+            let products = OuterProducts {
+                a: &space.inputs[point * apart(TILES * height)..],
+                a_step: height,
+                b: &space.grads[point * apart(TILES * width)..],
+                count,
+                rows: self.x.2.len,
+                width,
+                fresh,
+            };
+            products.add(simd, &mut space.sums[point * apart(height * width)..]);
         }
     }
 
@@ -304,9 +261,10 @@ impl Task<'_> {
     fn finish<S: Simd>(&mut self, simd: S) {
         let (height, width) = (self.height, self.width);
         let (sums, step) = (&self.space.sums, apart(height * width));
+        let rows = self.x.2.len;
         assert!(POINTS * step <= sums.len() && TAPS * height * width <= self.out.len());
         assert!(width.is_multiple_of(S::F32_LANES));
-        for at in (0..height * width).step_by(S::F32_LANES) {
+        for at in (0..rows * width).step_by(S::F32_LANES) {
             let mut half = [[simd.splat_f32s(0.0); 3]; IN];
             for (j, column) in half.iter_mut().enumerate() {
                 let mut values = [simd.splat_f32s(0.0); IN];

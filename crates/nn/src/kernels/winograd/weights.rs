@@ -96,7 +96,7 @@ impl WithSimd for Transform<'_> {
         let (depth, together) = (weights.depth(), weights.together());
         let step = apart(depth * width);
         // `[row, tap, width]`; columns past the last stay zero.
-        let mut taps = vec![0.0f32; together * TAPS * width];
+        let mut taps = vec![0.0; together * TAPS * width];
         for start in (0..depth).step_by(together) {
             let rows = start..(start + together).min(depth);
             weights.take(rows.clone(), self.columns.clone(), width, &mut taps);
