@@ -30,6 +30,9 @@ const MAX_TILES: usize = 64;
 /// Tiles for each column of the weights up to which the inputs are whole in memory, and not the weights.
 const FEW_TILES: usize = 2;
 
+/// Panels of weights with which a few threads have pieces enough.
+const MIN_PANELS: usize = 4;
+
 /// Convolves `x [B, H, W, c_in]` to `[B, H, W, c_out]`; `bias` holds one row of `c_out` values, or one for each sample.
 pub(crate) fn convolve(
     geometry: Geometry,
@@ -56,7 +59,7 @@ pub(crate) fn convolve(
     unsafe {
         written(geometry.batch * geometry.pixels_out() * columns, |out| {
             let out = Shared::new(out);
-            if tiling.count <= FEW_TILES * columns {
+            if tiling.count <= FEW_TILES * columns && panels.count() >= MIN_PANELS {
                 convolution.by_panels(&out);
             } else {
                 convolution.by_blocks(&out);
