@@ -23,7 +23,7 @@ mod sample;
 mod setups;
 // Not every fault is tried through the binary.
 #[allow(dead_code)]
-#[path = "../crates/hub/tests/server/mod.rs"]
+#[path = "../crates/hub/tests/hub/server/mod.rs"]
 mod server;
 #[path = "end_to_end/sweep.rs"]
 mod sweep;

@@ -1,0 +1,8 @@
+//! Fetching from a server on this machine, sound and faulty.
+
+mod server;
+
+mod answers;
+mod cache;
+mod faults;
+mod world;
