@@ -232,7 +232,7 @@ impl Sizes {
             padding: (before, after),
             groups,
         } = config;
-        let fits = kernel == kernel_width && kernel > 0 && groups > 0;
+        let fits = kernel == kernel_width && kernel.min(groups).min(c_in).min(c_out) > 0;
         if !fits || c_in * groups != channels || c_out % groups != 0 {
             bail!(
                 "a convolution of {x:?} in {groups} groups needs weights [c_out, {channels} / {groups}, k, k], \

@@ -2,6 +2,7 @@
 
 mod adam;
 mod check;
+mod conv;
 mod field;
 mod golden;
 mod kinds;
