@@ -61,8 +61,8 @@ impl Files {
     }
 }
 
-/// Brings the checkpoint that `reference` names here: its description, and its weights if that is one that can be read.
-/// Returns its place and the commit.
+/// Brings the checkpoint that `reference` names here: its description, and its weights if that is one that
+/// can be read. Returns its place and the commit.
 pub(crate) fn fetch(
     hub: &Hub,
     reference: &Reference,

@@ -1,8 +1,8 @@
 //! Checkpoints: a folder with `model.safetensors` (the weights that sample) and `config.json` (what
 //! they are), written whole or not at all; and those of other programs, read without running them.
 //!
-//! [`resolve`] finds or fetches what a user named, [`Source::open`] tells what a file or folder is, [`Source::load`] reads it; [`Model::load`] makes a
-//! denoiser of it.
+//! [`resolve`] finds or fetches what a user named, [`Source::open`] tells what a file or folder is,
+//! [`Source::load`] reads it; [`Model::load`] makes a denoiser of it.
 
 mod atomic;
 mod card;

@@ -15,8 +15,8 @@ pub struct Resolved {
     pub reference: String,
 }
 
-/// The place of a checkpoint that a user named: a path is its own, what a reference to the Hub (`hf://owner/name`) names is
-/// fetched unless it is in the cache.
+/// The place of a checkpoint that a user named: a path is its own, what a reference to the Hub
+/// (`hf://owner/name`) names is fetched unless it is in the cache.
 ///
 /// # Errors
 ///

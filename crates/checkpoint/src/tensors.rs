@@ -100,8 +100,8 @@ fn read_with_sha256(
     })
 }
 
-/// Takes CRC-32, which is much faster than reading, of every piece as it is read: one half of the file on this thread, the
-/// other on a second.
+/// Takes CRC-32, which is much faster than reading, of every piece as it is read: one half of the file on
+/// this thread, the other on a second.
 fn read_with_crc32(file: &Window, device: &Device) -> candle_core::Result<(Tensors, String)> {
     let (header, data) = header(file)?;
     let tensors = header.tensors();

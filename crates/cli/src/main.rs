@@ -84,8 +84,8 @@ fn execute(command: &Command) -> Result<(), Failure> {
     }
 }
 
-/// Keeps pages that were freed for the tensors of the next step, which are as large: the system would clear them anew, at a tenth of
-/// the time of a training step.
+/// Keeps pages that were freed for the tensors of the next step, which are as large: the system would clear
+/// them anew, at a tenth of the time of a training step.
 fn keep_freed_memory() {
     /// mimalloc's `mi_option_purge_delay`, in milliseconds, which the bindings have no name for.
     const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;

@@ -88,7 +88,8 @@ impl DataSource {
         name.to_string()
     }
 
-    /// Brings the data set here if it is one of the Hub that is not in the cache; [`Self::load`] does so too, unwatched.
+    /// Brings the data set here if it is one of the Hub that is not in the cache; [`Self::load`] does so too,
+    /// unwatched.
     ///
     /// # Errors
     ///

@@ -57,17 +57,19 @@ impl Hub {
 
     /// Brings files of a repository here, those that `select` chooses, and says where they lie.
     ///
-    /// - `revision`: a branch, a tag or a commit. Of a commit whose files are here nothing is asked; of any other revision
+    /// - `revision`: a branch, a tag or a commit. Of a commit whose files are here nothing is asked; of any
+    ///   other revision
     ///   the Hub is asked where it stands, and the cache's memory is used if it cannot be reached.
     /// - `select`: is shown the files that are here, and if they do not do, all that the repository has.
     ///
-    /// Nothing that `select` does not choose is fetched. A file is in the cache whole and with the right checksum, or not at
-    /// all; what was fetched of a file when a connection broke off is kept beside and used by the next call.
+    /// Nothing that `select` does not choose is fetched. A file is in the cache whole and with the right
+    /// checksum, or not at all; what was fetched of a file when a connection broke off is kept beside and
+    /// used by the next call.
     ///
     /// # Errors
     ///
-    /// A repository, revision or file that is not there or may not be read, a Hub that fails or cannot be reached, files
-    /// that arrive damaged, and any failure of the file system.
+    /// A repository, revision or file that is not there or may not be read, a Hub that fails or cannot be
+    /// reached, files that arrive damaged, and any failure of the file system.
     pub fn fetch(&self, repo: &Repo, revision: &str, select: Select) -> Result<Fetched, HubError> {
         let cache = Cache::new(&self.settings.cache, repo);
         let place = Place { repo, revision };

@@ -1,7 +1,8 @@
 //! Files of the Hugging Face Hub, kept in the cache that its other programs use.
 //!
-//! [`Reference`] is what a user writes (`hf://owner/name@revision/file`), [`Hub::fetch`] brings the files here and gives the
-//! folder that holds them. A file appears in the cache when all of it is there and its checksum is right, never before.
+//! [`Reference`] is what a user writes (`hf://owner/name@revision/file`), [`Hub::fetch`] brings the files
+//! here and gives the folder that holds them. A file appears in the cache when all of it is there and its
+//! checksum is right, never before.
 
 mod cache;
 #[cfg(feature = "http")]

@@ -1,11 +1,12 @@
 //! Asking the Hub, through hf-hub.
 //!
-//! hf-hub's own downloads are not used: they check neither status nor length nor checksum of what they store. Its metadata of
-//! a single file are not either: they are read behind the redirection to where large files are stored, which tells neither
-//! checksum nor commit. What is used are its commits, its listings and its streams of bytes.
+//! hf-hub's own downloads are not used: they check neither status nor length nor checksum of what they store.
+//! Its metadata of a single file are not either: they are read behind the redirection to where large files
+//! are stored, which tells neither checksum nor commit. What is used are its commits, its listings and its
+//! streams of bytes.
 //!
-//! hf-hub reads the answers about commits and listings whole and offers no bound on their length: what bounds them is time, and
-//! the number of files listed.
+//! hf-hub reads the answers about commits and listings whole and offers no bound on their length: what bounds
+//! them is time, and the number of files listed.
 
 use std::sync::Arc;
 use std::time::Duration;

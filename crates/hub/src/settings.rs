@@ -11,8 +11,8 @@ use crate::HubError;
 pub struct Settings {
     /// Address of the Hub, without a slash at its end.
     pub endpoint: String,
-    /// What proves who asks, for repositories that not everyone may read; `None` leaves it to hf-hub, which looks for one by the same
-    /// variables.
+    /// What proves who asks, for repositories that not everyone may read; `None` leaves it to hf-hub, which
+    /// looks for one by the same variables.
     pub token: Option<String>,
     /// Folder of the cache, which need not exist.
     pub cache: PathBuf,
@@ -27,9 +27,10 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The settings of this process, by the variables that the Hub's programs share: `HF_ENDPOINT`, `HF_TOKEN`,
-    /// `HF_TOKEN_PATH`, `HF_HUB_DISABLE_IMPLICIT_TOKEN`, `HF_HOME` (else `huggingface` in `XDG_CACHE_HOME`), `HF_HUB_CACHE` (or
-    /// `HUGGINGFACE_HUB_CACHE`), `HF_HUB_OFFLINE`. An empty variable counts as none.
+    /// The settings of this process, by the variables that the Hub's programs share: `HF_ENDPOINT`,
+    /// `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HUB_DISABLE_IMPLICIT_TOKEN`, `HF_HOME` (else `huggingface` in
+    /// `XDG_CACHE_HOME`), `HF_HUB_CACHE` (or `HUGGINGFACE_HUB_CACHE`), `HF_HUB_OFFLINE`. An empty variable
+    /// counts as none.
     pub fn from_env() -> Self {
         Self::from_variables(&|name| std::env::var_os(name))
     }
@@ -72,7 +73,8 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// A token with a character that no token has, and an address that is none of a web server; neither secret is shown.
+    /// A token with a character that no token has, and an address that is none of a web server; neither
+    /// secret is shown.
     pub fn check(&self) -> Result<(), HubError> {
         let visible = |token: &String| token.bytes().all(|byte| byte.is_ascii_graphic());
         if self.token.as_ref().is_some_and(|token| !visible(token)) {

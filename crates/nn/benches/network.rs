@@ -1,7 +1,7 @@
 //! Time of a training step's gradients and of an evaluation: `network/operation/threads`.
 //!
-//! The network is the one of the digits sweep: 8x8x1, 32 channels, multiples 1 and 2, one block, attention at 4, batch 64.
-//! The `mlp` has 128 hidden values and four blocks, for batches of 256 points in the plane.
+//! The network is the one of the digits sweep: 8x8x1, 32 channels, multiples 1 and 2, one block, attention at
+//! 4, batch 64. The `mlp` has 128 hidden values and four blocks, for batches of 256 points in the plane.
 
 use candle_core::{Device, Result, Tensor};
 use divan::Bencher;

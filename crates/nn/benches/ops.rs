@@ -1,4 +1,5 @@
-//! The operations beside convolution, on images of the published CIFAR-10 network: `[4, 32, 32, 256]`, and attention at 16x16.
+//! The operations beside convolution, on images of the published CIFAR-10 network: `[4, 32, 32, 256]`, and
+//! attention at 16x16.
 //!
 //! Rates count the bytes that an operation has to read and write once, beside those of a copy.
 

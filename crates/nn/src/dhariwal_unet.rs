@@ -17,11 +17,13 @@ const EPS: f64 = 1e-5;
 /// Channels of one head of attention.
 const HEAD_CHANNELS: usize = 64;
 
-/// ADM: blocks whose second normalisation is scaled and shifted by the embedding, attention with heads of 64 channels.
+/// ADM: blocks whose second normalisation is scaled and shifted by the embedding, attention with heads of 64
+/// channels.
 ///
 /// Parameter names and shapes are those of the published networks.
 ///
-/// Source: Dhariwal and Nichol 2021 (arXiv:2105.05233), as configured by Karras et al. 2022 (arXiv:2206.00364), table 1.
+/// Source: Dhariwal and Nichol 2021 (arXiv:2105.05233), as configured by Karras et al. 2022
+/// (arXiv:2206.00364), table 1.
 pub struct DhariwalUNet {
     signature: Signature,
     mapping: AdmMapping,

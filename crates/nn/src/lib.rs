@@ -1,11 +1,13 @@
 //! Networks and their fused operations.
 //!
-//! A network is a plain function of tensors, [`Network`]; [`Preconditioned`] makes a denoiser of it. It is built from a
-//! [`candle_nn::VarBuilder`]: from [`Parameters::builder`] for training, from `VarBuilder::from_tensors` for given
-//! weights. Parameter names and shapes are those of the published checkpoints.
+//! A network is a plain function of tensors, [`Network`]; [`Preconditioned`] makes a denoiser of it. It is
+//! built from a [`candle_nn::VarBuilder`]: from [`Parameters::builder`] for training, from
+//! `VarBuilder::from_tensors` for given weights. Parameter names and shapes are those of the published
+//! checkpoints.
 //!
-//! Work is split among the threads of the rayon pool in which a network is called: several trainings side by side run in
-//! a pool each, which share the cores. Outside any pool the global one is used, at the cost of a hand-over for every operation.
+//! Work is split among the threads of the rayon pool in which a network is called: several trainings side by
+//! side run in a pool each, which share the cores. Outside any pool the global one is used, at the cost of a
+//! hand-over for every operation.
 
 mod config;
 mod config_error;

@@ -12,8 +12,8 @@ pub trait Network: Send + Sync {
     /// - `c_noise`: noise level of each sample as the preconditioning expresses it, shape `[B]`.
     /// - `condition`: labels, augmentation and mode.
     ///
-    /// Returns `[B, out_channels, H, W]`. In [`Mode::Eval`] nothing is random; in [`Mode::Train`] each sample draws from its own
-    /// seed only.
+    /// Returns `[B, out_channels, H, W]`. In [`Mode::Eval`] nothing is random; in [`Mode::Train`] each sample
+    /// draws from its own seed only.
     ///
     /// # Errors
     ///

@@ -16,8 +16,8 @@ const BUFFERS: [&str; 1] = ["resample_filter"];
 ///
 /// A clone is another handle to the same parameters.
 ///
-/// Each parameter draws its initial values from a ChaCha8 stream keyed by the seed and its name: they depend on neither
-/// the order of construction nor the other parameters.
+/// Each parameter draws its initial values from a ChaCha8 stream keyed by the seed and its name: they depend
+/// on neither the order of construction nor the other parameters.
 #[derive(Clone)]
 pub struct Parameters {
     seed: u64,
@@ -99,7 +99,8 @@ impl Parameters {
             .sum()
     }
 
-    /// The state dictionary: current values of all parameters, and the constants that published ones hold beside them.
+    /// The state dictionary: current values of all parameters, and the constants that published ones hold
+    /// beside them.
     ///
     /// The tensors share their storage with the parameters: copy them to keep them through a training step.
     pub fn tensors(&self) -> BTreeMap<String, Tensor> {
@@ -252,7 +253,8 @@ fn fnv1a(text: &str) -> u64 {
     })
 }
 
-/// The binomial filter that fills `shape` `[1, 1, k, k]`: what published state dictionaries carry as `resample_filter`.
+/// The binomial filter that fills `shape` `[1, 1, k, k]`: what published state dictionaries carry as
+/// `resample_filter`.
 fn resample_filter(shape: &Shape, device: &Device) -> Result<Tensor> {
     let (_, _, side, _) = shape.dims4()?;
     let row = (1..side).fold(vec![1.0], |row: Vec<f64>, _| {

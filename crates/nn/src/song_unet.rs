@@ -18,8 +18,8 @@ use pyramid::{Descent, Head};
 /// Offset of the variances.
 const EPS: f64 = 1e-6;
 
-/// DDPM++ (positional embedding, plain encoder and decoder), NCSN++ (Fourier embedding, residual encoder) or another of
-/// their family.
+/// DDPM++ (positional embedding, plain encoder and decoder), NCSN++ (Fourier embedding, residual encoder) or
+/// another of their family.
 ///
 /// Parameter names and shapes are those of the published networks.
 ///

@@ -1,8 +1,9 @@
 //! A record of the fused operations of one evaluation, from which its gradients are computed in one go.
 //!
-//! The backend's own backward pass allocates zeros and adds for every use of every tensor. A recorded evaluation appears to
-//! it as one operation instead: gradients inside move from operation to operation, are added only where a tensor has
-//! several uses, and reach the backend at the leaves (parameters, and whatever else came in tracked).
+//! The backend's own backward pass allocates zeros and adds for every use of every tensor. A recorded
+//! evaluation appears to it as one operation instead: gradients inside move from operation to operation, are
+//! added only where a tensor has several uses, and reach the backend at the leaves (parameters, and whatever
+//! else came in tracked).
 //!
 //! Recording changes no result and asks for no discipline: an operation that is not recorded makes its output a leaf,
 //! behind which the backend's own pass goes on.
@@ -115,8 +116,8 @@ type Slots = Arc<Mutex<HashMap<TensorId, Tensor>>>;
 
 /// The output as an operation of its leaves.
 ///
-/// Operations have three arguments at most. So a chain of scalars, the carriers, stands for the leaves: each takes the one
-/// before and two leaves, and hands these their gradients in the backward pass.
+/// Operations have three arguments at most. So a chain of scalars, the carriers, stands for the leaves: each
+/// takes the one before and two leaves, and hands these their gradients in the backward pass.
 fn attach(nodes: Vec<Node>, out: &Tensor) -> Result<Tensor> {
     let slots = Slots::default();
     let nothing = Tensor::zeros(1, out.dtype(), out.device())?;

@@ -47,7 +47,8 @@ pub(crate) struct DecoderLevel {
 }
 
 impl Blueprint<'_> {
-    /// The encoder behind a first convolution to `c` channels, and the channels of the outputs that the decoder takes up.
+    /// The encoder behind a first convolution to `c` channels, and the channels of the outputs that the
+    /// decoder takes up.
     pub(crate) fn encoder(
         &self,
         mut c: usize,

@@ -16,7 +16,8 @@ pub use config::{DownBlockType, UNet2DConfig, UpBlockType};
 
 /// The unconditional or class-conditional U-Net of diffusers, as DDPM checkpoints on the Hub hold it.
 ///
-/// `c_noise` is the time step that these models are trained with, 0 to 999. Parameter names and shapes are diffusers' own.
+/// `c_noise` is the time step that these models are trained with, 0 to 999. Parameter names and shapes are
+/// diffusers' own.
 ///
 /// Source: Ho et al. 2020 (arXiv:2006.11239), in the form of the `UNet2DModel` of diffusers (Apache-2.0).
 pub struct UNet2D {
@@ -99,7 +100,8 @@ impl UNet2D {
     fn halve(&self, x: &Tensor, conv: &Conv2d) -> Result<Tensor> {
         let config = Conv2dConfig {
             stride: 2,
-            padding: (self.config.downsample_padding, 1),
+            padding_before: self.config.downsample_padding,
+            padding_after: 1,
             groups: 1,
         };
         conv.forward_with(x, config)

@@ -77,8 +77,8 @@ pub struct Tolerance {
 ///
 /// # Errors
 ///
-/// Failures of the slope; a sample that needs more than 10,000 steps, or steps smaller than rounding, as one does whose
-/// slope is not a number.
+/// Failures of the slope; a sample that needs more than 10,000 steps, or steps smaller than rounding, as one
+/// does whose slope is not a number.
 pub fn rk45(
     slope: &dyn Slope,
     x: Tensor,

@@ -99,7 +99,8 @@ impl Sampler {
     /// - `shape`: shape of one sample, N elements.
     /// - `seeds`: one a sample; a seed gives the same sample whatever stands beside it in the batch.
     ///
-    /// The state is kept in `f64` (in `f32` on Metal, which knows no wider type). Returns `[seeds.len(), shape...]` in `f32`.
+    /// The state is kept in `f64` (in `f32` on Metal, which knows no wider type). Returns `[seeds.len(),
+    /// shape...]` in `f32`.
     ///
     /// # Errors
     ///

@@ -8,8 +8,8 @@ use pfgmpp_train::{CheckpointSource, ModelConfig, RunError};
 use crate::Plan;
 
 impl Plan {
-    /// As [`RunConfig::fetch`](pfgmpp_train::RunConfig::fetch), for every run that goes to `out`; what several runs name is
-    /// looked up once, so that all of them mean the same bytes.
+    /// As [`RunConfig::fetch`](pfgmpp_train::RunConfig::fetch), for every run that goes to `out`; what
+    /// several runs name is looked up once, so that all of them mean the same bytes.
     ///
     /// # Errors
     ///

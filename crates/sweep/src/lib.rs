@@ -1,7 +1,8 @@
 //! YAML sweeps: ordered runs, execution, results and report.
 //!
-//! A [`Plan`] is read from a file and checked whole; [`Plan::fetch`] brings here what it names; [`Sweep::open`] makes sure that every run can
-//! begin; [`Sweep::execute`] runs what is not finished, several runs at a time.
+//! A [`Plan`] is read from a file and checked whole; [`Plan::fetch`] brings here what it names;
+//! [`Sweep::open`] makes sure that every run can begin; [`Sweep::execute`] runs what is not finished, several
+//! runs at a time.
 
 mod data;
 mod execute;

@@ -85,7 +85,8 @@ impl DdpmLevels {
         })
     }
 
-    /// The step at noise level `sigma`, between two steps in proportion to ln sigma; the first or the last beyond them.
+    /// The step at noise level `sigma`, between two steps in proportion to ln sigma; the first or the last
+    /// beyond them.
     ///
     /// A network is trained at whole steps only; the embedding of a step is smooth, and so is what it learns of it.
     #[must_use]

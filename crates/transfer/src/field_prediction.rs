@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ParameterError;
 
-/// The data are taken to lie within this many times `sigma_data sqrt(N)`, the norm that data of that standard deviation
-/// have: far enough to touch no field of real data, near enough to keep a poor prediction finite.
+/// The data are taken to lie within this many times `sigma_data sqrt(N)`, the norm that data of that standard
+/// deviation have: far enough to touch no field of real data, near enough to keep a poor prediction finite.
 const REACH: f64 = 10.0;
 
 /// How a network predicts the normalised field `v = -sqrt(N) Ê / (|Ê| + gamma)` of N data dimensions and z.
@@ -69,9 +69,9 @@ impl FieldPrediction {
     /// z <  z_exp:  v_z = -sqrt(N) z / (q + gamma),   q = sqrt((gamma a/(1-a))² + z²),   a = |v_x| / sqrt(N)
     /// ```
     ///
-    /// The second line takes `|Ê|` from `|v_x|`, exactly so as z vanishes. Both are kept within what data of norm
-    /// `10 sigma_data sqrt(N)` or less allow, `gamma a/(1-a) <= |x| + 10 sigma_data sqrt(N)`: so the factor stays finite for
-    /// an `a` of one or more and for a `v_z` of zero or of the wrong sign.
+    /// The second line takes `|Ê|` from `|v_x|`, exactly so as z vanishes. Both are kept within what data of
+    /// norm `10 sigma_data sqrt(N)` or less allow, `gamma a/(1-a) <= |x| + 10 sigma_data sqrt(N)`: so the
+    /// factor stays finite for an `a` of one or more and for a `v_z` of zero or of the wrong sign.
     pub fn factor(&self, n: usize, x_norm: f64, z: f64, v_x_norm: f64, v_z: f64) -> f64 {
         let (root, gamma) = ((n as f64).sqrt(), self.gamma);
         let farthest = x_norm + REACH * self.sigma_data * root;

@@ -142,8 +142,9 @@ fn edm() -> Preconditioning {
     })
 }
 
-/// White Gaussian data in the plane at D = 1, where `|x|` tells little of the noise: the targets of a network, `(y - c_skip x) / c_out`,
-/// have unit mean square on average under averaged scalings, and are far larger at one level.
+/// White Gaussian data in the plane at D = 1, where `|x|` tells little of the noise: the targets of a
+/// network, `(y - c_skip x) / c_out`, have unit mean square on average under averaged scalings, and are far
+/// larger at one level.
 #[test]
 fn averaged_scalings_keep_the_targets_of_a_network_at_unit_size() {
     let (n, sd, draws) = (2, 0.5, 40_000);

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 use super::ForeignError;
 use super::options::Options;
 
-/// Schedulers of discrete steps that have the same defaults; a sampler of its own stands behind each, which is not used.
+/// Schedulers of discrete steps that have the same defaults; a sampler of its own stands behind each, which
+/// is not used.
 const KNOWN: [&str; 3] = ["DDPMScheduler", "DDIMScheduler", "PNDMScheduler"];
 
 /// Largest number of time steps.

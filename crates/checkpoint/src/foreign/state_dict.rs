@@ -76,8 +76,8 @@ pub(crate) fn named_as_here(tensors: Tensors) -> Tensors {
         .collect()
 }
 
-/// Leaves out what the networks of iDDPM, and some of diffusers, give beside the noise: their outputs are twice the channels of the images,
-/// the second half an estimate of variances that no ODE needs.
+/// Leaves out what the networks of iDDPM, and some of diffusers, give beside the noise: their outputs are
+/// twice the channels of the images, the second half an estimate of variances that no ODE needs.
 pub(crate) fn without_variances(
     config: &CheckpointConfig,
     mut weights: Tensors,

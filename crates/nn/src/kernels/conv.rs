@@ -4,7 +4,7 @@
 //! out[p, o] = bias[o] + Σ_(tap, i) x[stride · p + tap, i] W[o, i, tap]
 //! ```
 //!
-//! A sample is copied into a buffer with all its zeros. There, the inputs of a pixel under one row of
+//! Samples are copied into a buffer with all their zeros, `x`. There, the inputs of a pixel under one row of
 //! the kernel are `kernel · c_in` consecutive values, so the inner loop needs no other rearrangement.
 
 use std::array::from_fn;
@@ -14,15 +14,16 @@ use std::ops::Range;
 use pulp::{Arch, MemMask, Simd, WithSimd};
 
 use super::geometry::Geometry;
-use super::packing::{Packed, lanes};
-use super::parallel::{Shared, for_each_index_with, for_each_piece, written};
+use super::packing::Packed;
+use super::parallel::{Shared, for_each_index_with, written};
+use super::product::lanes;
 use super::product::{
     FEW_ROWS, LINE, MANY_ROWS, PANEL_VECTORS, Run, Tile, accumulate, load, load_part, store,
     store_part,
 };
-use super::scratch::Scratch;
 
-/// Inputs of a block of pixels, in values: 128 KiB, which leave a second-level cache of 512 KiB room for a panel of weights.
+/// Inputs of a block of pixels, in values: 128 KiB, which leave a second-level cache of 512 KiB room for a panel of
+/// weights.
 const BLOCK_VALUES: usize = 32 << 10;
 
 /// Pixels of a block at least, so that weights are read for several: whole register tiles of either height.
@@ -34,7 +35,11 @@ const MAX_PIXELS: usize = 480;
 /// Pieces to aim for, so that a few threads have enough.
 const PIECES: usize = 16;
 
-/// Convolves `x [B, H, W, c_in]` to `[B, H, W, c_out]`; `bias` holds one row of `c_out` values, or one for each sample.
+/// Values of padded images that are made at a time: 16 MiB.
+const PADDED_VALUES: usize = 4 << 20;
+
+/// Convolves `x [B, H, W, c_in]` to `[B, H', W', c_out]`; `bias` holds one row of `c_out` values, or one for
+/// each sample.
 pub(crate) fn convolve(
     geometry: Geometry,
     x: &[f32],
@@ -43,23 +48,64 @@ pub(crate) fn convolve(
 ) -> Vec<f32> {
     let columns = packed.columns;
     let channels = packed.depth / (geometry.kernel * geometry.kernel);
-    let padded;
-    let mut image = x;
-    if !geometry.is_pointwise() {
-        padded = pad_all(geometry, x, channels);
-        image = &padded;
+    let (len_in, len_out) = (
+        geometry.pixels_in() * channels,
+        geometry.pixels_out() * columns,
+    );
+    assert_eq!(x.len(), geometry.batch * len_in, "inputs of every sample");
+    let rows = match bias {
+        Some(bias) if bias.len() == geometry.batch * columns && geometry.batch > 1 => columns,
+        _ => 0,
+    };
+    assert!(bias.is_none_or(|bias| bias.len() == columns.max(geometry.batch * rows)));
+    let together = match geometry.is_pointwise() {
+        true => geometry.batch.max(1),
+        false => (PADDED_VALUES / geometry.padded_len(channels)).max(1),
+    };
+    // SAFETY: each part writes the outputs of its samples.
+    unsafe {
+        written(geometry.batch * len_out, |out| {
+            for (i, out) in out.chunks_mut(together * len_out).enumerate() {
+                let first = i * together;
+                let geometry = Geometry {
+                    batch: out.len() / len_out,
+                    ..geometry
+                };
+                let x = &x[first * len_in..][..geometry.batch * len_in];
+                let bias = bias.map(|bias| (&bias[first * rows..], rows));
+                if geometry.is_pointwise() {
+                    multiply(geometry, x, packed, bias, out);
+                } else {
+                    multiply(geometry, &geometry.pad(channels, x), packed, bias, out);
+                }
+            }
+        })
     }
-    let per_sample = geometry.pixels_out();
-    let pixels = geometry.batch * per_sample;
+}
+
+/// The products of padded images; `bias` begins with the row of the first sample, the next one's so many
+/// values further on.
+fn multiply(
+    geometry: Geometry,
+    image: &[f32],
+    packed: &Packed,
+    bias: Option<(&[f32], usize)>,
+    out: &mut [MaybeUninit<f32>],
+) {
+    let columns = packed.columns;
+    let channels = packed.depth / (geometry.kernel * geometry.kernel);
+    let pixels = geometry.batch * geometry.pixels_out();
     let block = (BLOCK_VALUES / channels / MIN_PIXELS * MIN_PIXELS).clamp(MIN_PIXELS, MAX_PIXELS);
     let blocks = pixels.div_ceil(block);
-    // Where pixels are few, pieces share them and have weights of their own.
+    // Where blocks of pixels are few, each is split by columns.
     let width = PANEL_VECTORS * lanes();
     let panels = columns.div_ceil(width);
     let groups = PIECES.div_ceil(blocks.max(1)).min(panels);
     let group = panels.div_ceil(groups) * width;
     let groups = columns.div_ceil(group);
-    let task = |out: &Shared<MaybeUninit<f32>>, sources: &mut Vec<Source>, piece: usize| {
+    let work = pixels * packed.depth * columns;
+    let out = Shared::new(out);
+    for_each_index_with(blocks * groups, work, Vec::new, |sources, piece| {
         let (first, column) = (piece / groups * block, piece % groups * group);
         let pixels = first..(first + block).min(pixels);
         sources.clear();
@@ -75,32 +121,7 @@ pub(crate) fn convolve(
             // SAFETY: no other piece has these columns of these pixels.
             out: unsafe { out.range(first * columns, pixels.len() * columns) },
         });
-    };
-    let work = pixels * packed.depth * columns;
-    // SAFETY: together the pieces write all columns of all pixels.
-    unsafe {
-        written(pixels * columns, |out| {
-            let out = Shared::new(out);
-            for_each_index_with(blocks * groups, work, Vec::new, |sources, piece| {
-                task(&out, sources, piece);
-            });
-        })
-    }
-}
-
-/// Every sample with its zeros.
-pub(crate) fn pad_all(geometry: Geometry, x: &[f32], channels: usize) -> Scratch {
-    let (len, padded_len) = (
-        geometry.pixels_in() * channels,
-        geometry.padded_len(channels),
-    );
-    let mut padded = Scratch::new(geometry.batch * padded_len);
-    let images = &mut padded[..geometry.batch * padded_len];
-    for_each_piece(images, padded_len, x.len(), |b, image| {
-        image.fill(0.0);
-        geometry.pad_into(channels, &x[b * len..(b + 1) * len], image);
     });
-    padded
 }
 
 /// Where the inputs of one output pixel begin.
@@ -130,9 +151,10 @@ struct Multiply<'a> {
     image: &'a [f32],
     sources: &'a [Source],
     packed: &'a Packed,
-    bias: Option<&'a [f32]>,
+    /// Rows from that of the first sample on, and the distance between them.
+    bias: Option<(&'a [f32], usize)>,
     columns: Range<usize>,
-    /// The first of the pixels.
+    /// Where the first column of the first pixel goes.
     out: *mut MaybeUninit<f32>,
 }
 
@@ -187,15 +209,11 @@ impl Multiply<'_> {
         let row = geometry.padded_row(self.channels);
         let len = geometry.kernel * self.channels;
         let panel = self.packed.values[first * self.packed.depth..].as_ptr();
-        let shared_bias = self.bias.is_none_or(|b| b.len() == columns);
         for (i, pixels) in self.sources.chunks(M).enumerate() {
             // The last tile repeats the last pixel rather than reading past it.
             let sources: [Source; M] = from_fn(|i| pixels[i.min(pixels.len() - 1)]);
-            let bias = self.bias.map(|values| {
-                sources.map(|source| {
-                    let row = if shared_bias { 0 } else { source.sample };
-                    values[row * columns + first..].as_ptr()
-                })
+            let bias = self.bias.map(|(values, step)| {
+                sources.map(|source| values[source.sample * step + first..].as_ptr())
             });
             let rows = sources.map(|source| self.image[source.offset..].as_ptr());
             // SAFETY: a pixel's inputs under one kernel row lie inside the padded image, the panel holds `depth`
@@ -223,6 +241,10 @@ impl Multiply<'_> {
 }
 
 /// A tile that starts at the bias, a row for each pixel, or at zero.
+///
+/// # Safety
+///
+/// Each row is readable up to the end of `tail` in its last vector.
 #[inline(always)]
 unsafe fn initial<S: Simd, const M: usize, const V: usize, const WHOLE: bool>(
     simd: S,
@@ -248,6 +270,10 @@ unsafe fn initial<S: Simd, const M: usize, const V: usize, const WHOLE: bool>(
 }
 
 /// Writes the first `count` rows of a tile, `step` values apart.
+///
+/// # Safety
+///
+/// Each row is writable up to the end of `tail` in its last vector.
 #[inline(always)]
 unsafe fn write<S: Simd, const M: usize, const V: usize, const WHOLE: bool>(
     simd: S,

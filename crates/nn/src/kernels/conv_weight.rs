@@ -4,18 +4,20 @@
 //! dW[o, i, tap] = Σ_(b, p) x[b, stride · p + tap, i] g[b, p, o]          dbias[o] = Σ_(b, p) g[b, p, o]
 //! ```
 //!
-//! Each task owns some rows `(tap, i)` of the result and runs through all samples in order, so no partial sums are merged and the order of additions is fixed.
+//! `x` with its zeros.
+//!
+//! Each task owns some rows `(tap, i)` of the result and runs through all samples in order, so no partial
+//! sums are merged and the order of additions is fixed.
 
 use std::array::from_fn;
 use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::conv::pad_all;
 use super::geometry::Geometry;
-use super::packing::lanes;
 use super::parallel::{for_each_piece, written};
 use super::pointwise_weight::pointwise_weight_gradient;
+use super::product::lanes;
 use super::product::{MANY_ROWS, PANEL_VECTORS, Run, Tile, accumulate, load, store};
 use super::vectorized::vectorized;
 
@@ -40,7 +42,7 @@ pub(crate) fn weight_gradient(
         geometry.batch * geometry.pixels_out() * c_out,
         "gradients of every output"
     );
-    let padded = pad_all(geometry, x, c_in);
+    let padded = geometry.pad(c_in, x);
     let rows = RowProducts {
         geometry,
         image: &padded,

@@ -6,6 +6,9 @@
 //!
 //! The gradient of the input is the same with stride and spacing exchanged and the taps reversed.
 
+use super::parallel::for_each_piece;
+use super::scratch::Scratch;
+
 /// Extents of a convolution with a square `kernel` over a batch of images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Geometry {
@@ -67,8 +70,21 @@ impl Geometry {
         self.padded().0 * self.padded_row(channels)
     }
 
+    /// Every sample of `x` with its zeros.
+    pub(crate) fn pad(&self, channels: usize, x: &[f32]) -> Scratch {
+        let (len, padded_len) = (self.pixels_in() * channels, self.padded_len(channels));
+        assert_eq!(x.len(), self.batch * len, "inputs of every sample");
+        let mut padded = Scratch::new(self.batch * padded_len);
+        let images = &mut padded[..self.batch * padded_len];
+        for_each_piece(images, padded_len, x.len(), |b, image| {
+            image.fill(0.0);
+            self.pad_into(channels, &x[b * len..(b + 1) * len], image);
+        });
+        padded
+    }
+
     /// Copies one sample into its place in a padded image, leaving the zeros as they are.
-    pub(crate) fn pad_into(&self, channels: usize, sample: &[f32], padded: &mut [f32]) {
+    fn pad_into(&self, channels: usize, sample: &[f32], padded: &mut [f32]) {
         let ((rows, columns), row) = (self.padded(), self.padded_row(channels));
         // Where a stride leaves a remainder, no output reaches the last inputs.
         let reached = |len: usize, padded: usize| {

@@ -1,9 +1,10 @@
 //! The arithmetic of the fused operations, on plain slices.
 //!
-//! Activations are channels-last, `[B, H, W, C]`, so that a vector register holds channels and every
-//! image size, however small, fills it. Work is split among threads by sample, by block of tiles or by
-//! output element, in pieces that follow from the shape, and every sum runs in one fixed order: results do not depend on the number of threads, bit for bit, and
-//! the result for one sample does not depend on the others in its batch.
+//! Activations are channels-last, `[B, H, W, C]`, so that a vector register holds channels and every image
+//! size, however small, fills it. Work is split among threads by sample, by block of pixels, tiles or
+//! weights, or by output element, in pieces that follow from the shape, and every sum runs in one fixed
+//! order: results do not depend on the number of threads, bit for bit, and the result for one sample does not
+//! depend on the others in its batch.
 
 pub(crate) mod adam;
 pub(crate) mod attention;

@@ -5,10 +5,37 @@
 //! ```
 
 use std::array::from_fn;
+use std::ops::Range;
 
 use pulp::Simd;
 
 use super::product::{FEW_ROWS, MANY_ROWS, PANEL_VECTORS, Run, Tile, accumulate, load, store};
+
+/// Tasks to aim for, so that a few threads have pieces enough.
+const TASKS: usize = 16;
+
+/// Consecutive shares of what is summed over, where the blocks of a gradient are too few to be tasks of their own.
+///
+/// They follow from the shape, and are added in order.
+#[derive(Clone, Copy)]
+pub(crate) struct Shares {
+    pub(crate) count: usize,
+    total: usize,
+}
+
+impl Shares {
+    /// Of `total`, for each of `blocks`; no share is to be smaller than `least`.
+    pub(crate) fn new(total: usize, blocks: usize, least: usize) -> Self {
+        let count = TASKS.div_ceil(blocks).min(total / least).max(1);
+        Self { count, total }
+    }
+
+    /// Share `i`.
+    pub(crate) fn range(&self, i: usize) -> Range<usize> {
+        let len = self.total.div_ceil(self.count);
+        (i * len).min(self.total)..((i + 1) * len).min(self.total)
+    }
+}
 
 /// Outer products of `count` rows of two arrays that are in the cache.
 pub(crate) struct OuterProducts<'a> {
@@ -48,8 +75,8 @@ impl OuterProducts<'_> {
         for row in (0..rows).step_by(M) {
             let valid = M.min(rows - row);
             for column in (0..width).step_by(V * S::F32_LANES) {
-                // SAFETY: rows and columns lie within the arrays, as asserted above; rows past the last repeat it and are
-                // not written.
+                // SAFETY: rows and columns lie within the arrays, as asserted above; rows past the last
+                // repeat it and are not written.
                 unsafe {
                     let sums = sums.as_mut_ptr().add(row * width + column);
                     let run = Run {

@@ -2,10 +2,8 @@
 
 use std::ops::Range;
 
-use pulp::{Arch, Simd, WithSimd};
-
 use super::parallel::for_each_piece;
-use super::product::{LINE, PANEL_VECTORS};
+use super::product::{LINE, PANEL_VECTORS, lanes};
 use super::scratch::Scratch;
 
 /// Which product the weights are packed for.
@@ -26,21 +24,8 @@ pub(crate) struct Packed {
     pub(crate) columns: usize,
 }
 
-/// Floats in one vector register of this machine.
-pub(crate) fn lanes() -> usize {
-    struct Lanes;
-    impl WithSimd for Lanes {
-        type Output = usize;
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, _: S) -> usize {
-            S::F32_LANES
-        }
-    }
-    Arch::new().dispatch(Lanes)
-}
-
-/// At least `len` values, and an odd number of cache lines: rows that far apart do not compete for the same lines of a cache,
-/// as rows a power of two apart do.
+/// At least `len` values, and an odd number of cache lines: rows that far apart do not compete for the same
+/// lines of a cache, as rows a power of two apart do.
 pub(crate) fn apart(len: usize) -> usize {
     (len.div_ceil(LINE) | 1) * LINE
 }
@@ -75,12 +60,14 @@ impl Weights<'_> {
         self.values.len() / (self.c_in * self.taps)
     }
 
-    /// Rows to take together: some cache lines of weights for each column, and few enough to stay in the first-level cache.
+    /// Rows to take together: some cache lines of weights for each column, and few enough to stay in the
+    /// first-level cache.
     pub(crate) fn together(&self) -> usize {
         72usize.div_ceil(self.taps)
     }
 
-    /// Brings some rows to `[row, tap, width]`, of which the first elements are `columns`; the others stay as they are.
+    /// Brings some rows to `[row, tap, width]`, of which the first elements are `columns`; the others stay as
+    /// they are.
     #[inline(always)]
     pub(crate) fn take(
         &self,
@@ -113,7 +100,7 @@ impl Weights<'_> {
 
 /// `out[j * out_step + i] = x[i * x_step + j]`.
 #[inline(always)]
-pub(crate) fn transpose(
+fn transpose(
     x: &[f32],
     x_step: usize,
     out: &mut [f32],

@@ -24,7 +24,7 @@ where
     out
 }
 
-/// An output of which tasks write parts that are no slices.
+/// An output of which tasks write parts that are not contiguous.
 pub(crate) struct Shared<'a, T> {
     start: *mut T,
     len: usize,

@@ -1,17 +1,17 @@
 //! Gradient of the weights of a kernel of one pixel: `dW = gᵀ x`, summed over all pixels of all samples.
 //!
-//! A task owns a block of the weights and a share of the pixels, which pass in chunks that are copied beside each other: in
-//! the images, channels of a block lie as far apart as the whole pixel is long, often a power of two, and would compete for
-//! the same lines of the cache.
+//! A task owns a block of the weights and a share of the pixels, which pass in chunks that are copied beside
+//! each other: in the images, channels of a block lie as far apart as the whole pixel is long, often a power
+//! of two, and would compete for the same lines of the cache.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::outer::OuterProducts;
-use super::packing::lanes;
+use super::outer::{OuterProducts, Shares};
 use super::parallel::{Shared, for_each_index_with, for_each_piece, written};
+use super::product::lanes;
 use super::scratch::Scratch;
 
 /// Channels of a block, in and out.
@@ -19,9 +19,6 @@ const BLOCK: usize = 128;
 
 /// Pixels of a chunk.
 const PIXELS: usize = 64;
-
-/// Tasks to aim for, so that a few threads have pieces enough.
-const TASKS: usize = 16;
 
 /// Pixels of a share below which sums cost more than products.
 const MIN_SHARE: usize = 512;
@@ -34,37 +31,32 @@ pub(crate) fn pointwise_weight_gradient(
 ) -> Vec<f32> {
     let pixels = x.len() / c_in;
     let blocks = (c_out.div_ceil(BLOCK), c_in.div_ceil(BLOCK));
-    let shares = TASKS
-        .div_ceil(blocks.0 * blocks.1)
-        .min(pixels / MIN_SHARE)
-        .max(1);
-    let per_share = pixels.div_ceil(shares);
+    let shares = Shares::new(pixels, blocks.0 * blocks.1, MIN_SHARE);
     let weights = c_out * c_in;
     let work = pixels * weights;
-    let width = BLOCK.min(c_in.next_multiple_of(lanes()));
     let task = |out: &Shared<MaybeUninit<f32>>, space: &mut Space, i: usize| {
-        let (block, share) = (i / shares, i % shares);
+        let (block, share) = (i / shares.count, i % shares.count);
         let part = |block: usize, c: usize| block * BLOCK..c.min((block + 1) * BLOCK);
-        let first = (share * per_share).min(pixels);
+        let columns = part(block % blocks.1, c_in);
         Arch::new().dispatch(Task {
-            pixels: first..(first + per_share).min(pixels),
-            x: (x, c_in, part(block % blocks.1, c_in)),
+            pixels: shares.range(share),
+            width: columns.len().next_multiple_of(lanes()),
+            x: (x, c_in, columns),
             grad: (grad, c_out, part(block / blocks.1, c_out)),
             space,
-            width,
             out,
             to: share * weights,
         });
     };
     let run = |out: &mut [MaybeUninit<f32>]| {
         let out = Shared::new(out);
-        let tasks = blocks.0 * blocks.1 * shares;
+        let tasks = blocks.0 * blocks.1 * shares.count;
         for_each_index_with(tasks, work, Space::new, |space, i| task(&out, space, i));
     };
     // SAFETY: the tasks of each share write all weights, and the sum of all shares is written whole.
     unsafe {
-        let partial = written(shares * weights, run);
-        if shares == 1 {
+        let partial = written(shares.count * weights, run);
+        if shares.count == 1 {
             return partial;
         }
         written(weights, |out| {
@@ -104,6 +96,7 @@ struct Task<'a> {
     x: (&'a [f32], usize, Range<usize>),
     grad: (&'a [f32], usize, Range<usize>),
     space: &'a mut Space,
+    /// Columns of the block, rounded up to whole vectors.
     width: usize,
     out: &'a Shared<'a, MaybeUninit<f32>>,
     /// Where the weights begin in `out`.

@@ -18,6 +18,19 @@ pub(crate) const MANY_ROWS: usize = 8;
 /// Rows of a tile where 16 vector registers hold the accumulators.
 pub(crate) const FEW_ROWS: usize = 6;
 
+/// Floats in one vector register of this machine.
+pub(crate) fn lanes() -> usize {
+    struct Lanes;
+    impl WithSimd for Lanes {
+        type Output = usize;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            S::F32_LANES
+        }
+    }
+    Arch::new().dispatch(Lanes)
+}
+
 /// Rows of a tile on this machine.
 pub(crate) fn tile_rows() -> usize {
     struct Rows;
@@ -71,8 +84,8 @@ fn prefetch(at: *const f32) {
 
 /// Adds one run of products to the tile.
 ///
-/// With `RAGGED`, the last vector of each panel step is read through `tail`. `ahead` names lines that will be wanted soon: one is
-/// asked for with each product.
+/// With `RAGGED`, the last vector of each panel step is read through `tail`. `ahead` names lines that will be
+/// wanted soon: one is asked for with each product.
 ///
 /// # Safety
 ///

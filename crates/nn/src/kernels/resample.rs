@@ -4,8 +4,8 @@
 //! down[y, x] = scale Σ_(u, v) f[u] f[v] in[2y + u - pad, 2x + v - pad]        up is its adjoint
 //! ```
 //!
-//! The filter `f` is the box or the binomial filter of four taps; outside the image there are zeros. Halving is `down` with
-//! scale 1, its adjoint `up` with 1; doubling is `up` with 4, its adjoint `down` with 4.
+//! The filter `f` is the box or the binomial filter of four taps; outside the image there are zeros. Halving
+//! is `down` with scale 1, its adjoint `up` with 1; doubling is `up` with 4, its adjoint `down` with 4.
 
 use std::mem::MaybeUninit;
 

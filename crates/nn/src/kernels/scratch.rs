@@ -1,4 +1,4 @@
-//! Space that a thread keeps from one task to the next, so that no task clears memory that it is about to write.
+//! Space that a thread keeps from one task to the next, so that only the first one's memory has to be cleared.
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
@@ -15,8 +15,8 @@ thread_local! {
     static SPARE: RefCell<Vec<Vec<Line>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Lines that a thread keeps: 32 MiB, several times what the convolutions of a large network want.
-const MOST_KEPT: usize = (8 << 20) / LINE;
+/// Values that a thread keeps: 32 MiB, as much as the convolutions of a large network want at a time.
+pub(crate) const MOST_KEPT: usize = 8 << 20;
 
 /// Values of any content, lent to a task.
 pub(crate) struct Scratch(Vec<Line>);
@@ -48,7 +48,7 @@ impl Drop for Scratch {
         let _ = SPARE.try_with(|spare| {
             let mut spare = spare.borrow_mut();
             let kept: usize = spare.iter().map(Vec::len).sum();
-            if kept + lines.len() <= MOST_KEPT {
+            if (kept + lines.len()) * LINE <= MOST_KEPT {
                 spare.push(lines);
             }
         });

@@ -13,7 +13,8 @@ pub(crate) fn vectorized(f: impl FnMut()) {
 
 struct Loops<F>(F);
 
-// Not pulp's own implementation for closures: that calls them through `FnOnce`, whose shim the compiler does not inline.
+// Not pulp's own implementation for closures: that calls them through `FnOnce`, whose shim the compiler does
+// not inline.
 impl<F: FnMut()> WithSimd for Loops<F> {
     type Output = ();
 

@@ -13,7 +13,7 @@ pub(crate) struct Conv2d {
 }
 
 impl Conv2d {
-    /// A convolution with an odd `kernel`.
+    /// A convolution by a square `kernel`.
     pub(crate) fn new(
         c_in: usize,
         c_out: usize,
@@ -26,7 +26,7 @@ impl Conv2d {
         Ok(Self { weight, bias })
     }
 
-    /// `[B, H, W, c_in]` to `[B, H, W, c_out]`.
+    /// `[B, H, W, c_in]` to `[B, H, W, c_out]`; the kernel is odd.
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         ops::conv2d(x, &self.weight, Some(&self.bias))
     }

@@ -56,7 +56,8 @@ impl Frequencies {
         Ok(Self { values, unit: 1.0 })
     }
 
-    /// A Fourier embedding of `channels` values; its frequencies stand as `freqs` among the weights and are not trained.
+    /// A Fourier embedding of `channels` values; its frequencies stand as `freqs` among the weights and are
+    /// not trained.
     pub(crate) fn fourier(channels: usize, vb: &VarBuilder) -> Result<Self> {
         let init = Init::Randn {
             mean: 0.0,

@@ -20,8 +20,8 @@ pub(crate) struct Labels {
 }
 
 impl Labels {
-    /// The labels of `condition` as the network shall see them, `[B, label_dim]` in the dtype of `like [B, ...]`; zeros
-    /// where none are given.
+    /// The labels of `condition` as the network shall see them, `[B, label_dim]` in the dtype of `like [B,
+    /// ...]`; zeros where none are given.
     ///
     /// Whether a sample keeps its label depends on its seed alone.
     pub(crate) fn of(&self, condition: &Condition, like: &Tensor) -> Result<Tensor> {

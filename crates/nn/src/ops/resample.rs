@@ -5,7 +5,8 @@
 //! box: f = [1, 1] / 2, pad 0        binomial: f = [1, 3, 3, 1] / 8, pad 1
 //! ```
 //!
-//! Zeros stand outside the image. With the box filter, `down` takes means of two by two pixels and `up` repeats pixels.
+//! Zeros stand outside the image. With the box filter, `down` takes means of two by two pixels and `up`
+//! repeats pixels.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 

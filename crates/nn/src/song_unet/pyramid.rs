@@ -24,7 +24,8 @@ pub(super) enum Descent {
 }
 
 impl Descent {
-    /// The layers of `kind` behind a halving to `c` channels, from an `aux` of `c_aux` channels; names begin with `name`.
+    /// The layers of `kind` behind a halving to `c` channels, from an `aux` of `c_aux` channels; names begin
+    /// with `name`.
     pub(super) fn new(
         kind: EncoderType,
         filter: Filter,
@@ -72,10 +73,11 @@ impl Descent {
     }
 }
 
-/// One row or column of outputs more on each side than there are pixels.
+/// Under a kernel of 3, one output more on each side than there are pixels, as `downsample_framed` takes it.
 const FRAMED: Conv2dConfig = Conv2dConfig {
     stride: 1,
-    padding: (2, 2),
+    padding_before: 2,
+    padding_after: 2,
     groups: 1,
 };
 

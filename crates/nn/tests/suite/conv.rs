@@ -1,9 +1,13 @@
-//! Convolutions and linear maps in `f32` against the backend's own composition in `f64`, and their bits against themselves.
+//! Convolutions and linear maps in `f32` against the backend's own composition in `f64`, and their bits
+//! against themselves.
 
 use candle_core::{DType, Result, Tensor, Var};
 use pfgmpp_nn::ops::{self, Conv2dConfig};
 
 use crate::check::{agree, agree_within, pattern, relative_error};
+
+/// Tiles of Winograd take fewer multiplications at the price of rounding: relative to the largest output, a few 1e-6.
+const TILE_ERROR: f64 = 1e-5;
 
 #[test]
 fn conv2d_agrees_with_composition() {
@@ -17,6 +21,8 @@ fn conv2d_agrees_with_composition() {
         (3, 7, 2, 1, 40, 3),
         (2, 6, 5, 19, 64, 1),
         (5, 1, 1, 6, 3, 1),
+        // Several blocks of the weights, and several shares of their gradient.
+        (7, 12, 13, 130, 140, 1),
     ];
     for (b, h, w, c_in, c_out, kernel) in sizes {
         let name = format!("conv2d {b}x{h}x{w}, {c_in} to {c_out}, kernel {kernel}");
@@ -54,10 +60,11 @@ fn conv2d_with_stride_padding_and_groups_agrees_with_composition() {
         ((2, 6, 7), (9, 9), 3, 2, (1, 1), 9),
         ((3, 4, 4), (6, 10), 1, 1, (0, 0), 2),
     ];
-    for ((b, h, w), (c_in, c_out), kernel, stride, padding, groups) in sizes {
+    for ((b, h, w), (c_in, c_out), kernel, stride, (before, after), groups) in sizes {
         let config = Conv2dConfig {
             stride,
-            padding,
+            padding_before: before,
+            padding_after: after,
             groups,
         };
         let name = format!("conv2d {b}x{h}x{w}, {c_in} to {c_out}, {kernel}, {config:?}");
@@ -76,7 +83,8 @@ fn conv2d_with_stride_padding_and_groups_agrees_with_composition() {
 fn gradients_of_conv2d_alone_agree_with_those_of_the_operation() -> Result<()> {
     let config = Conv2dConfig {
         stride: 2,
-        padding: (1, 0),
+        padding_before: 1,
+        padding_after: 0,
         groups: 2,
     };
     for dtype in [DType::F32, DType::F64] {
@@ -85,8 +93,8 @@ fn gradients_of_conv2d_alone_agree_with_those_of_the_operation() -> Result<()> {
         let out = ops::conv2d_with(&x, &weight, None, config)?;
         let grad = pattern(out.dims()).to_dtype(dtype)?;
         let grads = (out * &grad)?.sum_all()?.backward()?;
-        let dx = ops::conv2d_input_gradient(&grad, &weight, x.shape(), config)?;
-        let d_weight = ops::conv2d_weight_gradient(&x, &grad, weight.shape(), config)?;
+        let dx = ops::conv2d_input_gradient(x.shape(), &weight, &grad, config)?;
+        let d_weight = ops::conv2d_weight_gradient(&x, weight.shape(), &grad, config)?;
         for (got, var) in [(dx, &x), (d_weight, &weight)] {
             let want = grads.get(var).expect("a gradient").to_dtype(DType::F64)?;
             assert!(relative_error(&got, &want) < 1e-6, "{dtype:?}");
@@ -94,8 +102,6 @@ fn gradients_of_conv2d_alone_agree_with_those_of_the_operation() -> Result<()> {
     }
     Ok(())
 }
-
-const TILE_ERROR: f64 = 1e-5;
 
 #[test]
 fn conv2d_by_tiles_agrees_with_composition() {
@@ -107,6 +113,8 @@ fn conv2d_by_tiles_agrees_with_composition() {
         (1, 9, 4, 16, 70),
         (5, 6, 11, 66, 16),
         (9, 12, 12, 16, 16),
+        // Channels enough for the weights to be transformed in turn, not the inputs.
+        (2, 8, 8, 40, 128),
         // Tiles enough for several shares of the weight gradient, the last of them shorter.
         (33, 8, 8, 17, 40),
         (40, 9, 9, 66, 70),
@@ -159,7 +167,8 @@ fn bits(x: &Tensor) -> Result<Vec<u32>> {
     Ok(values.into_iter().map(f32::to_bits).collect())
 }
 
-/// Batch, side, input and output channels, and kernel: the weights pass the tiles by, the tiles the weights, and neither.
+/// Batch, side, input and output channels, and kernel. In the first, a batch goes by blocks of tiles and a
+/// sample by panels of weights; then come tiles of either kind, the direct kernel, and one pixel under one.
 const LARGE: [(usize, usize, usize, usize, usize); 4] = [
     (80, 8, 40, 128, 3),
     (70, 9, 20, 72, 3),
@@ -177,12 +186,12 @@ fn a_samples_convolution_does_not_depend_on_its_batch() -> Result<()> {
             single(&[b, side, side, c_out])?,
         );
         let out = ops::conv2d(&x, &weight, None)?;
-        let dx = ops::conv2d_input_gradient(&grad, &weight, x.shape(), config)?;
+        let dx = ops::conv2d_input_gradient(x.shape(), &weight, &grad, config)?;
         for (first, len) in [(0, 1), (b - 1, 1), (3, 17)] {
             let (x, grad) = (x.narrow(0, first, len)?, grad.narrow(0, first, len)?);
             let alone = ops::conv2d(&x, &weight, None)?;
             assert!(bits(&alone)? == bits(&out.narrow(0, first, len)?)?);
-            let alone = ops::conv2d_input_gradient(&grad, &weight, x.shape(), config)?;
+            let alone = ops::conv2d_input_gradient(x.shape(), &weight, &grad, config)?;
             assert!(bits(&alone)? == bits(&dx.narrow(0, first, len)?)?);
         }
     }
@@ -203,8 +212,8 @@ fn convolutions_do_not_depend_on_the_number_of_threads() -> Result<()> {
                     single(&[b, side, side, c_out])?,
                 );
                 all.push(bits(&ops::conv2d(&x, &weight, None)?)?);
-                let dx = ops::conv2d_input_gradient(&grad, &weight, x.shape(), config)?;
-                let d_weight = ops::conv2d_weight_gradient(&x, &grad, weight.shape(), config)?;
+                let dx = ops::conv2d_input_gradient(x.shape(), &weight, &grad, config)?;
+                let d_weight = ops::conv2d_weight_gradient(&x, weight.shape(), &grad, config)?;
                 all.extend([bits(&dx)?, bits(&d_weight)?]);
             }
             Ok::<_, candle_core::Error>(all)
@@ -218,48 +227,77 @@ fn convolutions_do_not_depend_on_the_number_of_threads() -> Result<()> {
 }
 
 #[test]
-fn a_window_that_does_not_fit_is_refused() {
+fn a_window_that_does_not_fit_is_refused() -> Result<()> {
     let (x, weight) = (pattern(&[1, 4, 2, 6]), pattern(&[4, 3, 3, 3]));
     let fits = Conv2dConfig {
         stride: 2,
-        padding: (1, 1),
+        padding_before: 1,
+        padding_after: 1,
         groups: 2,
     };
+    let with = |change: fn(&mut Conv2dConfig)| {
+        let mut config = fits;
+        change(&mut config);
+        config
+    };
     let cases = [
-        (Conv2dConfig { stride: 0, ..fits }, "stride: 0"),
+        (with(|c| c.stride = 0), "stride must be at least 1, got 0"),
         (
-            Conv2dConfig {
-                padding: (3, 0),
-                ..fits
-            },
-            "padding: (3, 0)",
+            with(|c| c.padding_before = 3),
+            "less than the kernel's 3, got 3 and 1",
         ),
         (
-            Conv2dConfig {
-                padding: (0, 0),
-                ..fits
-            },
+            with(|c| (c.padding_before, c.padding_after) = (0, 0)),
             "smaller than a kernel of 3",
         ),
-        (Conv2dConfig { groups: 0, ..fits }, "in 0 groups"),
-        (Conv2dConfig { groups: 3, ..fits }, "in 3 groups"),
+        (
+            with(|c| c.groups = 0),
+            "divide the channels, 6 and 4, got 0",
+        ),
+        (
+            with(|c| c.groups = 1),
+            "in 1 group(s) needs weights [c_out, 6, k, k]",
+        ),
     ];
-    assert!(ops::conv2d_with(&x, &weight, None, fits).is_ok());
-    for (config, want) in cases {
-        for dtype in [DType::F32, DType::F64] {
-            let (x, weight) = (x.to_dtype(dtype), weight.to_dtype(dtype));
-            let (x, weight) = (x.expect("x"), weight.expect("weights"));
+    for dtype in [DType::F32, DType::F64] {
+        let (x, weight) = (x.to_dtype(dtype)?, weight.to_dtype(dtype)?);
+        let grad = pattern(&[1, 2, 1, 4]).to_dtype(dtype)?;
+        ops::conv2d_with(&x, &weight, None, fits)?;
+        ops::conv2d_input_gradient(x.shape(), &weight, &grad, fits)?;
+        for (config, want) in cases {
             let error = ops::conv2d_with(&x, &weight, None, config).expect_err("it is refused");
             assert!(error.to_string().contains(want), "{config:?}: got {error}");
         }
+        for other in [grad.transpose(1, 2)?, grad.reshape((2, 4))?] {
+            let error = ops::conv2d_input_gradient(x.shape(), &weight, &other, fits);
+            let error = error.expect_err("it is refused").to_string();
+            assert!(
+                error.contains("shape of its output, [1, 2, 1, 4]"),
+                "got {error}"
+            );
+        }
+        let flat = x.reshape((8, 6))?;
+        assert!(ops::conv2d_with(&flat, &weight, None, fits).is_err());
+        let nothing = x.narrow(1, 0, 0)?;
+        assert!(ops::conv2d_with(&nothing, &weight, None, fits).is_err());
     }
-    let grad = pattern(&[1, 4, 2, 4]);
-    let error =
-        ops::conv2d_input_gradient(&grad, &weight, x.shape(), fits).expect_err("it is refused");
+    Ok(())
+}
+
+#[test]
+fn an_empty_batch_gives_an_empty_batch() -> Result<()> {
+    let weight = single(&[32, 16, 3, 3])?;
+    let x = single(&[1, 8, 8, 16])?.narrow(0, 0, 0)?;
+    let config = Conv2dConfig::same(3);
+    let out = ops::conv2d(&x, &weight, None)?;
+    assert_eq!(out.dims(), [0, 8, 8, 32]);
+    let d_weight = ops::conv2d_weight_gradient(&x, weight.shape(), &out, config)?;
     assert!(
-        error
-            .to_string()
-            .contains("the shape of its output, [1, 2, 1, 4]"),
-        "got {error}"
+        d_weight
+            .flatten_all()?
+            .to_vec1::<f32>()?
+            .iter()
+            .all(|&w| w == 0.0)
     );
+    Ok(())
 }

@@ -1,4 +1,5 @@
-//! Tests of the networks and their operations; one program, since each would be linked with all its dependencies anew.
+//! Tests of the networks and their operations; one program, since each would be linked with all its
+//! dependencies anew.
 
 mod adam;
 mod check;

@@ -4,7 +4,6 @@ use crate::check::{self, agree, pattern};
 use candle_core::{DType, Device, Result, Tensor, Var};
 use pfgmpp_nn::ops::{self, Activation, Filter};
 
-/// Tiles of Winograd take fewer multiplications at the price of rounding: relative to the largest output, a few 1e-6.
 #[test]
 fn group_norm_agrees_with_composition() {
     for (b, h, w, c, groups) in [

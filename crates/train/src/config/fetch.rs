@@ -10,10 +10,12 @@ use crate::RunError;
 use crate::yaml::Document;
 
 impl RunConfig {
-    /// Brings the data and the checkpoint that this configuration names here if they are of the Hub, and puts the commit in
-    /// place of a revision that may move: what is written to `config.yaml` names the same bytes forever.
+    /// Brings the data and the checkpoint that this configuration names here if they are of the Hub, and puts
+    /// the commit in place of a revision that may move: what is written to `config.yaml` names the same bytes
+    /// forever.
     ///
-    /// - `folders`: those of the run and of others that it is compared with; if one of them has begun already, it goes on with
+    /// - `folders`: those of the run and of others that it is compared with; if one of them has begun
+    ///   already, it goes on with
     ///   the commit that it began with, unless the configuration names a revision.
     ///
     /// # Errors

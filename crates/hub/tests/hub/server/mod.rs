@@ -1,7 +1,8 @@
 //! A server that speaks the routes of the Hub, with faults on request.
 //!
 //! - `GET /api/{models,datasets}/{repo}/revision/{revision}` and `.../tree/{commit}?recursive=true`
-//! - `HEAD` and `GET /[datasets/]{repo}/resolve/{revision}/{file}`: small files at once, large ones behind a redirection to
+//! - `HEAD` and `GET /[datasets/]{repo}/resolve/{revision}/{file}`: small files at once, large ones behind a
+//!   redirection to
 //!   `/store/{sha256}`, which knows ranges
 
 use std::collections::BTreeMap;

@@ -5,9 +5,9 @@
 //! M[ξ] = V[ξ] U[ξ]   (tiles by c_in times c_in by c_out, at each of the 36 points ξ)        Y = Aᵀ M A   (4x4 outputs)
 //! ```
 //!
-//! Gradients run backwards through the same: that of the input is the convolution with reversed taps, that of the weights is
-//! `Gᵀ dU G` with `dU[ξ] = V[ξ]ᵀ dM[ξ]`, `dM = A dY Aᵀ`. Tiles pass in blocks whose transforms stay in the cache; only the
-//! weights' transforms, four times the size of the weights, are ever whole in memory.
+//! Gradients run backwards through the same: that of the input is the convolution with reversed taps, that of
+//! the weights is `Gᵀ dU G` with `dU[ξ] = V[ξ]ᵀ dM[ξ]`, `dM = A dY Aᵀ`. Tiles, or weights where tiles are
+//! few, pass in blocks whose transforms stay in the cache.
 //!
 //! Source: Lavin and Gray 2016 (arXiv:1509.09308).
 

@@ -1,7 +1,8 @@
 //! The convolution itself: tiles in, products, tiles out.
 //!
-//! The transforms of either the inputs or the weights are used over and over, while those of the other pass by in blocks that
-//! stay in the cache. Which of them is whole in memory is a question of their sizes, and changes no sum.
+//! The transforms of either the inputs or the weights are used over and over, while those of the other pass
+//! by in blocks that stay in the cache. Which of them is whole in memory is a question of their sizes, and
+//! changes no sum.
 
 use std::array::from_fn;
 use std::mem::MaybeUninit;
@@ -13,15 +14,16 @@ use super::tiles::{Bias, Channels, Tiling};
 use super::transform::{IN, Input, POINTS};
 use super::weights::Panels;
 use crate::kernels::geometry::Geometry;
-use crate::kernels::packing::{Weights, apart, lanes};
+use crate::kernels::packing::{Weights, apart};
 use crate::kernels::parallel::{Shared, for_each_index_with, written};
+use crate::kernels::product::lanes;
 use crate::kernels::product::{
     FEW_ROWS, LINE, MANY_ROWS, PANEL_VECTORS, Run, Tile, accumulate, store, tile_rows,
 };
-use crate::kernels::scratch::Scratch;
+use crate::kernels::scratch::{MOST_KEPT, Scratch};
 
-/// Transformed inputs of a block of tiles, in values: 1.25 MiB, which leave a second-level cache of 2 MiB room for weights and
-/// products.
+/// Transformed inputs of a block of tiles, in values: 1.25 MiB, which leave a second-level cache of 2 MiB
+/// room for weights and products.
 const BLOCK_VALUES: usize = 320 << 10;
 
 /// Tiles of a block beyond which products of one panel take more room than they save.
@@ -30,10 +32,14 @@ const MAX_TILES: usize = 64;
 /// Tiles for each column of the weights up to which the inputs are whole in memory, and not the weights.
 const FEW_TILES: usize = 2;
 
+/// Transformed inputs that may be whole in memory, in values: what a thread keeps.
+const WHOLE_VALUES: usize = MOST_KEPT;
+
 /// Panels of weights with which a few threads have pieces enough.
 const MIN_PANELS: usize = 4;
 
-/// Convolves `x [B, H, W, c_in]` to `[B, H, W, c_out]`; `bias` holds one row of `c_out` values, or one for each sample.
+/// Convolves `x [B, H, W, c_in]` to `[B, H', W', c_out]`; `bias` holds one row of `c_out` values, or one for
+/// each sample.
 pub(crate) fn convolve(
     geometry: Geometry,
     x: &[f32],
@@ -59,7 +65,7 @@ pub(crate) fn convolve(
     unsafe {
         written(geometry.batch * geometry.pixels_out() * columns, |out| {
             let out = Shared::new(out);
-            if tiling.count <= FEW_TILES * columns && panels.count() >= MIN_PANELS {
+            if convolution.has_few_tiles() {
                 convolution.by_panels(&out);
             } else {
                 convolution.by_blocks(&out);
@@ -83,6 +89,14 @@ struct Convolution<'a> {
 impl Convolution<'_> {
     fn work(&self) -> usize {
         self.tiling.count * POINTS * self.panels.depth() * self.panels.columns()
+    }
+
+    /// Whether the inputs are to be transformed as a whole, and not the weights.
+    fn has_few_tiles(&self) -> bool {
+        let (count, columns) = (self.tiling.count, self.panels.columns());
+        count <= FEW_TILES * columns
+            && self.panels.count() >= MIN_PANELS
+            && POINTS * count * self.step <= WHOLE_VALUES
     }
 
     /// Blocks of tiles, each with all the weights.
@@ -149,8 +163,8 @@ impl Convolution<'_> {
         });
     }
 
-    /// Writes the outputs of some tiles that come of panel `p` of the weights, from their transformed inputs and the distance
-    /// between points.
+    /// Writes the outputs of some tiles that come of panel `p` of the weights, from their transformed inputs
+    /// and the distance between points.
     fn multiply(
         &self,
         p: usize,
@@ -276,7 +290,8 @@ impl Products<'_> {
                 // SAFETY: asserted above; rows past the last tile repeat it and are not written.
                 unsafe {
                     let panel = self.weights.as_ptr().add(point * panel_step);
-                    // The next point's weights: where a vector is a cache line, half with each of the first two register tiles.
+                    // The next point's weights: where a vector is a cache line, half with each of the first
+                    // two register tiles.
                     let ahead = panel.wrapping_add(panel_step + tile / M * depth * LINE);
                     let run = Run {
                         rows: from_fn(|i| inputs.add((tile + i).min(count - 1) * tile_step)),

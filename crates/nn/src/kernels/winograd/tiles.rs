@@ -236,7 +236,8 @@ unsafe fn expand_vector<S: Simd, T: Expansion<N>, const N: usize, const WHOLE: b
 ///
 /// # Safety
 ///
-/// A whole vector lies at each point of `products`, and one, or one up to `tail`, at the bias and at each of `pixels`.
+/// A whole vector lies at each point of `products`, and one, or one up to `tail`, at the bias and at each of
+/// `pixels`.
 #[inline(always)]
 unsafe fn collect_vector<S: Simd, const WHOLE: bool>(
     simd: S,

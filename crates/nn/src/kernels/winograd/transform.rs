@@ -4,9 +4,10 @@
 //! y = Aᵀ ((G g) ∘ (Bᵀ d))        d: 6 inputs, g: 3 weights, y: 4 outputs
 //! ```
 //!
-//! The products are values of polynomials at the points 0, ±a, ±b and infinity, with a = 1/√2 and b = √2: for a row
-//! `p` of `Aᵀ` the powers of the point, of `G` the same over `Π (p - q)`, of `Bᵀ` the coefficients of `Π (x - q)`, `q` the
-//! other points. With ±1 and ±2, the usual choice, the powers reach 8 and the rounding error is several times larger.
+//! The products are values of polynomials at the points 0, ±a, ±b and infinity, with a = 1/√2 and b = √2: for
+//! a row `p` of `Aᵀ` the powers of the point, of `G` the same over `Π (p - q)`, of `Bᵀ` the coefficients of
+//! `Π (x - q)`, `q` the other points. With ±1 and ±2, the usual choice, the powers reach 8 and the rounding
+//! error is several times larger.
 //!
 //! Source: Winograd 1980; Lavin and Gray 2016 (arXiv:1509.09308).
 

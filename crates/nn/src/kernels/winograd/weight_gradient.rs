@@ -1,7 +1,8 @@
 //! The gradient of the weights: `dW = Gᵀ dU G`, `dU[ξ] = Σ_tiles V[ξ]ᵀ dM[ξ]`.
 //!
-//! A task owns a block of input channels, a block of output channels and a share of the tiles, whose transforms and sums
-//! stay in the cache. Which tiles a share holds follows from the shape alone, and shares are added in order.
+//! A task owns a block of input channels, a block of output channels and a share of the tiles, whose
+//! transforms and sums stay in the cache. Which tiles a share holds follows from the shape alone, and shares
+//! are added in order.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -11,9 +12,10 @@ use pulp::{Arch, Simd, WithSimd};
 use super::tiles::{Channels, Plane, Tiling};
 use super::transform::{IN, Input, OUT, OutputAdjoint, POINTS, TAPS, weight_adjoint};
 use crate::kernels::geometry::Geometry;
-use crate::kernels::outer::OuterProducts;
-use crate::kernels::packing::{apart, lanes};
+use crate::kernels::outer::{OuterProducts, Shares};
+use crate::kernels::packing::apart;
 use crate::kernels::parallel::{Shared, for_each_index_with, for_each_piece_with, written};
+use crate::kernels::product::lanes;
 use crate::kernels::product::{load, store};
 use crate::kernels::scratch::Scratch;
 use crate::kernels::vectorized::vectorized;
@@ -23,9 +25,6 @@ const BLOCK: usize = 64;
 
 /// Tiles that are transformed together.
 const TILES: usize = 32;
-
-/// Tasks to aim for, so that a few threads have pieces enough.
-const TASKS: usize = 16;
 
 /// Tiles of a share below which its sums cost more than its products.
 const MIN_SHARE: usize = 64;
@@ -41,85 +40,75 @@ pub(crate) fn weight_gradient(
     (c_out, c_in): (usize, usize),
 ) -> Vec<f32> {
     let tiling = Tiling::new(geometry);
-    let blocks = Blocks {
-        c_in,
-        c_out,
-        height: BLOCK.min(c_in.next_multiple_of(lanes())),
-        width: BLOCK.min(c_out.next_multiple_of(lanes())),
-    };
-    let shares = TASKS
-        .div_ceil(blocks.count())
-        .min(tiling.count / MIN_SHARE)
-        .max(1);
-    let per_share = tiling.count.div_ceil(shares);
+    let blocks = Blocks { c_in, c_out };
+    let shares = Shares::new(tiling.count, blocks.count(), MIN_SHARE);
     let work = tiling.count * POINTS * c_in * c_out;
     let task = |space: &mut Space, block: usize, share: usize, out: &mut [f32]| {
-        let first = (share * per_share).min(tiling.count);
         let (c_in, c_out) = blocks.channels(block);
         Arch::new().dispatch(Task {
             tiling,
-            tiles: first..(first + per_share).min(tiling.count),
+            tiles: shares.range(share),
             x: (x, tiling.inputs, c_in),
             grad: (grad, tiling.outputs, c_out),
             space,
-            height: blocks.height,
-            width: blocks.width,
+            height: rounded(c_in.len),
+            width: rounded(c_out.len),
             out,
         });
     };
-    let space = || Space::new(blocks.height, blocks.width);
     // SAFETY: every row of every block is delivered, which together are all weights.
     unsafe {
         written(c_out * c_in * TAPS, |out| {
             let out = Shared::new(out);
-            if shares == 1 {
-                let scratch = || (space(), Scratch::new(blocks.len()));
+            if shares.count == 1 {
+                let scratch = || (Space::new(), Scratch::new(BLOCK_LEN));
                 for_each_index_with(blocks.count(), work, scratch, |(space, sums), block| {
                     task(space, block, 0, sums);
-                    for first in (0..blocks.height).step_by(ROWS) {
-                        blocks.deliver(block, first, &sums[..blocks.len()], &out);
+                    for first in (0..BLOCK).step_by(ROWS) {
+                        blocks.deliver(block, first, &sums[..BLOCK_LEN], &out);
                     }
                 });
                 return;
             }
-            let mut partial = Scratch::new(blocks.count() * shares * blocks.len());
-            let partial = &mut partial[..blocks.count() * shares * blocks.len()];
-            for_each_piece_with(partial, blocks.len(), work, space, |space, i, out| {
-                task(space, i / shares, i % shares, out);
+            let len = blocks.count() * shares.count * BLOCK_LEN;
+            let mut partial = Scratch::new(len);
+            let partial = &mut partial[..len];
+            for_each_piece_with(partial, BLOCK_LEN, work, Space::new, |space, i, out| {
+                task(space, i / shares.count, i % shares.count, out);
             });
-            let pieces = blocks.height.div_ceil(ROWS);
-            let work = partial.len();
+            let (pieces, len) = (BLOCK / ROWS, shares.count * BLOCK_LEN);
             for_each_index_with(
                 blocks.count() * pieces,
-                work,
+                partial.len(),
                 || (),
                 |(), i| {
                     let (block, first) = (i / pieces, i % pieces * ROWS);
-                    let parts = &partial[block * shares * blocks.len()..][..shares * blocks.len()];
-                    blocks.deliver(block, first, parts, &out);
+                    blocks.deliver(block, first, &partial[block * len..][..len], &out);
                 },
             );
         })
     }
 }
 
-/// Blocks of the weights, with gradients `[height, 9, width]`.
+/// Values of the gradient of a block.
+const BLOCK_LEN: usize = BLOCK * TAPS * BLOCK;
+
+/// Channels rounded up to whole vectors.
+fn rounded(channels: usize) -> usize {
+    channels.next_multiple_of(lanes())
+}
+
+/// Blocks of the weights. The gradient of one is `[c_in, 9, c_out]`, of its own channels, the last rounded up
+/// to whole vectors.
 #[derive(Clone, Copy)]
 struct Blocks {
     c_in: usize,
     c_out: usize,
-    height: usize,
-    width: usize,
 }
 
 impl Blocks {
     fn count(&self) -> usize {
         self.c_in.div_ceil(BLOCK) * self.c_out.div_ceil(BLOCK)
-    }
-
-    /// Values of a block's gradient.
-    fn len(&self) -> usize {
-        self.height * TAPS * self.width
     }
 
     /// The input and output channels of a block.
@@ -139,11 +128,12 @@ impl Blocks {
         )
     }
 
-    /// Adds up the shares of the gradient of [`ROWS`] input channels from `first` on, and brings them to their place among
-    /// all the weights.
+    /// Adds up the shares of the gradient of [`ROWS`] input channels from `first` on, and brings them to
+    /// their place among all the weights.
     fn deliver(&self, block: usize, first: usize, shares: &[f32], out: &Shared<MaybeUninit<f32>>) {
         let (c_in, c_out) = self.channels(block);
         let count = ROWS.min(c_in.len.saturating_sub(first)) * TAPS;
+        let width = rounded(c_out.len);
         if count == 0 {
             return;
         }
@@ -151,14 +141,14 @@ impl Blocks {
             #[inline(always)]
             || {
                 let mut sums = [0.0; ROWS * TAPS * BLOCK];
-                let sums = &mut sums[..count * self.width];
-                for share in shares.chunks_exact(self.len()) {
-                    let part = &share[first * TAPS * self.width..][..sums.len()];
+                let sums = &mut sums[..count * width];
+                for share in shares.chunks_exact(BLOCK_LEN) {
+                    let part = &share[first * TAPS * width..][..sums.len()];
                     sums.iter_mut().zip(part).for_each(|(sum, x)| *sum += x);
                 }
                 for o in 0..c_out.len {
                     let at = ((c_out.first + o) * self.c_in + c_in.first + first) * TAPS;
-                    let column = sums[o..].iter().step_by(self.width);
+                    let column = sums[o..].iter().step_by(width);
                     // SAFETY: these weights are written here only.
                     unsafe {
                         let out = std::slice::from_raw_parts_mut(out.range(at, count), count);
@@ -183,11 +173,11 @@ struct Space {
 }
 
 impl Space {
-    fn new(height: usize, width: usize) -> Self {
+    fn new() -> Self {
         Self {
-            inputs: Scratch::new(POINTS * apart(TILES * height)),
-            grads: Scratch::new(POINTS * apart(TILES * width)),
-            sums: Scratch::new(POINTS * apart(height * width)),
+            inputs: Scratch::new(POINTS * apart(TILES * BLOCK)),
+            grads: Scratch::new(POINTS * apart(TILES * BLOCK)),
+            sums: Scratch::new(POINTS * apart(BLOCK * BLOCK)),
         }
     }
 }

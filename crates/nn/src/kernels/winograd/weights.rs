@@ -5,13 +5,14 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::transform::{IN, POINTS, TAPS, weight};
-use crate::kernels::packing::{Weights, apart, lanes};
+use crate::kernels::packing::{Weights, apart};
 use crate::kernels::parallel::for_each_piece;
+use crate::kernels::product::lanes;
 use crate::kernels::product::{PANEL_VECTORS, load, store};
 use crate::kernels::scratch::Scratch;
 
-/// Panels of some columns of the transform `U = G g Gᵀ`: in each, point `ξ` holds `[depth, width]`, [`apart`] from the next
-/// one.
+/// Panels of some columns of the transform `U = G g Gᵀ`: in each, point `ξ` holds `[depth, width]`, [`apart`]
+/// from the next one.
 #[derive(Clone, Copy)]
 pub(super) struct Panels<'a> {
     weights: Weights<'a>,
