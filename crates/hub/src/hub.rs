@@ -58,8 +58,8 @@ impl Hub {
     /// Brings files of a repository here, those that `select` chooses, and says where they lie.
     ///
     /// - `revision`: a branch, a tag or a commit. Of a commit whose files are here nothing is asked; of any
-    ///   other revision
-    ///   the Hub is asked where it stands, and the cache's memory is used if it cannot be reached.
+    ///   other revision the Hub is asked where it stands, and the cache's memory is used if it cannot be
+    ///   reached.
     /// - `select`: is shown the files that are here, and if they do not do, all that the repository has.
     ///
     /// Nothing that `select` does not choose is fetched. A file is in the cache whole and with the right

@@ -13,12 +13,12 @@ use std::ops::Range;
 
 use pulp::{Arch, MemMask, Simd, WithSimd};
 
+use super::bias::Bias;
 use super::geometry::Geometry;
 use super::packing::Packed;
 use super::parallel::{Shared, for_each_index_with, written};
-use super::product::lanes;
 use super::product::{
-    FEW_ROWS, LINE, MANY_ROWS, PANEL_VECTORS, Run, Tile, accumulate, load, load_part, store,
+    FEW_ROWS, LINE, MANY_ROWS, PANEL_VECTORS, Run, Tile, accumulate, lanes, load, load_part, store,
     store_part,
 };
 
@@ -53,18 +53,14 @@ pub(crate) fn convolve(
         geometry.pixels_out() * columns,
     );
     assert_eq!(x.len(), geometry.batch * len_in, "inputs of every sample");
-    let rows = match bias {
-        Some(bias) if bias.len() == geometry.batch * columns && geometry.batch > 1 => columns,
-        _ => 0,
-    };
-    assert!(bias.is_none_or(|bias| bias.len() == columns.max(geometry.batch * rows)));
-    let together = match geometry.is_pointwise() {
-        true => geometry.batch.max(1),
-        false => (PADDED_VALUES / geometry.padded_len(channels)).max(1),
-    };
-    // SAFETY: each part writes the outputs of its samples.
+    let bias = bias.map(|values| Bias::new(values, geometry.batch, columns));
+    let together = (PADDED_VALUES / geometry.padded_len(channels)).max(1);
+    // SAFETY: the outputs of every sample are written.
     unsafe {
         written(geometry.batch * len_out, |out| {
+            if geometry.is_pointwise() {
+                return multiply(geometry, (x, 0), packed, bias, out);
+            }
             for (i, out) in out.chunks_mut(together * len_out).enumerate() {
                 let first = i * together;
                 let geometry = Geometry {
@@ -72,24 +68,24 @@ pub(crate) fn convolve(
                     ..geometry
                 };
                 let x = &x[first * len_in..][..geometry.batch * len_in];
-                let bias = bias.map(|bias| (&bias[first * rows..], rows));
-                if geometry.is_pointwise() {
-                    multiply(geometry, x, packed, bias, out);
-                } else {
-                    multiply(geometry, &geometry.pad(channels, x), packed, bias, out);
-                }
+                multiply(
+                    geometry,
+                    (&geometry.pad(channels, x), first),
+                    packed,
+                    bias,
+                    out,
+                );
             }
         })
     }
 }
 
-/// The products of padded images; `bias` begins with the row of the first sample, the next one's so many
-/// values further on.
+/// The products of padded images, of samples from `first_sample` on.
 fn multiply(
     geometry: Geometry,
-    image: &[f32],
+    (image, first_sample): (&[f32], usize),
     packed: &Packed,
-    bias: Option<(&[f32], usize)>,
+    bias: Option<Bias>,
     out: &mut [MaybeUninit<f32>],
 ) {
     let columns = packed.columns;
@@ -117,6 +113,7 @@ fn multiply(
             sources,
             packed,
             bias,
+            first_sample,
             columns: column..(column + group).min(columns),
             // SAFETY: no other piece has these columns of these pixels.
             out: unsafe { out.range(first * columns, pixels.len() * columns) },
@@ -151,8 +148,9 @@ struct Multiply<'a> {
     image: &'a [f32],
     sources: &'a [Source],
     packed: &'a Packed,
-    /// Rows from that of the first sample on, and the distance between them.
-    bias: Option<(&'a [f32], usize)>,
+    bias: Option<Bias<'a>>,
+    /// The sample of the bias whose image is the first.
+    first_sample: usize,
     columns: Range<usize>,
     /// Where the first column of the first pixel goes.
     out: *mut MaybeUninit<f32>,
@@ -212,8 +210,8 @@ impl Multiply<'_> {
         for (i, pixels) in self.sources.chunks(M).enumerate() {
             // The last tile repeats the last pixel rather than reading past it.
             let sources: [Source; M] = from_fn(|i| pixels[i.min(pixels.len() - 1)]);
-            let bias = self.bias.map(|(values, step)| {
-                sources.map(|source| values[source.sample * step + first..].as_ptr())
+            let bias = self.bias.map(|bias| {
+                sources.map(|source| bias.row(self.first_sample + source.sample)[first..].as_ptr())
             });
             let rows = sources.map(|source| self.image[source.offset..].as_ptr());
             // SAFETY: a pixel's inputs under one kernel row lie inside the padded image, the panel holds `depth`

@@ -16,9 +16,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::geometry::Geometry;
 use super::parallel::{for_each_piece, written};
-use super::pointwise_weight::pointwise_weight_gradient;
-use super::product::lanes;
-use super::product::{MANY_ROWS, PANEL_VECTORS, Run, Tile, accumulate, load, store};
+use super::product::{MANY_ROWS, PANEL_VECTORS, Run, Tile, accumulate, lanes, load, store};
 use super::vectorized::vectorized;
 
 /// Values of input and gradient that pass through the cache together.
@@ -34,9 +32,6 @@ pub(crate) fn weight_gradient(
     grad: &[f32],
     (c_out, c_in): (usize, usize),
 ) -> Vec<f32> {
-    if geometry.is_pointwise() {
-        return pointwise_weight_gradient(x, grad, (c_out, c_in));
-    }
     assert_eq!(
         grad.len(),
         geometry.batch * geometry.pixels_out() * c_out,

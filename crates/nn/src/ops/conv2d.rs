@@ -80,15 +80,10 @@ pub fn conv2d_with(
     if is_fused(x) {
         return fused(x, weight, bias, config);
     }
-    let Conv2dConfig {
-        stride,
-        padding_before: before,
-        padding_after: after,
-        groups,
-    } = config;
+    let (before, after) = (config.padding_before, config.padding_after);
     let mut image = to_channels_first(x)?;
     let mut padding = before;
-    if stride > 1 || before != after {
+    if config.stride > 1 || before != after {
         // Only what the kernel reaches: the backend's gradient fails where rows and columns leave different
         // remainders.
         let (rows, columns) = sizes.geometry.padded();
@@ -99,7 +94,7 @@ pub fn conv2d_with(
             .narrow(3, 0, columns)?;
         padding = 0;
     }
-    let out = image.conv2d(weight, padding, stride, 1, groups)?;
+    let out = image.conv2d(weight, padding, config.stride, 1, config.groups)?;
     add_bias(&to_channels_last(&out)?, bias)
 }
 

@@ -167,27 +167,35 @@ fn bits(x: &Tensor) -> Result<Vec<u32>> {
     Ok(values.into_iter().map(f32::to_bits).collect())
 }
 
-/// Batch, side, input and output channels, and kernel. In the first, a batch goes by blocks of tiles and a
-/// sample by panels of weights; then come tiles of either kind, the direct kernel, and one pixel under one.
-const LARGE: [(usize, usize, usize, usize, usize); 4] = [
+/// Batch, side, input and output channels, and kernel.
+type Case = (usize, usize, usize, usize, usize);
+
+/// In the first, a batch goes by blocks of tiles and a sample by panels of weights; then come tiles of either
+/// kind, the direct kernel, and one pixel under one.
+const LARGE: [Case; 4] = [
     (80, 8, 40, 128, 3),
     (70, 9, 20, 72, 3),
     (30, 3, 80, 70, 3),
     (40, 9, 130, 70, 1),
 ];
 
+/// Input, weights and gradient of the output.
+fn operands((b, side, c_in, c_out, kernel): Case) -> Result<(Tensor, Tensor, Tensor)> {
+    Ok((
+        single(&[b, side, side, c_in])?,
+        single(&[c_out, c_in, kernel, kernel])?,
+        single(&[b, side, side, c_out])?,
+    ))
+}
+
 #[test]
 fn a_samples_convolution_does_not_depend_on_its_batch() -> Result<()> {
-    for (b, side, c_in, c_out, kernel) in LARGE {
-        let config = Conv2dConfig::same(kernel);
-        let weight = single(&[c_out, c_in, kernel, kernel])?;
-        let (x, grad) = (
-            single(&[b, side, side, c_in])?,
-            single(&[b, side, side, c_out])?,
-        );
+    for case in LARGE {
+        let config = Conv2dConfig::same(case.4);
+        let (x, weight, grad) = operands(case)?;
         let out = ops::conv2d(&x, &weight, None)?;
         let dx = ops::conv2d_input_gradient(x.shape(), &weight, &grad, config)?;
-        for (first, len) in [(0, 1), (b - 1, 1), (3, 17)] {
+        for (first, len) in [(0, 1), (case.0 - 1, 1), (3, 17)] {
             let (x, grad) = (x.narrow(0, first, len)?, grad.narrow(0, first, len)?);
             let alone = ops::conv2d(&x, &weight, None)?;
             assert!(bits(&alone)? == bits(&out.narrow(0, first, len)?)?);
@@ -204,13 +212,9 @@ fn convolutions_do_not_depend_on_the_number_of_threads() -> Result<()> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
         pool.build().expect("threads can be started").install(|| {
             let mut all = Vec::new();
-            for (b, side, c_in, c_out, kernel) in LARGE {
-                let config = Conv2dConfig::same(kernel);
-                let weight = single(&[c_out, c_in, kernel, kernel])?;
-                let (x, grad) = (
-                    single(&[b, side, side, c_in])?,
-                    single(&[b, side, side, c_out])?,
-                );
+            for case in LARGE {
+                let config = Conv2dConfig::same(case.4);
+                let (x, weight, grad) = operands(case)?;
                 all.push(bits(&ops::conv2d(&x, &weight, None)?)?);
                 let dx = ops::conv2d_input_gradient(x.shape(), &weight, &grad, config)?;
                 let d_weight = ops::conv2d_weight_gradient(&x, weight.shape(), &grad, config)?;

@@ -15,8 +15,7 @@ impl RunConfig {
     /// forever.
     ///
     /// - `folders`: those of the run and of others that it is compared with; if one of them has begun
-    ///   already, it goes on with
-    ///   the commit that it began with, unless the configuration names a revision.
+    ///   already, it goes on with the commit that it began with, unless the configuration names a revision.
     ///
     /// # Errors
     ///

@@ -2,8 +2,7 @@
 //!
 //! - `GET /api/{models,datasets}/{repo}/revision/{revision}` and `.../tree/{commit}?recursive=true`
 //! - `HEAD` and `GET /[datasets/]{repo}/resolve/{revision}/{file}`: small files at once, large ones behind a
-//!   redirection to
-//!   `/store/{sha256}`, which knows ranges
+//!   redirection to `/store/{sha256}`, which knows ranges
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};

@@ -10,15 +10,15 @@ use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::tiles::{Bias, Channels, Tiling};
+use super::tiles::{Channels, Tiling};
 use super::transform::{IN, Input, POINTS};
 use super::weights::Panels;
+use crate::kernels::bias::Bias;
 use crate::kernels::geometry::Geometry;
 use crate::kernels::packing::{Weights, apart};
 use crate::kernels::parallel::{Shared, for_each_index_with, written};
-use crate::kernels::product::lanes;
 use crate::kernels::product::{
-    FEW_ROWS, LINE, MANY_ROWS, PANEL_VECTORS, Run, Tile, accumulate, store, tile_rows,
+    FEW_ROWS, LINE, MANY_ROWS, PANEL_VECTORS, Run, Tile, accumulate, lanes, store, tile_rows,
 };
 use crate::kernels::scratch::{MOST_KEPT, Scratch};
 
@@ -31,9 +31,6 @@ const MAX_TILES: usize = 64;
 
 /// Tiles for each column of the weights up to which the inputs are whole in memory, and not the weights.
 const FEW_TILES: usize = 2;
-
-/// Transformed inputs that may be whole in memory, in values: what a thread keeps.
-const WHOLE_VALUES: usize = MOST_KEPT;
 
 /// Panels of weights with which a few threads have pieces enough.
 const MIN_PANELS: usize = 4;
@@ -49,11 +46,7 @@ pub(crate) fn convolve(
     let tiling = Tiling::new(geometry);
     let panels = Panels::new(weights);
     let columns = panels.columns();
-    let shared_bias = bias.is_none_or(|b| b.len() == columns);
-    let bias = Bias {
-        values: bias,
-        step: if shared_bias { 0 } else { columns },
-    };
+    let bias = bias.map(|values| Bias::new(values, geometry.batch, columns));
     let convolution = Convolution {
         tiling,
         x,
@@ -81,7 +74,7 @@ struct Convolution<'a> {
     tiling: Tiling,
     x: &'a [f32],
     panels: Panels<'a>,
-    bias: Bias<'a>,
+    bias: Option<Bias<'a>>,
     /// Distance between the transforms of one tile and of the next.
     step: usize,
 }
@@ -91,12 +84,13 @@ impl Convolution<'_> {
         self.tiling.count * POINTS * self.panels.depth() * self.panels.columns()
     }
 
-    /// Whether the inputs are to be transformed as a whole, and not the weights.
+    /// Whether the inputs are to be transformed as a whole, and not the weights: there are few, and a thread keeps the room
+    /// for them.
     fn has_few_tiles(&self) -> bool {
         let (count, columns) = (self.tiling.count, self.panels.columns());
         count <= FEW_TILES * columns
             && self.panels.count() >= MIN_PANELS
-            && POINTS * count * self.step <= WHOLE_VALUES
+            && POINTS * count * self.step <= MOST_KEPT
     }
 
     /// Blocks of tiles, each with all the weights.
@@ -217,18 +211,14 @@ impl WithSimd for Expand<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Convolution {
-            tiling,
-            x,
-            panels,
-            step,
-            ..
-        } = *self.convolution;
-        let x = (x, tiling.inputs, Channels::all(panels.depth()));
+        let convolution = self.convolution;
+        let tiling = convolution.tiling;
+        let channels = Channels::all(convolution.panels.depth());
+        let x = (convolution.x, tiling.inputs, channels);
         for (i, tile) in self.tiles.enumerate() {
             // SAFETY: every tile has its places, and is transformed by one task.
             unsafe {
-                let out = (self.out, self.to + i * step, self.step);
+                let out = (self.out, self.to + i * convolution.step, self.step);
                 tiling.expand::<S, Input, IN>(simd, tile, x, out);
             }
         }
@@ -330,14 +320,9 @@ impl WithSimd for Collect<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Convolution {
-            tiling,
-            panels,
-            bias,
-            ..
-        } = *self.convolution;
+        let convolution = self.convolution;
         let channels = Channels {
-            step: panels.columns(),
+            step: convolution.panels.columns(),
             first: self.columns.start,
             len: self.columns.len(),
         };
@@ -345,7 +330,10 @@ impl WithSimd for Collect<'_> {
         for (i, tile) in self.tiles.enumerate() {
             let products = (&self.products[i * self.width..], step);
             // SAFETY: the output holds every pixel, and these channels of this tile are written here only.
-            unsafe { tiling.collect(simd, tile, products, bias, (self.out, channels)) };
+            unsafe {
+                let (tiling, bias) = (convolution.tiling, convolution.bias);
+                tiling.collect(simd, tile, products, bias, (self.out, channels));
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use pulp::{MemMask, Simd};
 
 use super::transform::{Expansion, IN, OUT, POINTS, output};
+use crate::kernels::bias::Bias;
 use crate::kernels::geometry::Geometry;
 use crate::kernels::parallel::Shared;
 use crate::kernels::product::{load, load_part, store, store_part};
@@ -171,13 +172,13 @@ impl Tiling {
         simd: S,
         tile: usize,
         (products, step): (&[f32], usize),
-        bias: Bias,
+        bias: Option<Bias>,
         (out, channels): (&Shared<MaybeUninit<f32>>, Channels),
     ) {
         let corner = self.corner(tile);
         let vectors = channels.len.div_ceil(S::F32_LANES);
         assert!((POINTS - 1) * step + vectors * S::F32_LANES <= products.len());
-        let row = bias.row(corner.sample, channels);
+        let row = bias.map(|bias| &bias.row(corner.sample)[channels.first..][..channels.len]);
         let pixels: [[_; OUT]; OUT] = self.outputs.offsets(corner, channels);
         let end = pixels.iter().flatten().flatten().max().copied();
         // SAFETY: as the caller promises.
@@ -269,20 +270,5 @@ unsafe fn collect_vector<S: Simd, const WHOLE: bool>(
                 unsafe { store_part::<S, WHOLE>(simd, tail, out.add(pixel), value) };
             }
         }
-    }
-}
-
-/// What is added to every pixel of a sample.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Bias<'a> {
-    pub(super) values: Option<&'a [f32]>,
-    /// Values from one sample's row to the next one's; 0 where all share one.
-    pub(super) step: usize,
-}
-
-impl<'a> Bias<'a> {
-    fn row(&self, sample: usize, channels: Channels) -> Option<&'a [f32]> {
-        let from = sample * self.step + channels.first;
-        self.values.map(|values| &values[from..from + channels.len])
     }
 }

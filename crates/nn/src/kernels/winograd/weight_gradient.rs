@@ -15,8 +15,7 @@ use crate::kernels::geometry::Geometry;
 use crate::kernels::outer::{OuterProducts, Shares};
 use crate::kernels::packing::apart;
 use crate::kernels::parallel::{Shared, for_each_index_with, for_each_piece_with, written};
-use crate::kernels::product::lanes;
-use crate::kernels::product::{load, store};
+use crate::kernels::product::{lanes, load, store};
 use crate::kernels::scratch::Scratch;
 use crate::kernels::vectorized::vectorized;
 

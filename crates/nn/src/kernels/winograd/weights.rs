@@ -7,8 +7,7 @@ use pulp::{Arch, Simd, WithSimd};
 use super::transform::{IN, POINTS, TAPS, weight};
 use crate::kernels::packing::{Weights, apart};
 use crate::kernels::parallel::for_each_piece;
-use crate::kernels::product::lanes;
-use crate::kernels::product::{PANEL_VECTORS, load, store};
+use crate::kernels::product::{PANEL_VECTORS, lanes, load, store};
 use crate::kernels::scratch::Scratch;
 
 /// Panels of some columns of the transform `U = G g Gᵀ`: in each, point `ξ` holds `[depth, width]`, [`apart`]

@@ -7,6 +7,7 @@ use crate::kernels::conv::convolve;
 use crate::kernels::conv_weight::weight_gradient;
 use crate::kernels::geometry::Geometry;
 use crate::kernels::packing::{Direction, Weights, pack};
+use crate::kernels::pointwise_weight::pointwise_weight_gradient;
 use crate::kernels::{groups, winograd};
 
 /// Sizes of one call.
@@ -124,9 +125,6 @@ impl Sizes {
 
     /// The output.
     pub(super) fn convolve(&self, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
-        if self.groups == 1 {
-            return self.product(Direction::Forward, x, weight, bias);
-        }
         let group = self.of_group();
         let shared_bias = bias.is_some_and(|bias| bias.len() == self.c_out);
         self.by_groups((x, self.c_in), group.c_out, |g, x| {
@@ -142,9 +140,6 @@ impl Sizes {
 
     /// The gradient of the input.
     pub(super) fn input_gradient(&self, grad: &[f32], weight: &[f32]) -> Vec<f32> {
-        if self.groups == 1 {
-            return self.product(Direction::Adjoint, grad, weight, None);
-        }
         let group = self.of_group();
         self.by_groups((grad, group.c_out), self.c_in, |g, grad| {
             let weight = &weight[g * group.weights()..][..group.weights()];
@@ -165,6 +160,9 @@ impl Sizes {
         c_out: usize,
         f: impl Fn(usize, &[f32]) -> Vec<f32>,
     ) -> Vec<f32> {
+        if self.groups == 1 {
+            return f(0, x);
+        }
         let mut out = Vec::new();
         for g in 0..self.groups {
             let part = groups::take(x, c_x * self.groups, &(g * c_x..(g + 1) * c_x));
@@ -211,6 +209,9 @@ impl Sizes {
             let channels = (self.c_out, self.c_in);
             if winograd::applies_to_weights(geometry, self.c_in, self.c_out) {
                 return winograd::weight_gradient(geometry, x, grad, channels);
+            }
+            if geometry.is_pointwise() {
+                return pointwise_weight_gradient(x, grad, channels);
             }
             return weight_gradient(geometry, x, grad, channels);
         }
