@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use pfgmpp_checkpoint::{
     CheckpointError, LoadOptions, Model, Source, Tensors, read_tensors, write_tensors,
 };
-use pfgmpp_kernel::Dimension;
+use pfgmpp_kernel::{Dimension, Query};
 use pfgmpp_transfer::{BetaSchedule, DdpmLevels};
 use serde_json::{Value, json};
 
@@ -106,7 +106,7 @@ fn assert_denoises(folder: &Path, tensors: &Tensors, wanted: Wanted) {
     let x = Tensor::from_vec(x, tensors["in.x"].shape(), &Device::Cpu).expect("as many");
     let denoised = model
         .denoiser
-        .denoise(&x, &sigma, None)
+        .denoise(&Query::new(&x, &sigma))
         .expect("an evaluation");
     let (got, x) = (values(&denoised), values(&x));
     for i in 0..3 * n {

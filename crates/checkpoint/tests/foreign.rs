@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 use pfgmpp_checkpoint::{Checkpoint, LoadOptions, Loaded, Model, Source, Tensors};
-use pfgmpp_kernel::{Denoiser, Dimension};
+use pfgmpp_kernel::{Denoiser, Dimension, Query};
 
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -38,7 +38,7 @@ fn denoise(denoiser: &dyn Denoiser) -> Vec<f32> {
     let values: Vec<f32> = (0..3 * 64).map(|i| (i as f32 * 0.37).sin()).collect();
     let x = Tensor::from_vec(values, (3, 1, 8, 8), &Device::Cpu).expect("as many values");
     denoiser
-        .denoise(&x, &[0.05, 0.7, 20.0], None)
+        .denoise(&Query::new(&x, &[0.05, 0.7, 20.0]))
         .and_then(|y| y.flatten_all()?.to_vec1())
         .expect("an evaluation")
 }

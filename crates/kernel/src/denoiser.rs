@@ -2,73 +2,99 @@
 
 use candle_core::{Result, Tensor};
 
+use crate::{ConditionSpec, Query};
+
 /// An estimate of the clean data behind perturbed data: `E[y | x]` at noise level `sigma`.
 ///
 /// The exact posterior of a data set and a preconditioned network both implement it; samplers and
 /// scores see nothing else of a model.
 pub trait Denoiser: Send + Sync {
+    /// The conditions that the model takes; any other is refused by it.
+    fn takes(&self) -> ConditionSpec;
+
     /// Estimates `E[y | x]`.
     ///
-    /// - `x`: perturbed data, shape `[B, ...]`, `f32` or `f64`.
-    /// - `sigma`: noise level of each sample, length `B`, in units of the data.
-    /// - `labels`: class labels, one-hot, shape `[B, label_dim]`, for conditional models.
-    ///
-    /// Returns the shape and dtype of `x`.
+    /// Returns the shape and dtype of `query.x`, detached: no gradient flows back through it, neither to x nor to
+    /// the model's weights. For the derivative with respect to x there is [`Self::vjp`].
     ///
     /// # Errors
     ///
-    /// Shapes that do not fit the model, and failures of the tensor backend.
-    fn denoise(&self, x: &Tensor, sigma: &[f64], labels: Option<&Tensor>) -> Result<Tensor>;
+    /// Shapes and conditions that do not fit the model, and failures of the tensor backend.
+    fn denoise(&self, query: &Query) -> Result<Tensor>;
 
-    /// Estimates `E[y | x]` with an estimate from nearby at hand, for denoisers that can use one.
+    /// Estimates `E[y | x]` and takes `v`, shaped as x, back through it: to x and to sigma.
     ///
-    /// `guess`, of the shape and dtype of `x`, is an estimate of `E[y | x]` at a neighbouring `x` and
-    /// `sigma`: a solver's last one, `None` at its first evaluation. Unless a denoiser says otherwise,
-    /// the guess is ignored.
+    /// ```text
+    /// x: v^T dE[y|x]/dx     sigma: v^T dE[y|x]/dsigma     of each sample
+    /// ```
+    ///
+    /// Exact, whatever the estimate depends on x through: scalings, noise levels, norms. Condition and guess are
+    /// held fixed.
     ///
     /// # Errors
     ///
-    /// Those of [`Self::denoise`].
-    fn denoise_near(
-        &self,
-        x: &Tensor,
-        sigma: &[f64],
-        labels: Option<&Tensor>,
-        guess: Option<&Tensor>,
-    ) -> Result<Tensor> {
-        let _ = guess;
-        self.denoise(x, sigma, labels)
+    /// Those of [`Self::denoise`], and a `v` of another shape than x.
+    fn pullback(&self, query: &Query, v: &Tensor) -> Result<Pullback> {
+        let _ = (query, v);
+        candle_core::bail!("this denoiser has no derivative yet")
+    }
+
+    /// `E[y | x]` and the vector-Jacobian product `v^T J`, `J = dE[y|x]/dx`, of [`Self::pullback`].
+    ///
+    /// Both have the shape and dtype of `query.x` and are detached.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::pullback`].
+    fn vjp(&self, query: &Query, v: &Tensor) -> Result<(Tensor, Tensor)> {
+        let Pullback { denoised, x, .. } = self.pullback(query, v)?;
+        Ok((denoised, x))
     }
 }
 
+/// An estimate with a covector `v` taken back to what it is an estimate from.
+#[derive(Clone, Debug)]
+pub struct Pullback {
+    /// What [`Denoiser::denoise`] returns.
+    pub denoised: Tensor,
+    /// `v^T dE[y|x]/dx`, of the shape and dtype of x, detached.
+    pub x: Tensor,
+    /// `v^T dE[y|x]/dsigma` of each sample: what a wrapper needs that sets the level by x.
+    pub sigma: Vec<f64>,
+}
+
 impl<T: Denoiser + ?Sized> Denoiser for &T {
-    fn denoise(&self, x: &Tensor, sigma: &[f64], labels: Option<&Tensor>) -> Result<Tensor> {
-        (**self).denoise(x, sigma, labels)
+    fn takes(&self) -> ConditionSpec {
+        (**self).takes()
     }
 
-    fn denoise_near(
-        &self,
-        x: &Tensor,
-        sigma: &[f64],
-        labels: Option<&Tensor>,
-        guess: Option<&Tensor>,
-    ) -> Result<Tensor> {
-        (**self).denoise_near(x, sigma, labels, guess)
+    fn denoise(&self, query: &Query) -> Result<Tensor> {
+        (**self).denoise(query)
+    }
+
+    fn pullback(&self, query: &Query, v: &Tensor) -> Result<Pullback> {
+        (**self).pullback(query, v)
+    }
+
+    fn vjp(&self, query: &Query, v: &Tensor) -> Result<(Tensor, Tensor)> {
+        (**self).vjp(query, v)
     }
 }
 
 impl<T: Denoiser + ?Sized> Denoiser for Box<T> {
-    fn denoise(&self, x: &Tensor, sigma: &[f64], labels: Option<&Tensor>) -> Result<Tensor> {
-        (**self).denoise(x, sigma, labels)
+    fn takes(&self) -> ConditionSpec {
+        (**self).takes()
     }
 
-    fn denoise_near(
-        &self,
-        x: &Tensor,
-        sigma: &[f64],
-        labels: Option<&Tensor>,
-        guess: Option<&Tensor>,
-    ) -> Result<Tensor> {
-        (**self).denoise_near(x, sigma, labels, guess)
+    fn denoise(&self, query: &Query) -> Result<Tensor> {
+        (**self).denoise(query)
+    }
+
+    fn pullback(&self, query: &Query, v: &Tensor) -> Result<Pullback> {
+        (**self).pullback(query, v)
+    }
+
+    fn vjp(&self, query: &Query, v: &Tensor) -> Result<(Tensor, Tensor)> {
+        (**self).vjp(query, v)
     }
 }

@@ -12,6 +12,7 @@
 //! - [`Dimension`]: D itself, read from `128`, `0.5` or `inf`.
 //! - [`Kernel`]: perturbation, prior and log density; [`RadiusLaw`]: the law of `|x - y|`.
 //! - [`SampleRng`]: one random stream per sample, whatever the batch, device and threads.
+//! - [`Query`], [`Condition`]: what a model is asked and told.
 //! - [`Denoiser`]: the interface between a model and whatever samples or scores it.
 //! - [`ExactPosterior`]: the denoiser of a finite data set, without a network.
 //!
@@ -34,6 +35,7 @@
 //! # }
 //! ```
 
+mod condition;
 mod denoiser;
 mod density;
 mod dimension;
@@ -46,16 +48,19 @@ mod mixture_law;
 mod noise;
 mod posterior;
 mod quadrature;
+mod query;
 mod radius;
 mod rng;
 mod wide;
 
-pub use denoiser::Denoiser;
+pub use condition::{Condition, ConditionError, ConditionSpec};
+pub use denoiser::{Denoiser, Pullback};
 pub use dimension::{Dimension, DimensionError};
 pub use kernel::{Kernel, KernelError};
 pub use ln_gamma::ln_gamma_ratio;
 pub use noise::standard_normal;
 pub use posterior::{ExactPosterior, PosteriorError};
+pub use query::Query;
 pub use radius::RadiusLaw;
 pub use rng::{SampleRng, Stream};
-pub use wide::{beside, in_f64, squared_norms, widest_float};
+pub use wide::{beside, column, in_f64, inner_products, squared_norms, widest_float};

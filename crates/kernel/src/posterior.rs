@@ -8,7 +8,7 @@ mod stream;
 
 use candle_core::{DType, Tensor};
 
-use crate::{Denoiser, Dimension, DimensionError};
+use crate::{ConditionSpec, Denoiser, Dimension, DimensionError, Query};
 use points::{Points, with_values};
 use stream::posterior_mean;
 
@@ -165,13 +165,14 @@ impl ExactPosterior {
 }
 
 impl Denoiser for ExactPosterior {
-    /// [`ExactPosterior::mean`]; the data set has no classes, so `labels` have no effect.
-    fn denoise(
-        &self,
-        x: &Tensor,
-        sigma: &[f64],
-        _: Option<&Tensor>,
-    ) -> candle_core::Result<Tensor> {
-        Ok(self.mean(x, sigma)?)
+    /// None: the data set has no classes.
+    fn takes(&self) -> ConditionSpec {
+        ConditionSpec::NONE
+    }
+
+    /// [`ExactPosterior::mean`].
+    fn denoise(&self, query: &Query) -> candle_core::Result<Tensor> {
+        self.takes().check(query)?;
+        Ok(self.mean(query.x, query.sigma)?)
     }
 }

@@ -34,6 +34,29 @@ pub fn beside(values: Vec<f64>, shape: impl Into<Shape>, like: &Tensor) -> Resul
         .to_device(like.device())
 }
 
+/// One value a sample, shaped to multiply `like` `[B, ...]`, of its type and on its device.
+///
+/// # Errors
+///
+/// Failures of the tensor backend.
+pub fn column(values: &[f64], like: &Tensor) -> Result<Tensor> {
+    let mut shape = vec![1; like.rank()];
+    shape[0] = values.len();
+    beside(values.to_vec(), shape, like)
+}
+
+/// `a_b · b_b` of each sample of `a` and `b`, both `[B, ...]`, summed in `f64`.
+///
+/// # Errors
+///
+/// Unlike shapes, and failures of the tensor backend.
+pub fn inner_products(a: &Tensor, b: &Tensor) -> Result<Vec<f64>> {
+    (in_f64(a)? * in_f64(b)?)?
+        .flatten_from(1)?
+        .sum(1)?
+        .to_vec1()
+}
+
 /// `|x_b|²` of each sample of `x` `[B, ...]`, summed in `f64`.
 ///
 /// # Errors

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor};
 use pfgmpp_kernel::{
-    Denoiser, Dimension, ExactPosterior, Kernel, SampleRng, Stream, standard_normal,
+    Denoiser, Dimension, ExactPosterior, Kernel, Query, SampleRng, Stream, standard_normal,
 };
 
 fn golden() -> HashMap<String, Tensor> {
@@ -81,7 +81,7 @@ fn posterior_means_equal_the_golden_ones() {
         // The golden means belong to the prior draws of sigma 80, brought down to unit scale.
         let x = (&golden[&format!("{tag}.x0")] / 80.0).unwrap();
         let got = posterior(&golden["data"], d)
-            .denoise(&x, &[0.7; 5], None)
+            .denoise(&Query::new(&x, &[0.7; 5]))
             .unwrap();
         let want = &golden[&format!("{tag}.posterior_mean_at_0.7")];
         assert_eq!(got.dims(), want.dims(), "d {tag}");

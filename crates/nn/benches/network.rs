@@ -7,7 +7,7 @@ use candle_core::{Device, Result, Tensor};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use pfgmpp_nn::{
-    Condition, Mlp, MlpConfig, Network, NoiseEmbedding, Parameters, Signature, SongUNet,
+    Context, Mlp, MlpConfig, Network, NoiseEmbedding, Parameters, Signature, SongUNet,
     SongUNetConfig, UNetConfig,
 };
 
@@ -65,7 +65,7 @@ impl Case {
 
     fn evaluate(&self) -> Result<Tensor> {
         self.network
-            .forward(&self.x, &self.c_noise, &Condition::default())
+            .forward(&self.x, &self.c_noise, &Context::default())
     }
 
     /// Gradients of the mean square output.
@@ -130,7 +130,7 @@ fn mlp_gradients(bencher: Bencher, threads: usize) {
     let x = Tensor::from_vec(x, (POINTS, 2, 1, 1), &Device::Cpu).expect("points");
     let c_noise = Tensor::full(0.1f32, POINTS, &Device::Cpu).expect("levels");
     let step = || -> Result<usize> {
-        let out = network.forward(&x, &c_noise, &Condition::default())?;
+        let out = network.forward(&x, &c_noise, &Context::default())?;
         let grads = out.sqr()?.mean_all()?.backward()?;
         let vars = parameters.vars();
         Ok(vars.iter().filter(|(_, v)| grads.get(v).is_some()).count())

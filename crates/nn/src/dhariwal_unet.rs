@@ -2,11 +2,12 @@
 
 use candle_core::{Result, Tensor};
 use candle_nn::{Init, VarBuilder};
+use pfgmpp_kernel::ConditionSpec;
 
 use crate::layers::{
-    Conv2d, Frequencies, GroupNorm, Labels, Linear, Scheme, Style, beside, check_condition,
+    Conv2d, Frequencies, GroupNorm, Labels, Linear, Scheme, Style, beside, check_context,
 };
-use crate::network::{Condition, Network, Signature};
+use crate::network::{Context, Network, Signature};
 use crate::ops::{self, Activation, Filter};
 use crate::tape::recorded;
 use crate::unet::{Blueprint, DecoderLevel, EncoderLevel, UNetConfig};
@@ -76,8 +77,8 @@ impl DhariwalUNet {
     }
 
     /// The network on channels-last images.
-    fn evaluate(&self, x: &Tensor, c_noise: &Tensor, condition: &Condition) -> Result<Tensor> {
-        let (e, mode) = (self.mapping.forward(c_noise, condition)?, condition.mode);
+    fn evaluate(&self, x: &Tensor, c_noise: &Tensor, context: &Context) -> Result<Tensor> {
+        let (e, mode) = (self.mapping.forward(c_noise, context)?, context.mode);
         let mut x = self.first.forward(x)?;
         let mut skips = vec![x.clone()];
         for level in &self.encoder {
@@ -95,10 +96,14 @@ impl DhariwalUNet {
 }
 
 impl Network for DhariwalUNet {
-    fn forward(&self, x: &Tensor, c_noise: &Tensor, condition: &Condition) -> Result<Tensor> {
+    fn takes(&self) -> ConditionSpec {
+        ConditionSpec::classes(self.signature.label_dim)
+    }
+
+    fn forward(&self, x: &Tensor, c_noise: &Tensor, context: &Context) -> Result<Tensor> {
         self.signature.check_input(x, c_noise)?;
         let x = ops::to_channels_last(x)?;
-        ops::to_channels_first(&recorded(|| self.evaluate(&x, c_noise, condition))?)
+        ops::to_channels_first(&recorded(|| self.evaluate(&x, c_noise, context))?)
     }
 }
 
@@ -162,18 +167,18 @@ impl AdmMapping {
         })
     }
 
-    fn forward(&self, c_noise: &Tensor, condition: &Condition) -> Result<Tensor> {
+    fn forward(&self, c_noise: &Tensor, context: &Context) -> Result<Tensor> {
         let augment_dim = self.augment.as_ref().map_or(0, Linear::n_in);
-        check_condition(condition, self.labels.label_dim, augment_dim)?;
+        check_context(context, self.labels.label_dim, augment_dim)?;
         let (cos, sin) = self.frequencies.cos_sin(c_noise)?;
         let mut e = beside(&cos, &sin)?;
-        if let (Some(map), Some(augment)) = (&self.augment, condition.augment) {
+        if let (Some(map), Some(augment)) = (&self.augment, context.augment) {
             e = ops::add_scaled(&e, &map.forward(augment)?, 1.0)?;
         }
         let e = ops::silu(&self.layer0.forward(&e)?)?;
         let mut e = self.layer1.forward(&e)?;
         if let Some(map) = &self.label {
-            let labels = self.labels.of(condition, &e)?;
+            let labels = self.labels.of(context, &e)?;
             e = ops::add_scaled(&e, &map.forward(&labels)?, 1.0)?;
         }
         ops::silu(&e)

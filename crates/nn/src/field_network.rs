@@ -1,10 +1,10 @@
 //! A network that predicts the Poisson field, and the denoiser that follows from it.
 
 use candle_core::{D, DType, Result, Tensor, bail};
-use pfgmpp_kernel::{Denoiser, beside, in_f64, squared_norms};
+use pfgmpp_kernel::{ConditionSpec, Denoiser, Query, beside, in_f64, squared_norms};
 use pfgmpp_transfer::FieldPrediction;
 
-use crate::{Condition, Network};
+use crate::{Context, Network};
 
 /// Original PFGM (D = 1, z = r = sigma): a network of C + 1 output channels that predicts the normalised field.
 ///
@@ -53,19 +53,13 @@ impl FieldNetwork {
     /// # Errors
     ///
     /// Shapes that do not fit the network, and failures of the tensor backend.
-    pub fn field(&self, x: &Tensor, z: &[f64], condition: &Condition) -> Result<Tensor> {
-        let Field { v_x, v_z } = self.predict(x, z, &norms(x)?, condition)?;
+    pub fn field(&self, x: &Tensor, z: &[f64], context: &Context) -> Result<Tensor> {
+        let Field { v_x, v_z } = self.predict(x, z, &norms(x)?, context)?;
         Tensor::cat(&[v_x.flatten_from(1)?, v_z], D::Minus1)
     }
 
     /// The field at `x`, given the norm of each sample.
-    fn predict(
-        &self,
-        x: &Tensor,
-        z: &[f64],
-        x_norm: &[f64],
-        condition: &Condition,
-    ) -> Result<Field> {
+    fn predict(&self, x: &Tensor, z: &[f64], x_norm: &[f64], context: &Context) -> Result<Field> {
         let (b, channels, height, width) = x.dims4()?;
         if z.len() != b {
             bail!(
@@ -83,7 +77,7 @@ impl FieldNetwork {
         let c_in = beside(c_in, (b, 1, 1, 1), x)?;
         let input = x.broadcast_mul(&c_in)?.to_dtype(DType::F32)?;
         let c_noise = beside(c_noise, b, &input)?;
-        let output = self.network.forward(&input, &c_noise, condition)?;
+        let output = self.network.forward(&input, &c_noise, context)?;
         if output.dims() != [b, channels + 1, height, width] {
             bail!(
                 "a field of {:?} needs a network of {} output channels, got {:?}",
@@ -102,14 +96,17 @@ impl FieldNetwork {
 }
 
 impl Denoiser for FieldNetwork {
+    fn takes(&self) -> ConditionSpec {
+        self.network.takes()
+    }
+
     /// As the trait; `sigma` is z.
-    fn denoise(&self, x: &Tensor, sigma: &[f64], labels: Option<&Tensor>) -> Result<Tensor> {
-        let condition = Condition {
-            labels,
-            ..Condition::default()
-        };
-        let x_norm = norms(x)?;
-        let Field { v_x, v_z } = self.predict(x, sigma, &x_norm, &condition)?;
+    fn denoise(&self, query: &Query) -> Result<Tensor> {
+        self.takes().check(query)?;
+        let (x, sigma) = (query.x.detach(), query.sigma);
+        let x_norm = norms(&x)?;
+        let context = Context::under(query.condition);
+        let Field { v_x, v_z } = self.predict(&x, sigma, &x_norm, &context)?;
         let v_x_norm = norms(&v_x)?;
         let v_z = in_f64(&v_z.flatten_all()?)?.to_vec1::<f64>()?;
         let n = x.elem_count() / sigma.len().max(1);
@@ -119,7 +116,8 @@ impl Denoiser for FieldNetwork {
                     .factor(n, x_norm[i], sigma[i], v_x_norm[i], v_z[i])
             })
             .collect();
-        x + v_x.broadcast_mul(&beside(factors, (sigma.len(), 1, 1, 1), x)?)?
+        let denoised = (&x + v_x.broadcast_mul(&beside(factors, (sigma.len(), 1, 1, 1), &x)?)?)?;
+        Ok(denoised.detach())
     }
 }
 

@@ -32,7 +32,7 @@ pub use dhariwal_unet::DhariwalUNet;
 pub use field_network::FieldNetwork;
 pub use layers::NoiseEmbedding;
 pub use mlp::{Mlp, MlpConfig};
-pub use network::{Condition, Mode, Network, Signature};
+pub use network::{Context, Mode, Network, Signature};
 pub use parameters::{Parameters, ParametersError};
 pub use preconditioned::Preconditioned;
 pub use prediction::Prediction;

@@ -2,11 +2,12 @@
 
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
+use pfgmpp_kernel::ConditionSpec;
 use serde::{Deserialize, Serialize};
 
 use crate::config_error::{ConfigError, require, require_fraction};
 use crate::layers::{Linear, Mapping, MappingSpec, NoiseEmbedding, Scheme};
-use crate::network::{Condition, Network, Signature};
+use crate::network::{Context, Network, Signature};
 use crate::ops;
 use crate::tape::recorded;
 
@@ -106,11 +107,15 @@ impl Mlp {
 }
 
 impl Network for Mlp {
-    fn forward(&self, x: &Tensor, c_noise: &Tensor, condition: &Condition) -> Result<Tensor> {
+    fn takes(&self) -> ConditionSpec {
+        ConditionSpec::classes(self.signature.label_dim)
+    }
+
+    fn forward(&self, x: &Tensor, c_noise: &Tensor, context: &Context) -> Result<Tensor> {
         self.signature.check_input(x, c_noise)?;
         let flat = x.flatten_from(1)?;
         let out = recorded(|| {
-            let e = self.mapping.forward(c_noise, condition)?;
+            let e = self.mapping.forward(c_noise, context)?;
             let mut h = self.first.forward(&flat)?;
             for layer in &self.layers {
                 h = layer.forward(&h, &e)?;

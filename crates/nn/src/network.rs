@@ -1,16 +1,20 @@
 //! What the rest of the program sees of a network.
 
 use candle_core::{Tensor, bail};
+use pfgmpp_kernel::{Condition, ConditionSpec};
 
 use crate::config_error::{ConfigError, require};
 
 /// A network that maps a scaled noisy image and a noise level to an image.
 pub trait Network: Send + Sync {
+    /// The conditions that the network takes; any other is refused by it.
+    fn takes(&self) -> ConditionSpec;
+
     /// Evaluates the network.
     ///
     /// - `x`: input, shape `[B, C, H, W]`.
     /// - `c_noise`: noise level of each sample as the preconditioning expresses it, shape `[B]`.
-    /// - `condition`: labels, augmentation and mode.
+    /// - `context`: condition, augmentation and mode.
     ///
     /// Returns `[B, out_channels, H, W]`. In [`Mode::Eval`] nothing is random; in [`Mode::Train`] each sample
     /// draws from its own seed only.
@@ -22,19 +26,40 @@ pub trait Network: Send + Sync {
         &self,
         x: &Tensor,
         c_noise: &Tensor,
-        condition: &Condition,
+        context: &Context,
     ) -> candle_core::Result<Tensor>;
 }
 
 /// What a network is told beside the image and its noise level.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Condition<'a> {
-    /// Class labels, one-hot, shape `[B, label_dim]`; none stands for zeros, the unconditional case.
-    pub labels: Option<&'a Tensor>,
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// Class and conditioning image of each sample; no labels stand for zeros, the unconditional case.
+    pub condition: &'a Condition,
     /// Augmentation parameters, shape `[B, augment_dim]`; none for images that are not augmented.
     pub augment: Option<&'a Tensor>,
     /// Whether the network is being trained.
     pub mode: Mode<'a>,
+}
+
+impl<'a> Context<'a> {
+    /// An evaluation under `condition`, of images that are not augmented.
+    pub fn under(condition: &'a Condition) -> Self {
+        Self {
+            condition,
+            ..Self::default()
+        }
+    }
+}
+
+impl Default for Context<'_> {
+    /// An evaluation under no condition, of images that are not augmented.
+    fn default() -> Self {
+        Self {
+            condition: Condition::unconditional(),
+            augment: None,
+            mode: Mode::Eval,
+        }
+    }
 }
 
 /// Whether the network is being trained.

@@ -1,10 +1,10 @@
 //! A network made a denoiser.
 
 use candle_core::{DType, Result, Tensor};
-use pfgmpp_kernel::{Denoiser, Kernel, beside, squared_norms};
+use pfgmpp_kernel::{ConditionSpec, Denoiser, Kernel, Query, beside, squared_norms};
 use pfgmpp_transfer::{Coefficients, DataScale, NoiseLevel, PosteriorNoise, Preconditioning};
 
-use crate::{Condition, Network};
+use crate::{Context, Network};
 
 /// A network with its inputs and outputs scaled by noise level.
 ///
@@ -72,7 +72,7 @@ impl Preconditioned {
         &self,
         x: &Tensor,
         coefficients: &[Coefficients],
-        condition: &Condition,
+        context: &Context,
     ) -> Result<Tensor> {
         let b = coefficients.len();
         let column = |get: fn(&Coefficients) -> f64| -> Result<Tensor> {
@@ -86,7 +86,7 @@ impl Preconditioned {
         let c_noise = column(|c| c.c_noise)?.to_dtype(DType::F32)?;
         let output = self
             .network
-            .forward(&input, &c_noise.flatten_all()?, condition)?;
+            .forward(&input, &c_noise.flatten_all()?, context)?;
         let c_out = column(|c| c.c_out)?;
         x.broadcast_mul(&column(|c| c.c_skip)?)?
             + output.to_dtype(x.dtype())?.broadcast_mul(&c_out)?
@@ -94,12 +94,15 @@ impl Preconditioned {
 }
 
 impl Denoiser for Preconditioned {
-    fn denoise(&self, x: &Tensor, sigma: &[f64], labels: Option<&Tensor>) -> Result<Tensor> {
-        let coefficients = self.coefficients(x, sigma)?;
-        let condition = Condition {
-            labels,
-            ..Condition::default()
-        };
-        self.forward(x, &coefficients, &condition)
+    fn takes(&self) -> ConditionSpec {
+        self.network.takes()
+    }
+
+    fn denoise(&self, query: &Query) -> Result<Tensor> {
+        self.takes().check(query)?;
+        let x = query.x.detach();
+        let coefficients = self.coefficients(&x, query.sigma)?;
+        let denoised = self.forward(&x, &coefficients, &Context::under(query.condition))?;
+        Ok(denoised.detach())
     }
 }

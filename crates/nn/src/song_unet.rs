@@ -2,9 +2,10 @@
 
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
+use pfgmpp_kernel::ConditionSpec;
 
 use crate::layers::{Conv2d, Mapping, MappingSpec, Scheme, Style};
-use crate::network::{Condition, Network, Signature};
+use crate::network::{Context, Network, Signature};
 use crate::ops;
 use crate::tape::recorded;
 use crate::unet::{Blueprint, DecoderLevel, EncoderLevel};
@@ -87,8 +88,8 @@ impl SongUNet {
     }
 
     /// The network on channels-last images.
-    fn evaluate(&self, input: &Tensor, c_noise: &Tensor, condition: &Condition) -> Result<Tensor> {
-        let (e, mode) = (self.mapping.forward(c_noise, condition)?, condition.mode);
+    fn evaluate(&self, input: &Tensor, c_noise: &Tensor, context: &Context) -> Result<Tensor> {
+        let (e, mode) = (self.mapping.forward(c_noise, context)?, context.mode);
         let (mut x, mut aux) = (self.first.forward(input)?, input.clone());
         let mut skips = vec![x.clone()];
         for (level, descent) in &self.encoder {
@@ -113,10 +114,14 @@ impl SongUNet {
 }
 
 impl Network for SongUNet {
-    fn forward(&self, x: &Tensor, c_noise: &Tensor, condition: &Condition) -> Result<Tensor> {
+    fn takes(&self) -> ConditionSpec {
+        ConditionSpec::classes(self.signature.label_dim)
+    }
+
+    fn forward(&self, x: &Tensor, c_noise: &Tensor, context: &Context) -> Result<Tensor> {
         self.signature.check_input(x, c_noise)?;
         let x = ops::to_channels_last(x)?;
-        ops::to_channels_first(&recorded(|| self.evaluate(&x, c_noise, condition))?)
+        ops::to_channels_first(&recorded(|| self.evaluate(&x, c_noise, context))?)
     }
 }
 

@@ -2,9 +2,10 @@
 
 use candle_core::{Result, Tensor};
 use candle_nn::{Init, VarBuilder};
+use pfgmpp_kernel::ConditionSpec;
 
-use crate::layers::{Conv2d, Frequencies, GroupNorm, Labels, Linear, beside, check_condition};
-use crate::network::{Condition, Mode, Network, Signature};
+use crate::layers::{Conv2d, Frequencies, GroupNorm, Labels, Linear, beside, check_context};
+use crate::network::{Context, Mode, Network, Signature};
 use crate::ops::{self, Activation, Conv2dConfig, Filter};
 use crate::tape::recorded;
 
@@ -72,8 +73,8 @@ impl UNet2D {
     }
 
     /// The network on channels-last images.
-    fn evaluate(&self, x: &Tensor, c_noise: &Tensor, condition: &Condition) -> Result<Tensor> {
-        let (e, mode) = (self.embedding.forward(c_noise, condition)?, condition.mode);
+    fn evaluate(&self, x: &Tensor, c_noise: &Tensor, context: &Context) -> Result<Tensor> {
+        let (e, mode) = (self.embedding.forward(c_noise, context)?, context.mode);
         let mut x = self.conv_in.forward(x)?;
         let mut skips = vec![x.clone()];
         for level in &self.down {
@@ -109,10 +110,14 @@ impl UNet2D {
 }
 
 impl Network for UNet2D {
-    fn forward(&self, x: &Tensor, c_noise: &Tensor, condition: &Condition) -> Result<Tensor> {
+    fn takes(&self) -> ConditionSpec {
+        ConditionSpec::classes(self.signature.label_dim)
+    }
+
+    fn forward(&self, x: &Tensor, c_noise: &Tensor, context: &Context) -> Result<Tensor> {
         self.signature.check_input(x, c_noise)?;
         let x = ops::to_channels_last(x)?;
-        ops::to_channels_first(&recorded(|| self.evaluate(&x, c_noise, condition))?)
+        ops::to_channels_first(&recorded(|| self.evaluate(&x, c_noise, context))?)
     }
 }
 
@@ -228,8 +233,8 @@ impl TimeEmbedding {
         })
     }
 
-    fn forward(&self, c_noise: &Tensor, condition: &Condition) -> Result<Tensor> {
-        check_condition(condition, self.labels.label_dim, 0)?;
+    fn forward(&self, c_noise: &Tensor, context: &Context) -> Result<Tensor> {
+        check_context(context, self.labels.label_dim, 0)?;
         let (cos, sin) = self.frequencies.cos_sin(c_noise)?;
         let e = if self.flip_sin_to_cos {
             beside(&cos, &sin)?
@@ -239,7 +244,7 @@ impl TimeEmbedding {
         let e = ops::silu(&self.linear_1.forward(&e)?)?;
         let mut e = self.linear_2.forward(&e)?;
         if let Some(weight) = &self.class_embedding {
-            let labels = self.labels.of(condition, &e)?;
+            let labels = self.labels.of(context, &e)?;
             e = ops::add_scaled(&e, &labels.matmul(weight)?, 1.0)?;
         }
         ops::silu(&e)

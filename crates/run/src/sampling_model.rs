@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor};
 use pfgmpp_checkpoint::Model;
 use pfgmpp_config::{CheckpointSource, ConfigError, ModelConfig, RunConfig};
 use pfgmpp_data::Dataset;
-use pfgmpp_kernel::{Denoiser, Dimension, ExactPosterior, Kernel, SampleRng};
+use pfgmpp_kernel::{Denoiser, Dimension, ExactPosterior, Kernel, Query, SampleRng};
 use pfgmpp_sampler::{Sampler, Trajectory};
 use pfgmpp_transfer::{DataMoments, EffectiveNoise, ParameterError};
 
@@ -154,7 +154,7 @@ impl SamplingModel {
         rngs: &mut [SampleRng],
     ) -> Result<Tensor, RunError> {
         let x = self.kernel.perturb(y, sigma, rngs)?;
-        Ok(self.denoiser.denoise(&x, sigma, None)?)
+        Ok(self.denoiser.denoise(&Query::new(&x, sigma))?)
     }
 
     /// The paths of one sample for each of `seeds`.
@@ -197,18 +197,18 @@ fn lift(
 mod tests {
     use super::*;
     use pfgmpp_config::yaml::parse_value;
+    use pfgmpp_kernel::ConditionSpec;
 
     /// Estimates that are no numbers, as of weights that are not.
     struct Broken;
 
     impl Denoiser for Broken {
-        fn denoise(
-            &self,
-            x: &Tensor,
-            _: &[f64],
-            _: Option<&Tensor>,
-        ) -> candle_core::Result<Tensor> {
-            x * f64::NAN
+        fn takes(&self) -> ConditionSpec {
+            ConditionSpec::NONE
+        }
+
+        fn denoise(&self, query: &Query) -> candle_core::Result<Tensor> {
+            query.x * f64::NAN
         }
     }
 

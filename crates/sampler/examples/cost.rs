@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use candle_core::{DType, Device, Result, Tensor};
 use pfgmpp_kernel::{
-    Denoiser, Dimension, ExactPosterior, Kernel, SampleRng, Stream, standard_normal,
+    ConditionSpec, Denoiser, Dimension, ExactPosterior, Kernel, Query, SampleRng, Stream,
+    standard_normal,
 };
 use pfgmpp_sampler::{Sampler, Solver};
 use pfgmpp_transfer::{EdmSchedule, GeometricSchedule, Schedule};
@@ -20,9 +21,13 @@ const SAMPLES: u64 = 500;
 struct Counted(ExactPosterior, AtomicUsize);
 
 impl Denoiser for Counted {
-    fn denoise(&self, x: &Tensor, sigma: &[f64], labels: Option<&Tensor>) -> Result<Tensor> {
-        self.1.fetch_add(sigma.len(), Ordering::Relaxed);
-        self.0.denoise(x, sigma, labels)
+    fn takes(&self) -> ConditionSpec {
+        ConditionSpec::NONE
+    }
+
+    fn denoise(&self, query: &Query) -> Result<Tensor> {
+        self.1.fetch_add(query.sigma.len(), Ordering::Relaxed);
+        self.0.denoise(query)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a solver integrates.
 
 use candle_core::{Result, Tensor};
-use pfgmpp_kernel::{Denoiser, beside};
+use pfgmpp_kernel::{Condition, Denoiser, Query, beside};
 
 /// The right-hand side of the sampling ODE at some points.
 #[derive(Clone, Debug)]
@@ -31,19 +31,24 @@ pub trait Slope {
 /// ```
 pub struct DenoiserSlope<'a> {
     denoiser: &'a dyn Denoiser,
-    labels: Option<&'a Tensor>,
+    condition: &'a Condition,
 }
 
 impl<'a> DenoiserSlope<'a> {
-    /// The slope of `denoiser`, under class `labels` `[B, label_dim]` if it is conditional.
-    pub fn new(denoiser: &'a dyn Denoiser, labels: Option<&'a Tensor>) -> Self {
-        Self { denoiser, labels }
+    /// The slope of `denoiser`, under a condition if there is one.
+    pub fn new(denoiser: &'a dyn Denoiser, condition: Option<&'a Condition>) -> Self {
+        let condition = condition.unwrap_or(Condition::unconditional());
+        Self {
+            denoiser,
+            condition,
+        }
     }
 }
 
 impl Slope for DenoiserSlope<'_> {
     fn evaluate(&self, x: &Tensor, sigma: &[f64], guess: Option<&Tensor>) -> Result<Evaluation> {
-        let denoised = self.denoiser.denoise_near(x, sigma, self.labels, guess)?;
+        let query = Query::new(x, sigma).under(self.condition).near(guess);
+        let denoised = self.denoiser.denoise(&query)?;
         let slope = (x - &denoised)?.broadcast_div(&column(sigma, x)?)?;
         Ok(Evaluation { slope, denoised })
     }

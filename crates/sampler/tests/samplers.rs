@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use candle_core::{DType, Device, Result, Tensor};
 use pfgmpp_kernel::{
-    Denoiser, Dimension, ExactPosterior, Kernel, SampleRng, Stream, standard_normal,
+    ConditionSpec, Denoiser, Dimension, ExactPosterior, Kernel, Query, SampleRng, Stream,
+    standard_normal,
 };
 use pfgmpp_sampler::{
     DenoiserSlope, Evaluation, Sampler, Slope, Solver, Tolerance, Watch, euler, heun, rk45,
@@ -15,7 +16,11 @@ use pfgmpp_transfer::{EdmSchedule, GeometricSchedule, Schedule};
 struct StandardNormal;
 
 impl Denoiser for StandardNormal {
-    fn denoise(&self, x: &Tensor, sigma: &[f64], _: Option<&Tensor>) -> Result<Tensor> {
+    fn takes(&self) -> ConditionSpec {
+        ConditionSpec::NONE
+    }
+
+    fn denoise(&self, &Query { x, sigma, .. }: &Query) -> Result<Tensor> {
         let shrink: Vec<f64> = sigma.iter().map(|s| 1.0 / (1.0 + s * s)).collect();
         let shrink = Tensor::from_vec(shrink, (sigma.len(), 1), x.device())?;
         x.broadcast_mul(&shrink.to_dtype(x.dtype())?)
@@ -26,7 +31,11 @@ impl Denoiser for StandardNormal {
 struct OnePoint;
 
 impl Denoiser for OnePoint {
-    fn denoise(&self, x: &Tensor, _: &[f64], _: Option<&Tensor>) -> Result<Tensor> {
+    fn takes(&self) -> ConditionSpec {
+        ConditionSpec::NONE
+    }
+
+    fn denoise(&self, &Query { x, .. }: &Query) -> Result<Tensor> {
         x.ones_like()? * 3.0
     }
 }

@@ -4,7 +4,7 @@ use candle_core::{Device, Tensor};
 use candle_nn::VarBuilder;
 use pfgmpp_data::{Dataset, Shuffle};
 use pfgmpp_kernel::{Denoiser, Kernel, SampleRng};
-use pfgmpp_nn::{Condition, FieldNetwork, Mode, Network, Preconditioned};
+use pfgmpp_nn::{Context, FieldNetwork, Mode, Network, Preconditioned};
 use pfgmpp_objective::{
     Loss, PfgmObjective, StableTargetObjective, TrainableDenoiser, TrainableField,
     UnbiasedObjective,
@@ -103,19 +103,19 @@ impl Learner {
             Some(wide) => wide.around(data, &y, nimg, indices, device)?,
             None => y.clone(),
         };
-        let condition = Condition {
+        let context = Context {
             mode: Mode::Train { seeds },
-            ..Condition::default()
+            ..Context::default()
         };
         Ok(match &self.task {
             Task::Unbiased(objective, model) => {
-                objective.loss(&InTraining { model, condition }, &y, rngs)?
+                objective.loss(&InTraining { model, context }, &y, rngs)?
             }
             Task::StableTarget(objective, model) => {
-                objective.loss(&InTraining { model, condition }, &y, &around, rngs)?
+                objective.loss(&InTraining { model, context }, &y, &around, rngs)?
             }
             Task::Field(objective, model) => {
-                objective.loss(&InTraining { model, condition }, &y, &around, rngs)?
+                objective.loss(&InTraining { model, context }, &y, &around, rngs)?
             }
         })
     }
@@ -184,7 +184,7 @@ impl WideBatch {
 /// The live model under the conditions of one training step.
 struct InTraining<'a, M> {
     model: &'a M,
-    condition: Condition<'a>,
+    context: Context<'a>,
 }
 
 impl TrainableDenoiser for InTraining<'_, Preconditioned> {
@@ -194,7 +194,7 @@ impl TrainableDenoiser for InTraining<'_, Preconditioned> {
         sigma: &[f64],
     ) -> candle_core::Result<(Tensor, Vec<f64>)> {
         let coefficients = self.model.coefficients(x, sigma)?;
-        let denoised = self.model.forward(x, &coefficients, &self.condition)?;
+        let denoised = self.model.forward(x, &coefficients, &self.context)?;
         let weights = coefficients.iter().map(|c| c.weight).collect();
         Ok((denoised, weights))
     }
@@ -202,6 +202,6 @@ impl TrainableDenoiser for InTraining<'_, Preconditioned> {
 
 impl TrainableField for InTraining<'_, FieldNetwork> {
     fn field(&self, x: &Tensor, z: &[f64]) -> candle_core::Result<Tensor> {
-        self.model.field(x, z, &self.condition)
+        self.model.field(x, z, &self.context)
     }
 }

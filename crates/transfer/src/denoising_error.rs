@@ -1,7 +1,7 @@
 //! How far a denoiser's estimates are from the truth, by noise level.
 
 use candle_core::{Result, Tensor};
-use pfgmpp_kernel::{Denoiser, Dimension, Kernel, SampleRng, Stream, in_f64};
+use pfgmpp_kernel::{Condition, Denoiser, Dimension, Kernel, Query, SampleRng, Stream, in_f64};
 use serde::{Deserialize, Serialize};
 
 use crate::ParameterError;
@@ -27,7 +27,7 @@ impl DenoisingError {
     /// Measures `denoiser` on points `y` `[points, ...]` at rising noise levels `sigma`.
     ///
     /// Each point is perturbed once at each level by Gaussian noise of `seed`; 256 points and three
-    /// levels an octave are plenty. `labels` `[points, label_dim]` are for conditional denoisers.
+    /// levels an octave are plenty. `condition` is that of the points.
     ///
     /// # Errors
     ///
@@ -35,7 +35,7 @@ impl DenoisingError {
     pub fn measure(
         denoiser: &impl Denoiser,
         y: &Tensor,
-        labels: Option<&Tensor>,
+        condition: &Condition,
         sigma: &[f64],
         seed: u64,
     ) -> Result<Self> {
@@ -46,7 +46,7 @@ impl DenoisingError {
             let mut rngs = SampleRng::batch(seed, Stream::Metric, first, points);
             let levels = vec![sigma; points];
             let x = kernel.perturb(y, &levels, &mut rngs)?;
-            let missed = (denoiser.denoise(&x, &levels, labels)? - y)?;
+            let missed = (denoiser.denoise(&Query::new(&x, &levels).under(condition))? - y)?;
             let total = in_f64(&missed)?.sqr()?.sum_all()?;
             Ok(total.to_scalar::<f64>()? / points as f64)
         };
@@ -105,12 +105,17 @@ impl DenoisingError {
 mod tests {
     use super::*;
     use candle_core::{DType, Device};
+    use pfgmpp_kernel::ConditionSpec;
 
     /// The ideal denoiser of white Gaussian data of variance 1: `x / (1 + s²)`.
     struct Gaussian;
 
     impl Denoiser for Gaussian {
-        fn denoise(&self, x: &Tensor, sigma: &[f64], _: Option<&Tensor>) -> Result<Tensor> {
+        fn takes(&self) -> ConditionSpec {
+            ConditionSpec::NONE
+        }
+
+        fn denoise(&self, &Query { x, sigma, .. }: &Query) -> Result<Tensor> {
             let shrink: Vec<f64> = sigma.iter().map(|s| 1.0 / (1.0 + s * s)).collect();
             x.broadcast_mul(&Tensor::from_vec(shrink, (sigma.len(), 1), x.device())?)
         }
@@ -121,7 +126,8 @@ mod tests {
         let (n, points, sigma) = (50, 400, [0.1, 0.5, 1.0, 4.0]);
         let mut rngs = SampleRng::batch(1, Stream::Other(0), 0, points);
         let y = pfgmpp_kernel::standard_normal(&[n], &mut rngs, DType::F64, &Device::Cpu).unwrap();
-        let got = DenoisingError::measure(&Gaussian, &y, None, &sigma, 0).unwrap();
+        let got =
+            DenoisingError::measure(&Gaussian, &y, Condition::unconditional(), &sigma, 0).unwrap();
         got.check().unwrap();
         for (s, got) in sigma.iter().zip(&got.error) {
             let want = n as f64 * s * s / (1.0 + s * s);

@@ -1,7 +1,7 @@
 //! A diffusion denoiser at any D, by the effective noise level.
 
 use candle_core::{Result, Tensor};
-use pfgmpp_kernel::{Denoiser, Dimension, Kernel, beside, in_f64};
+use pfgmpp_kernel::{ConditionSpec, Denoiser, Dimension, Kernel, Query, beside, in_f64};
 use serde::{Deserialize, Serialize};
 
 use crate::{DataMoments, DenoisingError, ParameterError, PosteriorNoise};
@@ -208,17 +208,23 @@ impl<M: Denoiser> EffectiveNoise<M> {
     }
 
     /// The denoiser's estimates at `levels`, extended above its highest level.
-    fn ask(&self, x: &Tensor, levels: &[f64], labels: Option<&Tensor>) -> Result<Tensor> {
+    fn ask(&self, query: &Query, levels: &[f64]) -> Result<Tensor> {
+        let at = |x, sigma| Query {
+            x,
+            sigma,
+            guess: None,
+            ..*query
+        };
         if levels.iter().all(|&level| level <= self.sigma_max) {
-            return self.denoiser.denoise(x, levels, labels);
+            return self.denoiser.denoise(&at(query.x, levels));
         }
         let shrink: Vec<f64> = levels
             .iter()
             .map(|s| (self.sigma_max / s).min(1.0))
             .collect();
         let levels: Vec<f64> = levels.iter().map(|s| s.min(self.sigma_max)).collect();
-        let inside = self.about_mean(x, &shrink)?;
-        self.about_mean(&self.denoiser.denoise(&inside, &levels, labels)?, &shrink)
+        let inside = self.about_mean(query.x, &shrink)?;
+        self.about_mean(&self.denoiser.denoise(&at(&inside, &levels))?, &shrink)
     }
 
     /// `mean + c (v - mean)` of each sample; v itself, to the bit, where c is 1.
@@ -243,31 +249,26 @@ impl<M: Denoiser> EffectiveNoise<M> {
 }
 
 impl<M: Denoiser> Denoiser for EffectiveNoise<M> {
-    fn denoise(&self, x: &Tensor, sigma: &[f64], labels: Option<&Tensor>) -> Result<Tensor> {
-        self.denoise_near(x, sigma, labels, None)
+    fn takes(&self) -> ConditionSpec {
+        self.denoiser.takes()
     }
 
-    fn denoise_near(
-        &self,
-        x: &Tensor,
-        sigma: &[f64],
-        labels: Option<&Tensor>,
-        guess: Option<&Tensor>,
-    ) -> Result<Tensor> {
+    fn denoise(&self, query: &Query) -> Result<Tensor> {
         if self.d.is_infinite() {
-            return self.denoiser.denoise_near(x, sigma, labels, guess);
+            return self.denoiser.denoise(query);
         }
-        let levels = match (self.guess, guess) {
+        let (x, sigma) = (query.x, query.sigma);
+        let levels = match (self.guess, query.guess) {
             (Guess::Previous, Some(m)) => self.levels_near(x, sigma, m)?,
             _ => self.levels_about_mean(x, sigma)?,
         };
-        let mut denoised = self.ask(x, &levels, labels)?;
+        let mut denoised = self.ask(query, &levels)?;
         for _ in 1..self.guess.evaluations() {
             let mut levels = self.levels_near(x, sigma, &denoised)?;
             self.add_denoising_error(&mut levels);
-            denoised = self.ask(x, &levels, labels)?;
+            denoised = self.ask(query, &levels)?;
         }
-        Ok(denoised)
+        Ok(denoised.detach())
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use candle_core::{DType, Device, Result, Tensor};
 use pfgmpp_data::DataSource;
 use pfgmpp_kernel::{
-    Denoiser, Dimension, ExactPosterior, Kernel, SampleRng, Stream, standard_normal,
+    Condition, ConditionSpec, Denoiser, Dimension, ExactPosterior, Kernel, Query, SampleRng,
+    Stream, standard_normal,
 };
 use pfgmpp_transfer::{DataMoments, DataScale, DenoisingError, EffectiveNoise, Guess};
 
@@ -43,9 +44,13 @@ fn rms(a: &Tensor, b: &Tensor) -> f64 {
 struct Counted<'a>(&'a ExactPosterior, AtomicUsize);
 
 impl Denoiser for Counted<'_> {
-    fn denoise(&self, x: &Tensor, sigma: &[f64], labels: Option<&Tensor>) -> Result<Tensor> {
+    fn takes(&self) -> ConditionSpec {
+        ConditionSpec::NONE
+    }
+
+    fn denoise(&self, query: &Query) -> Result<Tensor> {
         self.1.fetch_add(1, Ordering::Relaxed);
-        self.0.denoise(x, sigma, labels)
+        self.0.denoise(query)
     }
 }
 
@@ -57,7 +62,8 @@ fn the_effective_level_stands_in_for_d_where_the_nominal_one_does_not() {
     let gaussian = ExactPosterior::new(&train, Dimension::Infinite).unwrap();
     let levels: Vec<f64> = (-10..=10).map(|k| f64::from(k).exp2().sqrt()).collect();
     let sample = train.narrow(0, 0, POINTS).unwrap();
-    let error = DenoisingError::measure(&gaussian, &sample, None, &levels, 0).unwrap();
+    let error = DenoisingError::measure(&gaussian, &sample, Condition::unconditional(), &levels, 0)
+        .unwrap();
     // Bounds over all levels, in standard deviations of the data, a quarter above what was measured.
     for (d, nominal_at_least, twice_at_most, with_error_at_most) in [
         (1.0, 0.5, 0.035, 0.02),
@@ -71,10 +77,10 @@ fn the_effective_level_stands_in_for_d_where_the_nominal_one_does_not() {
         let mut worst = [0.0_f64; 3];
         for sigma in LEVELS {
             let (x, sigma) = (perturb(&held_out, d, sigma), vec![sigma; POINTS]);
-            let want = exact.denoise(&x, &sigma, None).unwrap();
+            let want = exact.denoise(&Query::new(&x, &sigma)).unwrap();
             let got = [&gaussian as &dyn Denoiser, &lift, &with_error];
             for (worst, denoiser) in worst.iter_mut().zip(got) {
-                let got = denoiser.denoise(&x, &sigma, None).unwrap();
+                let got = denoiser.denoise(&Query::new(&x, &sigma)).unwrap();
                 *worst = worst.max(rms(&got, &want) / std);
             }
         }
@@ -100,14 +106,14 @@ fn at_infinite_d_the_lift_is_transparent_to_the_bit() {
     let x = perturb(&held_out, f64::INFINITY, 0.7);
     let sigma = vec![0.7; POINTS];
     let values = |t: Tensor| t.flatten_all().unwrap().to_vec1::<f64>().unwrap();
-    let want = values(gaussian.denoise(&x, &sigma, None).unwrap());
+    let want = values(gaussian.denoise(&Query::new(&x, &sigma)).unwrap());
     for guess in [Guess::DataMean, TWICE, Guess::Previous] {
         let counted = Counted(&gaussian, AtomicUsize::new(0));
         let lift = EffectiveNoise::new(&counted, &kernel(f64::INFINITY), guess, data.clone());
         // Not even the highest level is looked at.
         let lift = lift.unwrap().with_sigma_max(0.1).unwrap();
         let got = lift
-            .denoise_near(&x, &sigma, None, Some(&held_out))
+            .denoise(&Query::new(&x, &sigma).near(&held_out))
             .unwrap();
         assert!(values(got) == want, "{guess:?}");
         assert_eq!(counted.1.load(Ordering::Relaxed), 1, "{guess:?}");
@@ -129,7 +135,7 @@ fn a_guess_costs_the_evaluations_it_says() {
     ] {
         let counted = Counted(&gaussian, AtomicUsize::new(0));
         let lift = EffectiveNoise::new(&counted, &kernel(1.0), guess, data.clone()).unwrap();
-        lift.denoise_near(&x, &sigma, None, Some(&held_out))
+        lift.denoise(&Query::new(&x, &sigma).near(&held_out))
             .unwrap();
         assert_eq!(counted.1.load(Ordering::Relaxed), want, "{guess:?}");
         assert_eq!(guess.evaluations(), want, "{guess:?}");
@@ -145,18 +151,20 @@ fn without_a_previous_estimate_the_guess_is_the_data_mean() {
     let sigma = vec![0.5; POINTS];
     let lift = |guess| EffectiveNoise::new(&gaussian, &kernel(1.0), guess, data.clone()).unwrap();
     let once = Guess::FixedPoint { evaluations: 1 };
-    let want = lift(Guess::DataMean).denoise(&x, &sigma, None).unwrap();
+    let want = lift(Guess::DataMean)
+        .denoise(&Query::new(&x, &sigma))
+        .unwrap();
     for guess in [Guess::Previous, once] {
-        let got = lift(guess).denoise(&x, &sigma, None).unwrap();
+        let got = lift(guess).denoise(&Query::new(&x, &sigma)).unwrap();
         assert_eq!(rms(&got, &want), 0.0, "{guess:?}");
     }
     // With one, it is that.
     let previous = lift(Guess::Previous);
     let got = previous
-        .denoise_near(&x, &sigma, None, Some(&held_out))
+        .denoise(&Query::new(&x, &sigma).near(&held_out))
         .unwrap();
     let levels = previous.levels_near(&x, &sigma, &held_out).unwrap();
-    let want = gaussian.denoise(&x, &levels, None).unwrap();
+    let want = gaussian.denoise(&Query::new(&x, &levels)).unwrap();
     assert_eq!(rms(&got, &want), 0.0);
 }
 
@@ -165,7 +173,11 @@ fn without_a_previous_estimate_the_guess_is_the_data_mean() {
 struct White;
 
 impl Denoiser for White {
-    fn denoise(&self, x: &Tensor, sigma: &[f64], _: Option<&Tensor>) -> Result<Tensor> {
+    fn takes(&self) -> ConditionSpec {
+        ConditionSpec::NONE
+    }
+
+    fn denoise(&self, &Query { x, sigma, .. }: &Query) -> Result<Tensor> {
         let shrink: Vec<f64> = sigma.iter().map(|s| 1.0 / (1.0 + s * s)).collect();
         x.broadcast_mul(&Tensor::from_vec(shrink, (sigma.len(), 1), x.device())?)
     }
@@ -201,7 +213,7 @@ fn the_denoising_error_takes_the_bias_out_of_the_level() {
     };
     let share = |lift: &EffectiveNoise<White>| {
         // The level behind the estimate: x / (1 + s²).
-        let got = lift.denoise(&x, &sigmas, None).unwrap();
+        let got = lift.denoise(&Query::new(&x, &sigmas)).unwrap();
         let ratio = (x.sqr().unwrap().sum_all().unwrap() / (&x * &got).unwrap().sum_all().unwrap())
             .unwrap()
             .to_scalar::<f64>()
@@ -225,7 +237,7 @@ fn above_its_highest_level_the_denoiser_is_extended_as_it_falls_off() {
     let free = EffectiveNoise::new(White, &kernel, Guess::DataMean, white_data(n)).unwrap();
     let bounded = free.clone().with_sigma_max(50.0).unwrap();
     let rows = |lift: &EffectiveNoise<White>| {
-        let got = lift.denoise(&x, &sigmas, None).unwrap();
+        let got = lift.denoise(&Query::new(&x, &sigmas)).unwrap();
         got.to_vec2::<f64>().unwrap()
     };
     for (row, (got, want)) in rows(&bounded).iter().zip(rows(&free)).enumerate() {

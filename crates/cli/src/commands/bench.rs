@@ -6,7 +6,7 @@ use std::time::Instant;
 use candle_core::Device;
 use pfgmpp_config::{ModelConfig, RunConfig};
 use pfgmpp_data::Dataset;
-use pfgmpp_kernel::{Denoiser, widest_float};
+use pfgmpp_kernel::{Denoiser, Query, widest_float};
 use pfgmpp_run::{RunError, fetch};
 use pfgmpp_train::{Trainer, TrainerConfig};
 use serde::Serialize;
@@ -141,7 +141,7 @@ impl Bench<'_> {
         let x = x.to_dtype(widest_float(&self.device))?;
         let sigma = vec![SIGMA; batch];
         self.median_ms(|| {
-            denoiser.denoise(&x, &sigma, None)?;
+            denoiser.denoise(&Query::new(&x, &sigma))?;
             Ok(())
         })
     }

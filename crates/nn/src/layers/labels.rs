@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor, bail};
 use pfgmpp_kernel::beside;
 use rand::Rng;
 
-use crate::network::{Condition, Mode};
+use crate::network::{Context, Mode};
 use crate::ops;
 use crate::parameters::stream;
 
@@ -20,13 +20,13 @@ pub(crate) struct Labels {
 }
 
 impl Labels {
-    /// The labels of `condition` as the network shall see them, `[B, label_dim]` in the dtype of `like [B,
+    /// The labels of `context` as the network shall see them, `[B, label_dim]` in the dtype of `like [B,
     /// ...]`; zeros where none are given.
     ///
     /// Whether a sample keeps its label depends on its seed alone.
-    pub(crate) fn of(&self, condition: &Condition, like: &Tensor) -> Result<Tensor> {
+    pub(crate) fn of(&self, context: &Context, like: &Tensor) -> Result<Tensor> {
         let shape = (like.dim(0)?, self.label_dim);
-        let Some(labels) = condition.labels else {
+        let Some(labels) = context.condition.labels() else {
             return Tensor::zeros(shape, like.dtype(), like.device());
         };
         if labels.dims() != [shape.0, shape.1] {
@@ -38,7 +38,7 @@ impl Labels {
             );
         }
         let labels = labels.to_dtype(like.dtype())?;
-        match condition.mode {
+        match context.mode {
             Mode::Train { seeds } if self.dropout > 0.0 => {
                 ops::scale_by(&labels, &self.mask(seeds, &labels)?)
             }
@@ -67,16 +67,15 @@ impl Labels {
 }
 
 /// Refuses what a network without labels or without augmentation cannot take.
-pub(crate) fn check_condition(
-    condition: &Condition,
-    label_dim: usize,
-    augment_dim: usize,
-) -> Result<()> {
-    if label_dim == 0 && condition.labels.is_some() {
+pub(crate) fn check_context(context: &Context, label_dim: usize, augment_dim: usize) -> Result<()> {
+    if label_dim == 0 && context.condition.labels().is_some() {
         bail!("labels were given to a network with label_dim 0");
     }
-    if augment_dim == 0 && condition.augment.is_some() {
+    if augment_dim == 0 && context.augment.is_some() {
         bail!("augmentation parameters were given to a network with augment_dim 0");
+    }
+    if context.condition.image().is_some() {
+        bail!("a conditioning image was given to a network that takes none");
     }
     Ok(())
 }

@@ -4,9 +4,9 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::embedding::{Frequencies, NoiseEmbedding, beside};
-use super::labels::{Labels, check_condition};
+use super::labels::{Labels, check_context};
 use super::{Linear, Scheme};
-use crate::network::{Condition, Signature};
+use crate::network::{Context, Signature};
 use crate::ops;
 
 /// Initial weights of the mapping.
@@ -68,17 +68,17 @@ impl Mapping {
     }
 
     /// `c_noise [B]` to `[B, embedding]`.
-    pub(crate) fn forward(&self, c_noise: &Tensor, condition: &Condition) -> Result<Tensor> {
+    pub(crate) fn forward(&self, c_noise: &Tensor, context: &Context) -> Result<Tensor> {
         let augment_dim = self.augment.as_ref().map_or(0, Linear::n_in);
-        check_condition(condition, self.labels.label_dim, augment_dim)?;
+        check_context(context, self.labels.label_dim, augment_dim)?;
         let (cos, sin) = self.frequencies.cos_sin(c_noise)?;
         let mut e = beside(&sin, &cos)?;
         if let Some(map) = &self.label {
-            let labels = self.labels.of(condition, &e)?;
+            let labels = self.labels.of(context, &e)?;
             let scaled = (labels * (self.labels.label_dim as f64).sqrt())?;
             e = ops::add_scaled(&e, &map.forward(&scaled)?, 1.0)?;
         }
-        if let (Some(map), Some(augment)) = (&self.augment, condition.augment) {
+        if let (Some(map), Some(augment)) = (&self.augment, context.augment) {
             e = ops::add_scaled(&e, &map.forward(augment)?, 1.0)?;
         }
         let e = ops::silu(&self.layer0.forward(&e)?)?;

@@ -18,7 +18,7 @@ pub(crate) use conv::Conv2d;
 pub(crate) use dropout::Dropout;
 pub use embedding::NoiseEmbedding;
 pub(crate) use embedding::{Frequencies, beside};
-pub(crate) use labels::{Labels, check_condition};
+pub(crate) use labels::{Labels, check_context};
 pub(crate) use linear::Linear;
 pub(crate) use mapping::{Mapping, MappingSpec};
 pub(crate) use norm::GroupNorm;

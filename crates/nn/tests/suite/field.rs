@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use candle_core::{DType, Device, Result, Tensor, Var};
-use pfgmpp_kernel::{Denoiser, Dimension, ExactPosterior};
+use pfgmpp_kernel::{Denoiser, Dimension, ExactPosterior, Query};
 use pfgmpp_nn::{
-    Condition, FieldNetwork, Mlp, MlpConfig, Network, NoiseEmbedding, Parameters, Signature,
+    Context, FieldNetwork, Mlp, MlpConfig, Network, NoiseEmbedding, Parameters, Signature,
 };
 use pfgmpp_objective::PfgmField;
 use pfgmpp_transfer::FieldPrediction;
@@ -19,7 +19,7 @@ struct Stub {
 }
 
 impl Network for Stub {
-    fn forward(&self, x: &Tensor, c_noise: &Tensor, _: &Condition) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, c_noise: &Tensor, _: &Context) -> Result<Tensor> {
         let mut given = self.given.lock().expect("no test panics with the lock");
         *given = vec![x.clone(), c_noise.clone()];
         Ok(self.output.clone())
@@ -66,9 +66,9 @@ fn the_exact_field_gives_the_exact_posterior_mean() -> Result<()> {
     let z = [5.0, 7.0, 20.0, 400.0];
     let field = PfgmField::new(&data, PREDICTION.gamma)?.target(&x, &z)?;
     let (network, _) = stub(&as_output(&field, 2, 3)?, &PREDICTION);
-    let error = relative_error(&network.field(&x, &z, &Condition::default())?, &field);
+    let error = relative_error(&network.field(&x, &z, &Context::default())?, &field);
     assert!(error < 1e-12, "field: got relative error {error:e}, want 0");
-    let got = network.denoise(&x, &z, None)?;
+    let got = network.denoise(&Query::new(&x, &z))?;
     let want = ExactPosterior::new(&data, Dimension::Finite(1.0))?.mean(&x, &z)?;
     let error = relative_error(&got, &want);
     assert!(error < 1e-10, "got relative error {error:e}, want 0");
@@ -85,7 +85,7 @@ fn below_z_exp_the_posterior_mean_follows_from_v_x_alone() -> Result<()> {
         let v_x = field.narrow(1, 0, 18)?;
         let field = Tensor::cat(&[&v_x, &Tensor::ones((4, 1), DType::F64, &Device::Cpu)?], 1)?;
         let (network, _) = stub(&as_output(&field, 2, 3)?, &PREDICTION);
-        let got = network.denoise(&x, &z, None)?;
+        let got = network.denoise(&Query::new(&x, &z))?;
         let want = ExactPosterior::new(&data, Dimension::Finite(1.0))?.mean(&x, &z)?;
         let error = relative_error(&got, &want);
         assert!(
@@ -102,7 +102,7 @@ fn the_network_sees_bounded_inputs_and_a_quarter_of_ln_z() -> Result<()> {
     let z = [1e-3, 1.0, 40.0];
     let output = Tensor::zeros((3, 3, 3, 3), DType::F64, &Device::Cpu)?;
     let (network, given) = stub(&output, &PREDICTION);
-    let denoised = network.denoise(&x, &z, None)?;
+    let denoised = network.denoise(&Query::new(&x, &z))?;
     assert_eq!(denoised.dtype(), DType::F64);
     let given = given.lock().expect("no test panics with the lock").clone();
     let norm_sq = x.sqr()?.flatten_from(1)?.sum(1)?.to_vec1::<f64>()?;
@@ -124,7 +124,7 @@ fn denoised_images_stay_finite_whatever_the_network_predicts() -> Result<()> {
     for scale in [0.0, 1.0, 1e6, -1e6] {
         let (network, _) = stub(&(pattern(&[6, 3, 3, 3]) * scale)?, &PREDICTION);
         let got = network
-            .denoise(&x, &z, None)?
+            .denoise(&Query::new(&x, &z))?
             .flatten_all()?
             .to_vec1::<f64>()?;
         assert!(
@@ -159,11 +159,11 @@ fn gradients_of_the_field_reach_every_parameter() -> Result<()> {
     );
     let loss = || {
         network
-            .field(&x, &z, &Condition::default())?
+            .field(&x, &z, &Context::default())?
             .sqr()?
             .mean_all()
     };
-    let field = network.field(&x, &z, &Condition::default())?;
+    let field = network.field(&x, &z, &Context::default())?;
     assert_eq!(field.dims(), [3, 9]);
     let grads = loss()?.backward()?;
     for (name, var) in parameters.vars() {
@@ -210,7 +210,7 @@ fn a_network_without_a_channel_for_z_is_refused() -> Result<()> {
         .to_string();
     assert!(error.contains("3 output channels"), "got {error:?}");
     let error = network
-        .denoise(&x, &[1.0], None)
+        .denoise(&Query::new(&x, &[1.0]))
         .expect_err("one z for two")
         .to_string();
     assert!(error.contains("z must have one entry"), "got {error:?}");

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Result, Tensor, Var};
-use pfgmpp_nn::{Condition, Network, Parameters};
+use pfgmpp_nn::{Context, Network, Parameters};
 use serde_json::{Map, Value};
 
 use crate::check::relative_error;
@@ -71,10 +71,10 @@ impl Golden {
 
     /// The network's output for `x`.
     pub fn forward(&self, network: &dyn Network, x: &Tensor, c_noise: &Tensor) -> Result<Tensor> {
-        let condition = Condition {
+        let condition = Context {
             labels: self.tensors.get("in.labels"),
             augment: self.tensors.get("in.augment"),
-            ..Condition::default()
+            ..Context::default()
         };
         network.forward(x, c_noise, &condition)
     }

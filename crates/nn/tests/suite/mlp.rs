@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
 use pfgmpp_nn::{
-    Condition, Mlp, MlpConfig, Mode, Network, NetworkConfig, NoiseEmbedding, Parameters, Signature,
+    Context, Mlp, MlpConfig, Mode, Network, NetworkConfig, NoiseEmbedding, Parameters, Signature,
 };
 
 use crate::check::{agree, pattern};
@@ -71,10 +71,10 @@ fn gradients_of_the_mlp_agree_with_finite_differences() -> Result<()> {
         let names = shapes.iter().map(|(name, _)| name.clone());
         let weights: HashMap<String, Tensor> = names.zip(t[4..].iter().cloned()).collect();
         let vb = VarBuilder::from_tensors(weights, t[0].dtype(), &Device::Cpu);
-        let condition = Condition {
+        let condition = Context {
             labels: Some(&t[2]),
             augment: Some(&t[3]),
-            ..Condition::default()
+            ..Context::default()
         };
         Mlp::new(&config(), SIGNATURE, &vb)?.forward(&t[0], &t[1], &condition)
     });
@@ -94,7 +94,7 @@ fn a_sample_of_the_mlp_does_not_depend_on_its_batch() -> Result<()> {
         let seeds: Vec<u64> = (0..21).collect();
         let evaluate = |start: usize, len: usize| -> Result<Vec<f32>> {
             let labels = labels.narrow(0, start, len)?;
-            let condition = Condition {
+            let condition = Context {
                 labels: Some(&labels),
                 augment: None,
                 mode: Mode::Train {
@@ -129,7 +129,7 @@ fn labels_are_dropped_at_their_rate_in_training_only() -> Result<()> {
     let (x, c_noise) = (x.repeat((b, 1, 1, 1))?, c_noise.repeat(b)?);
     let labels = single(&[1, 4])?.repeat((b, 1))?;
     let run = |labels: Option<&Tensor>, mode: Mode| -> Result<Vec<f32>> {
-        let condition = Condition {
+        let condition = Context {
             labels,
             augment: None,
             mode,
@@ -163,11 +163,7 @@ fn fourier_frequencies_are_saved_but_not_trained() -> Result<()> {
     let (parameters, network) = lively(&config, SIGNATURE)?;
     let name = "map_noise.freqs";
     let freqs = parameters.get(name).expect("frequencies are saved");
-    let out = network.forward(
-        &single(&[2, 2, 1, 1])?,
-        &single(&[2])?,
-        &Condition::default(),
-    )?;
+    let out = network.forward(&single(&[2, 2, 1, 1])?, &single(&[2])?, &Context::default())?;
     let grads = out.sum_all()?.backward()?;
     assert!(grads.get(&freqs).is_none(), "frequencies have a gradient");
     let values = freqs.to_dtype(DType::F64)?.to_vec1::<f64>()?;

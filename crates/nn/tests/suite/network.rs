@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
-use pfgmpp_nn::{Condition, Mode, Network, NetworkConfig, Parameters, Signature};
+use pfgmpp_nn::{Context, Mode, Network, NetworkConfig, Parameters, Signature};
 
 use crate::check::relative_error;
 use crate::kinds::{SIGNATURE, bits, build, config, image, kinds, noise};
@@ -19,9 +19,9 @@ fn run_with(config: &NetworkConfig, threads: usize) -> Result<HashMap<String, Ve
         let (parameters, network) = build(config, 1)?;
         let b = 19;
         let seeds: Vec<u64> = (0..b as u64).collect();
-        let condition = Condition {
+        let condition = Context {
             mode: Mode::Train { seeds: &seeds },
-            ..Condition::default()
+            ..Context::default()
         };
         let out = network.forward(&image(b)?, &noise(b)?, &condition)?;
         let grads = out.sqr()?.sum_all()?.backward()?;
@@ -66,12 +66,12 @@ fn results_for_a_sample_do_not_depend_on_its_batch() -> Result<()> {
         let labels = Tensor::eye(b, DType::F32, &Device::Cpu)?.narrow(1, 0, 4)?;
         let evaluate = |start: usize, len: usize| {
             let labels = labels.narrow(0, start, len)?;
-            let condition = Condition {
+            let condition = Context {
                 labels: Some(&labels),
                 mode: Mode::Train {
                     seeds: &seeds[start..start + len],
                 },
-                ..Condition::default()
+                ..Context::default()
             };
             network.forward(
                 &image(b)?.narrow(0, start, len)?,
@@ -107,11 +107,11 @@ fn composition_in_f64_agrees_with_the_fused_network() -> Result<()> {
             .collect::<Result<_>>()?;
         let vb = VarBuilder::from_tensors(tensors, DType::F64, &Device::Cpu);
         let composed = config.build(SIGNATURE, &vb)?;
-        let got = double(&network.forward(&image(2)?, &noise(2)?, &Condition::default())?)?;
+        let got = double(&network.forward(&image(2)?, &noise(2)?, &Context::default())?)?;
         let want = composed.forward(
             &double(&image(2)?)?,
             &double(&noise(2)?)?,
-            &Condition::default(),
+            &Context::default(),
         )?;
         let error = relative_error(&got, &want);
         // Convolutions by tiles add a few 1e-6 each.
@@ -130,9 +130,9 @@ fn dropout_follows_the_seeds_and_leaves_evaluation_alone() -> Result<()> {
         bits(&network.forward(
             &image(2)?,
             &noise(2)?,
-            &Condition {
+            &Context {
                 mode,
-                ..Condition::default()
+                ..Context::default()
             },
         )?)
     };
@@ -162,8 +162,7 @@ fn plain_tensors_give_the_same_network() -> Result<()> {
     tensors.retain(|name, _| !name.ends_with("resample_filter"));
     let vb = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
     let plain = config(0.0).build(SIGNATURE, &vb)?;
-    let run =
-        |network: &dyn Network| network.forward(&image(2)?, &noise(2)?, &Condition::default());
+    let run = |network: &dyn Network| network.forward(&image(2)?, &noise(2)?, &Context::default());
     assert!(
         bits(&run(trained.as_ref())?)? == bits(&run(plain.as_ref())?)?,
         "outputs differ"
@@ -208,9 +207,9 @@ fn labels_matter(config: &NetworkConfig) -> Result<()> {
         bits(&network.forward(
             &image(1)?,
             &noise(1)?,
-            &Condition {
+            &Context {
                 labels,
-                ..Condition::default()
+                ..Context::default()
             },
         )?)
     };
@@ -223,9 +222,9 @@ fn labels_matter(config: &NetworkConfig) -> Result<()> {
         run(None)? == run(Some(&label(0)?.zeros_like()?))?,
         "no label is not the zero label"
     );
-    let augmented = Condition {
+    let augmented = Context {
         augment: Some(&label(0)?),
-        ..Condition::default()
+        ..Context::default()
     };
     assert!(
         network.forward(&image(1)?, &noise(1)?, &augmented).is_err(),
@@ -243,7 +242,7 @@ fn a_network_gives_as_many_channels_as_it_is_asked_for() -> Result<()> {
             ..SIGNATURE
         };
         let network = config.build(signature, &parameters.builder())?;
-        let out = network.forward(&image(2)?, &noise(2)?, &Condition::default())?;
+        let out = network.forward(&image(2)?, &noise(2)?, &Context::default())?;
         assert_eq!(out.dims(), [2, 4, 8, 8], "{config:?}");
     }
     Ok(())

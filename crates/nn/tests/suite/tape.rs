@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use candle_nn::VarBuilder;
-use pfgmpp_nn::{Condition, Network, Parameters, Signature, SongUNet, SongUNetConfig, UNetConfig};
+use pfgmpp_nn::{Context, Network, Parameters, Signature, SongUNet, SongUNetConfig, UNetConfig};
 
 use crate::check::{pattern, relative_error};
 
@@ -43,11 +43,7 @@ fn single(dims: &[usize]) -> Result<Tensor> {
 #[test]
 fn an_evaluation_can_be_differentiated_twice() -> Result<()> {
     let (parameters, network) = network()?;
-    let out = network.forward(
-        &single(&[3, 2, 4, 4])?,
-        &single(&[3])?,
-        &Condition::default(),
-    )?;
+    let out = network.forward(&single(&[3, 2, 4, 4])?, &single(&[3])?, &Context::default())?;
     let loss = out.sqr()?.sum_all()?;
     let (first, second) = (loss.backward()?, loss.backward()?);
     for (name, var) in parameters.vars() {
@@ -67,7 +63,7 @@ fn gradients_of_two_evaluations_add_up() -> Result<()> {
     let (x, c_noise) = (single(&[3, 2, 4, 4])?, single(&[3])?);
     let loss = |x: &Tensor| {
         network
-            .forward(x, &c_noise, &Condition::default())?
+            .forward(x, &c_noise, &Context::default())?
             .sqr()?
             .sum_all()
     };
@@ -92,9 +88,9 @@ fn gradients_reach_whatever_the_inputs_were_made_from() -> Result<()> {
     let composed = in_double(&parameters, &network)?;
     let inputs = [pattern(&[3, 2, 4, 4]), pattern(&[3]), pattern(&[3, 3])];
     let loss = |network: &SongUNet, t: &[Tensor]| {
-        let condition = Condition {
+        let condition = Context {
             labels: Some(&t[2]),
-            ..Condition::default()
+            ..Context::default()
         };
         network
             .forward(&(&t[0] * 2.0)?, &(&t[1] * 3.0)?, &condition)?

@@ -2,7 +2,9 @@
 
 use candle_core::{DType, Tensor};
 use pfgmpp_data::Dataset;
-use pfgmpp_kernel::{Denoiser, Dimension, ExactPosterior, Kernel, SampleRng, Stream};
+use pfgmpp_kernel::{
+    Condition, Denoiser, Dimension, ExactPosterior, Kernel, Query, SampleRng, Stream,
+};
 use pfgmpp_run::RunError;
 use pfgmpp_transfer::{DataMoments, DenoisingError, EffectiveNoise, Guess, ParameterError};
 use serde::Serialize;
@@ -178,7 +180,13 @@ impl Measurement {
         let sample = points.narrow(0, 0, train.num_images().min(ERROR_POINTS))?;
         // Two levels an octave from 2^-7 to 2^7.
         let levels: Vec<f64> = (-14..=14).map(|k| (0.5 * f64::from(k)).exp2()).collect();
-        let error = DenoisingError::measure(&gaussian, &sample, None, &levels, seed)?;
+        let error = DenoisingError::measure(
+            &gaussian,
+            &sample,
+            Condition::unconditional(),
+            &levels,
+            seed,
+        )?;
         Ok(Self {
             std: moments.scale().second_moment.sqrt(),
             points,
@@ -281,19 +289,19 @@ impl<'a> Denoisers<'a> {
             self.kernel.perturb(y, &vec![sigma; count], &mut rngs)
         };
         let (x, levels) = (perturb(sigma)?, vec![sigma; count]);
-        let want = self.exact.denoise(&x, &levels, None)?;
+        let query = Query::new(&x, &levels);
+        let want = self.exact.denoise(&query)?;
         let before = (sigma.powf(1.0 / f64::from(RHO)) + STEP).powi(RHO);
         let x_before = perturb(before)?;
         let guess = self
             .fixed_point
-            .denoise(&x_before, &vec![before; count], None)?;
+            .denoise(&Query::new(&x_before, &vec![before; count]))?;
         let got = [
-            self.measurement.gaussian.denoise(&x, &levels, None)?,
-            self.data_mean.denoise(&x, &levels, None)?,
-            self.fixed_point.denoise(&x, &levels, None)?,
-            self.with_error.denoise(&x, &levels, None)?,
-            self.previous
-                .denoise_near(&x, &levels, None, Some(&guess))?,
+            self.measurement.gaussian.denoise(&query)?,
+            self.data_mean.denoise(&query)?,
+            self.fixed_point.denoise(&query)?,
+            self.with_error.denoise(&query)?,
+            self.previous.denoise(&query.near(&guess))?,
         ];
         let mut squares = [0.0; 5];
         for (square, got) in squares.iter_mut().zip(&got) {
