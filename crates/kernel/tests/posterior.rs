@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor};
 use pfgmpp_kernel::{
-    Denoiser, Dimension, ExactPosterior, Kernel, SampleRng, Stream, standard_normal,
+    Denoiser, Dimension, ExactPosterior, Kernel, Query, SampleRng, Stream, standard_normal,
 };
 
 fn golden() -> HashMap<String, Tensor> {
