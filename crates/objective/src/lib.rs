@@ -13,6 +13,7 @@
 //!   [`PfgmScales`] suggests their sizes.
 
 mod field;
+mod loss;
 mod pfgm;
 mod pfgm_perturbation;
 mod pfgm_scales;
@@ -20,8 +21,9 @@ mod stable_target;
 mod unbiased;
 
 pub use field::{FieldError, PfgmField};
-pub use pfgm::{PfgmObjective, TrainableField};
+pub use loss::{Loss, TrainingModel, Weighted};
+pub use pfgm::PfgmObjective;
 pub use pfgm_perturbation::PfgmPerturbation;
 pub use pfgm_scales::PfgmScales;
 pub use stable_target::StableTargetObjective;
-pub use unbiased::{Loss, TrainableDenoiser, UnbiasedObjective};
+pub use unbiased::UnbiasedObjective;

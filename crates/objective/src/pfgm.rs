@@ -1,23 +1,11 @@
 //! Original PFGM as a training objective.
 
 use candle_core::{Result, Tensor};
-use pfgmpp_kernel::{SampleRng, in_f64};
+use pfgmpp_kernel::SampleRng;
 use pfgmpp_transfer::ParameterError;
 
 use crate::field::check_gamma;
-use crate::{Loss, PfgmField, PfgmPerturbation};
-
-/// A network in training that predicts the normalised field.
-pub trait TrainableField {
-    /// Predicts `v` at `x` `[B, ...]` and `z` `[B]` with gradients.
-    ///
-    /// Returns `[B, N + 1]`, the z component last.
-    ///
-    /// # Errors
-    ///
-    /// Shapes that do not fit the model, and failures of the tensor backend.
-    fn field(&self, x: &Tensor, z: &[f64]) -> Result<Tensor>;
-}
+use crate::{Loss, PfgmField, PfgmPerturbation, TrainingModel};
 
 /// The objective of original PFGM: regression on the normalised field of a large batch (D = 1).
 ///
@@ -47,6 +35,7 @@ impl PfgmObjective {
 
     /// Perturbs a batch and measures the model's error on the field of a large batch.
     ///
+    /// - `model`: predicts the normalised field `[B, N + 1]` at x and z, its z component last.
     /// - `y`: clean data, shape `[B, ...]`.
     /// - `large_batch`: the data whose field is learned, shape `[L, ...]`; it should hold `y`.
     /// - `rngs`: one generator a sample.
@@ -56,18 +45,13 @@ impl PfgmObjective {
     /// What [`PfgmPerturbation::perturb`], [`PfgmField`] and the model refuse.
     pub fn loss(
         &self,
-        model: &impl TrainableField,
+        model: &impl TrainingModel,
         y: &Tensor,
         large_batch: &Tensor,
         rngs: &mut [SampleRng],
     ) -> Result<Loss> {
         let (x, z) = self.perturbation.perturb(y, rngs)?;
         let target = PfgmField::new(large_batch, self.gamma)?.target(&x, &z)?;
-        let error = (model.field(&x, &z)? - target)?.sqr()?.mean(1)?;
-        Ok(Loss {
-            mean: error.mean_all()?,
-            sigma: z,
-            per_sample: in_f64(&error.detach())?,
-        })
+        Loss::of(model, &x, z, &target)
     }
 }

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use pfgmpp_kernel::{ExactPosterior, Kernel, PosteriorError, SampleRng};
 use pfgmpp_transfer::NoiseLaw;
 
-use crate::{Loss, TrainableDenoiser};
+use crate::{Loss, TrainingModel};
 
 /// The stable-target objective for one kernel and noise law, at any D.
 ///
@@ -27,8 +27,9 @@ impl StableTargetObjective {
         Self { kernel, noise_law }
     }
 
-    /// Perturbs a batch and measures the denoiser's error on its stable targets.
+    /// Perturbs a batch and measures the model's error on its stable targets.
     ///
+    /// - `model`: predicts the clean data, a denoiser in training.
     /// - `y`: clean data, shape `[B, ...]`.
     /// - `reference`: clean data that the targets average over, shape `[R, ...]`; it should hold `y`.
     /// - `rngs`: one generator a sample; each gives its noise level, then its noise.
@@ -39,7 +40,7 @@ impl StableTargetObjective {
     /// tensor backend.
     pub fn loss(
         &self,
-        denoiser: &impl TrainableDenoiser,
+        model: &impl TrainingModel,
         y: &Tensor,
         reference: &Tensor,
         rngs: &mut [SampleRng],
@@ -50,7 +51,7 @@ impl StableTargetObjective {
             .collect();
         let x = self.kernel.perturb(y, &sigma, rngs)?;
         let target = self.target(reference, &x, &sigma)?;
-        Loss::of(denoiser, &x, sigma, &target)
+        Loss::of(model, &x, sigma, &target)
     }
 
     /// The targets `Σ_k w_k y_k` of `x` `[B, ...]` at `sigma` `[B]` over `reference` `[R, ...]`.

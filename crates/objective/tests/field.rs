@@ -4,7 +4,9 @@ use std::f64::consts::FRAC_2_PI;
 
 use candle_core::{DType, Device, Result, Tensor};
 use pfgmpp_kernel::{SampleRng, Stream};
-use pfgmpp_objective::{PfgmField, PfgmObjective, PfgmPerturbation, PfgmScales, TrainableField};
+use pfgmpp_objective::{
+    PfgmField, PfgmObjective, PfgmPerturbation, PfgmScales, TrainingModel, Weighted,
+};
 
 fn values(tensor: &Tensor) -> Vec<f64> {
     let tensor = tensor.to_dtype(DType::F64).unwrap();
@@ -192,9 +194,12 @@ struct KnownField {
     factor: f64,
 }
 
-impl TrainableField for KnownField {
-    fn field(&self, x: &Tensor, z: &[f64]) -> Result<Tensor> {
-        self.field.target(x, z)? * self.factor
+impl TrainingModel for KnownField {
+    fn predict(&self, x: &Tensor, z: &[f64]) -> Result<Weighted> {
+        Ok(Weighted {
+            prediction: (self.field.target(x, z)? * self.factor)?,
+            weight: vec![1.0; z.len()],
+        })
     }
 }
 

@@ -2,16 +2,19 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 use pfgmpp_kernel::{Dimension, ExactPosterior, Kernel, SampleRng, Stream, standard_normal};
-use pfgmpp_objective::{StableTargetObjective, TrainableDenoiser, UnbiasedObjective};
+use pfgmpp_objective::{StableTargetObjective, TrainingModel, UnbiasedObjective, Weighted};
 use pfgmpp_transfer::NoiseLaw;
 
 /// A denoiser with some dependence on x and sigma, and weights to match.
 struct Shrink;
 
-impl TrainableDenoiser for Shrink {
-    fn denoise_weighted(&self, x: &Tensor, sigma: &[f64]) -> Result<(Tensor, Vec<f64>)> {
+impl TrainingModel for Shrink {
+    fn predict(&self, x: &Tensor, sigma: &[f64]) -> Result<Weighted> {
         let weight = sigma.iter().map(|s| 1.0 + 1.0 / (s * s)).collect();
-        Ok(((x * 0.3)?, weight))
+        Ok(Weighted {
+            prediction: (x * 0.3)?,
+            weight,
+        })
     }
 }
 
@@ -54,9 +57,12 @@ fn a_reference_batch_of_one_is_the_unbiased_objective() {
 #[test]
 fn the_target_over_all_data_is_the_posterior_mean() {
     struct Exact(ExactPosterior);
-    impl TrainableDenoiser for Exact {
-        fn denoise_weighted(&self, x: &Tensor, sigma: &[f64]) -> Result<(Tensor, Vec<f64>)> {
-            Ok((self.0.mean(x, sigma)?, vec![1.0; sigma.len()]))
+    impl TrainingModel for Exact {
+        fn predict(&self, x: &Tensor, sigma: &[f64]) -> Result<Weighted> {
+            Ok(Weighted {
+                prediction: self.0.mean(x, sigma)?,
+                weight: vec![1.0; sigma.len()],
+            })
         }
     }
     for d in [1.0, 128.0, f64::INFINITY] {

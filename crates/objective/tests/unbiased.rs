@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 use pfgmpp_kernel::{Dimension, Kernel, SampleRng, Stream};
-use pfgmpp_objective::{TrainableDenoiser, UnbiasedObjective};
+use pfgmpp_objective::{TrainingModel, UnbiasedObjective, Weighted};
 use pfgmpp_transfer::NoiseLaw;
 
 /// Two points, -1 and +1 in every coordinate, and their exact posterior mean, shifted by `bias`.
@@ -12,8 +12,8 @@ struct TwoPoints {
     bias: f64,
 }
 
-impl TrainableDenoiser for TwoPoints {
-    fn denoise_weighted(&self, x: &Tensor, sigma: &[f64]) -> Result<(Tensor, Vec<f64>)> {
+impl TrainingModel for TwoPoints {
+    fn predict(&self, x: &Tensor, sigma: &[f64]) -> Result<Weighted> {
         let rows = x.to_vec2::<f64>()?;
         let mut out = Vec::new();
         for (row, sigma) in rows.iter().zip(sigma) {
@@ -29,7 +29,10 @@ impl TrainableDenoiser for TwoPoints {
             out.extend(std::iter::repeat_n(mean + self.bias, row.len()));
         }
         let weight = vec![1.0; sigma.len()];
-        Ok((Tensor::from_vec(out, x.dims(), x.device())?, weight))
+        Ok(Weighted {
+            prediction: Tensor::from_vec(out, x.dims(), x.device())?,
+            weight,
+        })
     }
 }
 

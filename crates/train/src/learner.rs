@@ -6,8 +6,7 @@ use pfgmpp_data::{Dataset, Shuffle};
 use pfgmpp_kernel::{Denoiser, Kernel, SampleRng};
 use pfgmpp_nn::{Context, FieldNetwork, Mode, Network, Preconditioned};
 use pfgmpp_objective::{
-    Loss, PfgmObjective, StableTargetObjective, TrainableDenoiser, TrainableField,
-    UnbiasedObjective,
+    Loss, PfgmObjective, StableTargetObjective, TrainingModel, UnbiasedObjective, Weighted,
 };
 use pfgmpp_transfer::DataScale;
 
@@ -187,21 +186,21 @@ struct InTraining<'a, M> {
     context: Context<'a>,
 }
 
-impl TrainableDenoiser for InTraining<'_, Preconditioned> {
-    fn denoise_weighted(
-        &self,
-        x: &Tensor,
-        sigma: &[f64],
-    ) -> candle_core::Result<(Tensor, Vec<f64>)> {
+impl TrainingModel for InTraining<'_, Preconditioned> {
+    fn predict(&self, x: &Tensor, sigma: &[f64]) -> candle_core::Result<Weighted> {
         let coefficients = self.model.coefficients(x, sigma)?;
-        let denoised = self.model.forward(x, &coefficients, &self.context)?;
-        let weights = coefficients.iter().map(|c| c.weight).collect();
-        Ok((denoised, weights))
+        Ok(Weighted {
+            prediction: self.model.forward(x, &coefficients, &self.context)?,
+            weight: coefficients.iter().map(|c| c.weight).collect(),
+        })
     }
 }
 
-impl TrainableField for InTraining<'_, FieldNetwork> {
-    fn field(&self, x: &Tensor, z: &[f64]) -> candle_core::Result<Tensor> {
-        self.model.field(x, z, &self.context)
+impl TrainingModel for InTraining<'_, FieldNetwork> {
+    fn predict(&self, x: &Tensor, z: &[f64]) -> candle_core::Result<Weighted> {
+        Ok(Weighted {
+            prediction: self.model.field(x, z, &self.context)?,
+            weight: vec![1.0; z.len()],
+        })
     }
 }

@@ -1,6 +1,7 @@
 //! Comparison of a function in `f32`, which runs fused, with the same function in `f64`, which is composed.
 
 use candle_core::{DType, Device, Result, Tensor, Var};
+use pfgmpp_kernel::Condition;
 
 /// Values of order one that follow no grid, in `f64`.
 pub fn pattern(dims: &[usize]) -> Tensor {
@@ -115,4 +116,12 @@ fn central_difference(
         probe(&f(&moved)?)?.to_scalar::<f64>()
     };
     Ok((at(STEP)? - at(-STEP)?) / (2.0 * STEP))
+}
+
+/// A condition of labels alone; none without them.
+pub fn labelled(labels: Option<&Tensor>) -> Result<Condition> {
+    match labels {
+        Some(labels) => Condition::none().with_labels(labels.clone()),
+        None => Ok(Condition::none()),
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use candle_core::{DType, Device, Result, Tensor, Var};
-use pfgmpp_kernel::{Denoiser, Dimension, ExactPosterior, Query};
+use pfgmpp_kernel::{ConditionSpec, Denoiser, Dimension, ExactPosterior, Query};
 use pfgmpp_nn::{
     Context, FieldNetwork, Mlp, MlpConfig, Network, NoiseEmbedding, Parameters, Signature,
 };
@@ -19,6 +19,10 @@ struct Stub {
 }
 
 impl Network for Stub {
+    fn takes(&self) -> ConditionSpec {
+        ConditionSpec::NONE
+    }
+
     fn forward(&self, x: &Tensor, c_noise: &Tensor, _: &Context) -> Result<Tensor> {
         let mut given = self.given.lock().expect("no test panics with the lock");
         *given = vec![x.clone(), c_noise.clone()];
@@ -205,7 +209,7 @@ fn a_network_without_a_channel_for_z_is_refused() -> Result<()> {
     let (network, _) = stub(&pattern(&[2, 2, 3, 3]), &PREDICTION);
     let x = pattern(&[2, 2, 3, 3]);
     let error = network
-        .denoise(&x, &[1.0, 1.0], None)
+        .denoise(&Query::new(&x, &[1.0, 1.0]))
         .expect_err("no v_z")
         .to_string();
     assert!(error.contains("3 output channels"), "got {error:?}");

@@ -9,7 +9,7 @@ use candle_core::{DType, Device, Result, Tensor, Var};
 use pfgmpp_nn::{Context, Network, Parameters};
 use serde_json::{Map, Value};
 
-use crate::check::relative_error;
+use crate::check::{labelled, relative_error};
 
 /// One golden file.
 pub struct Golden {
@@ -71,12 +71,13 @@ impl Golden {
 
     /// The network's output for `x`.
     pub fn forward(&self, network: &dyn Network, x: &Tensor, c_noise: &Tensor) -> Result<Tensor> {
-        let condition = Context {
-            labels: self.tensors.get("in.labels"),
+        let condition = labelled(self.tensors.get("in.labels"))?;
+        let context = Context {
+            condition: &condition,
             augment: self.tensors.get("in.augment"),
             ..Context::default()
         };
-        network.forward(x, c_noise, &condition)
+        network.forward(x, c_noise, &context)
     }
 
     /// Compares `f` of the input with the output `out`, within 1e-5, and every gradient, within 1e-4.

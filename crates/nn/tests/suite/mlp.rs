@@ -8,7 +8,7 @@ use pfgmpp_nn::{
     Context, Mlp, MlpConfig, Mode, Network, NetworkConfig, NoiseEmbedding, Parameters, Signature,
 };
 
-use crate::check::{agree, pattern};
+use crate::check::{agree, labelled, pattern};
 
 const SIGNATURE: Signature = Signature {
     resolution: [1, 1],
@@ -71,12 +71,13 @@ fn gradients_of_the_mlp_agree_with_finite_differences() -> Result<()> {
         let names = shapes.iter().map(|(name, _)| name.clone());
         let weights: HashMap<String, Tensor> = names.zip(t[4..].iter().cloned()).collect();
         let vb = VarBuilder::from_tensors(weights, t[0].dtype(), &Device::Cpu);
-        let condition = Context {
-            labels: Some(&t[2]),
+        let condition = labelled(Some(&t[2]))?;
+        let context = Context {
+            condition: &condition,
             augment: Some(&t[3]),
             ..Context::default()
         };
-        Mlp::new(&config(), SIGNATURE, &vb)?.forward(&t[0], &t[1], &condition)
+        Mlp::new(&config(), SIGNATURE, &vb)?.forward(&t[0], &t[1], &context)
     });
     Ok(())
 }
@@ -93,16 +94,16 @@ fn a_sample_of_the_mlp_does_not_depend_on_its_batch() -> Result<()> {
         let (x, c_noise, labels) = (single(&[21, 2, 1, 1])?, single(&[21])?, single(&[21, 4])?);
         let seeds: Vec<u64> = (0..21).collect();
         let evaluate = |start: usize, len: usize| -> Result<Vec<f32>> {
-            let labels = labels.narrow(0, start, len)?;
-            let condition = Context {
-                labels: Some(&labels),
+            let condition = labelled(Some(&labels.narrow(0, start, len)?))?;
+            let context = Context {
+                condition: &condition,
                 augment: None,
                 mode: Mode::Train {
                     seeds: &seeds[start..start + len],
                 },
             };
             let (x, c_noise) = (x.narrow(0, start, len)?, c_noise.narrow(0, start, len)?);
-            let out = network.forward(&x, &c_noise, &condition)?;
+            let out = network.forward(&x, &c_noise, &context)?;
             assert_eq!(out.dims(), [len, 3, 1, 1]);
             out.flatten_all()?.to_vec1()
         };
@@ -129,12 +130,13 @@ fn labels_are_dropped_at_their_rate_in_training_only() -> Result<()> {
     let (x, c_noise) = (x.repeat((b, 1, 1, 1))?, c_noise.repeat(b)?);
     let labels = single(&[1, 4])?.repeat((b, 1))?;
     let run = |labels: Option<&Tensor>, mode: Mode| -> Result<Vec<f32>> {
-        let condition = Context {
-            labels,
+        let condition = labelled(labels)?;
+        let context = Context {
+            condition: &condition,
             augment: None,
             mode,
         };
-        let out = network.forward(&x, &c_noise, &condition)?;
+        let out = network.forward(&x, &c_noise, &context)?;
         out.narrow(1, 0, 1)?.flatten_all()?.to_vec1()
     };
     let (with, without) = (run(Some(&labels), Mode::Eval)?, run(None, Mode::Eval)?);

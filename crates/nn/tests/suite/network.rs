@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
 use pfgmpp_nn::{Context, Mode, Network, NetworkConfig, Parameters, Signature};
 
-use crate::check::relative_error;
+use crate::check::{labelled, relative_error};
 use crate::kinds::{SIGNATURE, bits, build, config, image, kinds, noise};
 
 /// Bits of output and all gradients with a pool of so many threads.
@@ -19,11 +19,11 @@ fn run_with(config: &NetworkConfig, threads: usize) -> Result<HashMap<String, Ve
         let (parameters, network) = build(config, 1)?;
         let b = 19;
         let seeds: Vec<u64> = (0..b as u64).collect();
-        let condition = Context {
+        let context = Context {
             mode: Mode::Train { seeds: &seeds },
             ..Context::default()
         };
-        let out = network.forward(&image(b)?, &noise(b)?, &condition)?;
+        let out = network.forward(&image(b)?, &noise(b)?, &context)?;
         let grads = out.sqr()?.sum_all()?.backward()?;
         let mut all = HashMap::from([("output".to_owned(), bits(&out)?)]);
         for (name, var) in parameters.vars() {
@@ -65,9 +65,9 @@ fn results_for_a_sample_do_not_depend_on_its_batch() -> Result<()> {
         let seeds: Vec<u64> = (100..100 + b as u64).collect();
         let labels = Tensor::eye(b, DType::F32, &Device::Cpu)?.narrow(1, 0, 4)?;
         let evaluate = |start: usize, len: usize| {
-            let labels = labels.narrow(0, start, len)?;
-            let condition = Context {
-                labels: Some(&labels),
+            let condition = labelled(Some(&labels.narrow(0, start, len)?))?;
+            let context = Context {
+                condition: &condition,
                 mode: Mode::Train {
                     seeds: &seeds[start..start + len],
                 },
@@ -76,7 +76,7 @@ fn results_for_a_sample_do_not_depend_on_its_batch() -> Result<()> {
             network.forward(
                 &image(b)?.narrow(0, start, len)?,
                 &noise(b)?.narrow(0, start, len)?,
-                &condition,
+                &context,
             )
         };
         let whole = evaluate(0, b)?;
@@ -204,14 +204,8 @@ fn labels_are_one_hot_and_optional() -> Result<()> {
 fn labels_matter(config: &NetworkConfig) -> Result<()> {
     let (_, network) = build(config, 7)?;
     let run = |labels: Option<&Tensor>| {
-        bits(&network.forward(
-            &image(1)?,
-            &noise(1)?,
-            &Context {
-                labels,
-                ..Context::default()
-            },
-        )?)
+        let condition = labelled(labels)?;
+        bits(&network.forward(&image(1)?, &noise(1)?, &Context::under(&condition))?)
     };
     let label = |i: usize| Tensor::eye(4, DType::F32, &Device::Cpu)?.narrow(0, i, 1);
     assert!(

@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Result, Tensor, Var};
 use candle_nn::VarBuilder;
 use pfgmpp_nn::{Context, Network, Parameters, Signature, SongUNet, SongUNetConfig, UNetConfig};
 
-use crate::check::{pattern, relative_error};
+use crate::check::{labelled, pattern, relative_error};
 
 const SIGNATURE: Signature = Signature {
     resolution: [4, 4],
@@ -88,12 +88,13 @@ fn gradients_reach_whatever_the_inputs_were_made_from() -> Result<()> {
     let composed = in_double(&parameters, &network)?;
     let inputs = [pattern(&[3, 2, 4, 4]), pattern(&[3]), pattern(&[3, 3])];
     let loss = |network: &SongUNet, t: &[Tensor]| {
-        let condition = Context {
-            labels: Some(&t[2]),
-            ..Context::default()
-        };
+        let condition = labelled(Some(&t[2]))?;
         network
-            .forward(&(&t[0] * 2.0)?, &(&t[1] * 3.0)?, &condition)?
+            .forward(
+                &(&t[0] * 2.0)?,
+                &(&t[1] * 3.0)?,
+                &Context::under(&condition),
+            )?
             .sum_all()
     };
     let vars = inputs
