@@ -13,6 +13,7 @@ mod config;
 mod config_error;
 mod dhariwal_unet;
 mod field_network;
+mod host;
 mod kernels;
 mod layers;
 mod mlp;

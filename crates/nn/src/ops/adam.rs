@@ -9,8 +9,9 @@ use std::cell::RefCell;
 
 use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor, Var, bail};
 
-use super::host::{is_fused, values};
-use crate::kernels::adam::{Factors, State};
+use crate::host::values;
+use crate::kernels::cpu::adam::{Factors, State};
+use crate::kernels::is_fused;
 
 /// Factors of one step of Adam (Kingma and Ba 2015, arXiv:1412.6980) and of an exponential average.
 #[derive(Debug, Clone, Copy)]

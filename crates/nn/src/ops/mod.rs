@@ -11,7 +11,6 @@ mod attention;
 mod concat;
 mod conv2d;
 mod group_norm;
-pub(crate) mod host;
 mod modulate;
 mod resample;
 mod scale_by;
