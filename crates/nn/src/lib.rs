@@ -11,6 +11,7 @@
 
 mod config;
 mod config_error;
+mod constants;
 mod dhariwal_unet;
 mod field_network;
 mod host;
@@ -29,6 +30,7 @@ mod unet2d;
 
 pub use config::NetworkConfig;
 pub use config_error::ConfigError;
+pub use constants::is_constant;
 pub use dhariwal_unet::DhariwalUNet;
 pub use field_network::FieldNetwork;
 pub use layers::NoiseEmbedding;
