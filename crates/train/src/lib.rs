@@ -4,6 +4,7 @@
 //! [`RunFolder`]. It knows no terminal: an [`Observer`] is told how far it is.
 
 mod adam;
+mod averages;
 mod config;
 mod draw;
 mod ema;
@@ -27,6 +28,7 @@ mod training;
 pub mod yaml;
 
 pub use adam::{Adam, AdamConfig};
+pub use averages::Averages;
 pub use config::{
     CheckpointSource, Method, ModelConfig, RunConfig, ScoringConfig, TrainedModel, TrainingConfig,
 };

@@ -2,7 +2,7 @@
 //!
 //! Random numbers are functions of the seed and of `nimg`, so no generator has to be saved.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use candle_core::{Device, Tensor, Var};
@@ -10,7 +10,7 @@ use pfgmpp_checkpoint::{read_tensors, write_tensors};
 use pfgmpp_nn::Parameters;
 use serde::{Deserialize, Serialize};
 
-use crate::{Adam, Ema, RunError};
+use crate::{Adam, Averages, Ema, RunError};
 
 /// Where training stands, beside the tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,14 +34,14 @@ pub(crate) fn save(
     path: &Path,
     parameters: &Parameters,
     adam: &Adam,
-    ema: &Ema,
+    averages: &Averages,
     position: &Position,
 ) -> Result<(), RunError> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(RunError::io(parent))?;
     }
     let mut tensors: HashMap<String, Tensor> = HashMap::new();
-    for (key, var) in slots(parameters, adam, ema) {
+    for (key, var) in slots(parameters, adam, averages) {
         tensors.insert(key, var.as_detached_tensor());
     }
     let json = serde_json::to_string(position).expect("a position has string keys");
@@ -49,12 +49,12 @@ pub(crate) fn save(
     Ok(write_tensors(path, &tensors, Some(metadata))?)
 }
 
-/// Restores the state into `parameters`, `adam` and `ema`; `None` when there is no file.
+/// Restores the state into `parameters`, `adam` and `averages`; `None` when there is no file.
 pub(crate) fn load(
     path: &Path,
     parameters: &Parameters,
     adam: &mut Adam,
-    ema: &Ema,
+    averages: &Averages,
     device: &Device,
 ) -> Result<Option<Position>, RunError> {
     if !path.exists() {
@@ -69,9 +69,15 @@ pub(crate) fn load(
         .get(POSITION)
         .and_then(|json| serde_json::from_str(json).ok())
         .ok_or_else(|| bad("no position".to_string()))?;
-    for (key, var) in slots(parameters, adam, ema) {
+    let slots = slots(parameters, adam, averages);
+    let known: HashSet<&str> = slots.iter().map(|(key, _)| key.as_str()).collect();
+    let foreign = tensors.keys().filter(|key| !known.contains(key.as_str()));
+    if let Some(key) = foreign.min() {
+        return Err(bad(format!("this run has no tensor {key}")));
+    }
+    for (key, var) in &slots {
         let tensor = tensors
-            .get(&key)
+            .get(key)
             .ok_or_else(|| bad(format!("no tensor {key}")))?;
         var.set(tensor).map_err(|e| bad(format!("{key}: {e}")))?;
     }
@@ -80,15 +86,26 @@ pub(crate) fn load(
 }
 
 /// Every variable of the state under the key that it has in the file.
-fn slots(parameters: &Parameters, adam: &Adam, ema: &Ema) -> Vec<(String, Var)> {
+fn slots(parameters: &Parameters, adam: &Adam, averages: &Averages) -> Vec<(String, Var)> {
     let weights = parameters.vars().into_iter();
     let weights = weights.map(|(name, var)| (format!("weights/{name}"), var));
     let moments = adam.moments().flat_map(|(name, m, v)| {
         let first = (format!("adam_m/{name}"), m.clone());
         [first, (format!("adam_v/{name}"), v.clone())]
     });
-    let average = ema
-        .vars()
-        .map(|(name, var)| (format!("ema/{name}"), var.clone()));
-    weights.chain(moments).chain(average).collect()
+    let averages = averages.iter().enumerate().flat_map(|(i, ema)| {
+        let folder = folder(i, ema);
+        ema.vars()
+            .map(move |(name, var)| (format!("{folder}/{name}"), var.clone()))
+    });
+    weights.chain(moments).chain(averages).collect()
+}
+
+/// Where an average stands in the file: the first as ever, others by how long they remember, so that none is
+/// taken for another.
+fn folder(i: usize, ema: &Ema) -> String {
+    match (i, ema.config()) {
+        (0, _) => "ema".to_string(),
+        (_, config) => format!("ema@{},{}", config.half_life, config.ramp_up),
+    }
 }

@@ -10,7 +10,7 @@ use rand::Rng;
 
 use crate::learner::{Learner, denoiser};
 use crate::state::{self, Position};
-use crate::{Adam, Ema, RunError, RunFolder, TrainedModel};
+use crate::{Adam, Averages, Ema, EmaConfig, RunError, RunFolder, TrainedModel};
 
 /// The share of training, at its end, whose mean loss is reported as `train_loss`.
 const TAIL: f64 = 0.1;
@@ -26,7 +26,7 @@ pub struct Trainer {
     learner: Learner,
     parameters: Parameters,
     adam: Adam,
-    ema: Ema,
+    averages: Averages,
     nimg: u64,
     tail: MeanLoss,
     /// Seconds of training, those before a resume included.
@@ -81,7 +81,7 @@ impl Trainer {
         Ok(Self {
             shuffle: Shuffle::new(data, seed),
             adam: Adam::new(model.optimizer.clone(), &parameters)?,
-            ema: Ema::new(&parameters)?,
+            averages: Averages::new(model.ema.clone(), &parameters)?,
             model: model.clone(),
             seed,
             device: device.clone(),
@@ -115,9 +115,25 @@ impl Trainer {
         self.tail.mean()
     }
 
-    /// The averaged weights.
+    /// The averaged weights that the configuration asks for.
     pub fn ema(&self) -> &Ema {
-        &self.ema
+        self.averages.first()
+    }
+
+    /// All averages of the weights, that of the configuration first.
+    pub fn averages(&self) -> &Averages {
+        &self.averages
+    }
+
+    /// Averages the weights over another half-life besides, from where they stand now.
+    ///
+    /// A state is saved with all averages, and restored where the same ones are tracked.
+    ///
+    /// # Errors
+    ///
+    /// Failures of the tensor backend.
+    pub fn track(&mut self, config: EmaConfig) -> Result<(), RunError> {
+        Ok(self.averages.track(config, &self.parameters)?)
     }
 
     /// The denoiser with the averaged weights as they are now.
@@ -126,7 +142,7 @@ impl Trainer {
     ///
     /// Failures of the tensor backend.
     pub fn averaged_model(&self) -> Result<Box<dyn Denoiser>, RunError> {
-        let builder = VarBuilder::from_tensors(self.ema.tensors(), DType::F32, &self.device);
+        let builder = VarBuilder::from_tensors(self.ema().tensors(), DType::F32, &self.device);
         denoiser(&self.model, &self.data, self.scale, &builder)
     }
 
@@ -180,8 +196,9 @@ impl Trainer {
         }
         let grads = loss.mean.backward()?;
         let lr = self.model.optimizer.lr_at(self.nimg + batch_size);
-        let average = (&self.ema, self.model.ema.beta(self.nimg, batch_size));
-        self.adam.step(&self.parameters, &grads, lr, average)?;
+        self.adam.step(&self.parameters, &grads, lr)?;
+        self.averages
+            .update(&self.parameters, self.nimg, batch_size)?;
         self.count(&per_sample);
         Ok(Step {
             lr,
@@ -217,7 +234,7 @@ impl Trainer {
             &folder.state(),
             &self.parameters,
             &self.adam,
-            &self.ema,
+            &self.averages,
             &position,
         )
     }
@@ -232,7 +249,7 @@ impl Trainer {
             &folder.state(),
             &self.parameters,
             &mut self.adam,
-            &self.ema,
+            &self.averages,
             &self.device,
         )?;
         if let Some(position) = restored {

@@ -8,6 +8,7 @@
 
 pub(crate) mod adam;
 pub(crate) mod attention;
+pub(crate) mod average;
 pub(crate) mod bias;
 pub(crate) mod conv;
 pub(crate) mod conv_weight;
