@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 use pfgmpp_nn::is_constant;
+use pfgmpp_store::{replace_folder, write_file};
 use serde_json::Value;
 
 use crate::tensors::{Checksum, crc32, read_tensors_checked, sha256};
 use crate::window::Window;
-use crate::{
-    CheckpointConfig, CheckpointError, FORMAT, Tensors, replace_folder, write_file, write_tensors,
-};
+use crate::{CheckpointConfig, CheckpointError, FORMAT, Tensors, write_tensors};
 
 /// The file of the weights.
 pub(crate) const WEIGHTS: &str = "model.safetensors";

@@ -4,7 +4,7 @@ use candle_core::Result;
 use pfgmpp_nn::Parameters;
 use pfgmpp_nn::ops::move_averages;
 
-use crate::{Ema, EmaConfig};
+use crate::ema::{Ema, EmaConfig};
 
 /// Exponential moving averages of the weights, at least one, which move together in one pass over memory.
 pub struct Averages {
