@@ -12,6 +12,7 @@
 mod config;
 mod config_error;
 mod constants;
+mod conv_algorithm;
 mod dhariwal_unet;
 mod field_network;
 mod host;
@@ -31,6 +32,7 @@ mod unet2d;
 pub use config::NetworkConfig;
 pub use config_error::ConfigError;
 pub use constants::is_constant;
+pub use conv_algorithm::{ConvAlgorithm, ConvAlgorithmError};
 pub use dhariwal_unet::DhariwalUNet;
 pub use field_network::FieldNetwork;
 pub use layers::NoiseEmbedding;
