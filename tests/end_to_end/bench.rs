@@ -207,3 +207,15 @@ fn an_unknown_way_of_computing_convolutions_is_refused_before_work_starts() {
         assert_eq!(stderr(&done), want);
     }
 }
+
+#[test]
+fn attention_at_a_resolution_that_the_network_does_not_have_is_refused() {
+    let set = "network.ddpmpp.attn_resolutions=[16]";
+    let done = bench(&["configs/bench_a.yaml", "--set", set]);
+    let text = stderr(&done);
+    assert_eq!(done.status.code(), Some(2), "got {text}");
+    assert_eq!(text.lines().count(), 1, "got {text}");
+    let want =
+        "an entry of attn_resolutions is 16, it must be one of the network's resolutions, 8, 4";
+    assert!(text.contains(want), "got {text}, want {want} in it");
+}

@@ -10,6 +10,7 @@ use crate::ops;
 mod config;
 
 pub use config::UNetConfig;
+pub(crate) use config::unet_levels;
 
 /// What the blocks of a U-Net are built from.
 pub(crate) struct Blueprint<'a> {

@@ -214,7 +214,7 @@ fn loading_names_what_does_not_fit() -> Result<()> {
 
 #[test]
 fn configurations_outside_their_range_are_refused() {
-    let refused: [(&str, UNetConfig, usize); 6] = [
+    let refused: [(&str, UNetConfig, usize); 7] = [
         (
             "channel_mult",
             UNetConfig {
@@ -256,6 +256,12 @@ fn configurations_outside_their_range_are_refused() {
             8,
         ),
         ("resolution", config(), 7),
+        // 16 is halved once.
+        (
+            "attn_resolutions is 4, it must be one of the network's resolutions, 16, 8",
+            config(),
+            16,
+        ),
     ];
     for (name, config, resolution) in refused {
         let error = config
@@ -290,4 +296,20 @@ fn constants_beside_the_weights_are_not_counted() -> Result<()> {
     assert_eq!(parameters.count(), want);
     assert!(want < all, "{want} of {all} values are trained");
     Ok(())
+}
+
+#[test]
+fn attention_at_absent_resolutions_can_be_forgotten() -> Result<()> {
+    let mut network = NetworkConfig::Ddpmpp(UNetConfig {
+        attn_resolutions: vec![16, 4, 2],
+        ..config()
+    });
+    let built = |network: &NetworkConfig| {
+        let parameters = Parameters::new(0, &Device::Cpu);
+        network.build(SIGNATURE, &parameters.builder()).map(|_| ())
+    };
+    assert!(built(&network).is_err());
+    network.forget_absent_resolutions(8);
+    assert_eq!(network, NetworkConfig::Ddpmpp(config()));
+    built(&network)
 }
