@@ -5,6 +5,7 @@ use candle_nn::{Init, VarBuilder};
 use pfgmpp_kernel::in_f64;
 
 use crate::constants::RESAMPLE_FILTER;
+use crate::memory::Trace;
 use crate::ops::{self, Filter};
 
 /// Change of resolution at the entry of a block.
@@ -22,6 +23,22 @@ impl Resample {
             Self::None => Ok(x.clone()),
             Self::Up => ops::upsample(x, filter),
             Self::Down => ops::downsample(x, filter),
+        }
+    }
+
+    /// Pixels that come of so many.
+    pub(crate) fn pixels(self, pixels: usize) -> usize {
+        match self {
+            Self::None => pixels,
+            Self::Up => 4 * pixels,
+            Self::Down => pixels / 4,
+        }
+    }
+
+    /// Counts what [`Self::apply`] gives of an image of `channels` channels.
+    pub(crate) fn trace(self, trace: &mut Trace, channels: usize, pixels: usize) {
+        if self != Self::None {
+            trace.output(channels * self.pixels(pixels));
         }
     }
 }
