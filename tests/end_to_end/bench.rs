@@ -1,6 +1,6 @@
 //! `pfgmpp bench`: one line of JSON.
 
-use crate::program::{output, pfgmpp, stderr, stdout};
+use crate::program::{output, pfgmpp, repository, stderr, stdout};
 
 fn bench(args: &[&str]) -> std::process::Output {
     let mut command = pfgmpp();
@@ -137,4 +137,85 @@ fn what_cannot_be_timed_is_refused_in_one_line() {
         assert_eq!(text.trim_end().lines().count(), 1, "got {text}");
         assert!(text.contains(want), "got `{text}`, want `{want}` in it");
     }
+}
+
+#[test]
+fn bench_and_inspect_count_the_same_weights_of_a_network_with_constants() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(repository().join("configs/bench_a.yaml")).unwrap();
+    // NCSN++ has constants beside its weights: frequencies and filters.
+    let config = folder.path().join("ncsnpp.yaml");
+    std::fs::write(&config, text.replace("ddpmpp:", "ncsnpp:")).unwrap();
+    let (config, out) = (config.to_str().unwrap(), folder.path().join("out"));
+    let small = ["--set", "network.ncsnpp.model_channels=8"];
+    let done = bench(&[&[config, "--batch", "1", "--runs", "1"], &small[..]].concat());
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let line: serde_json::Value = serde_json::from_str(&stdout(&done)).unwrap();
+
+    let mut train = pfgmpp();
+    train
+        .args(["train", config])
+        .args(small)
+        .arg("--out")
+        .arg(&out);
+    for set in [
+        "training.nimg=64",
+        "scoring.num_samples=4",
+        "sampler.schedule.edm.num_steps=2",
+    ] {
+        train.args(["--set", set]);
+    }
+    let done = output(train);
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let mut inspect = pfgmpp();
+    inspect.arg("inspect").arg(&out);
+    let done = output(inspect);
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let text = stdout(&done);
+    let shown = text
+        .lines()
+        .find_map(|line| line.strip_prefix("parameters"));
+    let want = line["params"].to_string();
+    assert_eq!(shown.map(str::trim), Some(want.as_str()), "got {text}");
+}
+
+#[test]
+fn an_unknown_way_of_computing_convolutions_is_refused_before_work_starts() {
+    for (value, works) in [
+        ("direct", true),
+        ("tiles", true),
+        ("winograd", false),
+        ("", false),
+    ] {
+        let mut command = pfgmpp();
+        command.env("PFGMPP_CONV", value);
+        command.args([
+            "bench",
+            "configs/bench_a.yaml",
+            "--batch",
+            "1",
+            "--runs",
+            "1",
+        ]);
+        let done = output(command);
+        if works {
+            assert!(done.status.success(), "{value}: got {}", stderr(&done));
+            continue;
+        }
+        assert_eq!(done.status.code(), Some(2), "got {}", stderr(&done));
+        let want = format!("error: PFGMPP_CONV: must be tiles or direct, got {value:?}\n");
+        assert_eq!(stderr(&done), want);
+    }
+}
+
+#[test]
+fn attention_at_a_resolution_that_the_network_does_not_have_is_refused() {
+    let set = "network.ddpmpp.attn_resolutions=[16]";
+    let done = bench(&["configs/bench_a.yaml", "--set", set]);
+    let text = stderr(&done);
+    assert_eq!(done.status.code(), Some(2), "got {text}");
+    assert_eq!(text.lines().count(), 1, "got {text}");
+    let want =
+        "an entry of attn_resolutions is 16, it must be one of the network's resolutions, 8, 4";
+    assert!(text.contains(want), "got {text}, want {want} in it");
 }

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
+use pfgmpp_nn::is_constant;
 use pfgmpp_store::{replace_folder, write_file};
 use serde_json::Value;
 
 use crate::tensors::{Checksum, crc32, read_tensors_checked, sha256};
-use crate::used::CONSTANTS;
 use crate::window::Window;
 use crate::{CheckpointConfig, CheckpointError, FORMAT, Tensors, write_tensors};
 
@@ -86,10 +86,7 @@ impl Checkpoint {
 
     /// Number of the network's parameters, constants that lie beside them not counted.
     pub fn num_parameters(&self) -> usize {
-        let counted = |name: &str| {
-            let last = name.rsplit('.').next().unwrap_or(name);
-            name.starts_with("model.") && !CONSTANTS.contains(&last)
-        };
+        let counted = |name: &str| name.starts_with("model.") && !is_constant(name);
         let weights = self.weights.iter().filter(|(name, _)| counted(name));
         weights.map(|(_, tensor)| tensor.elem_count()).sum()
     }

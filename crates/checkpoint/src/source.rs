@@ -223,7 +223,10 @@ fn describe(
     options: &LoadOptions,
     notes: &mut Vec<String>,
 ) -> Result<CheckpointConfig, ForeignError> {
-    let config = foreign::describe(module, options.d, notes)?;
+    let mut config = foreign::describe(module, options.d, notes)?;
+    // Published constructors take resolutions that a network does not have, and attend nowhere for them.
+    let [_, side, _] = config.data.shape;
+    config.network.forget_absent_resolutions(side);
     config.check().map_err(ForeignError::parameter)?;
     Ok(config)
 }

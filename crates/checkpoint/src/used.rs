@@ -7,11 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::{DType, Device, Result, Shape, Tensor};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
+use pfgmpp_nn::is_constant;
 
 use crate::{CheckpointError, DATA_MEAN, Tensors};
 
-/// Last parts of the names of constants that lie beside weights, and that a network computes itself.
-pub(crate) const CONSTANTS: [&str; 2] = ["resample_filter", "freqs"];
 /// What only training takes: the embedding of how images were augmented.
 const TRAINING: &str = "map_augment.weight";
 /// The levels of iDDPM, as EDM's files hold them beside the network.
@@ -62,10 +61,9 @@ impl Leftover {
 }
 
 fn may_be_left(name: &str) -> bool {
-    let last = name.rsplit('.').next().unwrap_or(name);
     name == DATA_MEAN
         || name == LEVELS
-        || CONSTANTS.contains(&last)
+        || is_constant(name)
         || name.strip_prefix(NETWORK) == Some(TRAINING)
 }
 

@@ -56,7 +56,8 @@ fn main() -> ExitCode {
     set_up_environment();
     keep_freed_memory();
     let cli = Cli::parse();
-    let done = threads::settle(cli.threads)
+    let done = check_environment()
+        .and_then(|()| threads::settle(cli.threads))
         // From outside the pool each operation would put this thread to sleep and wake another:
         // 23,000 times in place of 10 in 60 steps of a small network.
         .and_then(|()| rayon::scope(|_| execute(&cli.command)));
@@ -81,6 +82,14 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Convert(args) => commands::convert::convert(args),
         Command::Inspect(args) => commands::inspect::inspect(args),
         Command::Transfer(args) => commands::transfer::transfer(args),
+    }
+}
+
+/// Refuses what the environment asks for and nobody knows, before work starts.
+fn check_environment() -> Result<(), Failure> {
+    match pfgmpp_nn::ConvAlgorithm::from_env() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Failure::bad_input(error)),
     }
 }
 

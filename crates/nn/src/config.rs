@@ -4,6 +4,7 @@ use candle_core::Result;
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
+use crate::unet::unet_levels;
 use crate::{
     DhariwalUNet, Mlp, MlpConfig, Network, Signature, SongUNet, SongUNetConfig, UNet2D,
     UNet2DConfig, UNetConfig,
@@ -29,6 +30,22 @@ pub enum NetworkConfig {
 }
 
 impl NetworkConfig {
+    /// Leaves out of `attn_resolutions` those that a network for images of `side` by `side` pixels does not have:
+    /// they change nothing, and [`Self::build`] refuses them.
+    pub fn forget_absent_resolutions(&mut self, side: usize) {
+        match self {
+            Self::Ddpmpp(sizes) | Self::Ncsnpp(sizes) | Self::Adm(sizes) => {
+                let levels = sizes.channel_mult.len();
+                retain_levels(&mut sizes.attn_resolutions, side, levels);
+            }
+            Self::SongUnet(config) => {
+                let levels = config.channel_mult.len();
+                retain_levels(&mut config.attn_resolutions, side, levels);
+            }
+            Self::UNet2D(_) | Self::Mlp(_) => {}
+        }
+    }
+
     /// Builds the network for the sizes of `signature` from the weights of `builder`.
     ///
     /// # Errors
@@ -52,4 +69,8 @@ impl NetworkConfig {
             Self::Mlp(config) => Box::new(Mlp::new(config, signature, &builder)?),
         })
     }
+}
+
+fn retain_levels(resolutions: &mut Vec<usize>, side: usize, levels: usize) {
+    resolutions.retain(|resolution| unet_levels(side, levels).any(|level| level == *resolution));
 }

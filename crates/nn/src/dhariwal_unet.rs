@@ -7,6 +7,7 @@ use pfgmpp_kernel::ConditionSpec;
 use crate::layers::{
     Conv2d, Frequencies, GroupNorm, Labels, Linear, Scheme, Style, beside, check_context,
 };
+use crate::memory::Trace;
 use crate::network::{Context, Network, Signature};
 use crate::ops::{self, Activation, Filter};
 use crate::tape::recorded;
@@ -74,6 +75,30 @@ impl DhariwalUNet {
     /// Sizes of what the network takes and gives.
     pub fn signature(&self) -> Signature {
         self.signature
+    }
+
+    /// Counts what [`Network::forward`] gives of one sample; the embedding's few values are left out.
+    pub(crate) fn trace(&self, trace: &mut Trace) {
+        let mut pixels = self.signature.resolution.iter().product();
+        trace.output(self.signature.in_channels * pixels);
+        self.first.trace(trace, pixels);
+        let mut skips = vec![self.first.c_out() * pixels];
+        for level in &self.encoder {
+            if let Some(down) = &level.down {
+                pixels = down.trace(trace, pixels);
+                skips.push(down.c_out() * pixels);
+            }
+            level.trace(trace, pixels, &mut skips);
+        }
+        trace.wait(skips.iter().sum());
+        let mut values = 0;
+        for level in &self.decoder {
+            pixels = level.trace(trace, (pixels, values), &mut skips);
+            values = level.c_out * pixels;
+        }
+        trace.output(self.norm.channels() * pixels);
+        self.last.trace(trace, pixels);
+        trace.outcome(self.signature.out_channels * pixels);
     }
 
     /// The network on channels-last images.

@@ -11,10 +11,14 @@
 
 mod config;
 mod config_error;
+mod constants;
+mod conv_algorithm;
 mod dhariwal_unet;
 mod field_network;
+mod host;
 mod kernels;
 mod layers;
+mod memory;
 mod mlp;
 mod network;
 pub mod ops;
@@ -28,9 +32,12 @@ mod unet2d;
 
 pub use config::NetworkConfig;
 pub use config_error::ConfigError;
+pub use constants::is_constant;
+pub use conv_algorithm::{ConvAlgorithm, ConvAlgorithmError};
 pub use dhariwal_unet::DhariwalUNet;
 pub use field_network::FieldNetwork;
 pub use layers::NoiseEmbedding;
+pub use memory::MemoryEstimate;
 pub use mlp::{Mlp, MlpConfig};
 pub use network::{Context, Mode, Network, Signature};
 pub use parameters::{Parameters, ParametersError};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config_error::{ConfigError, require, require_fraction};
 use crate::layers::{Linear, Mapping, MappingSpec, NoiseEmbedding, Scheme};
+use crate::memory::Trace;
 use crate::network::{Context, Network, Signature};
 use crate::ops;
 use crate::tape::recorded;
@@ -106,6 +107,26 @@ impl Mlp {
     }
 }
 
+impl Mlp {
+    /// Counts what [`Network::forward`] gives of one sample.
+    pub(crate) fn trace(&self, trace: &mut Trace) {
+        let hidden = self.last.n_in();
+        // Frequencies, sines beside cosines, two maps and two activations; the embedding stays.
+        trace.scope(hidden, |trace| (0..6).for_each(|_| trace.output(hidden)));
+        trace.output(hidden);
+        for _ in &self.layers {
+            trace.scope(hidden, |trace| Residual::trace(trace, hidden));
+            trace.free(hidden);
+        }
+        // The gradient of a block's result, and of what came before it.
+        trace.wait(2 * hidden);
+        trace.output(hidden);
+        let pixels: usize = self.signature.resolution.iter().product();
+        trace.output(self.signature.out_channels * pixels);
+        trace.outcome(self.signature.out_channels * pixels);
+    }
+}
+
 impl Network for Mlp {
     fn takes(&self) -> ConditionSpec {
         ConditionSpec::classes(self.signature.label_dim)
@@ -143,6 +164,18 @@ impl Residual {
             affine: Linear::without_bias(n, n, init.weight, &vb.pp("affine"))?,
             linear1: Linear::new(n, n, last, &vb.pp("linear1"))?,
         })
+    }
+
+    /// Counts what [`Self::forward`] gives.
+    fn trace(trace: &mut Trace, hidden: usize) {
+        // A result beside what it is computed from and nobody else needs, three times: both maps of an
+        // activation, and a sum with the embedding's part.
+        for _ in 0..3 {
+            trace.output(hidden);
+            trace.output(hidden);
+            trace.free(hidden);
+        }
+        trace.output(hidden);
     }
 
     /// `h [B, hidden]` under the embedding `e [B, hidden]`.

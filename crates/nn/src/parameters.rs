@@ -9,8 +9,7 @@ use candle_nn::{Init, VarBuilder};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Last parts of the names of constants that state dictionaries carry beside the parameters.
-const BUFFERS: [&str; 1] = ["resample_filter"];
+use crate::constants::{is_computed, is_constant};
 
 /// The parameters of one network, ordered by name.
 ///
@@ -90,13 +89,11 @@ impl Parameters {
         self.content().vars.get(name).cloned()
     }
 
-    /// Number of scalars.
+    /// Number of trained scalars; constants beside them ([`is_constant`]) are not counted.
     pub fn count(&self) -> usize {
-        self.content()
-            .vars
-            .values()
-            .map(|var| var.elem_count())
-            .sum()
+        let content = self.content();
+        let trained = content.vars.iter().filter(|(name, _)| !is_constant(name));
+        trained.map(|(_, var)| var.elem_count()).sum()
     }
 
     /// The state dictionary: current values of all parameters, and the constants that published ones hold
@@ -130,7 +127,7 @@ impl Parameters {
         let content = self.content();
         if let Some(name) = tensors
             .keys()
-            .find(|name| !is_buffer(name) && !content.vars.contains_key(*name))
+            .find(|name| !is_computed(name) && !content.vars.contains_key(*name))
         {
             return Err(ParametersError::Unexpected { name: name.clone() });
         }
@@ -203,7 +200,7 @@ impl SimpleBackend for Parameters {
             }
             return Ok(tensor.clone());
         }
-        if is_buffer(name) {
+        if is_computed(name) {
             let tensor = resample_filter(&shape, &self.device)?;
             content.buffers.insert(name.to_owned(), tensor.clone());
             return Ok(tensor);
@@ -266,10 +263,4 @@ fn resample_filter(shape: &Shape, device: &Device) -> Result<Tensor> {
         .map(|i| (row[i / side % side] * row[i % side] / total) as f32)
         .collect();
     Tensor::from_vec(values, shape.clone(), device)
-}
-
-fn is_buffer(name: &str) -> bool {
-    name.rsplit('.')
-        .next()
-        .is_some_and(|last| BUFFERS.contains(&last))
 }

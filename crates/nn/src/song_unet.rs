@@ -5,6 +5,7 @@ use candle_nn::VarBuilder;
 use pfgmpp_kernel::ConditionSpec;
 
 use crate::layers::{Conv2d, Mapping, MappingSpec, Scheme, Style};
+use crate::memory::Trace;
 use crate::network::{Context, Network, Signature};
 use crate::ops;
 use crate::tape::recorded;
@@ -85,6 +86,44 @@ impl SongUNet {
     /// Sizes of what the network takes and gives.
     pub fn signature(&self) -> Signature {
         self.signature
+    }
+
+    /// Counts what [`Network::forward`] gives of one sample; the embedding's few values are left out.
+    pub(crate) fn trace(&self, trace: &mut Trace) {
+        let Signature {
+            in_channels,
+            out_channels,
+            resolution,
+            ..
+        } = self.signature;
+        let mut pixels = resolution.iter().product();
+        trace.output(in_channels * pixels);
+        self.first.trace(trace, pixels);
+        let mut skips = vec![self.first.c_out() * pixels];
+        let mut c_aux = in_channels;
+        for (level, descent) in &self.encoder {
+            if let Some(down) = &level.down {
+                pixels = down.trace(trace, pixels);
+                if let Some(descent) = descent {
+                    descent.trace(trace, c_aux, pixels);
+                    c_aux = descent.c_aux(c_aux);
+                }
+                skips.push(down.c_out() * pixels);
+            }
+            level.trace(trace, pixels, &mut skips);
+        }
+        trace.wait(skips.iter().sum());
+        let mut values = 0;
+        let mut below = false;
+        for (level, head) in &self.decoder {
+            pixels = level.trace(trace, (pixels, values), &mut skips);
+            values = level.c_out * pixels;
+            if let Some(head) = head {
+                head.trace(trace, pixels, below);
+                below = true;
+            }
+        }
+        trace.outcome(out_channels * pixels);
     }
 
     /// The network on channels-last images.

@@ -4,12 +4,14 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
 use crate::layers::{Block, BlockSpec, Resample, Style};
+use crate::memory::Trace;
 use crate::network::Mode;
 use crate::ops;
 
 mod config;
 
 pub use config::UNetConfig;
+pub(crate) use config::unet_levels;
 
 /// What the blocks of a U-Net are built from.
 pub(crate) struct Blueprint<'a> {
@@ -167,6 +169,43 @@ impl EncoderLevel {
             skips.push(x.clone());
         }
         Ok(x)
+    }
+}
+
+impl EncoderLevel {
+    /// Counts what [`Self::forward`] gives, all of which stays, and adds its sizes to `skips`.
+    pub(crate) fn trace(&self, trace: &mut Trace, pixels: usize, skips: &mut Vec<usize>) {
+        for block in &self.blocks {
+            block.trace(trace, pixels);
+            skips.push(block.c_out() * pixels);
+        }
+    }
+}
+
+impl DecoderLevel {
+    /// Counts what [`Self::forward`] gives of an image of `pixels` pixels and `values` values, which it takes the
+    /// place of; returns its pixels.
+    pub(crate) fn trace(
+        &self,
+        trace: &mut Trace,
+        (mut pixels, mut values): (usize, usize),
+        skips: &mut Vec<usize>,
+    ) -> usize {
+        for block in &self.entry {
+            pixels = block.trace(trace, pixels);
+            trace.free(values);
+            values = block.c_out() * pixels;
+        }
+        for block in &self.blocks {
+            let skip = skips.pop().expect("the encoder has as many outputs");
+            trace.scope(block.c_out() * pixels, |trace| {
+                trace.output(values + skip);
+                block.trace(trace, pixels);
+            });
+            trace.free(values + skip);
+            values = block.c_out() * pixels;
+        }
+        pixels
     }
 }
 

@@ -5,6 +5,7 @@ use candle_nn::{Init, VarBuilder};
 use pfgmpp_kernel::ConditionSpec;
 
 use crate::layers::{Conv2d, Frequencies, GroupNorm, Labels, Linear, beside, check_context};
+use crate::memory::Trace;
 use crate::network::{Context, Mode, Network, Signature};
 use crate::ops::{self, Activation, Conv2dConfig, Filter};
 use crate::tape::recorded;
@@ -72,6 +73,38 @@ impl UNet2D {
         self.signature
     }
 
+    /// Counts what [`Network::forward`] gives of one sample; the embedding's few values are left out.
+    pub(crate) fn trace(&self, trace: &mut Trace) {
+        let mut pixels = self.signature.resolution.iter().product();
+        trace.output(self.signature.in_channels * pixels);
+        self.conv_in.trace(trace, pixels);
+        let mut skips = vec![self.conv_in.c_out() * pixels];
+        for level in &self.down {
+            for layer in &level.layers {
+                layer.trace(trace, pixels);
+                skips.push(layer.c_out() * pixels);
+            }
+            if let Some(conv) = &level.resample {
+                pixels /= 4;
+                conv.trace(trace, pixels);
+                skips.push(conv.c_out() * pixels);
+            }
+        }
+        trace.wait(skips.iter().sum());
+        let mut values = 0;
+        for layer in &self.middle {
+            layer.trace(trace, pixels);
+            trace.free(values);
+            values = layer.c_out() * pixels;
+        }
+        for level in &self.up {
+            (pixels, values) = level.trace_ascent(trace, (pixels, values), &mut skips);
+        }
+        trace.output(values);
+        self.conv_out.trace(trace, pixels);
+        trace.outcome(self.signature.out_channels * pixels);
+    }
+
     /// The network on channels-last images.
     fn evaluate(&self, x: &Tensor, c_noise: &Tensor, context: &Context) -> Result<Tensor> {
         let (e, mode) = (self.embedding.forward(c_noise, context)?, context.mode);
@@ -122,6 +155,35 @@ impl Network for UNet2D {
 }
 
 impl Level {
+    /// Counts what [`Self::ascend`] gives of an image of so many pixels and values, which it takes the place of;
+    /// returns its own.
+    fn trace_ascent(
+        &self,
+        trace: &mut Trace,
+        (mut pixels, mut values): (usize, usize),
+        skips: &mut Vec<usize>,
+    ) -> (usize, usize) {
+        for layer in &self.layers {
+            let skip = skips.pop().expect("the encoder has as many outputs");
+            trace.scope(layer.c_out() * pixels, |trace| {
+                trace.output(values + skip);
+                layer.trace(trace, pixels);
+            });
+            trace.free(values + skip);
+            values = layer.c_out() * pixels;
+        }
+        if let Some(conv) = &self.resample {
+            pixels *= 4;
+            trace.scope(conv.c_out() * pixels, |trace| {
+                trace.output(4 * values);
+                conv.trace(trace, pixels);
+            });
+            trace.free(values);
+            values = conv.c_out() * pixels;
+        }
+        (pixels, values)
+    }
+
     /// The level of the decoder, taking up the encoder's outputs from the last.
     fn ascend(
         &self,

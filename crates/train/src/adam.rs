@@ -3,11 +3,9 @@
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Var};
 use pfgmpp_nn::Parameters;
-use pfgmpp_nn::ops::{AdamState, AdamStep, move_average};
+use pfgmpp_nn::ops::{AdamState, AdamStep};
 use pfgmpp_transfer::ParameterError;
 use serde::{Deserialize, Serialize};
-
-use crate::ema::Ema;
 
 /// Adam and its learning rate (Kingma and Ba 2015, arXiv:1412.6980).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,11 +80,11 @@ impl Adam {
         })
     }
 
-    /// Takes one step with learning rate `lr`, and moves `ema` by its decay `beta`.
+    /// Takes one step with learning rate `lr`.
     ///
     /// ```text
     /// m = beta1 m + (1 - beta1) g,   v = beta2 v + (1 - beta2) g²
-    /// p = p - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps),   ema = beta ema + (1 - beta) p
+    /// p = p - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
     /// ```
     ///
     /// A parameter without a gradient stays as it is.
@@ -94,13 +92,7 @@ impl Adam {
     /// # Errors
     ///
     /// Failures of the tensor backend.
-    pub fn step(
-        &mut self,
-        parameters: &Parameters,
-        grads: &GradStore,
-        lr: f64,
-        (ema, beta): (&Ema, f64),
-    ) -> Result<()> {
+    pub fn step(&mut self, parameters: &Parameters, grads: &GradStore, lr: f64) -> Result<()> {
         self.steps += 1;
         let t = self.steps as f64;
         let root = (1.0 - self.config.beta2.powf(t)).sqrt();
@@ -109,21 +101,11 @@ impl Adam {
             beta2: self.config.beta2,
             rate: lr * root / (1.0 - self.config.beta1.powf(t)),
             eps: self.config.eps * root,
-            average: 1.0 - beta,
         };
         let vars = parameters.vars();
-        for (((_, weight), (_, m, v)), (_, average)) in
-            vars.iter().zip(&self.moments).zip(ema.vars())
-        {
-            let state = AdamState {
-                weight,
-                m,
-                v,
-                average,
-            };
-            match grads.get(weight) {
-                Some(grad) => step.apply(state, grad)?,
-                None => move_average(average, weight, step.average)?,
+        for ((_, weight), (_, m, v)) in vars.iter().zip(&self.moments) {
+            if let Some(grad) = grads.get(weight) {
+                step.apply(AdamState { weight, m, v }, grad)?;
             }
         }
         Ok(())
@@ -170,8 +152,7 @@ mod tests {
             .get_with_hints(2, "weight", init)
             .unwrap();
         let mut adam = Adam::new(CONFIG, &parameters).unwrap();
-        let ema = Ema::new(&parameters).unwrap();
-        let (mut m, mut v, mut p, mut a) = ([0.0f64; 2], [0.0f64; 2], [1.0f64; 2], [1.0f64; 2]);
+        let (mut m, mut v, mut p) = ([0.0f64; 2], [0.0f64; 2], [1.0f64; 2]);
         for t in 1..=5 {
             // The gradient of sum(c w) is c.
             let g = [0.3 * f64::from(t), -2.0];
@@ -182,7 +163,7 @@ mod tests {
                 .unwrap()
                 .backward()
                 .unwrap();
-            adam.step(&parameters, &grads, 0.1, (&ema, 0.75)).unwrap();
+            adam.step(&parameters, &grads, 0.1).unwrap();
             for i in 0..2 {
                 m[i] = 0.9 * m[i] + 0.1 * g[i];
                 v[i] = 0.99 * v[i] + 0.01 * g[i] * g[i];
@@ -191,17 +172,11 @@ mod tests {
                     v[i] / (1.0 - 0.99f64.powi(t)),
                 );
                 p[i] -= 0.1 * m_hat / (v_hat.sqrt() + 1e-3);
-                a[i] = 0.75 * a[i] + 0.25 * p[i];
             }
             let got = weight.to_vec1::<f32>().unwrap();
             for i in 0..2 {
                 let gap = (f64::from(got[i]) - p[i]).abs();
                 assert!(gap < 1e-6, "step {t}: got {got:?}, want {p:?}");
-            }
-            let got = ema.tensors()["weight"].to_vec1::<f32>().unwrap();
-            for i in 0..2 {
-                let gap = (f64::from(got[i]) - a[i]).abs();
-                assert!(gap < 1e-6, "step {t}: got average {got:?}, want {a:?}");
             }
         }
     }

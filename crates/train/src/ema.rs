@@ -40,8 +40,9 @@ impl EmaConfig {
     }
 }
 
-/// The averaged weights, which [`Adam::step`](crate::Adam::step) moves.
+/// The averaged weights, which [`Averages::update`](crate::Averages::update) moves.
 pub struct Ema {
+    config: EmaConfig,
     weights: Vec<(String, Var)>,
 }
 
@@ -51,7 +52,7 @@ impl Ema {
     /// # Errors
     ///
     /// Failures of the tensor backend.
-    pub fn new(parameters: &Parameters) -> Result<Self> {
+    pub fn new(config: EmaConfig, parameters: &Parameters) -> Result<Self> {
         let copy =
             |(name, var): (String, Var)| Ok((name, Var::from_tensor(&var.as_tensor().copy()?)?));
         let weights = parameters
@@ -59,7 +60,12 @@ impl Ema {
             .into_iter()
             .map(copy)
             .collect::<Result<_>>()?;
-        Ok(Self { weights })
+        Ok(Self { config, weights })
+    }
+
+    /// How long the average remembers.
+    pub fn config(&self) -> &EmaConfig {
+        &self.config
     }
 
     /// The averaged weights by name, without gradients, sharing storage with the average.
@@ -73,6 +79,11 @@ impl Ema {
     /// The averaged weights as variables, in the order of the parameters.
     pub(crate) fn vars(&self) -> impl Iterator<Item = (&str, &Var)> {
         self.weights.iter().map(|(name, var)| (name.as_str(), var))
+    }
+
+    /// The average of parameter `i`.
+    pub(crate) fn var(&self, i: usize) -> &Var {
+        &self.weights[i].1
     }
 }
 

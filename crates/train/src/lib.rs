@@ -3,6 +3,7 @@
 //! A [`Trainer`] holds weights and everything that changes them; [`Trainer::step`] takes the next batch.
 
 mod adam;
+mod averages;
 mod config;
 mod count;
 mod ema;
@@ -13,6 +14,7 @@ mod state;
 mod trainer;
 
 pub use adam::{Adam, AdamConfig};
+pub use averages::Averages;
 pub use config::{Method, TrainerConfig};
 pub use count::count;
 pub use ema::{Ema, EmaConfig};

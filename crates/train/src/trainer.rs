@@ -15,8 +15,9 @@ use pfgmpp_transfer::{DataMoments, DataScale};
 use rand::Rng;
 
 use crate::adam::Adam;
+use crate::averages::Averages;
 use crate::config::TrainerConfig;
-use crate::ema::Ema;
+use crate::ema::{Ema, EmaConfig};
 use crate::error::TrainError;
 use crate::learner::{Learner, denoiser};
 use crate::state::{self, Position};
@@ -35,7 +36,7 @@ pub struct Trainer {
     learner: Learner,
     parameters: Parameters,
     adam: Adam,
-    ema: Ema,
+    averages: Averages,
     nimg: u64,
     tail: MeanLoss,
     /// Seconds of training, those before a resume included.
@@ -90,7 +91,7 @@ impl Trainer {
         Ok(Self {
             shuffle: Shuffle::new(data, seed),
             adam: Adam::new(model.optimizer.clone(), &parameters)?,
-            ema: Ema::new(&parameters)?,
+            averages: Averages::new(model.ema.clone(), &parameters)?,
             model: model.clone(),
             seed,
             device: device.clone(),
@@ -124,9 +125,25 @@ impl Trainer {
         self.tail.mean()
     }
 
-    /// The averaged weights.
+    /// The averaged weights that the configuration asks for.
     pub fn ema(&self) -> &Ema {
-        &self.ema
+        self.averages.first()
+    }
+
+    /// All averages of the weights, that of the configuration first.
+    pub fn averages(&self) -> &Averages {
+        &self.averages
+    }
+
+    /// Averages the weights over another half-life besides, from where they stand now.
+    ///
+    /// A state is saved with all averages, and restored where the same ones are tracked.
+    ///
+    /// # Errors
+    ///
+    /// Failures of the tensor backend.
+    pub fn track(&mut self, config: EmaConfig) -> Result<(), TrainError> {
+        Ok(self.averages.track(config, &self.parameters)?)
     }
 
     /// The denoiser with the averaged weights as they are now.
@@ -135,7 +152,7 @@ impl Trainer {
     ///
     /// Failures of the tensor backend.
     pub fn averaged_model(&self) -> Result<Box<dyn Denoiser>, TrainError> {
-        let builder = VarBuilder::from_tensors(self.ema.tensors(), DType::F32, &self.device);
+        let builder = VarBuilder::from_tensors(self.ema().tensors(), DType::F32, &self.device);
         denoiser(&self.model, &self.data, self.scale, &builder)
     }
 
@@ -148,7 +165,7 @@ impl Trainer {
     pub fn checkpoint(&self, sampler: Sampler) -> Result<Checkpoint, TrainError> {
         let data = &self.data;
         let moments = DataMoments::measure(data.images())?;
-        let mut weights = self.ema.tensors();
+        let mut weights = self.ema().tensors();
         let mean = moments.mean().to_dtype(DType::F32)?;
         weights.insert(DATA_MEAN.to_string(), mean);
         Ok(Checkpoint {
@@ -227,8 +244,9 @@ impl Trainer {
         }
         let grads = loss.mean.backward()?;
         let lr = self.model.optimizer.lr_at(self.nimg + batch_size);
-        let average = (&self.ema, self.model.ema.beta(self.nimg, batch_size));
-        self.adam.step(&self.parameters, &grads, lr, average)?;
+        self.adam.step(&self.parameters, &grads, lr)?;
+        self.averages
+            .update(&self.parameters, self.nimg, batch_size)?;
         self.count(&per_sample);
         Ok(Step {
             lr,
@@ -260,7 +278,13 @@ impl Trainer {
             tail_count: self.tail.count,
             seconds: self.seconds,
         };
-        state::save(path, &self.parameters, &self.adam, &self.ema, &position)
+        state::save(
+            path,
+            &self.parameters,
+            &self.adam,
+            &self.averages,
+            &position,
+        )
     }
 
     /// Goes to the state saved in the file `path`; stays at the first image if there is none.
@@ -273,7 +297,7 @@ impl Trainer {
             path,
             &self.parameters,
             &mut self.adam,
-            &self.ema,
+            &self.averages,
             &self.device,
         )?;
         if let Some(position) = restored {

@@ -1,27 +1,14 @@
-//! The arithmetic of the fused operations, on plain slices.
+//! The arithmetic of the fused operations: a folder for each kind of device that has kernels of its own.
 //!
-//! Activations are channels-last, `[B, H, W, C]`, so that a vector register holds channels and every image
-//! size, however small, fills it. Work is split among threads by sample, by block of pixels, tiles or
-//! weights, or by output element, in pieces that follow from the shape, and every sum runs in one fixed
-//! order: results do not depend on the number of threads, bit for bit, and the result for one sample does not
-//! depend on the others in its batch.
+//! A device without any runs the same operations composed of the backend's own. Kernels for another one are a
+//! folder beside [`cpu`], the tensors that they take in [`is_fused`], and in each operation of [`crate::ops`]
+//! the method of candle's custom operations that is named after the device, beside `cpu_fwd`.
 
-pub(crate) mod adam;
-pub(crate) mod attention;
-pub(crate) mod bias;
-pub(crate) mod conv;
-pub(crate) mod conv_weight;
-pub(crate) mod elementwise;
-pub(crate) mod geometry;
-pub(crate) mod group_norm;
-pub(crate) mod groups;
-pub(crate) mod matrix;
-pub(crate) mod outer;
-pub(crate) mod packing;
-pub(crate) mod parallel;
-pub(crate) mod pointwise_weight;
-pub(crate) mod product;
-pub(crate) mod resample;
-pub(crate) mod scratch;
-pub(crate) mod vectorized;
-pub(crate) mod winograd;
+use candle_core::{DType, Device, Tensor};
+
+pub(crate) mod cpu;
+
+/// Whether kernels of this crate compute the fused operations on the device and in the type of `x`.
+pub(crate) fn is_fused(x: &Tensor) -> bool {
+    matches!((x.device(), x.dtype()), (Device::Cpu, DType::F32))
+}

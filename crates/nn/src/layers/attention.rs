@@ -5,6 +5,7 @@ use candle_nn::VarBuilder;
 
 use super::block::Style;
 use super::{Conv2d, GroupNorm};
+use crate::memory::Trace;
 use crate::ops::{self, Activation};
 
 /// Self-attention over the pixels of an image.
@@ -36,6 +37,17 @@ impl SelfAttention {
             qkv: Conv2d::new(c, 3 * c, 1, scheme.attention(c, 3 * c), &vb.pp("qkv"))?,
             proj: Conv2d::new(c, c, 1, scheme.last(c, c, 1), &vb.pp("proj"))?,
         })
+    }
+
+    /// Counts what [`Self::forward`] gives.
+    pub(crate) fn trace(&self, trace: &mut Trace, pixels: usize) {
+        let channels = self.proj.c_out();
+        trace.scope(channels * pixels, |trace| {
+            trace.output(channels * pixels);
+            self.qkv.trace(trace, pixels);
+            trace.attention(self.heads, channels, pixels);
+            self.proj.trace(trace, pixels);
+        });
     }
 
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {

@@ -4,6 +4,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::{Conv2d, Dropout, GroupNorm, Linear, Resample, Scheme, SelfAttention, check_filter};
+use crate::memory::Trace;
 use crate::network::Mode;
 use crate::ops::{self, Activation, Filter};
 
@@ -111,6 +112,53 @@ impl Block {
             Some(attention) => ops::add_scaled(&attention.forward(&y)?, &y, scale),
             None => Ok(y),
         }
+    }
+
+    /// Counts what [`Self::forward`] gives of an image of `pixels` pixels; returns its pixels.
+    pub(crate) fn trace(&self, trace: &mut Trace, pixels: usize) -> usize {
+        let (c_in, c_out) = (self.norm0.channels(), self.conv0.c_out());
+        let after = self.resample.pixels(pixels);
+        trace.scope(c_out * after, |trace| {
+            trace.output(c_in * pixels);
+            self.resample.trace(trace, c_in, pixels);
+            self.conv0.trace(trace, after);
+            trace.output(c_out * after);
+            // What came between the two is dropped with the branch that it is computed in.
+            trace.free(c_out * after);
+            self.dropout.trace(trace, c_out * after);
+            self.conv1.trace(trace, after);
+            self.trace_skip(trace, c_in, pixels);
+            trace.output(c_out * after);
+            if let Some(attention) = &self.attention {
+                attention.trace(trace, after);
+                trace.output(c_out * after);
+            }
+        });
+        after
+    }
+
+    /// The same of [`Self::skip`].
+    fn trace_skip(&self, trace: &mut Trace, c_in: usize, pixels: usize) {
+        match (&self.skip, self.resample) {
+            (Some(conv), Resample::Up) if self.style.filter == Filter::Box => {
+                conv.trace(trace, pixels);
+                self.resample.trace(trace, conv.c_out(), pixels);
+                trace.free(conv.c_out() * pixels);
+            }
+            (None, resample) => resample.trace(trace, c_in, pixels),
+            (Some(conv), Resample::None) => conv.trace(trace, pixels),
+            (Some(conv), resample) => {
+                let after = resample.pixels(pixels);
+                resample.trace(trace, c_in, pixels);
+                conv.trace(trace, after);
+                trace.free(c_in * after);
+            }
+        }
+    }
+
+    /// Channels that go out.
+    pub(crate) fn c_out(&self) -> usize {
+        self.conv0.c_out()
     }
 
     fn skip(&self, x: &Tensor) -> Result<Tensor> {

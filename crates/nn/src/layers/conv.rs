@@ -4,6 +4,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::scheme::Initial;
+use crate::memory::Trace;
 use crate::ops::{self, Conv2dConfig};
 
 /// Weights of a convolution.
@@ -39,6 +40,18 @@ impl Conv2d {
     /// As [`Self::forward`], with `bias` (`[c_out]` or `[B, c_out]`) in place of the layer's own.
     pub(crate) fn forward_with_bias(&self, x: &Tensor, bias: &Tensor) -> Result<Tensor> {
         ops::conv2d(x, &self.weight, Some(bias))
+    }
+
+    /// Counts what [`Self::forward`] gives at `pixels` pixels of output.
+    pub(crate) fn trace(&self, trace: &mut Trace, pixels: usize) {
+        if let [c_out, c_in, kernel, _] = *self.weight.dims() {
+            trace.convolution([c_out, c_in, kernel], pixels);
+        }
+    }
+
+    /// Channels that go out.
+    pub(crate) fn c_out(&self) -> usize {
+        self.bias.elem_count()
     }
 
     /// The layer's own bias, `[c_out]`.

@@ -3,6 +3,7 @@
 use candle_core::{Result, Tensor, bail};
 use rand::Rng;
 
+use crate::memory::Trace;
 use crate::network::Mode;
 use crate::ops;
 use crate::parameters::stream;
@@ -17,6 +18,14 @@ pub(crate) struct Dropout {
 impl Dropout {
     pub(crate) fn new(p: f64, name: String) -> Self {
         Self { p, name }
+    }
+
+    /// Counts what [`Self::forward`] gives of `values` values: a mask and a product.
+    pub(crate) fn trace(&self, trace: &mut Trace, values: usize) {
+        if self.p > 0.0 {
+            trace.output_of_training(values);
+            trace.output_of_training(values);
+        }
     }
 
     /// `x [B, ...]`; a sample's mask depends on its seed and the layer's name alone.

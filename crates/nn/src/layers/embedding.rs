@@ -6,6 +6,8 @@ use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 use serde::{Deserialize, Serialize};
 
+use crate::constants::FREQUENCIES;
+
 /// Ratio of the highest to the lowest frequency of positional embeddings.
 const MAX_POSITIONS: f64 = 10_000.0;
 
@@ -64,7 +66,7 @@ impl Frequencies {
             stdev: FOURIER_SCALE,
         };
         // A view: weights that are loaded later are seen.
-        let values = vb.get_with_hints(channels / 2, "freqs", init)?.detach();
+        let values = vb.get_with_hints(channels / 2, FREQUENCIES, init)?.detach();
         Ok(Self {
             values: values.unsqueeze(0)?,
             unit: TAU,

@@ -49,6 +49,11 @@ impl GroupNorm {
         })
     }
 
+    /// Channels of the images.
+    pub(crate) fn channels(&self) -> usize {
+        self.weight.elem_count()
+    }
+
     /// Normalises `[B, H, W, C]`, then applies `activation`.
     pub(crate) fn forward(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
         ops::group_norm(

@@ -7,8 +7,9 @@
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor, bail};
 use candle_nn::ops::softmax;
 
-use super::host::{is_fused, output, slice, tensor, values};
-use crate::kernels::attention::{AttentionShape, attend, attend_backward};
+use crate::host::{output, slice, tensor, values};
+use crate::kernels::cpu::attention::{AttentionShape, attend, attend_backward};
+use crate::kernels::is_fused;
 use crate::tape::apply1;
 
 /// Attends over the pixels of `qkv [B, H, W, 3 C]`, giving `[B, H, W, C]`.

@@ -2,8 +2,9 @@
 
 use candle_core::{CpuStorage, CustomOp2, D, Layout, Result, Shape, Tensor, bail};
 
-use super::host::{is_fused, output, slice, tensor, values};
-use crate::kernels::elementwise::{columns, interleave};
+use crate::host::{output, slice, tensor, values};
+use crate::kernels::cpu::elementwise::{columns, interleave};
+use crate::kernels::is_fused;
 use crate::tape::apply2;
 
 /// Joins `a [B, H, W, C1]` and `b [B, H, W, C2]` to `[B, H, W, C1 + C2]`.

@@ -10,9 +10,10 @@ mod sizes;
 
 use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor, Var, bail};
 
-use super::host::{is_fused, output, slice, tensor, values};
 use super::{to_channels_first, to_channels_last};
-use crate::kernels::conv_weight::{add_rows, bias_gradient};
+use crate::host::{output, slice, tensor, values};
+use crate::kernels::cpu::conv_weight::{add_rows, bias_gradient};
+use crate::kernels::is_fused;
 use crate::tape::apply3;
 use sizes::Sizes;
 

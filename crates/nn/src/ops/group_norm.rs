@@ -6,9 +6,10 @@
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 
-use super::host::{is_fused, output, slice, tensor, values};
-use crate::kernels::conv_weight::add_rows;
-use crate::kernels::group_norm::{Norm, NormGradients};
+use crate::host::{output, slice, tensor, values};
+use crate::kernels::cpu::conv_weight::add_rows;
+use crate::kernels::cpu::group_norm::{Norm, NormGradients};
+use crate::kernels::is_fused;
 use crate::tape::{apply2, apply3};
 
 /// What follows a normalisation.

@@ -8,18 +8,20 @@
 mod adam;
 mod add_scaled;
 mod attention;
+mod average;
 mod concat;
 mod conv2d;
 mod group_norm;
-pub(crate) mod host;
+mod lend;
 mod modulate;
 mod resample;
 mod scale_by;
 mod silu;
 
-pub use adam::{AdamState, AdamStep, move_average};
+pub use adam::{AdamState, AdamStep};
 pub use add_scaled::add_scaled;
 pub use attention::attention;
+pub use average::{MovingAverage, move_averages};
 pub use concat::concat;
 pub use conv2d::{
     Conv2dConfig, conv2d, conv2d_input_gradient, conv2d_weight_gradient, conv2d_with, linear,

@@ -8,7 +8,8 @@
 
 use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor, bail};
 
-use super::host::{is_fused, output, slice, tensor, values};
+use crate::host::{output, slice, tensor, values};
+use crate::kernels::is_fused;
 use crate::tape::apply3;
 
 /// Modulates `weight` and `bias` `[C]` by `m [B, 2 C]`, scales before shifts, to rows `[B, 2 C]`, weights

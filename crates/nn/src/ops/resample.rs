@@ -10,9 +10,10 @@
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
-use super::host::{is_fused, output, slice, tensor, values};
 use super::{to_channels_first, to_channels_last};
-use crate::kernels::resample::{Fir, down, up};
+use crate::host::{output, slice, tensor, values};
+use crate::kernels::cpu::resample::{Fir, down, up};
+use crate::kernels::is_fused;
 use crate::tape::apply1;
 
 /// The low-pass filter of a resampling.

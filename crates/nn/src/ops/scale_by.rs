@@ -6,8 +6,9 @@
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
-use super::host::{is_fused, output, slice, tensor, values};
-use crate::kernels::elementwise::map_pairs;
+use crate::host::{output, slice, tensor, values};
+use crate::kernels::cpu::elementwise::map_pairs;
+use crate::kernels::is_fused;
 use crate::tape::apply2;
 
 /// `x mask`, element by element; the mask has the shape of `x` and receives no gradient.

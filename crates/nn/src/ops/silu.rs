@@ -6,8 +6,9 @@
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
-use super::host::{is_fused, output, slice, tensor, values};
-use crate::kernels::elementwise::{map, map_pairs, silu as silu_of, silu_slope};
+use crate::host::{output, slice, tensor, values};
+use crate::kernels::cpu::elementwise::{map, map_pairs, silu as silu_of, silu_slope};
+use crate::kernels::is_fused;
 use crate::tape::apply1;
 
 /// `x sigmoid(x)`, element by element.

@@ -22,7 +22,7 @@ pub struct SongUNetConfig {
     pub channel_mult_emb: usize,
     /// Residual blocks at each resolution of the encoder; the decoder has one more.
     pub num_blocks: usize,
-    /// Resolutions with self-attention. The lowest has one in the decoder in any case; others do nothing.
+    /// Resolutions with self-attention. The lowest has one in the decoder in any case.
     pub attn_resolutions: Vec<usize>,
     /// Probability with which a value inside a residual block is dropped in training.
     pub dropout: f64,

@@ -5,6 +5,7 @@ use candle_nn::VarBuilder;
 
 use super::{EPS, EncoderType};
 use crate::layers::{Conv2d, GroupNorm, Scheme, check_filter};
+use crate::memory::Trace;
 use crate::ops::{self, Activation, Conv2dConfig, Filter};
 
 /// Both parts of a sum have like variance, which this factor restores.
@@ -51,6 +52,35 @@ impl Descent {
                 Some(Self::Residual { conv, filter })
             }
         })
+    }
+
+    /// Counts what [`Self::forward`] gives at `pixels` pixels behind the halving; `aux` has `c_aux` channels.
+    pub(super) fn trace(&self, trace: &mut Trace, c_aux: usize, pixels: usize) {
+        let (Self::Skip { conv, .. } | Self::Residual { conv, .. }) = self;
+        let c = conv.c_out();
+        // The output, and in a skip encoder the halved input, which is small; the sum takes the place of `x`.
+        trace.scope(c * pixels, |trace| {
+            match self {
+                Self::Skip { .. } => {
+                    trace.output(c_aux * pixels);
+                    conv.trace(trace, pixels);
+                }
+                Self::Residual { .. } => {
+                    conv.trace(trace, 4 * pixels);
+                    trace.output(c * pixels);
+                }
+            }
+            trace.output(c * pixels);
+        });
+        trace.free(c * pixels);
+    }
+
+    /// Channels of the `aux` that the next level sees, where this one has seen `c_aux`.
+    pub(super) fn c_aux(&self, c_aux: usize) -> usize {
+        match self {
+            Self::Skip { .. } => c_aux,
+            Self::Residual { conv, .. } => conv.c_out(),
+        }
     }
 
     /// Returns the new `x` and `aux`.
@@ -111,6 +141,19 @@ impl Head {
             conv: Conv2d::new(c, c_out, 3, init, &at("aux_conv"))?,
             filter,
         })
+    }
+
+    /// Counts what [`Self::forward`] gives at `pixels` pixels, on top of an image of the level `below` or not.
+    pub(super) fn trace(&self, trace: &mut Trace, pixels: usize, below: bool) {
+        let image = self.conv.c_out() * pixels;
+        trace.scope(image, |trace| {
+            trace.output(self.norm.channels() * pixels);
+            self.conv.trace(trace, pixels);
+            if below {
+                trace.output(image);
+                trace.output(image);
+            }
+        });
     }
 
     /// The image of features `x`, added to the `below` one.

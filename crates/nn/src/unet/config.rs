@@ -17,7 +17,7 @@ pub struct UNetConfig {
     pub channel_mult_emb: usize,
     /// Residual blocks at each resolution of the encoder; the decoder has one more.
     pub num_blocks: usize,
-    /// Resolutions with self-attention. The lowest has one in the decoder in any case; others do nothing.
+    /// Resolutions with self-attention. The lowest has one in the decoder in any case.
     pub attn_resolutions: Vec<usize>,
     /// Probability with which a value inside a residual block is dropped in training.
     pub dropout: f64,
@@ -64,13 +64,36 @@ impl UNetConfig {
             let divisor = 1usize.checked_shl(halvings as u32);
             side > 0 && divisor.is_some_and(|divisor| side.is_multiple_of(divisor))
         };
-        require("resolution", signature.side()?, &accepted, divides)?;
+        let side = signature.side()?;
+        require("resolution", side, &accepted, divides)?;
+        self.check_attention(side)?;
         require_fraction("dropout", self.dropout)?;
         require_fraction("label_dropout", self.label_dropout)
+    }
+
+    /// Refuses an attention at a resolution that the network does not have.
+    fn check_attention(&self, side: usize) -> Result<(), ConfigError> {
+        let levels: Vec<usize> = unet_levels(side, self.channel_mult.len()).collect();
+        let names: Vec<String> = levels.iter().map(usize::to_string).collect();
+        let accepted = format!("one of the network's resolutions, {}", names.join(", "));
+        for &resolution in &self.attn_resolutions {
+            require(
+                "an entry of attn_resolutions",
+                resolution,
+                &accepted,
+                |side| levels.contains(&side),
+            )?;
+        }
+        Ok(())
     }
 
     /// Length of the noise embedding.
     pub(crate) fn embedding(&self) -> usize {
         self.model_channels * self.channel_mult_emb
     }
+}
+
+/// The resolutions of a network of so many levels for images of `side` by `side` pixels, from the highest.
+pub(crate) fn unet_levels(side: usize, levels: usize) -> impl Iterator<Item = usize> {
+    (0..levels).map(move |level| side.checked_shr(level as u32).unwrap_or(0))
 }

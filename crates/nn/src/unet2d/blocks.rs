@@ -5,6 +5,7 @@ use candle_nn::VarBuilder;
 
 use super::UNet2DConfig;
 use crate::layers::{Conv2d, Dropout, GroupNorm, Linear, Scheme};
+use crate::memory::Trace;
 use crate::network::Mode;
 use crate::ops::{self, Activation};
 
@@ -66,6 +67,30 @@ impl Layer {
         })
     }
 
+    /// Counts what [`Self::forward`] gives at `pixels` pixels.
+    pub(super) fn trace(&self, trace: &mut Trace, pixels: usize) {
+        let (c_in, values) = (self.norm1.channels(), self.c_out() * pixels);
+        trace.scope(values, |trace| {
+            trace.output(c_in * pixels);
+            self.conv1.trace(trace, pixels);
+            trace.output(values);
+            self.dropout.trace(trace, values);
+            self.conv2.trace(trace, pixels);
+            if let Some(conv) = &self.conv_shortcut {
+                conv.trace(trace, pixels);
+            }
+            trace.output(values);
+            if let Some(attention) = &self.attention {
+                attention.trace(trace, pixels);
+            }
+        });
+    }
+
+    /// Channels that go out.
+    pub(super) fn c_out(&self) -> usize {
+        self.conv2.c_out()
+    }
+
     /// Maps `x [B, H, W, c_in]` under the activated embedding `e [B, embedding]`.
     pub(super) fn forward(&self, x: &Tensor, e: &Tensor, mode: Mode) -> Result<Tensor> {
         let h = self.norm1.forward(x, Activation::Silu)?;
@@ -111,6 +136,16 @@ impl Attention {
             ],
             out: map(["to_out.0", "proj_attn"])?,
         })
+    }
+
+    /// Counts what [`Self::forward`] gives.
+    fn trace(&self, trace: &mut Trace, pixels: usize) {
+        let channels = self.norm.channels();
+        trace.output(channels * pixels);
+        trace.output(3 * channels * pixels);
+        trace.attention(self.heads, channels, pixels);
+        trace.output(channels * pixels);
+        trace.output(channels * pixels);
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {

@@ -9,28 +9,25 @@ const STEP: AdamStep = AdamStep {
     beta2: 0.99,
     rate: 0.03,
     eps: 1e-3,
-    average: 0.2,
 };
 
-/// Weight, mean, mean square and average after three steps.
+/// Weight, mean and mean square after three steps.
 fn after_three_steps(dims: &[usize], dtype: DType) -> Result<Vec<Tensor>> {
     let start = |factor: f64| -> Result<Var> {
         Var::from_tensor(&(pattern(dims) * factor)?.to_dtype(dtype)?)
     };
-    let (weight, average) = (start(1.0)?, start(1.0)?);
-    let (m, v) = (start(0.0)?, start(0.0)?);
+    let (weight, m, v) = (start(1.0)?, start(0.0)?, start(0.0)?);
     for k in 1..=3 {
         let state = AdamState {
             weight: &weight,
             m: &m,
             v: &v,
-            average: &average,
         };
         let grad = (pattern(dims).cos()? * f64::from(k))?.to_dtype(dtype)?;
         STEP.apply(state, &grad)?;
     }
     let plain = |var: &Var| var.as_detached_tensor().to_dtype(DType::F64);
-    [weight, m, v, average].iter().map(plain).collect()
+    [weight, m, v].iter().map(plain).collect()
 }
 
 #[test]
@@ -57,14 +54,10 @@ fn a_step_refuses_tensors_of_other_shapes() -> Result<()> {
     let state = AdamState {
         weight: &four,
         m: &four,
-        v: &four,
-        average: &five,
+        v: &five,
     };
     assert!(STEP.apply(state, four.as_tensor()).is_err());
-    let state = AdamState {
-        average: &four,
-        ..state
-    };
+    let state = AdamState { v: &four, ..state };
     assert!(STEP.apply(state, five.as_tensor()).is_err());
     Ok(())
 }

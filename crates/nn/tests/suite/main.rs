@@ -2,6 +2,7 @@
 //! dependencies anew.
 
 mod adam;
+mod average;
 mod check;
 mod conv;
 mod field;

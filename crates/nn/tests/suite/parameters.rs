@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use candle_core::{Device, Result, Tensor};
 use candle_nn::Init;
 use pfgmpp_nn::{
-    DhariwalUNet, Parameters, ParametersError, Signature, SongUNet, SongUNetConfig, UNetConfig,
+    DhariwalUNet, NetworkConfig, Parameters, ParametersError, Signature, SongUNet, SongUNetConfig,
+    UNetConfig, is_constant,
 };
 
 const SIGNATURE: Signature = Signature {
@@ -213,7 +214,7 @@ fn loading_names_what_does_not_fit() -> Result<()> {
 
 #[test]
 fn configurations_outside_their_range_are_refused() {
-    let refused: [(&str, UNetConfig, usize); 6] = [
+    let refused: [(&str, UNetConfig, usize); 7] = [
         (
             "channel_mult",
             UNetConfig {
@@ -255,6 +256,12 @@ fn configurations_outside_their_range_are_refused() {
             8,
         ),
         ("resolution", config(), 7),
+        // 16 is halved once.
+        (
+            "attn_resolutions is 4, it must be one of the network's resolutions, 16, 8",
+            config(),
+            16,
+        ),
     ];
     for (name, config, resolution) in refused {
         let error = config
@@ -269,4 +276,40 @@ fn configurations_outside_their_range_are_refused() {
             "got {error:?}, want an error that names {name}"
         );
     }
+}
+
+#[test]
+fn constants_beside_the_weights_are_not_counted() -> Result<()> {
+    let parameters = Parameters::new(0, &Device::Cpu);
+    let network = NetworkConfig::Ncsnpp(config());
+    network.build(SIGNATURE, &parameters.builder())?;
+    let tensors = parameters.tensors();
+    let (constants, trained): (Vec<_>, Vec<_>) =
+        tensors.iter().partition(|(name, _)| is_constant(name));
+    // NCSN++ has both kinds: Fourier frequencies and the taps of its filter.
+    for kind in ["map_noise.freqs", "conv0.resample_filter"] {
+        let found = constants.iter().any(|(name, _)| name.ends_with(kind));
+        assert!(found, "no constant {kind}");
+    }
+    let want: usize = trained.iter().map(|(_, tensor)| tensor.elem_count()).sum();
+    let all: usize = tensors.values().map(Tensor::elem_count).sum();
+    assert_eq!(parameters.count(), want);
+    assert!(want < all, "{want} of {all} values are trained");
+    Ok(())
+}
+
+#[test]
+fn attention_at_absent_resolutions_can_be_forgotten() -> Result<()> {
+    let mut network = NetworkConfig::Ddpmpp(UNetConfig {
+        attn_resolutions: vec![16, 4, 2],
+        ..config()
+    });
+    let built = |network: &NetworkConfig| {
+        let parameters = Parameters::new(0, &Device::Cpu);
+        network.build(SIGNATURE, &parameters.builder()).map(|_| ())
+    };
+    assert!(built(&network).is_err());
+    network.forget_absent_resolutions(8);
+    assert_eq!(network, NetworkConfig::Ddpmpp(config()));
+    built(&network)
 }

@@ -3,12 +3,12 @@
 use candle_core::{Result, Shape, Tensor, bail};
 
 use super::Conv2dConfig;
-use crate::kernels::conv::convolve;
-use crate::kernels::conv_weight::weight_gradient;
-use crate::kernels::geometry::Geometry;
-use crate::kernels::packing::{Direction, Weights, pack};
-use crate::kernels::pointwise_weight::pointwise_weight_gradient;
-use crate::kernels::{groups, winograd};
+use crate::kernels::cpu::conv::convolve;
+use crate::kernels::cpu::conv_weight::weight_gradient;
+use crate::kernels::cpu::geometry::Geometry;
+use crate::kernels::cpu::packing::{Direction, Weights, pack};
+use crate::kernels::cpu::pointwise_weight::pointwise_weight_gradient;
+use crate::kernels::cpu::{groups, winograd};
 
 /// Sizes of one call.
 #[derive(Clone, Copy)]

@@ -5,10 +5,10 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::transform::{IN, POINTS, TAPS, weight};
-use crate::kernels::packing::{Weights, apart};
-use crate::kernels::parallel::for_each_piece;
-use crate::kernels::product::{PANEL_VECTORS, lanes, load, store};
-use crate::kernels::scratch::Scratch;
+use crate::kernels::cpu::packing::{Weights, apart};
+use crate::kernels::cpu::parallel::for_each_piece;
+use crate::kernels::cpu::product::{PANEL_VECTORS, lanes, load, store};
+use crate::kernels::cpu::scratch::Scratch;
 
 /// Panels of some columns of the transform `U = G g Gᵀ`: in each, point `ξ` holds `[depth, width]`, [`apart`]
 /// from the next one.

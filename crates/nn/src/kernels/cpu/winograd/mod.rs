@@ -17,12 +17,11 @@ mod transform;
 mod weight_gradient;
 mod weights;
 
-use std::sync::OnceLock;
-
 pub(crate) use multiply::convolve;
 pub(crate) use weight_gradient::weight_gradient;
 
 use super::geometry::Geometry;
+use crate::conv_algorithm::ConvAlgorithm;
 
 /// Below this many channels a vector of them is not filled, and transforms cost more than they save.
 const MIN_CHANNELS: usize = 16;
@@ -32,8 +31,8 @@ const MAX_WEIGHTS_PER_PIXEL: usize = 1024;
 
 /// Whether a convolution between so many channels goes by tiles.
 ///
-/// The answer does not depend on the batch, so that a sample's result does not either. The environment variable
-/// `PFGMPP_CONV=direct` makes it no.
+/// The answer does not depend on the batch, so that a sample's result does not either. [`ConvAlgorithm::Direct`]
+/// makes it no.
 pub(crate) fn applies(geometry: Geometry, c_in: usize, c_out: usize) -> bool {
     applies_to_weights(geometry, c_in, c_out)
         && c_in * c_out <= MAX_WEIGHTS_PER_PIXEL * geometry.pixels_out()
@@ -41,10 +40,9 @@ pub(crate) fn applies(geometry: Geometry, c_in: usize, c_out: usize) -> bool {
 
 /// The same for the gradient of the weights, whose transform is needed once for a whole batch.
 pub(crate) fn applies_to_weights(geometry: Geometry, c_in: usize, c_out: usize) -> bool {
-    static DIRECT: OnceLock<bool> = OnceLock::new();
     geometry.kernel == 3
         && geometry.stride == 1
         && c_in.min(c_out) >= MIN_CHANNELS
         && geometry.out.0.min(geometry.out.1) >= transform::OUT
-        && !*DIRECT.get_or_init(|| std::env::var_os("PFGMPP_CONV").is_some_and(|v| v == "direct"))
+        && ConvAlgorithm::chosen() == ConvAlgorithm::Tiles
 }

@@ -13,14 +13,14 @@ use pulp::{Arch, Simd, WithSimd};
 use super::tiles::{Channels, Tiling};
 use super::transform::{IN, Input, POINTS};
 use super::weights::Panels;
-use crate::kernels::bias::Bias;
-use crate::kernels::geometry::Geometry;
-use crate::kernels::packing::{Weights, apart};
-use crate::kernels::parallel::{Shared, for_each_index_with, written};
-use crate::kernels::product::{
+use crate::kernels::cpu::bias::Bias;
+use crate::kernels::cpu::geometry::Geometry;
+use crate::kernels::cpu::packing::{Weights, apart};
+use crate::kernels::cpu::parallel::{Shared, for_each_index_with, written};
+use crate::kernels::cpu::product::{
     FEW_ROWS, LINE, MANY_ROWS, PANEL_VECTORS, Run, Tile, accumulate, lanes, store, tile_rows,
 };
-use crate::kernels::scratch::{MOST_KEPT, Scratch};
+use crate::kernels::cpu::scratch::{MOST_KEPT, Scratch};
 
 /// Transformed inputs of a block of tiles, in values: 1.25 MiB, which leave a second-level cache of 2 MiB
 /// room for weights and products.

@@ -11,13 +11,13 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::tiles::{Channels, Plane, Tiling};
 use super::transform::{IN, Input, OUT, OutputAdjoint, POINTS, TAPS, weight_adjoint};
-use crate::kernels::geometry::Geometry;
-use crate::kernels::outer::{OuterProducts, Shares};
-use crate::kernels::packing::apart;
-use crate::kernels::parallel::{Shared, for_each_index_with, for_each_piece_with, written};
-use crate::kernels::product::{lanes, load, store};
-use crate::kernels::scratch::Scratch;
-use crate::kernels::vectorized::vectorized;
+use crate::kernels::cpu::geometry::Geometry;
+use crate::kernels::cpu::outer::{OuterProducts, Shares};
+use crate::kernels::cpu::packing::apart;
+use crate::kernels::cpu::parallel::{Shared, for_each_index_with, for_each_piece_with, written};
+use crate::kernels::cpu::product::{lanes, load, store};
+use crate::kernels::cpu::scratch::Scratch;
+use crate::kernels::cpu::vectorized::vectorized;
 
 /// Channels of a block, in and out.
 const BLOCK: usize = 64;

@@ -1,4 +1,4 @@
-//! One step of Adam and of the weights' average.
+//! One step of Adam.
 
 use rayon::prelude::*;
 
@@ -14,7 +14,6 @@ pub(crate) struct Factors {
     pub(crate) beta2: f32,
     pub(crate) rate: f32,
     pub(crate) eps: f32,
-    pub(crate) average: f32,
 }
 
 /// What a step changes, all of one length.
@@ -22,28 +21,20 @@ pub(crate) struct State<'a> {
     pub(crate) weight: &'a mut [f32],
     pub(crate) m: &'a mut [f32],
     pub(crate) v: &'a mut [f32],
-    pub(crate) average: &'a mut [f32],
 }
 
 impl Factors {
     /// Takes one step along `grad`; each element's is its own, whatever the pieces.
     pub(crate) fn step(&self, state: State, grad: &[f32]) {
-        let State {
-            weight,
-            m,
-            v,
-            average,
-        } = state;
+        let State { weight, m, v } = state;
         let weights = weight.par_chunks_mut(PIECE);
         let moments = m.par_chunks_mut(PIECE).zip(v.par_chunks_mut(PIECE));
-        let others = average.par_chunks_mut(PIECE).zip(grad.par_chunks(PIECE));
         weights
             .zip(moments)
-            .zip(others)
-            .for_each(|((weight, (m, v)), (average, grad))| {
+            .zip(grad.par_chunks(PIECE))
+            .for_each(|((weight, (m, v)), grad)| {
                 let len = grad.len();
-                let (weight, average) = (&mut weight[..len], &mut average[..len]);
-                let (m, v) = (&mut m[..len], &mut v[..len]);
+                let (weight, m, v) = (&mut weight[..len], &mut m[..len], &mut v[..len]);
                 vectorized(
                     #[inline(always)]
                     || {
@@ -51,7 +42,6 @@ impl Factors {
                             m[i] += (1.0 - self.beta1) * (grad[i] - m[i]);
                             v[i] = self.beta2 * v[i] + (1.0 - self.beta2) * grad[i] * grad[i];
                             weight[i] -= self.rate * m[i] / (v[i].sqrt() + self.eps);
-                            average[i] += self.average * (weight[i] - average[i]);
                         }
                     },
                 );

@@ -2,14 +2,7 @@
 
 use std::ops::{Deref, Range};
 
-use candle_core::{
-    CpuStorage, DType, Device, Layout, Result, Shape, Storage, StorageRef, Tensor, bail,
-};
-
-/// Whether the fused operations run on a tensor: `f32` in main memory.
-pub(crate) fn is_fused(x: &Tensor) -> bool {
-    x.device().is_cpu() && x.dtype() == DType::F32
-}
+use candle_core::{CpuStorage, Device, Layout, Result, Shape, Storage, StorageRef, Tensor, bail};
 
 /// The values of a contiguous tensor, borrowed.
 pub(crate) struct Values<'a> {

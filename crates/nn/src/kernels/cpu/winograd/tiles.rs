@@ -6,10 +6,10 @@ use std::mem::MaybeUninit;
 use pulp::{MemMask, Simd};
 
 use super::transform::{Expansion, IN, OUT, POINTS, output};
-use crate::kernels::bias::Bias;
-use crate::kernels::geometry::Geometry;
-use crate::kernels::parallel::Shared;
-use crate::kernels::product::{load, load_part, store, store_part};
+use crate::kernels::cpu::bias::Bias;
+use crate::kernels::cpu::geometry::Geometry;
+use crate::kernels::cpu::parallel::Shared;
+use crate::kernels::cpu::product::{load, load_part, store, store_part};
 
 /// The tiles of a batch of images, counted sample by sample and row by row.
 #[derive(Debug, Clone, Copy)]
