@@ -15,9 +15,9 @@ pub(crate) const CONSTANTS: [&str; 2] = ["resample_filter", "freqs"];
 /// What only training takes: the embedding of how images were augmented.
 const TRAINING: &str = "map_augment.weight";
 /// The levels of iDDPM, as EDM's files hold them beside the network.
-const LEVELS: &str = "u";
+pub(crate) const LEVELS: &str = "u";
 /// Below what the network's weights lie.
-const NETWORK: &str = "model.";
+pub(crate) const NETWORK: &str = "model.";
 
 /// The weights of a checkpoint that no network has taken yet.
 #[derive(Clone)]
@@ -61,7 +61,7 @@ impl Leftover {
     }
 }
 
-fn may_be_left(name: &str) -> bool {
+pub(crate) fn may_be_left(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or(name);
     name == DATA_MEAN
         || name == LEVELS

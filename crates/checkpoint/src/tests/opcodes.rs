@@ -87,11 +87,11 @@ fn damage_is_named_with_its_place() {
         ),
         (
             b"NNa.",
-            "byte 2: the pickle is damaged: it appends to something that is no list",
+            "byte 2: the pickle is damaged: it appends to something that is not a list",
         ),
         (
             b"N)R.",
-            "byte 2: the pickle is damaged: what is called is no function",
+            "byte 2: the pickle is damaged: what is called is not a function",
         ),
         (
             b"\x82\x01.",
