@@ -40,10 +40,11 @@ fn decode(bytes: Vec<u8>) -> Result<String, String> {
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return Err("it is UTF-16: save it as UTF-8".into());
     }
-    if let Some(what) = sniff::of_head(&bytes, bytes.len() as u64).filter(|_| {
-        // Braces are what is looked for here.
-        bytes.trim_ascii_start().first() != Some(&b'{')
-    }) {
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    // Braces are what is looked for here.
+    if text.trim_ascii_start().first() != Some(&b'{')
+        && let Some(what) = sniff::of_head(&bytes, bytes.len() as u64)
+    {
         return Err(what);
     }
     let mut text = String::from_utf8(bytes).map_err(|e| {
@@ -102,7 +103,10 @@ mod tests {
 
     #[test]
     fn a_byte_order_mark_is_passed_over_and_utf_16_is_named() {
-        assert_eq!(decode(b"\xef\xbb\xbf{}".to_vec()).unwrap(), "{}");
+        assert_eq!(
+            decode(b"\xef\xbb\xbf{\"a\": 1}".to_vec()).unwrap(),
+            "{\"a\": 1}"
+        );
         let got = decode(b"\xff\xfe{\0}\0".to_vec()).unwrap_err();
         assert!(got.contains("UTF-16"), "got {got}");
         let got = decode(b"<html>".to_vec()).unwrap_err();

@@ -301,7 +301,8 @@ fn ve(
         options.take("sigma_min", 0.01)?,
         options.take("sigma_max", 1348.0)?,
     ];
-    options.ignore(&["num_train_timesteps"]);
+    ignore_rates(&mut options);
+    options.ignore(&["prediction_type"]);
     finish(options)?;
     notes.push("networks of ScoreSdeVeScheduler know images from 0 (black) to 1 (white)".into());
     Ok(Noise {
@@ -323,7 +324,8 @@ fn consistency(
     let sigma_data = options.take("sigma_data", 0.5)?;
     let sigma_min = options.take("sigma_min", 0.002)?;
     let sigma_max = options.take("sigma_max", 80.0)?;
-    options.ignore(&["num_train_timesteps"]);
+    ignore_rates(&mut options);
+    options.ignore(&["prediction_type"]);
     finish(options)?;
     notes.push(
         "a consistency model: its output is where a path ends, not the mean of the data, and one step of Euler's method is its sampler; with more steps, at another D, or lifted by its effective noise it is not what it was trained for"
