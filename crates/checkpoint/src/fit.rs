@@ -120,8 +120,8 @@ impl Outline {
 
     fn refuse<T>(&self, problem: String) -> Result<T> {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        asked.problem.get_or_insert(problem.clone());
-        bail!("{problem}")
+        let first = asked.problem.get_or_insert(problem);
+        bail!("{first}")
     }
 
     /// One number seen as all: a shape takes no memory.

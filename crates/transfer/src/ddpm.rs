@@ -76,10 +76,9 @@ impl DdpmLevels {
                     let got = format!("{} rates", betas.len());
                     return Err(ParameterError::new("trained", got, accepted));
                 }
-                let rates = betas.iter();
-                rates
-                    .map(|&beta| ParameterError::within("a rate of trained", beta, 1e-9, 0.999))
-                    .collect()
+                betas.iter().try_for_each(|&beta| {
+                    ParameterError::within("a rate of trained", beta, 1e-9, 0.999)
+                })
             }
             &BetaSchedule::Linear {
                 beta_start,
