@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
+use pfgmpp_store::{replace_folder, write_file};
 use serde_json::Value;
 
 use crate::json_file::{self, MAX_CONFIG};
@@ -11,9 +12,7 @@ use crate::seal::{self, Seal};
 use crate::tensors::{Checksum, crc32, read_tensors_checked, sha256};
 use crate::used::CONSTANTS;
 use crate::window::Window;
-use crate::{
-    CheckpointConfig, CheckpointError, FORMAT, Tensors, replace_folder, write_file, write_tensors,
-};
+use crate::{CheckpointConfig, CheckpointError, FORMAT, Tensors, write_tensors};
 use crate::{fit, sniff, tensors};
 
 /// The file of the weights.

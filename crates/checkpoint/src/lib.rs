@@ -4,7 +4,6 @@
 //! [`resolve`] finds or fetches what a user named, [`Source::open`] tells what a file or folder is,
 //! [`Source::load`] reads it; [`Model::load`] makes a denoiser of it.
 
-mod atomic;
 mod card;
 mod checkpoint;
 mod config;
@@ -27,7 +26,6 @@ mod torch;
 mod used;
 mod window;
 
-pub use atomic::{remove_partial, replace_folder, write_file};
 pub use card::{model_card, network_name, prediction_name};
 pub use checkpoint::Checkpoint;
 pub use config::{CheckpointConfig, DATA_MEAN, DataSummary, FORMAT, TrainingSummary};

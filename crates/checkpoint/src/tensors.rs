@@ -5,11 +5,12 @@ use std::io;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
+use pfgmpp_store::write_file;
 use safetensors::SafeTensorError;
 use sha2::{Digest, Sha256};
 
 use crate::window::Window;
-use crate::{CheckpointError, elements, write_file};
+use crate::{CheckpointError, elements};
 
 /// Tensors by name.
 pub type Tensors = HashMap<String, Tensor>;

@@ -4,8 +4,9 @@ use std::fmt;
 use std::process::ExitCode;
 
 use pfgmpp_checkpoint::CheckpointError;
-use pfgmpp_train::RunError;
-use pfgmpp_train::yaml::ConfigError;
+use pfgmpp_config::ConfigError;
+use pfgmpp_run::RunError;
+use pfgmpp_train::TrainError;
 
 /// Characters of an error that are shown.
 const LONGEST: usize = 500;
@@ -70,6 +71,12 @@ impl From<RunError> for Failure {
         } else {
             Self::Failed(error.into())
         }
+    }
+}
+
+impl From<TrainError> for Failure {
+    fn from(error: TrainError) -> Self {
+        RunError::from(error).into()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Ctrl-C and termination signals.
 
-use pfgmpp_train::StopFlag;
+use pfgmpp_run::StopFlag;
 
 use crate::failure::Failure;
 use crate::terminal::note;

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use pfgmpp_run::{Observer, Phase, Progress};
 use pfgmpp_sweep::{Plan, Point, Row, Status, SweepObserver};
-use pfgmpp_train::{Observer, Phase, Progress};
 
 /// Time between two plain lines of one run.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);

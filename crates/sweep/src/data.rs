@@ -1,7 +1,8 @@
 //! The data sets of a sweep, each loaded once, and their reference rows.
 
+use pfgmpp_config::RunConfig;
 use pfgmpp_data::{DataSource, Splits};
-use pfgmpp_train::{Reference, RunConfig, RunError, references};
+use pfgmpp_run::{Reference, RunError, references};
 
 use crate::{Plan, Point};
 

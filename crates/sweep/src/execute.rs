@@ -8,11 +8,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use candle_core::Device;
-use pfgmpp_checkpoint::{remove_partial, write_file};
-use pfgmpp_train::{
-    Observer, Outcome, Progress, Reference, RunError, RunFolder, StopFlag, check_config, lock,
-    preflight, read_result, run,
+use pfgmpp_run::{
+    Observer, Outcome, Progress, Reference, RunError, RunFolder, StopFlag, check_config, preflight,
+    read_result, run,
 };
+use pfgmpp_store::{StoreError, lock, remove_partial, write_file};
 
 use crate::data::{Loaded, all_references, load_data, splits_of};
 use crate::queue::Queue;
@@ -126,7 +126,7 @@ impl<'a> Sweep<'a> {
     fn write_report(&self, result: &SweepResult) -> Result<(), RunError> {
         let path = self.out.join("report.html");
         let html = render(&report_of(self.plan, result, &self.out));
-        write_file(&path, html.as_bytes()).map_err(at(&path))
+        write_file(&path, html.as_bytes()).map_err(RunError::io(&path))
     }
 }
 
@@ -148,10 +148,7 @@ impl Execution<'_> {
             .num_threads(threads)
             .stack_size(STACK)
             .build();
-        let pool = pool.map_err(|e| RunError::Io {
-            path: out.clone(),
-            source: std::io::Error::other(e),
-        })?;
+        let pool = pool.map_err(|e| RunError::io(out)(std::io::Error::other(e)))?;
         while let Some(index) = self.queue.take(self.stop) {
             let row = pool.install(|| self.run_one(index));
             let mut result = self.result();
@@ -234,9 +231,8 @@ impl Observer for Watch<'_> {
 /// What [`Sweep::check`] checks; gives the data.
 fn check(plan: &Plan, out: &Path) -> Result<Vec<Loaded>, RunError> {
     if out.exists() && !out.is_dir() {
-        return Err(RunError::NoFolder {
-            path: out.to_path_buf(),
-        });
+        let path = out.to_path_buf();
+        return Err(StoreError::NotAFolder { path }.into());
     }
     let data = load_data(plan)?;
     let runs = plan.points.iter().map(|point| {
@@ -272,7 +268,7 @@ fn read_folder(
     out: &Path,
     references: Vec<Reference>,
 ) -> Result<SweepResult, RunError> {
-    remove_partial(out).map_err(at(out))?;
+    remove_partial(out).map_err(RunError::io(out))?;
     let mut before = SweepResult::pending(plan, references);
     for (point, row) in plan.points.iter().zip(&mut before.rows) {
         let path = out.join(&point.name);
@@ -287,11 +283,6 @@ fn read_folder(
     }
     before.write(out)?;
     Ok(before)
-}
-
-fn at(path: &Path) -> impl FnOnce(std::io::Error) -> RunError {
-    let path = path.to_path_buf();
-    move |source| RunError::Io { path, source }
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> String {

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use pfgmpp_config::{CheckpointSource, ModelConfig};
 use pfgmpp_hub::Hub;
-use pfgmpp_train::{CheckpointSource, ModelConfig, RunError};
+use pfgmpp_run::{RunError, fetch};
 
 use crate::Plan;
 
 impl Plan {
-    /// As [`RunConfig::fetch`](pfgmpp_train::RunConfig::fetch), for every run that goes to `out`; what
+    /// As [`fetch`], for every run that goes to `out`; what
     /// several runs name is looked up once, so that all of them mean the same bytes.
     ///
     /// # Errors
@@ -24,7 +25,7 @@ impl Plan {
                 take_over(&mut point.config.model, found);
                 continue;
             }
-            point.config.fetch(&folders, hub)?;
+            fetch(&mut point.config, &folders, hub)?;
             if let Some(named) = named {
                 done.push((named, point.config.model.clone()));
             }

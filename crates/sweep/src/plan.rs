@@ -8,8 +8,8 @@ mod setup;
 
 use std::path::Path;
 
-use pfgmpp_train::RunConfig;
-use pfgmpp_train::yaml::{ConfigError, Document, parse_assignment};
+use pfgmpp_config::yaml::parse_assignment;
+use pfgmpp_config::{ConfigError, Document, RunConfig};
 
 use crate::Jobs;
 use file::{Override, SweepFile};

@@ -2,7 +2,7 @@
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use pfgmpp_train::StopFlag;
+use pfgmpp_run::StopFlag;
 
 use crate::Plan;
 

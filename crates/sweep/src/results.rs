@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use pfgmpp_checkpoint::write_file;
 use pfgmpp_kernel::Dimension;
-use pfgmpp_train::{Reference, RunError, RunResult};
+use pfgmpp_run::{Reference, RunError, RunResult};
+use pfgmpp_store::write_file;
 use serde::Serialize;
 
 use crate::{Plan, Point};
@@ -123,7 +123,7 @@ impl SweepResult {
     pub fn write(&self, out: &Path) -> Result<(), RunError> {
         let put = |name: &str, bytes: &[u8]| {
             let path = out.join(name);
-            write_file(&path, bytes).map_err(|source| RunError::Io { path, source })
+            write_file(&path, bytes).map_err(RunError::io(&path))
         };
         put("results.csv", self.to_csv().as_bytes())?;
         let json = serde_json::to_string_pretty(self).expect("a table has string keys");

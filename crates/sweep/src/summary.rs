@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use pfgmpp_config::{CheckpointSource, ModelConfig, RunConfig};
+use pfgmpp_run::{Reference, RunFolder, RunResult, read_log};
 use pfgmpp_sampler::Sampler;
-use pfgmpp_train::{
-    CheckpointSource, Method, ModelConfig, Reference, RunConfig, RunFolder, RunResult, read_log,
-};
+use pfgmpp_train::Method;
 use serde::Serialize;
 
 use crate::report::{self, Metric, Report};

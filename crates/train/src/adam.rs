@@ -7,7 +7,7 @@ use pfgmpp_nn::ops::{AdamState, AdamStep, move_average};
 use pfgmpp_transfer::ParameterError;
 use serde::{Deserialize, Serialize};
 
-use crate::Ema;
+use crate::ema::Ema;
 
 /// Adam and its learning rate (Kingma and Ba 2015, arXiv:1412.6980).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

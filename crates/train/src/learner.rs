@@ -4,14 +4,15 @@ use candle_core::{Device, Tensor};
 use candle_nn::VarBuilder;
 use pfgmpp_data::{Dataset, Shuffle};
 use pfgmpp_kernel::{Denoiser, Kernel, SampleRng};
-use pfgmpp_nn::{Condition, FieldNetwork, Mode, Network, Preconditioned, Prediction};
+use pfgmpp_nn::{Condition, FieldNetwork, Mode, Network, Preconditioned};
 use pfgmpp_objective::{
     Loss, PfgmObjective, StableTargetObjective, TrainableDenoiser, TrainableField,
     UnbiasedObjective,
 };
 use pfgmpp_transfer::DataScale;
 
-use crate::{Method, RunError, TrainedModel};
+use crate::config::{Method, TrainerConfig};
+use crate::error::TrainError;
 
 /// Set in the seed of the order in which large batches are filled, which no run's seed has.
 const FILLING: u64 = 1 << 63;
@@ -35,12 +36,12 @@ impl Learner {
     ///
     /// A network that does not fit the data.
     pub fn new(
-        model: &TrainedModel,
+        model: &TrainerConfig,
         seed: u64,
         data: &Dataset,
         scale: DataScale,
         builder: &VarBuilder,
-    ) -> Result<Self, RunError> {
+    ) -> Result<Self, TrainError> {
         let kernel = Kernel::new(data.n(), model.d)?;
         let network = network(model, data, builder)?;
         let (task, wide) = match &model.method {
@@ -96,7 +97,7 @@ impl Learner {
         rngs: &mut [SampleRng],
         seeds: &[u64],
         device: &Device,
-    ) -> Result<Loss, RunError> {
+    ) -> Result<Loss, TrainError> {
         let y = data.batch(indices, device)?;
         let around = match &mut self.wide {
             Some(wide) => wide.around(data, &y, nimg, indices, device)?,
@@ -120,38 +121,28 @@ impl Learner {
     }
 }
 
-/// What the network of `model` predicts, as a checkpoint records it.
-pub fn prediction(model: &TrainedModel) -> Prediction {
-    match &model.method {
-        Method::Denoiser {
-            preconditioning, ..
-        } => Prediction::Denoised(preconditioning.clone()),
-        Method::Field { prediction, .. } => Prediction::Field(prediction.clone()),
-    }
-}
-
 /// The denoiser that the weights of `builder` make.
 ///
 /// # Errors
 ///
 /// A network that does not fit the data.
 pub fn denoiser(
-    model: &TrainedModel,
+    model: &TrainerConfig,
     data: &Dataset,
     scale: DataScale,
     builder: &VarBuilder,
-) -> Result<Box<dyn Denoiser>, RunError> {
+) -> Result<Box<dyn Denoiser>, TrainError> {
     let kernel = Kernel::new(data.n(), model.d)?;
     let network = network(model, data, builder)?;
-    Ok(prediction(model).denoiser(network, &kernel, scale))
+    Ok(model.prediction().denoiser(network, &kernel, scale))
 }
 
 fn network(
-    model: &TrainedModel,
+    model: &TrainerConfig,
     data: &Dataset,
     builder: &VarBuilder,
-) -> Result<Box<dyn Network>, RunError> {
-    let signature = prediction(model).signature(data.image_shape());
+) -> Result<Box<dyn Network>, TrainError> {
+    let signature = model.prediction().signature(data.image_shape());
     Ok(model.network.build(signature, builder)?)
 }
 
@@ -178,7 +169,7 @@ impl WideBatch {
         nimg: u64,
         indices: &[usize],
         device: &Device,
-    ) -> Result<Tensor, RunError> {
+    ) -> Result<Tensor, TrainError> {
         if self.size >= data.num_images() {
             return Ok(data.images().to_device(device)?);
         }

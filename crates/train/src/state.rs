@@ -8,9 +8,12 @@ use std::path::Path;
 use candle_core::{Device, Tensor, Var};
 use pfgmpp_checkpoint::{read_tensors, write_tensors};
 use pfgmpp_nn::Parameters;
+use pfgmpp_store::StoreError;
 use serde::{Deserialize, Serialize};
 
-use crate::{Adam, Ema, RunError};
+use crate::adam::Adam;
+use crate::ema::Ema;
+use crate::error::TrainError;
 
 /// Where training stands, beside the tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,9 +39,9 @@ pub(crate) fn save(
     adam: &Adam,
     ema: &Ema,
     position: &Position,
-) -> Result<(), RunError> {
+) -> Result<(), TrainError> {
     if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(RunError::io(parent))?;
+        std::fs::create_dir_all(parent).map_err(StoreError::io(parent))?;
     }
     let mut tensors: HashMap<String, Tensor> = HashMap::new();
     for (key, var) in slots(parameters, adam, ema) {
@@ -56,11 +59,11 @@ pub(crate) fn load(
     adam: &mut Adam,
     ema: &Ema,
     device: &Device,
-) -> Result<Option<Position>, RunError> {
+) -> Result<Option<Position>, TrainError> {
     if !path.exists() {
         return Ok(None);
     }
-    let bad = |message: String| RunError::State {
+    let bad = |message: String| TrainError::State {
         path: path.to_path_buf(),
         message,
     };

@@ -1,23 +1,32 @@
 //! One training run in memory: weights, optimizer, average, and the step that moves them.
 
+use std::path::Path;
+
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
+use pfgmpp_checkpoint::{
+    Checkpoint, CheckpointConfig, DATA_MEAN, DataSummary, FORMAT, TrainingSummary,
+};
 use pfgmpp_data::{Dataset, Shuffle, Statistics};
 use pfgmpp_kernel::{Denoiser, SampleRng, Stream};
 use pfgmpp_nn::Parameters;
-use pfgmpp_transfer::DataScale;
+use pfgmpp_sampler::Sampler;
+use pfgmpp_transfer::{DataMoments, DataScale};
 use rand::Rng;
 
+use crate::adam::Adam;
+use crate::config::TrainerConfig;
+use crate::ema::Ema;
+use crate::error::TrainError;
 use crate::learner::{Learner, denoiser};
 use crate::state::{self, Position};
-use crate::{Adam, Ema, RunError, RunFolder, TrainedModel};
 
 /// The share of training, at its end, whose mean loss is reported as `train_loss`.
 const TAIL: f64 = 0.1;
 
 /// A run's weights and everything that changes them.
 pub struct Trainer {
-    model: TrainedModel,
+    model: TrainerConfig,
     seed: u64,
     device: Device,
     data: Dataset,
@@ -70,11 +79,11 @@ impl Trainer {
     ///
     /// A network that does not fit the data.
     pub fn new(
-        model: &TrainedModel,
+        model: &TrainerConfig,
         seed: u64,
         data: &Dataset,
         device: &Device,
-    ) -> Result<Self, RunError> {
+    ) -> Result<Self, TrainError> {
         let scale = data_scale(data)?;
         let parameters = Parameters::new(seed, device);
         let learner = Learner::new(model, seed, data, scale, &parameters.builder())?;
@@ -125,9 +134,47 @@ impl Trainer {
     /// # Errors
     ///
     /// Failures of the tensor backend.
-    pub fn averaged_model(&self) -> Result<Box<dyn Denoiser>, RunError> {
+    pub fn averaged_model(&self) -> Result<Box<dyn Denoiser>, TrainError> {
         let builder = VarBuilder::from_tensors(self.ema.tensors(), DType::F32, &self.device);
         denoiser(&self.model, &self.data, self.scale, &builder)
+    }
+
+    /// The averaged weights as a checkpoint, with all that sampling them needs; `sampler` is what they are to be
+    /// sampled with.
+    ///
+    /// # Errors
+    ///
+    /// Failures of the tensor backend.
+    pub fn checkpoint(&self, sampler: Sampler) -> Result<Checkpoint, TrainError> {
+        let data = &self.data;
+        let moments = DataMoments::measure(data.images())?;
+        let mut weights = self.ema.tensors();
+        let mean = moments.mean().to_dtype(DType::F32)?;
+        weights.insert(DATA_MEAN.to_string(), mean);
+        Ok(Checkpoint {
+            config: CheckpointConfig {
+                format: FORMAT,
+                d: self.model.d,
+                data: DataSummary {
+                    name: data.name().to_string(),
+                    shape: data.image_shape(),
+                    label_dim: 0,
+                    range: [-1.0, 1.0],
+                    scale: self.scale,
+                    scale_about_mean: Some(bounded(moments.scale())),
+                },
+                network: self.model.network.clone(),
+                prediction: self.model.prediction(),
+                sampler,
+                training: TrainingSummary {
+                    nimg: self.nimg,
+                    seed: self.seed,
+                },
+                weights_sha256: String::new(),
+                weights_crc32: String::new(),
+            },
+            weights,
+        })
     }
 
     /// The denoiser that the training of `model` under `seed` starts from, its weights plain tensors as
@@ -137,11 +184,11 @@ impl Trainer {
     ///
     /// A network that does not fit the data.
     pub fn initial_model(
-        model: &TrainedModel,
+        model: &TrainerConfig,
         seed: u64,
         data: &Dataset,
         device: &Device,
-    ) -> Result<Box<dyn Denoiser>, RunError> {
+    ) -> Result<Box<dyn Denoiser>, TrainError> {
         let scale = data_scale(data)?;
         let parameters = Parameters::new(seed, device);
         // The first network asks for its parameters, which makes them.
@@ -156,7 +203,7 @@ impl Trainer {
     /// # Errors
     ///
     /// A loss that is not finite, before any weight is changed by it.
-    pub fn step(&mut self) -> Result<Step, RunError> {
+    pub fn step(&mut self) -> Result<Step, TrainError> {
         let training = &self.model.training;
         let batch_size = training.batch_size.min(training.nimg - self.nimg);
         let indices = self.shuffle.indices(self.nimg, batch_size as usize);
@@ -173,7 +220,7 @@ impl Trainer {
             .loss(&self.data, batch, &mut rngs, &seeds, &self.device)?;
         let per_sample = loss.per_sample.to_vec1::<f64>()?;
         if let Some(&bad) = per_sample.iter().find(|loss| !loss.is_finite()) {
-            return Err(RunError::Diverged {
+            return Err(TrainError::Diverged {
                 nimg: self.nimg,
                 loss: bad,
             });
@@ -200,12 +247,12 @@ impl Trainer {
         }
     }
 
-    /// Saves the state into the run folder.
+    /// Writes the state into the file `path`, making the folder that holds it.
     ///
     /// # Errors
     ///
     /// Any failure of the file system; the state saved before then stands untouched.
-    pub fn save(&self, folder: &RunFolder) -> Result<(), RunError> {
+    pub fn save(&self, path: &Path) -> Result<(), TrainError> {
         let position = Position {
             nimg: self.nimg,
             steps: self.adam.steps(),
@@ -213,23 +260,17 @@ impl Trainer {
             tail_count: self.tail.count,
             seconds: self.seconds,
         };
-        state::save(
-            &folder.state(),
-            &self.parameters,
-            &self.adam,
-            &self.ema,
-            &position,
-        )
+        state::save(path, &self.parameters, &self.adam, &self.ema, &position)
     }
 
-    /// Goes to the state saved in the run folder; stays at the first image if there is none.
+    /// Goes to the state saved in the file `path`; stays at the first image if there is none.
     ///
     /// # Errors
     ///
     /// A state that does not belong to this configuration.
-    pub fn restore(&mut self, folder: &RunFolder) -> Result<(), RunError> {
+    pub fn restore(&mut self, path: &Path) -> Result<(), TrainError> {
         let restored = state::load(
-            &folder.state(),
+            path,
             &self.parameters,
             &mut self.adam,
             &self.ema,
@@ -237,8 +278,8 @@ impl Trainer {
         )?;
         if let Some(position) = restored {
             if position.nimg > self.model.training.nimg {
-                return Err(RunError::State {
-                    path: folder.state(),
+                return Err(TrainError::State {
+                    path: path.to_path_buf(),
                     message: format!("it stands at {} images", position.nimg),
                 });
             }
@@ -254,7 +295,7 @@ impl Trainer {
 }
 
 /// What the effective noise level needs to know of `data`.
-fn data_scale(data: &Dataset) -> Result<DataScale, RunError> {
+fn data_scale(data: &Dataset) -> Result<DataScale, TrainError> {
     let statistics = Statistics::measure(data)?;
     Ok(bounded(DataScale {
         second_moment: statistics.second_moment,
@@ -263,7 +304,7 @@ fn data_scale(data: &Dataset) -> Result<DataScale, RunError> {
 }
 
 /// `scale` with both numbers positive and finite.
-pub(crate) fn bounded(scale: DataScale) -> DataScale {
+fn bounded(scale: DataScale) -> DataScale {
     DataScale {
         // An all-black set has no scale; any positive number keeps the formulas finite.
         second_moment: scale.second_moment.max(1e-12),

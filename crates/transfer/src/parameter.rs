@@ -57,6 +57,22 @@ impl ParameterError {
         Err(Self::new(name, value, format!("from {low} to {high}")))
     }
 
+    /// As [`Self::within`] for a count; `u64::MAX` is no upper end.
+    ///
+    /// # Errors
+    ///
+    /// `value` is below `low` or above `high`.
+    pub fn counted(name: &'static str, value: u64, low: u64, high: u64) -> Result<(), Self> {
+        if (low..=high).contains(&value) {
+            return Ok(());
+        }
+        let accepted = match high {
+            u64::MAX => format!("at least {low}"),
+            _ => format!("from {low} to {high}"),
+        };
+        Err(Self::new(name, value, accepted))
+    }
+
     /// Refuses a lower end that is not below its upper end.
     ///
     /// # Errors

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use candle_core::Device;
+use pfgmpp_config::{ModelConfig, RunConfig};
 use pfgmpp_data::Dataset;
 use pfgmpp_kernel::{Denoiser, widest_float};
-use pfgmpp_train::{ModelConfig, RunConfig, RunError, TrainedModel, Trainer};
+use pfgmpp_run::{RunError, fetch};
+use pfgmpp_train::{Trainer, TrainerConfig};
 use serde::Serialize;
 
 use crate::commands::train::read;
@@ -68,7 +70,7 @@ pub fn bench(args: &Args) -> Result<(), Failure> {
     set_length(&mut config, args);
     let file = args.config.display();
     config.check(&file.to_string())?;
-    config.fetch(&[], &hub())?;
+    fetch(&mut config, &[], &hub())?;
     let Some(model) = config.trained() else {
         let message = format!("{file}: model: must be network, got one that trains nothing");
         return Err(Failure::bad_input(message));
@@ -119,7 +121,7 @@ fn set_length(config: &mut RunConfig, args: &Args) {
 
 /// What is timed, and how often.
 struct Bench<'a> {
-    model: &'a TrainedModel,
+    model: &'a TrainerConfig,
     seed: u64,
     data: &'a Dataset,
     device: Device,

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
-use pfgmpp_checkpoint::{Model, resolve, write_file};
+use pfgmpp_checkpoint::{Model, resolve};
+use pfgmpp_config::{Document, ModelConfig, RunConfig};
 use pfgmpp_data::{is_planar, to_image};
 use pfgmpp_kernel::Dimension;
+use pfgmpp_run::{Draw, RunError, SamplingModel, fetch, sample_grid};
 use pfgmpp_sampler::Sampler;
-use pfgmpp_train::yaml::Document;
-use pfgmpp_train::{Draw, ModelConfig, RunConfig, RunError, SamplingModel, sample_grid};
+use pfgmpp_store::write_file;
 use pfgmpp_transfer::Guess;
 
 use crate::device::DeviceArgs;
@@ -154,7 +155,7 @@ fn load(args: &Args, device: &Device) -> Result<SamplingModel, Failure> {
         }
         config.sampler = adjusted(config.sampler, config.model.d(), args)?;
         config.check("the flags")?;
-        config.fetch(&[], &hub())?;
+        fetch(&mut config, &[], &hub())?;
         let splits = config.data.load().map_err(RunError::from)?;
         return Ok(SamplingModel::untrained(&config, &splits.train, device)?);
     }
@@ -245,6 +246,5 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 fn at(path: &Path, source: std::io::Error) -> Failure {
-    let path = path.to_path_buf();
-    RunError::Io { path, source }.into()
+    RunError::io(path)(source).into()
 }

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use pfgmpp_train::yaml::{Document, parse_assignment};
-use pfgmpp_train::{Outcome, RunConfig, RunFolder, preflight, run};
+use pfgmpp_config::yaml::parse_assignment;
+use pfgmpp_config::{Document, RunConfig};
+use pfgmpp_run::{Outcome, RunError, RunFolder, fetch, preflight, run};
 
 use crate::device::DeviceArgs;
 use crate::download::hub;
@@ -32,11 +33,11 @@ pub fn train(args: &Args) -> Result<(), Failure> {
         PathBuf::from("runs").join(name)
     });
     let device = args.device.open()?;
-    config.fetch(std::slice::from_ref(&out), &hub())?;
+    fetch(&mut config, std::slice::from_ref(&out), &hub())?;
     let stop = stop_on_signal()?;
-    let splits = config.data.load().map_err(pfgmpp_train::RunError::from)?;
+    let splits = config.data.load().map_err(RunError::from)?;
     preflight([(out.clone(), &config, &splits)].into_iter(), &out)?;
-    let folder = RunFolder::open(&out)?;
+    let folder = RunFolder::open(&out).map_err(RunError::from)?;
     let mut terminal = RunTerminal::new(&format!("d={}", config.d()));
     let outcome = run(&config, &splits, &folder, &device, &mut terminal, &stop)?;
     terminal.close();

@@ -6,10 +6,11 @@ mod text;
 
 use std::path::PathBuf;
 
+use pfgmpp_config::yaml::parse_value;
+use pfgmpp_config::{Document, RunConfig};
 use pfgmpp_data::{DataSource, Dataset, Statistics};
 use pfgmpp_kernel::Dimension;
-use pfgmpp_train::yaml::{Document, parse_value};
-use pfgmpp_train::{RunConfig, RunError};
+use pfgmpp_run::RunError;
 use pfgmpp_transfer::{DataScale, EdmSchedule, ParameterError, Translation};
 use serde::Serialize;
 

@@ -1,8 +1,7 @@
 //! The axes of a sweep, and the text of a value on one.
 
+use pfgmpp_config::{ConfigError, RunConfig};
 use pfgmpp_kernel::Dimension;
-use pfgmpp_train::RunConfig;
-use pfgmpp_train::yaml::ConfigError;
 use serde_yaml::{Mapping, Value};
 
 /// More runs than anyone means to start.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pfgmpp_train::yaml::ConfigError;
+use pfgmpp_config::ConfigError;
 use serde::Deserialize;
 use serde_yaml::{Mapping, Value};
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use pfgmpp_train::yaml::ConfigError;
+use pfgmpp_config::ConfigError;
 
 use super::Point;
 

@@ -1,7 +1,6 @@
 //! Runs that sample what another run of the same sweep trains.
 
-use pfgmpp_train::yaml::ConfigError;
-use pfgmpp_train::{CheckpointSource, ModelConfig};
+use pfgmpp_config::{CheckpointSource, ConfigError, ModelConfig};
 use serde_yaml::{Mapping, Value};
 
 use super::Point;

@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use pfgmpp_train::RunConfig;
-use pfgmpp_train::yaml::{ConfigError, Document};
+use pfgmpp_config::{ConfigError, Document, RunConfig};
 use serde_yaml::Mapping;
 
 use super::Point;

@@ -5,7 +5,7 @@
 //! Plotting crates fix the colours in each element and know no such axis.
 
 use pfgmpp_kernel::Dimension;
-use pfgmpp_train::PlanePaths;
+use pfgmpp_run::PlanePaths;
 
 mod cards;
 mod dimension_axis;

@@ -3,7 +3,7 @@
 use candle_core::{DType, Tensor};
 use pfgmpp_data::Dataset;
 use pfgmpp_kernel::{Denoiser, Dimension, ExactPosterior, Kernel, SampleRng, Stream};
-use pfgmpp_train::RunError;
+use pfgmpp_run::RunError;
 use pfgmpp_transfer::{DataMoments, DenoisingError, EffectiveNoise, Guess, ParameterError};
 use serde::Serialize;
 

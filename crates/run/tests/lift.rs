@@ -4,8 +4,8 @@ use candle_core::{Device, Tensor};
 use pfgmpp_data::DataSource;
 use pfgmpp_kernel::{Dimension, ExactPosterior};
 use pfgmpp_metrics::energy_distance;
+use pfgmpp_run::SamplingModel;
 use pfgmpp_sampler::{Sampler, Solver};
-use pfgmpp_train::SamplingModel;
 use pfgmpp_transfer::{DataMoments, EdmSchedule, Guess, Schedule};
 
 const SAMPLES: u64 = 512;

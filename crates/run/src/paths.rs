@@ -1,12 +1,14 @@
 //! How a few samples came about, for the report: lines in the plane, or strips of pictures.
 
 use candle_core::{DType, Device, Tensor};
+use pfgmpp_config::RunConfig;
 use pfgmpp_data::{GridLayout, Splits, grid};
 use pfgmpp_sampler::Trajectory;
 use serde::{Deserialize, Serialize};
 
-use crate::model::SamplingModel;
-use crate::{RunConfig, RunError, RunFolder};
+use crate::error::RunError;
+use crate::folder::RunFolder;
+use crate::sampling_model::SamplingModel;
 
 /// Paths drawn in the plane.
 const PLANE: u64 = 64;
@@ -40,7 +42,7 @@ pub(crate) fn write_paths(
         let trajectories = model.trace(&config.sample_seeds(PLANE), device)?;
         let paths = in_plane(&trajectories, splits)?;
         let json = serde_json::to_string(&paths).expect("paths are finite numbers");
-        return folder.write(&RunFolder::paths_in(folder.path()), json.as_bytes());
+        return Ok(folder.write(&RunFolder::paths_in(folder.path()), json.as_bytes())?);
     }
     let trajectories = model.trace(&config.sample_seeds(STRIP), device)?;
     let pictures = strip(&trajectories, shape)?;
@@ -50,7 +52,7 @@ pub(crate) fn write_paths(
         scale: (VISIBLE / shape[1].max(shape[2])).max(1),
     };
     let png = grid(&pictures, layout)?.to_png()?;
-    folder.write(&RunFolder::strip_in(folder.path()), &png)
+    Ok(folder.write(&RunFolder::strip_in(folder.path()), &png)?)
 }
 
 fn in_plane(trajectories: &[Trajectory], splits: &Splits) -> Result<PlanePaths, RunError> {

@@ -2,26 +2,23 @@
 
 use std::time::Instant;
 
-use candle_core::{DType, Device};
-use pfgmpp_checkpoint::{
-    Checkpoint, CheckpointConfig, DATA_MEAN, DataSummary, FORMAT, TrainingSummary,
-};
+use candle_core::Device;
+use pfgmpp_config::RunConfig;
 use pfgmpp_data::Splits;
+use pfgmpp_train::{Trainer, TrainerConfig};
 use pfgmpp_transfer::DataMoments;
 
+use crate::error::RunError;
 use crate::evaluation::TrainedSummary;
+use crate::folder::RunFolder;
 use crate::grid::{sample_grid, shown_samples};
-use crate::learner::prediction;
-use crate::model::SamplingModel;
 use crate::monitor::Monitor;
-use crate::trainer::bounded;
-use crate::{
-    Observer, Phase, Progress, RunConfig, RunError, RunFolder, StopFlag, TrainedModel, Trainer,
-};
+use crate::observer::{Observer, Phase, Progress, StopFlag};
+use crate::sampling_model::SamplingModel;
 
 /// Training in progress.
 pub struct Training<'a> {
-    model: &'a TrainedModel,
+    model: &'a TrainerConfig,
     config: &'a RunConfig,
     splits: &'a Splits,
     folder: &'a RunFolder,
@@ -56,14 +53,14 @@ pub struct Trained {
 impl<'a> Training<'a> {
     /// Starts `model`, which `config` describes, or goes on from the state in `folder`.
     pub fn open(
-        model: &'a TrainedModel,
+        model: &'a TrainerConfig,
         config: &'a RunConfig,
         splits: &'a Splits,
         folder: &'a RunFolder,
         device: &'a Device,
     ) -> Result<Self, RunError> {
         let mut trainer = Trainer::new(model, config.seed, &splits.train, device)?;
-        trainer.restore(folder)?;
+        trainer.restore(&folder.state())?;
         Ok(Self {
             monitor: Monitor::open(config, folder, trainer.nimg())?,
             nimg_at_start: trainer.nimg(),
@@ -87,7 +84,8 @@ impl<'a> Training<'a> {
             let nimg = self.trainer.nimg();
             return Ok(TrainingEnd::Stopped { nimg });
         }
-        self.checkpoint()?.save(&self.folder.checkpoint())?;
+        let checkpoint = self.trainer.checkpoint(self.config.sampler.clone())?;
+        checkpoint.save(&self.folder.checkpoint())?;
         Ok(TrainingEnd::Trained(Box::new(Trained {
             model: self.sampling_model()?,
             summary: TrainedSummary {
@@ -106,7 +104,7 @@ impl<'a> Training<'a> {
         while self.trainer.nimg() < training.nimg {
             if stop.is_raised() {
                 self.report()?;
-                self.trainer.save(self.folder)?;
+                self.trainer.save(&self.folder.state())?;
                 return Ok(false);
             }
             let (began, before) = (Instant::now(), self.trainer.nimg());
@@ -125,7 +123,7 @@ impl<'a> Training<'a> {
                 self.draw_grid()?;
             }
             if crossed(training.state_every) || at_end {
-                self.trainer.save(self.folder)?;
+                self.trainer.save(&self.folder.state())?;
             }
             observer.progress(&self.progress());
         }
@@ -163,37 +161,5 @@ impl<'a> Training<'a> {
         let samples = model.sample(&seeds, self.device)?;
         let grid = sample_grid(&samples, Some(self.splits.held_out.images()))?;
         self.monitor.image(&grid, self.trainer.nimg())
-    }
-
-    fn checkpoint(&self) -> Result<Checkpoint, RunError> {
-        let data = &self.splits.train;
-        let moments = DataMoments::measure(data.images())?;
-        let mut weights = self.trainer.ema().tensors();
-        let mean = moments.mean().to_dtype(DType::F32)?;
-        weights.insert(DATA_MEAN.to_string(), mean);
-        Ok(Checkpoint {
-            config: CheckpointConfig {
-                format: FORMAT,
-                d: self.model.d,
-                data: DataSummary {
-                    name: data.name().to_string(),
-                    shape: data.image_shape(),
-                    label_dim: 0,
-                    range: [-1.0, 1.0],
-                    scale: self.trainer.scale(),
-                    scale_about_mean: Some(bounded(moments.scale())),
-                },
-                network: self.model.network.clone(),
-                prediction: prediction(self.model),
-                sampler: self.config.sampler.clone(),
-                training: TrainingSummary {
-                    nimg: self.trainer.nimg(),
-                    seed: self.config.seed,
-                },
-                weights_sha256: String::new(),
-                weights_crc32: String::new(),
-            },
-            weights,
-        })
     }
 }

@@ -1,18 +1,14 @@
-//! One run from configuration to scores: train, resume, sample, score, and write it all down.
+//! What a run leaves, and whether what stands in a folder is that of this run.
 
 use std::path::Path;
 
-use candle_core::Device;
-use pfgmpp_data::Splits;
+use pfgmpp_config::{RunConfig, yaml};
 use pfgmpp_kernel::Dimension;
 use serde::{Deserialize, Serialize};
 
-use crate::evaluation::{Evaluation, TrainedSummary};
-use crate::model::SamplingModel;
-use crate::monitor::Monitor;
-use crate::training::{Trained, Training, TrainingEnd};
-use crate::yaml;
-use crate::{ModelConfig, Observer, RunConfig, RunError, RunFolder, Scores, StopFlag};
+use crate::error::RunError;
+use crate::folder::RunFolder;
+use crate::score::Scores;
 
 /// What a finished run leaves in `metrics.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,57 +43,6 @@ pub enum Outcome {
         /// Images seen.
         nimg: u64,
     },
-}
-
-/// Runs `config` in `folder`: starts, or goes on from its saved state, or reads its result.
-///
-/// A run that was cut off anywhere and runs again ends with the same weights and scores, bit for
-/// bit on the same machine, as one left alone.
-///
-/// # Errors
-///
-/// A folder with a run of another configuration, a loss that is not finite, and any failure of
-/// the file system.
-pub fn run(
-    config: &RunConfig,
-    splits: &Splits,
-    folder: &RunFolder,
-    device: &Device,
-    observer: &mut dyn Observer,
-    stop: &StopFlag,
-) -> Result<Outcome, RunError> {
-    check_config(config, folder.path())?;
-    if let Some(result) = read_result(config, folder)? {
-        return Ok(Outcome::Finished(result));
-    }
-    folder.write(&folder.config(), yaml::to_string(config)?.as_bytes())?;
-    let Trained {
-        model,
-        mut monitor,
-        summary,
-    } = match &config.model {
-        ModelConfig::Network(network) => {
-            let training = Training::open(network, config, splits, folder, device)?;
-            match training.finish(observer, stop)? {
-                TrainingEnd::Stopped { nimg } => return Ok(Outcome::Interrupted { nimg }),
-                TrainingEnd::Trained(trained) => *trained,
-            }
-        }
-        ModelConfig::Exact { .. } | ModelConfig::Checkpoint { .. } => Trained {
-            model: SamplingModel::untrained(&config.located(folder.path()), &splits.train, device)?,
-            monitor: Monitor::open(config, folder, 0)?,
-            summary: TrainedSummary::default(),
-        },
-    };
-    let evaluation = Evaluation {
-        config,
-        splits,
-        folder,
-        device,
-        model: &model,
-        trained: summary,
-    };
-    evaluation.finish(&mut monitor, observer, stop)
 }
 
 /// Refuses a folder that holds a run of another configuration.

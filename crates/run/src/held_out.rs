@@ -4,7 +4,8 @@ use candle_core::Device;
 use pfgmpp_data::Dataset;
 use pfgmpp_kernel::{SampleRng, Stream, in_f64, widest_float};
 
-use crate::{RunError, SamplingModel};
+use crate::error::RunError;
+use crate::sampling_model::SamplingModel;
 
 /// Noise levels of the measure, in units of the data.
 const SIGMAS: [f64; 6] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0];

@@ -1,12 +1,13 @@
 //! Scores of a set of samples against held-out data, and rows that give them a scale.
 
 use candle_core::{Device, Tensor};
+use pfgmpp_config::ScoringConfig;
 use pfgmpp_data::Splits;
 use pfgmpp_kernel::{Dimension, Kernel, SampleRng, Stream};
 use pfgmpp_metrics::{GaussianFit, energy_distance, sliced_wasserstein};
 use serde::{Deserialize, Serialize};
 
-use crate::{RunError, ScoringConfig};
+use crate::error::RunError;
 
 /// Distances of a set of samples from the held-out data, in the units of the pixels; 0 is perfect.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
+use pfgmpp_config::{CheckpointSource, ConfigError, ModelConfig, RunConfig};
 use pfgmpp_data::Splits;
+use pfgmpp_train::Trainer;
 use pfgmpp_transfer::DataMoments;
 
-use crate::learner::prediction;
-use crate::model::SamplingModel;
-use crate::yaml::ConfigError;
-use crate::{CheckpointSource, ModelConfig, RunConfig, RunError, Trainer};
+use crate::error::RunError;
+use crate::sampling_model::SamplingModel;
 
 /// Copies of the weights that a run keeps: state (weights, two moments, average), checkpoint, and
 /// the state that is written beside the old one.
@@ -72,7 +72,7 @@ pub fn preflight<'a>(
 fn alike(a: &RunConfig, b: &RunConfig) -> bool {
     let same_model = match (&a.model, &b.model) {
         (ModelConfig::Network(a), ModelConfig::Network(b)) => {
-            a.network == b.network && prediction(a) == prediction(b)
+            a.network == b.network && a.prediction() == b.prediction()
         }
         (a, b) => a == b,
     };

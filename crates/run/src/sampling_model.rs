@@ -2,13 +2,13 @@
 
 use candle_core::{DType, Device, Tensor};
 use pfgmpp_checkpoint::Model;
+use pfgmpp_config::{CheckpointSource, ConfigError, ModelConfig, RunConfig};
 use pfgmpp_data::Dataset;
 use pfgmpp_kernel::{Denoiser, Dimension, ExactPosterior, Kernel, SampleRng};
 use pfgmpp_sampler::{Sampler, Trajectory};
 use pfgmpp_transfer::{DataMoments, EffectiveNoise, ParameterError};
 
-use crate::yaml::ConfigError;
-use crate::{CheckpointSource, ModelConfig, RunConfig, RunError};
+use crate::error::RunError;
 
 /// A denoiser with its kernel and sampler.
 pub struct SamplingModel {
@@ -196,7 +196,7 @@ fn lift(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::yaml::parse_value;
+    use pfgmpp_config::yaml::parse_value;
 
     /// Estimates that are no numbers, as of weights that are not.
     struct Broken;

@@ -3,17 +3,20 @@
 use std::time::Instant;
 
 use candle_core::{Device, Tensor};
+use pfgmpp_config::RunConfig;
 use pfgmpp_data::Splits;
 
+use crate::draw::Draw;
+use crate::error::RunError;
+use crate::folder::RunFolder;
 use crate::grid::{sample_grid, shown_samples};
 use crate::held_out::denoising_error;
-use crate::model::SamplingModel;
 use crate::monitor::Monitor;
+use crate::observer::{Observer, Phase, Progress, StopFlag};
 use crate::paths::write_paths;
-use crate::{
-    Draw, Observer, Outcome, Phase, Progress, RunConfig, RunError, RunFolder, RunResult, Scores,
-    StopFlag,
-};
+use crate::result::{Outcome, RunResult};
+use crate::sampling_model::SamplingModel;
+use crate::score::Scores;
 
 /// What a result says of the training before it; nothing where there was none.
 #[derive(Clone, Copy, Debug, Default)]

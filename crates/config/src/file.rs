@@ -6,14 +6,12 @@ use pfgmpp_kernel::Dimension;
 use pfgmpp_nn::NetworkConfig;
 use pfgmpp_objective::PfgmPerturbation;
 use pfgmpp_sampler::Sampler;
+use pfgmpp_train::{AdamConfig, EmaConfig, Method, TrainerConfig, TrainingConfig, count};
 use pfgmpp_transfer::{FieldPrediction, NoiseLaw, Preconditioning};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    CheckpointSource, Method, ModelConfig, RunConfig, ScoringConfig, TrainedModel, TrainingConfig,
-};
-use crate::yaml::count;
-use crate::{AdamConfig, EmaConfig};
+use crate::run_config::{CheckpointSource, ModelConfig, RunConfig};
+use crate::scoring::ScoringConfig;
 
 /// What [`RunConfig`] is read from and written as.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -108,7 +106,7 @@ impl TryFrom<RunFile> for RunConfig {
 }
 
 impl RunFile {
-    fn trained_model(&mut self) -> Result<TrainedModel, String> {
+    fn trained_model(&mut self) -> Result<TrainerConfig, String> {
         let model = "network";
         let method = match needed(self.objective.take(), "objective", model)? {
             Objective::Pfgm {
@@ -143,7 +141,7 @@ impl RunFile {
                 reference_batch: Some(reference_batch),
             },
         };
-        Ok(TrainedModel {
+        Ok(TrainerConfig {
             d: needed(self.d, "d", model)?,
             network: needed(self.network.take(), "network", model)?,
             method,
@@ -206,7 +204,7 @@ impl From<RunConfig> for RunFile {
 }
 
 impl RunFile {
-    fn take_in(&mut self, trained: TrainedModel) {
+    fn take_in(&mut self, trained: TrainerConfig) {
         self.model = Model::Network;
         self.d = Some(trained.d);
         self.network = Some(trained.network);

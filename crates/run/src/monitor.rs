@@ -1,11 +1,14 @@
 //! What a run writes about itself while it trains: `log.jsonl` and TensorBoard events.
 
+use pfgmpp_config::{RunConfig, yaml};
 use pfgmpp_data::Picture;
+use pfgmpp_train::{MeanLoss, Step};
 
-use crate::folder::Log;
+use crate::error::RunError;
+use crate::folder::RunFolder;
+use crate::log::{Log, LogLine};
+use crate::score::Scores;
 use crate::tensorboard::EventWriter;
-use crate::trainer::MeanLoss;
-use crate::{LogLine, RunConfig, RunError, RunFolder, Scores, Step, yaml};
 
 /// Upper ends of the bands of sigma that the loss is reported by; the last band is open.
 const BANDS: [f64; 4] = [0.05, 0.2, 1.0, 5.0];

@@ -3,7 +3,6 @@
 //! Enums with fields are maps of one key (`log_normal: {p_mean: -1.2, ...}`), so that every key
 //! has a dotted path. Errors name the file, the path and, where the text is at hand, the line.
 
-use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -12,25 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_yaml::with::singleton_map_recursive;
 use serde_yaml::{Mapping, Value};
 
-/// A configuration that cannot be used: one line that says where and why.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{origin}: {message}")]
-pub struct ConfigError {
-    /// The file, flag or axis that the value came from.
-    pub origin: String,
-    /// What is wrong with it.
-    pub message: String,
-}
-
-impl ConfigError {
-    /// The error `origin: message`.
-    pub fn new(origin: impl Display, message: impl Display) -> Self {
-        Self {
-            origin: origin.to_string(),
-            message: message.to_string(),
-        }
-    }
-}
+use crate::error::ConfigError;
 
 /// A YAML document as a tree of values that overrides can still change.
 #[derive(Clone, Debug, PartialEq)]
@@ -221,49 +202,10 @@ fn plain_io(error: &std::io::Error) -> String {
     text[..end].to_lowercase()
 }
 
-/// Reads a count: an integer, a float without fraction (`1e6`) or digits with `_` (`200_000`).
-///
-/// # Errors
-///
-/// Anything else, negative numbers included.
-pub fn count<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    struct Visitor;
-    impl serde::de::Visitor<'_> for Visitor {
-        type Value = u64;
-
-        fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-            f.write_str("a whole number, such as 200000, 200_000 or 2e5")
-        }
-
-        fn visit_u64<E: serde::de::Error>(self, v: u64) -> Result<u64, E> {
-            Ok(v)
-        }
-
-        fn visit_f64<E: serde::de::Error>(self, v: f64) -> Result<u64, E> {
-            if v >= 0.0 && v.fract() == 0.0 && v < 2f64.powi(53) {
-                return Ok(v as u64);
-            }
-            Err(E::invalid_value(serde::de::Unexpected::Float(v), &self))
-        }
-
-        fn visit_str<E: serde::de::Error>(self, v: &str) -> Result<u64, E> {
-            let digits = v.replace('_', "");
-            let starts_with_digit = v.starts_with(|c: char| c.is_ascii_digit());
-            match digits.parse() {
-                Ok(count) if starts_with_digit => Ok(count),
-                _ => match digits.parse::<f64>() {
-                    Ok(float) if starts_with_digit => self.visit_f64(float),
-                    _ => Err(E::invalid_value(serde::de::Unexpected::Str(v), &self)),
-                },
-            }
-        }
-    }
-    deserializer.deserialize_any(Visitor)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pfgmpp_train::count;
     use serde::Deserialize;
 
     #[derive(Debug, Deserialize, Serialize, PartialEq)]

@@ -7,7 +7,9 @@ use std::thread;
 
 use candle_core::{Device, Tensor};
 
-use crate::{RunError, SamplingModel, StopFlag};
+use crate::error::RunError;
+use crate::observer::StopFlag;
+use crate::sampling_model::SamplingModel;
 
 /// Samples to draw, and how.
 pub struct Draw<'a> {

@@ -1,0 +1,171 @@
+//! The complete description of one run: what `configs/*.yaml` hold.
+
+use std::path::{Path, PathBuf};
+
+use pfgmpp_data::DataSource;
+use pfgmpp_kernel::Dimension;
+use pfgmpp_sampler::Sampler;
+use pfgmpp_train::TrainerConfig;
+use pfgmpp_transfer::ParameterError;
+use serde::{Deserialize, Serialize};
+
+use crate::blame::blame;
+use crate::error::ConfigError;
+use crate::file::RunFile;
+use crate::scoring::ScoringConfig;
+use crate::yaml::Document;
+
+/// One run: a model, trained if it needs to be, sampled and scored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "RunFile", into = "RunFile")]
+pub struct RunConfig {
+    /// Seed of initial weights, batch order, noise and scored samples.
+    pub seed: u64,
+    /// The data set.
+    pub data: DataSource,
+    /// Where the denoiser comes from.
+    pub model: ModelConfig,
+    /// The sampler.
+    pub sampler: Sampler,
+    /// How the samples are scored.
+    pub scoring: ScoringConfig,
+}
+
+/// Where the denoiser comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ModelConfig {
+    /// The exact posterior of the training data: no network, no training.
+    Exact {
+        /// The dimension D of the augmentation.
+        d: Dimension,
+    },
+    /// A network that this run trains.
+    Network(Box<TrainerConfig>),
+    /// A network that this run does not train.
+    Checkpoint {
+        /// Where it lies.
+        source: CheckpointSource,
+        /// The path of a reference, once fetching has found it; the reference itself otherwise.
+        path: Option<PathBuf>,
+        /// The dimension D to sample at, whatever D it was trained at.
+        d: Dimension,
+    },
+}
+
+/// Where a trained network lies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckpointSource {
+    /// A checkpoint folder, a run folder, or any reference that `pfgmpp sample` takes.
+    Reference(String),
+    /// The run of this name in the folder that this run's own lies in, as the runs of a sweep do.
+    Run(String),
+}
+
+impl RunConfig {
+    /// Reads a document after overrides, and checks it.
+    ///
+    /// `places` are the dotted keys that were set, each with who set it: an error in or beside a
+    /// key names that place, any other error the file.
+    ///
+    /// # Errors
+    ///
+    /// The first parameter that cannot be read or is outside its range.
+    pub fn read(document: &Document, places: &[(String, String)]) -> Result<Self, ConfigError> {
+        let file = document.path.display().to_string();
+        let config: Self = document.to(&file).map_err(|error| blame(error, places))?;
+        config.check(&file).map_err(|error| blame(error, places))?;
+        Ok(config)
+    }
+
+    /// The dimension D of the samples.
+    pub fn d(&self) -> Dimension {
+        self.sampler.d.unwrap_or(self.model.d())
+    }
+
+    /// What this run trains, `None` if nothing.
+    pub fn trained(&self) -> Option<&TrainerConfig> {
+        match &self.model {
+            ModelConfig::Network(model) => Some(model),
+            ModelConfig::Exact { .. } | ModelConfig::Checkpoint { .. } => None,
+        }
+    }
+
+    /// Images that this run trains on, 0 if it trains nothing.
+    pub fn nimg(&self) -> u64 {
+        self.trained().map_or(0, |model| model.training.nimg)
+    }
+
+    /// The same with a run that is named as a checkpoint found beside `folder`, where this run lies.
+    pub fn located(&self, folder: &Path) -> Self {
+        let mut config = self.clone();
+        if let ModelConfig::Checkpoint { source, .. } = &mut config.model
+            && let CheckpointSource::Run(name) = source
+        {
+            let beside = folder.with_file_name(&*name).display().to_string();
+            *source = CheckpointSource::Reference(beside);
+        }
+        config
+    }
+
+    /// The seeds of this run's first `count` samples; runs of other seeds share none of them.
+    pub fn sample_seeds(&self, count: u64) -> Vec<u64> {
+        let first = self.seed << 32;
+        (first..first + count).collect()
+    }
+
+    /// Checks every parameter that its type alone does not.
+    ///
+    /// # Errors
+    ///
+    /// The first parameter outside its range, with its dotted path; `origin` names the file.
+    pub fn check(&self, origin: &str) -> Result<(), ConfigError> {
+        let at = |section: String| {
+            move |e: ParameterError| ConfigError::new(origin, format!("{section}.{e}"))
+        };
+        let top = |e| ConfigError::new(origin, e);
+        check_d("d", self.model.d()).map_err(top)?;
+        check_d("sampler.d", self.d()).map_err(top)?;
+        self.model.check(origin)?;
+        self.sampler.check().map_err(at("sampler".to_string()))?;
+        self.scoring.check().map_err(at("scoring".to_string()))?;
+        // Samples of a run take the seeds `seed << 32 ..`.
+        ParameterError::counted("seed", self.seed, 0, u64::from(u32::MAX)).map_err(top)
+    }
+}
+
+impl ModelConfig {
+    /// The dimension D that the denoiser is for; that of the samples for a checkpoint.
+    pub fn d(&self) -> Dimension {
+        match self {
+            Self::Exact { d } | Self::Checkpoint { d, .. } => *d,
+            Self::Network(model) => model.d,
+        }
+    }
+
+    fn check(&self, origin: &str) -> Result<(), ConfigError> {
+        match self {
+            Self::Network(model) => model.check().map_err(|e| ConfigError::new(origin, e)),
+            Self::Checkpoint {
+                source: CheckpointSource::Run(name),
+                ..
+            } if name.is_empty() || name.contains(['/', '\\']) || name.starts_with('.') => {
+                let message = "model.checkpoint.run: must be the name of a run beside this one, such as \
+                               d=inf,seed=0; any other place is a model.checkpoint.reference";
+                Err(ConfigError::new(origin, format!("{message}, got {name:?}")))
+            }
+            Self::Exact { .. } | Self::Checkpoint { .. } => Ok(()),
+        }
+    }
+}
+
+/// Networks work in `f32`: below, too much of the noise leaves its range; above, D is infinite to
+/// every digit.
+fn check_d(name: &'static str, d: Dimension) -> Result<(), ParameterError> {
+    match d {
+        Dimension::Finite(value) if !(0.1..=1e15).contains(&value) => {
+            Err(ParameterError::new(name, value, "from 0.1 to 1e15, or inf"))
+        }
+        _ => Ok(()),
+    }
+}

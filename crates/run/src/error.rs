@@ -1,0 +1,106 @@
+//! Errors of a run.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use pfgmpp_checkpoint::CheckpointError;
+use pfgmpp_config::ConfigError;
+use pfgmpp_store::{StoreError, is_about_place};
+use pfgmpp_train::TrainError;
+
+/// Why a run could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A configuration that cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A file or folder that cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Training that could not go on.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// The folder holds a run of another configuration.
+    #[error("{}: holds a run of another configuration ({difference}): choose another folder with --out, or remove this one", path.display())]
+    OtherConfig {
+        /// The folder.
+        path: PathBuf,
+        /// The first difference.
+        difference: String,
+    },
+    /// The disk has no room for the results.
+    #[error("{}: the results need about {needed_mib} MiB, {free_mib} MiB are free: make room or choose another folder with --out", path.display())]
+    Space {
+        /// The folder.
+        path: PathBuf,
+        /// MiB that the results need.
+        needed_mib: u64,
+        /// MiB that are free.
+        free_mib: u64,
+    },
+    /// The saved state cannot be used.
+    #[error("{}: cannot be used ({message}): remove the run folder to start over", path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The model's samples are infinite or not numbers.
+    #[error(
+        "the samples are not finite: the weights are not, or the sampler is not for this model"
+    )]
+    NotFinite,
+    /// The model's samples cannot be compared with the data.
+    #[error("the samples cannot be scored: {0}")]
+    Score(#[from] pfgmpp_metrics::MetricError),
+    /// A checkpoint could not be written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The data cannot be used.
+    #[error(transparent)]
+    Data(#[from] pfgmpp_data::DataError),
+    /// Samples could not be drawn as a picture.
+    #[error(transparent)]
+    Picture(#[from] pfgmpp_data::PictureError),
+    /// TensorBoard events could not be written.
+    #[error(transparent)]
+    Events(#[from] crate::tensorboard::EventError),
+    /// The kernel cannot be made.
+    #[error(transparent)]
+    Kernel(#[from] pfgmpp_kernel::KernelError),
+    /// The data have no exact posterior.
+    #[error(transparent)]
+    Posterior(#[from] pfgmpp_kernel::PosteriorError),
+    /// A failure of the tensor backend.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+}
+
+impl RunError {
+    /// What makes an error about `path` of a failure of the file system.
+    pub fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let error = StoreError::io(path);
+        move |source| Self::Store(error(source))
+    }
+
+    /// Whether the user can mend it by changing what was asked for, or where to.
+    pub fn is_bad_input(&self) -> bool {
+        match self {
+            Self::Config(_)
+            | Self::OtherConfig { .. }
+            | Self::Space { .. }
+            | Self::State { .. }
+            | Self::Train(TrainError::State { .. }) => true,
+            Self::Store(e) | Self::Train(TrainError::Store(e)) => e.is_about_place(),
+            Self::Data(e) | Self::Train(TrainError::Data(e)) => {
+                e.is_bad_input() || e.io_error().is_some_and(is_about_place)
+            }
+            // One that is read was named by the user; one that is written fails by its place only.
+            Self::Checkpoint(e) | Self::Train(TrainError::Checkpoint(e)) => {
+                !e.is_outage() && e.io_error().is_none_or(is_about_place)
+            }
+            _ => false,
+        }
+    }
+}

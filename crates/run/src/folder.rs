@@ -1,0 +1,83 @@
+//! The folder of one run: what lies where.
+
+use std::path::{Path, PathBuf};
+
+use pfgmpp_store::{LockedFolder, StoreError};
+
+/// A locked run folder; the lock ends with the value, or with the process.
+pub struct RunFolder(LockedFolder);
+
+impl RunFolder {
+    /// Opens `path`, makes it if need be, and locks it.
+    ///
+    /// # Errors
+    ///
+    /// A folder that another process holds, or that cannot be made.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        LockedFolder::open(path).map(Self)
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// The resolved configuration, `config.yaml`.
+    pub fn config(&self) -> PathBuf {
+        self.path().join("config.yaml")
+    }
+
+    /// Everything needed to go on, `state/state.safetensors`.
+    pub fn state(&self) -> PathBuf {
+        self.path().join("state").join("state.safetensors")
+    }
+
+    /// The weights that sample, `checkpoint/`.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.path().join("checkpoint")
+    }
+
+    /// The final sample grid, `samples/grid.png`.
+    pub fn grid(&self) -> PathBuf {
+        Self::grid_in(self.path())
+    }
+
+    /// The scores, `metrics.json`; there when the run is finished.
+    pub fn metrics(&self) -> PathBuf {
+        self.path().join("metrics.json")
+    }
+
+    /// One line of JSON a report, `log.jsonl`.
+    pub fn log(&self) -> PathBuf {
+        Self::log_in(self.path())
+    }
+
+    /// Where the final sample grid of the run in `path` lies, for readers that need no lock.
+    pub fn grid_in(path: &Path) -> PathBuf {
+        path.join("samples").join("grid.png")
+    }
+
+    /// Where the paths of samples in the plane lie, `samples/paths.json`.
+    pub fn paths_in(path: &Path) -> PathBuf {
+        path.join("samples").join("paths.json")
+    }
+
+    /// Where the pictures of samples on their way lie, `samples/paths.png`.
+    pub fn strip_in(path: &Path) -> PathBuf {
+        path.join("samples").join("paths.png")
+    }
+
+    /// Where the log of the run in `path` lies, for readers that need no lock.
+    pub fn log_in(path: &Path) -> PathBuf {
+        path.join("log.jsonl")
+    }
+
+    /// Writes a file of this folder whole, with the folder that holds it.
+    ///
+    /// # Errors
+    ///
+    /// Any failure of the file system.
+    pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        self.0.write(path, bytes)
+    }
+}

@@ -1,0 +1,37 @@
+//! One run from configuration to scores.
+//!
+//! [`run`] takes a [`RunConfig`](pfgmpp_config::RunConfig) from nothing, or from where it stopped, to scored
+//! samples in a [`RunFolder`]. It knows no terminal: an [`Observer`] is told how far it is.
+
+mod draw;
+mod error;
+mod evaluation;
+mod fetch;
+mod folder;
+mod grid;
+mod held_out;
+mod log;
+mod monitor;
+mod observer;
+mod paths;
+mod preflight;
+mod result;
+mod run;
+mod sampling_model;
+mod score;
+pub mod tensorboard;
+mod training;
+
+pub use draw::Draw;
+pub use error::RunError;
+pub use fetch::fetch;
+pub use folder::RunFolder;
+pub use grid::sample_grid;
+pub use log::{LogLine, read_log};
+pub use observer::{Observer, Phase, Progress, StopFlag};
+pub use paths::PlanePaths;
+pub use preflight::preflight;
+pub use result::{Outcome, RunResult, check_config, read_result};
+pub use run::run;
+pub use sampling_model::SamplingModel;
+pub use score::{Reference, Scores, references};

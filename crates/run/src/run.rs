@@ -1,0 +1,65 @@
+//! One run from configuration to scores: train, resume, sample, score, and write it all down.
+
+use candle_core::Device;
+use pfgmpp_config::{ModelConfig, RunConfig, yaml};
+use pfgmpp_data::Splits;
+
+use crate::error::RunError;
+use crate::evaluation::{Evaluation, TrainedSummary};
+use crate::folder::RunFolder;
+use crate::monitor::Monitor;
+use crate::observer::{Observer, StopFlag};
+use crate::result::{Outcome, check_config, read_result};
+use crate::sampling_model::SamplingModel;
+use crate::training::{Trained, Training, TrainingEnd};
+
+/// Runs `config` in `folder`: starts, or goes on from its saved state, or reads its result.
+///
+/// A run that was cut off anywhere and runs again ends with the same weights and scores, bit for
+/// bit on the same machine, as one left alone.
+///
+/// # Errors
+///
+/// A folder with a run of another configuration, a loss that is not finite, and any failure of
+/// the file system.
+pub fn run(
+    config: &RunConfig,
+    splits: &Splits,
+    folder: &RunFolder,
+    device: &Device,
+    observer: &mut dyn Observer,
+    stop: &StopFlag,
+) -> Result<Outcome, RunError> {
+    check_config(config, folder.path())?;
+    if let Some(result) = read_result(config, folder)? {
+        return Ok(Outcome::Finished(result));
+    }
+    folder.write(&folder.config(), yaml::to_string(config)?.as_bytes())?;
+    let Trained {
+        model,
+        mut monitor,
+        summary,
+    } = match &config.model {
+        ModelConfig::Network(network) => {
+            let training = Training::open(network, config, splits, folder, device)?;
+            match training.finish(observer, stop)? {
+                TrainingEnd::Stopped { nimg } => return Ok(Outcome::Interrupted { nimg }),
+                TrainingEnd::Trained(trained) => *trained,
+            }
+        }
+        ModelConfig::Exact { .. } | ModelConfig::Checkpoint { .. } => Trained {
+            model: SamplingModel::untrained(&config.located(folder.path()), &splits.train, device)?,
+            monitor: Monitor::open(config, folder, 0)?,
+            summary: TrainedSummary::default(),
+        },
+    };
+    let evaluation = Evaluation {
+        config,
+        splits,
+        folder,
+        device,
+        model: &model,
+        trained: summary,
+    };
+    evaluation.finish(&mut monitor, observer, stop)
+}

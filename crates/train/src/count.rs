@@ -1,0 +1,41 @@
+//! Counts of images as people write them.
+
+/// Reads a count: an integer, a float without fraction (`1e6`) or digits with `_` (`200_000`).
+///
+/// # Errors
+///
+/// Anything else, negative numbers included.
+pub fn count<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    struct Visitor;
+    impl serde::de::Visitor<'_> for Visitor {
+        type Value = u64;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+            f.write_str("a whole number, such as 200000, 200_000 or 2e5")
+        }
+
+        fn visit_u64<E: serde::de::Error>(self, v: u64) -> Result<u64, E> {
+            Ok(v)
+        }
+
+        fn visit_f64<E: serde::de::Error>(self, v: f64) -> Result<u64, E> {
+            if v >= 0.0 && v.fract() == 0.0 && v < 2f64.powi(53) {
+                return Ok(v as u64);
+            }
+            Err(E::invalid_value(serde::de::Unexpected::Float(v), &self))
+        }
+
+        fn visit_str<E: serde::de::Error>(self, v: &str) -> Result<u64, E> {
+            let digits = v.replace('_', "");
+            let starts_with_digit = v.starts_with(|c: char| c.is_ascii_digit());
+            match digits.parse() {
+                Ok(count) if starts_with_digit => Ok(count),
+                _ => match digits.parse::<f64>() {
+                    Ok(float) if starts_with_digit => self.visit_f64(float),
+                    _ => Err(E::invalid_value(serde::de::Unexpected::Str(v), &self)),
+                },
+            }
+        }
+    }
+    deserializer.deserialize_any(Visitor)
+}
