@@ -187,8 +187,20 @@ fn is_file(path: &Path) -> Result<bool, CheckpointError> {
     }
 }
 
-/// Reads `config.json`, or a copy of one without checksums, and whether it records its own.
+/// Reads `config.json`, and whether it records its own checksum.
 pub(crate) fn read_config(path: &Path) -> Result<(CheckpointConfig, Seal), CheckpointError> {
+    let (config, seal) = read_any_config(path)?;
+    seal.map(|seal| (config, seal))
+}
+
+/// As [`read_config`], for one that a user wrote or changed for weights from elsewhere: its checksums say nothing of them.
+pub(crate) fn read_described(path: &Path) -> Result<CheckpointConfig, CheckpointError> {
+    read_any_config(path).map(|(config, _)| config)
+}
+
+type Sealed = (CheckpointConfig, Result<Seal, CheckpointError>);
+
+fn read_any_config(path: &Path) -> Result<Sealed, CheckpointError> {
     let bad = |message: String| CheckpointError::Config {
         path: path.to_path_buf(),
         message,
@@ -197,7 +209,7 @@ pub(crate) fn read_config(path: &Path) -> Result<(CheckpointConfig, Seal), Check
     std::fs::File::open(path).map_err(CheckpointError::io(path))?;
     let text = json_file::read(path, MAX_CONFIG).map_err(bad)?;
     let mut value: Value = serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?;
-    let seal = seal::take(&mut value, path)?;
+    let seal = seal::take(&mut value, path);
     let format = value.get("format").and_then(Value::as_u64);
     if format != Some(u64::from(FORMAT)) {
         let found = format.map_or("none".to_string(), |f| f.to_string());

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use candle_core::Device;
 use pfgmpp_kernel::Dimension;
 
-use crate::checkpoint::{Folder, read_config};
+use crate::checkpoint::{Folder, read_described};
 use crate::fit::{self, Shapes};
 use crate::foreign::{self, Contents, Diffusers, ForeignError, Module, Renaming, Weights};
 use crate::pickle::Id;
@@ -444,7 +444,7 @@ fn given_config(path: &Path, options: &LoadOptions) -> Result<CheckpointConfig, 
     let Some(file) = &options.config else {
         return Err(CheckpointError::foreign(path)(ForeignError::NoConfig));
     };
-    let (mut config, _) = read_config(file)?;
+    let mut config = read_described(file)?;
     config.weights_sha256.clear();
     config.weights_crc32.clear();
     if let Some(d) = options.d {

@@ -216,6 +216,7 @@ fn discrete(config: &Map<String, Value>, file: &str, class: &str) -> Result<Nois
     if let BetaSchedule::Trained(betas) = &beta {
         // diffusers takes as many steps as there are rates.
         m = betas.len();
+        options.within("the length of trained_betas", m, &(2..=MAX_STEPS))?;
     }
     options.expect("rescale_betas_zero_snr", &[json!(false)])?;
     options.expect("timestep_type", &[json!("discrete")])?;

@@ -11,6 +11,8 @@ use super::{LIMITS, TorchError, TorchFile, head};
 use crate::pickle;
 use crate::window::{Window, WindowReader};
 
+/// Bytes of the record that ends an archive.
+const END: usize = 22;
 /// Entries that an archive may have: a few for each tensor of a checkpoint.
 const MAX_ENTRIES: usize = 200_000;
 
@@ -73,18 +75,26 @@ fn shown(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).take(60).collect()
 }
 
-/// Whether a zip archive has the record that ends every one.
+/// Whether a zip archive has all of the record that ends every one.
 fn has_end(file: &Window) -> bool {
     // Its own length, and that of the longest comment behind it.
-    let len = file.len().min(22 + (1 << 16));
+    let len = file.len().min(END as u64 + (1 << 16));
     let tail = file.part(file.len() - len, len);
     let tail = tail.and_then(|tail| tail.to_vec().ok()).unwrap_or_default();
-    tail.windows(4).any(|bytes| bytes == b"PK\x05\x06")
+    let mut ends = tail.windows(END).filter(|bytes| bytes.starts_with(b"PK\x05\x06"));
+    ends.next().is_some()
 }
 
 /// Where each entry's bytes lie.
 fn entries(file: &Window) -> Result<HashMap<String, Storage>, TorchError> {
-    let bad = |e: zip::result::ZipError| TorchError::Zip(e.to_string());
+    // Some of the library's sentences name its types.
+    let bad = |e: zip::result::ZipError| {
+        let text = e.to_string();
+        TorchError::Zip(match text.contains("::") {
+            true => "its directory is damaged".into(),
+            false => text,
+        })
+    };
     // The first entry begins the file. Left to find that out itself, the library takes the second entry of the directory
     // for the first where the entries' names have a certain length.
     let config = Config {

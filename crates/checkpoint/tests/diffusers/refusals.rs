@@ -160,7 +160,7 @@ fn schedules_that_are_not_known_are_refused_by_name() {
         (
             "trained_betas",
             json!([0.1]),
-            "m is 1, it must be from 2 to 100000",
+            "the length of trained_betas of scheduler_config.json is 1, it must be from 2 to 100000",
         ),
         (
             "rescale_betas_zero_snr",
