@@ -1,6 +1,6 @@
 //! Writing a checkpoint and reading it again.
 
-use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
@@ -8,9 +8,12 @@ use pfgmpp_nn::is_constant;
 use pfgmpp_store::{replace_folder, write_file};
 use serde_json::Value;
 
+use crate::json_file::{self, MAX_CONFIG};
+use crate::seal::{self, Seal};
 use crate::tensors::{Checksum, crc32, read_tensors_checked, sha256};
 use crate::window::Window;
 use crate::{CheckpointConfig, CheckpointError, FORMAT, Tensors, write_tensors};
+use crate::{fit, sniff, tensors};
 
 /// The file of the weights.
 pub(crate) const WEIGHTS: &str = "model.safetensors";
@@ -45,20 +48,22 @@ impl Checkpoint {
         path: &Path,
         files: &[(&str, String)],
     ) -> Result<(), CheckpointError> {
-        replace_folder(path, |folder| {
+        let written = replace_folder(path, |folder| {
             let file = folder.join(WEIGHTS);
             write_tensors(&file, &self.weights, None)?;
             let io = CheckpointError::io;
             let window = Window::open(&file).map_err(io(&path.join(WEIGHTS)))?;
             self.config.weights_sha256 = sha256(&window).map_err(io(&path.join(WEIGHTS)))?;
             self.config.weights_crc32 = crc32(&window).map_err(io(&path.join(WEIGHTS)))?;
-            let text = serde_json::to_string_pretty(&self.config)
-                .expect("a configuration has string keys and finite numbers");
-            let config = (CONFIG, text + "\n");
+            let config = (CONFIG, seal::write(&self.config));
             for (name, text) in files.iter().chain([&config]) {
                 write_file(&folder.join(name), text.as_bytes()).map_err(io(&path.join(name)))?;
             }
             Ok(())
+        });
+        written.map_err(|error| match error {
+            CheckpointError::Folder(source) => CheckpointError::io(path)(source),
+            error => error,
         })
     }
 
@@ -69,7 +74,7 @@ impl Checkpoint {
     /// As [`Self::load`].
     pub fn verify(path: &Path) -> Result<(), CheckpointError> {
         let folder = Folder::find(path)?;
-        let want = read_config(&folder.config())?.weights_sha256;
+        let want = read_config(&folder.config())?.0.weights_sha256;
         let file = folder.weights();
         let io = CheckpointError::io;
         let window = Window::open(&file).map_err(io(&file))?;
@@ -98,8 +103,23 @@ impl Checkpoint {
     /// No checkpoint there, a configuration of another version or with unknown keys, weights whose
     /// checksum is not the recorded one.
     pub fn load(path: &Path, device: &Device) -> Result<Self, CheckpointError> {
+        Self::load_noting(path, device, &mut Vec::new())
+    }
+
+    /// As [`Self::load`]; `notes` collects what a user of it must know.
+    pub(crate) fn load_noting(
+        path: &Path,
+        device: &Device,
+        notes: &mut Vec<String>,
+    ) -> Result<Self, CheckpointError> {
         let folder = Folder::find(path)?;
-        let config = read_config(&folder.config())?;
+        let (config, seal) = read_config(&folder.config())?;
+        if seal == Seal::Absent {
+            notes.push(format!(
+                "{CONFIG} has no checksum: an earlier version wrote it, or somebody changed it, so damage to it is not found"
+            ));
+        }
+        folder.check_size(&config)?;
         let checksum = match config.weights_crc32.as_str() {
             "" => Checksum::Sha256(&config.weights_sha256),
             crc32 => Checksum::Crc32(crc32),
@@ -112,16 +132,20 @@ impl Checkpoint {
 /// The folder of a checkpoint.
 pub(crate) struct Folder(PathBuf);
 
+/// Bytes of weights from which on their names and shapes are looked at before memory is taken for them.
+const LARGE: u64 = 1 << 30;
+
 impl Folder {
     /// The folder that holds the files: `path` itself, or the `checkpoint` in it.
     pub(crate) fn find(path: &Path) -> Result<Self, CheckpointError> {
-        [path.to_path_buf(), path.join("checkpoint")]
-            .into_iter()
-            .map(Self)
-            .find(|folder| folder.config().is_file() && folder.weights().is_file())
-            .ok_or_else(|| CheckpointError::Missing {
-                path: path.to_path_buf(),
-            })
+        for folder in [path.to_path_buf(), path.join("checkpoint")].map(Self) {
+            if is_file(&folder.config())? && is_file(&folder.weights())? {
+                return Ok(folder);
+            }
+        }
+        Err(CheckpointError::Missing {
+            path: path.to_path_buf(),
+        })
     }
 
     fn config(&self) -> PathBuf {
@@ -131,16 +155,58 @@ impl Folder {
     fn weights(&self) -> PathBuf {
         self.0.join(WEIGHTS)
     }
+
+    /// Refuses large weights that are not those of the network.
+    fn check_size(&self, config: &CheckpointConfig) -> Result<(), CheckpointError> {
+        let path = self.weights();
+        let file = Window::open(&path).map_err(CheckpointError::io(&path))?;
+        if let Some(what) = sniff::sniff(&file) {
+            return Err(CheckpointError::Foreign {
+                path,
+                message: what,
+            });
+        }
+        if file.len() < LARGE {
+            return Ok(());
+        }
+        fit::check(config, tensors::shapes(&path)?, &path)
+    }
 }
 
-/// Reads `config.json`, or a copy of one without a checksum.
-pub(crate) fn read_config(path: &Path) -> Result<CheckpointConfig, CheckpointError> {
+/// Whether a file is there; one that may not be looked at is an error, not absent.
+fn is_file(path: &Path) -> Result<bool, CheckpointError> {
+    match std::fs::metadata(path) {
+        Ok(metadata) => Ok(metadata.is_file()),
+        Err(e) if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&e.kind()) => {
+            Ok(false)
+        }
+        Err(e) => Err(CheckpointError::io(path)(e)),
+    }
+}
+
+/// Reads `config.json`, and whether it records its own checksum.
+pub(crate) fn read_config(path: &Path) -> Result<(CheckpointConfig, Seal), CheckpointError> {
+    let (config, seal) = read_any_config(path)?;
+    seal.map(|seal| (config, seal))
+}
+
+/// As [`read_config`], for one that a user wrote or changed for weights from elsewhere: its checksums say nothing of them.
+pub(crate) fn read_described(path: &Path) -> Result<CheckpointConfig, CheckpointError> {
+    read_any_config(path).map(|(config, _)| config)
+}
+
+type Sealed = (CheckpointConfig, Result<Seal, CheckpointError>);
+
+fn read_any_config(path: &Path) -> Result<Sealed, CheckpointError> {
     let bad = |message: String| CheckpointError::Config {
         path: path.to_path_buf(),
         message,
     };
-    let text = fs::read_to_string(path).map_err(CheckpointError::io(path))?;
+    // A file that cannot be opened is told as such, with the error of the file system.
+    std::fs::File::open(path).map_err(CheckpointError::io(path))?;
+    let text = json_file::read(path, MAX_CONFIG).map_err(bad)?;
     let mut value: Value = serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?;
+    let seal = seal::take(&mut value, path);
     let format = value.get("format").and_then(Value::as_u64);
     if format != Some(u64::from(FORMAT)) {
         let found = format.map_or("none".to_string(), |f| f.to_string());
@@ -154,5 +220,5 @@ pub(crate) fn read_config(path: &Path) -> Result<CheckpointConfig, CheckpointErr
     }
     let config: CheckpointConfig = serde_json::from_value(value).map_err(|e| bad(e.to_string()))?;
     config.check().map_err(|e| bad(e.to_string()))?;
-    Ok(config)
+    Ok((config, seal))
 }

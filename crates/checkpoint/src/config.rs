@@ -49,8 +49,12 @@ impl CheckpointConfig {
             Prediction::Denoised(preconditioning) => preconditioning.check(),
             Prediction::Field(field) => field.check(),
         }?;
+        // The kernel's own arithmetic is tested up to 1e12; beyond 1e15 only infinity is meant.
+        if let Dimension::Finite(d) = self.d {
+            ParameterError::within("d", d, 1e-3, 1e15)?;
+        }
         self.data.check()?;
-        self.sampler.check()
+        self.sampler.check().map_err(|e| e.under("sampler"))
     }
 }
 
@@ -87,7 +91,15 @@ impl DataSummary {
         let values: f64 = self.shape.iter().map(|&size| size as f64).product();
         ParameterError::within("the product of data.shape", values, 1.0, Self::MOST_VALUES)?;
         ParameterError::within("data.label_dim", self.label_dim as f64, 0.0, largest)?;
-        self.scale.check()
+        let [low, high] = self.range;
+        ParameterError::within("data.range[0]", low, -1e6, 1e6)?;
+        ParameterError::within("data.range[1]", high, -1e6, 1e6)?;
+        ParameterError::ordered("data.range[0]", low, "data.range[1]", high)?;
+        self.scale.check().map_err(|e| e.under("data.scale"))?;
+        match &self.scale_about_mean {
+            Some(scale) => scale.check().map_err(|e| e.under("data.scale_about_mean")),
+            None => Ok(()),
+        }
     }
 }
 

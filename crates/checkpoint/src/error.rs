@@ -60,6 +60,36 @@ pub enum CheckpointError {
         /// The name of one.
         example: String,
     },
+    /// The weights have other names or shapes than the network that the configuration describes.
+    #[error("{}: the weights are not those of the network that is described: {problem}; there are {there}", path.display())]
+    Names {
+        /// The weights file.
+        path: PathBuf,
+        /// The first that does not fit.
+        problem: String,
+        /// Some names that are there.
+        there: String,
+    },
+    /// Weights that are not numbers, or not finite.
+    #[error("{}: weight {name} {problem}", path.display())]
+    Values {
+        /// The weights file.
+        path: PathBuf,
+        /// Name of the weight.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// `config.json` is not what was written beside its weights.
+    #[error("{}: the configuration has checksum {got}, it was written with {want}: copy the checkpoint again; if it was changed on purpose, take its line config_sha256 out", path.display())]
+    ConfigChecksum {
+        /// The file.
+        path: PathBuf,
+        /// SHA-256 of what it says.
+        got: String,
+        /// SHA-256 that it records.
+        want: String,
+    },
     /// A checkpoint of another program cannot be used.
     #[error("{}: {message}", path.display())]
     Foreign {

@@ -7,7 +7,7 @@ use pfgmpp_hub::{Hub, Reference};
 
 use crate::CheckpointError;
 use crate::checkpoint::{CONFIG as OWN_CONFIG, WEIGHTS as OWN_WEIGHTS, read_config};
-use crate::foreign::{CONFIG, Diffusers, SCHEDULERS, UNET, WEIGHTS};
+use crate::foreign::{CONFIG, Diffusers, INDICES, PIPELINE, SCHEDULERS, UNETS, WEIGHTS};
 
 /// The files of one checkpoint, by their names in the repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ enum Files {
     /// A folder of diffusers.
     Diffusers {
         description: Vec<String>,
-        weights: String,
+        weights: Vec<String>,
     },
     /// A file that was named.
     File(String),
@@ -37,9 +37,8 @@ impl Files {
     fn all(&self) -> Vec<String> {
         let mut files = self.description();
         match self {
-            Self::Own { weights, .. } | Self::Diffusers { weights, .. } => {
-                files.push(weights.clone());
-            }
+            Self::Own { weights, .. } => files.push(weights.clone()),
+            Self::Diffusers { weights, .. } => files.extend(weights.iter().cloned()),
             Self::File(_) => {}
         }
         files
@@ -108,26 +107,54 @@ fn choose(names: &[String], path: &str) -> Result<Files, String> {
             return Ok(Files::Own { config, weights });
         }
     }
-    for folder in [within(""), within(&format!("{UNET}/"))] {
+    let unets = UNETS.map(|unet| within(&format!("{unet}/")));
+    for folder in [within("")].into_iter().chain(unets) {
         let config = folder.clone() + CONFIG;
-        let weights = WEIGHTS.map(|name| folder.clone() + name);
-        let Some(weights) = weights.into_iter().find(has).filter(|_| has(&config)) else {
+        let Some(weights) = weights(names, &folder).filter(|_| has(&config)) else {
             continue;
         };
         // Beside the network, or beside the folder that it has within a pipeline.
-        let pipeline = folder.strip_suffix("unet/").unwrap_or(&folder);
+        let around = UNETS.iter().find_map(|unet| {
+            let start = folder.strip_suffix('/')?.strip_suffix(unet)?;
+            (start.is_empty() || start.ends_with('/')).then_some(start)
+        });
+        let pipeline = around.unwrap_or(&folder);
         let places = [folder.as_str(), pipeline];
         let scheduler = places
             .iter()
             .flat_map(|place| SCHEDULERS.map(|name| format!("{place}{name}")))
             .find(has)
-            .ok_or_else(|| format!("{weights} is there, but no {pipeline}{}", SCHEDULERS[0]))?;
+            .ok_or_else(|| {
+                format!(
+                    "{} is there, but no {pipeline}{}",
+                    weights[0], SCHEDULERS[0]
+                )
+            })?;
+        let index = format!("{pipeline}{PIPELINE}");
+        let mut description = vec![config, scheduler];
+        description.extend(Some(index).filter(has));
         return Ok(Files::Diffusers {
-            description: vec![config, scheduler],
+            description,
             weights,
         });
     }
     Err(nothing(names, path))
+}
+
+/// The weights of diffusers in a folder: all in one file, or an index and the parts that it may name.
+fn weights(names: &[String], folder: &str) -> Option<Vec<String>> {
+    let has = |name: &String| names.contains(name);
+    let (whole, half) = WEIGHTS.split_at(2);
+    let one = |some: &[&str]| some.iter().map(|name| format!("{folder}{name}")).find(has);
+    if let Some(file) = one(whole) {
+        return Some(vec![file]);
+    }
+    if let Some(index) = one(&INDICES) {
+        let start = format!("{folder}diffusion_pytorch_model-");
+        let parts = names.iter().filter(|name| name.starts_with(&start));
+        return Some([index].into_iter().chain(parts.cloned()).collect());
+    }
+    one(half).map(|file| vec![file])
 }
 
 /// What to name instead.
@@ -182,13 +209,37 @@ mod tests {
             "vae/diffusion_pytorch_model.bin",
         ];
         let own = ["README.md", "config.json", "model.safetensors", "x/a.pkl"];
+        let parts = [
+            "config.json",
+            "diffusion_pytorch_model-00001-of-00002.safetensors",
+            "diffusion_pytorch_model-00002-of-00002.safetensors",
+            "diffusion_pytorch_model.safetensors.index.json",
+            "scheduler_config.json",
+        ];
+        let averaged = [
+            "scheduler/scheduler_config.json",
+            "unet/config.json",
+            "unet/diffusion_pytorch_model.safetensors",
+            "unet_ema/config.json",
+            "unet_ema/diffusion_pytorch_model.fp16.safetensors",
+        ];
         for (names, path, want) in [
-            (&flat[..], "", &[flat[1], flat[5], flat[3]][..]),
-            (&nested, "", &[nested[2], nested[1], nested[3]]),
-            (&nested, "unet", &[nested[2], nested[1], nested[3]]),
+            (&flat[..], "", &[flat[1], flat[5], flat[4], flat[3]][..]),
+            (&nested, "", &[nested[2], nested[1], nested[0], nested[3]]),
+            (
+                &nested,
+                "unet",
+                &[nested[2], nested[1], nested[0], nested[3]],
+            ),
             (&own, "", &[own[1], own[2]]),
             (&own, "x/a.pkl", &[own[3]]),
             (&flat, "diffusion_pytorch_model.bin", &[flat[2]]),
+            (
+                &parts,
+                "",
+                &[parts[0], parts[4], parts[3], parts[1], parts[2]],
+            ),
+            (&averaged, "", &[averaged[3], averaged[0], averaged[4]]),
         ] {
             assert_eq!(chosen(names, path).unwrap(), want, "{path}");
         }

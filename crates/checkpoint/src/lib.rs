@@ -9,11 +9,15 @@ mod checkpoint;
 mod config;
 mod elements;
 mod error;
+mod fit;
 mod foreign;
 mod hub_files;
+mod json_file;
 mod model;
 mod pickle;
 mod resolve;
+mod seal;
+mod sniff;
 mod source;
 mod tensors;
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub fn resolve(reference: &Path, hub: &Hub) -> Result<Resolved, CheckpointError>
         Some((scheme, _)) => Err(CheckpointError::Foreign {
             path: reference.to_path_buf(),
             message: format!(
-                "{scheme}:// is no place that checkpoints are fetched from: give a path, or hf://owner/name"
+                "{scheme}:// is not a place that checkpoints are fetched from: give a path, or hf://owner/name"
             ),
         }),
     }

@@ -1,16 +1,20 @@
 //! Files and folders that hold a network, and what kind each is.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 use pfgmpp_kernel::Dimension;
 
-use crate::checkpoint::{Folder, read_config};
-use crate::foreign::{self, Contents, Diffusers, ForeignError, Module};
+use crate::checkpoint::{Folder, read_described};
+use crate::fit::{self, Shapes};
+use crate::foreign::{self, Contents, Diffusers, ForeignError, Module, Renaming, Weights};
 use crate::pickle::Id;
 use crate::torch::{TorchError, TorchFile};
+use crate::used::{NETWORK, may_be_left};
 use crate::window::Window;
 use crate::{Checkpoint, CheckpointConfig, CheckpointError, Tensors, read_tensors};
+use crate::{sniff, tensors};
 
 /// What a reader is told beside the file.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +23,9 @@ pub struct LoadOptions {
     pub d: Option<Dimension>,
     /// A `config.json` that describes the network, for files that hold weights only; it needs no checksum.
     pub config: Option<PathBuf>,
+    /// Where in the file the weights stand, such as `state.ema`, for files that hold several: the names of the
+    /// dictionaries around them, and the beginning of their own names.
+    pub key: Option<String>,
 }
 
 /// A checkpoint from any source.
@@ -60,8 +67,10 @@ impl Source {
             metadata => metadata.map_err(CheckpointError::io(path))?,
         };
         if metadata.is_dir() {
-            if Folder::find(path).is_ok() {
-                return Ok(Self::Checkpoint(own));
+            match Folder::find(path) {
+                Ok(_) => return Ok(Self::Checkpoint(own)),
+                Err(CheckpointError::Missing { .. }) => {}
+                Err(e) => return Err(e),
             }
             return match Diffusers::find(path)? {
                 Some(_) => Ok(Self::Diffusers(own)),
@@ -79,9 +88,11 @@ impl Source {
             // The length of a header, and the header's brace.
             [_, _, _, _, _, 0, 0, 0, b'{'] => Ok(Self::Safetensors(own)),
             _ => Err(CheckpointError::Foreign {
+                message: sniff::sniff(&file).unwrap_or_else(|| {
+                    "not a checkpoint: a pickle, a file of torch.save or a safetensors file is needed"
+                        .into()
+                }),
                 path: own,
-                message: "not a checkpoint: a pickle, a file of torch.save or a safetensors file is needed"
-                    .into(),
             }),
         }
     }
@@ -106,19 +117,28 @@ impl Source {
         let mut notes = Vec::new();
         let checkpoint = match self {
             Self::Checkpoint(path) => {
-                let checkpoint = Checkpoint::load(path, device)?;
+                let checkpoint = Checkpoint::load_noting(path, device, &mut notes)?;
                 refuse_options(path, &checkpoint.config, options)?;
                 checkpoint
             }
             Self::Torch(path) => read_torch(path, options, device, &mut notes)?,
-            Self::Safetensors(path) => {
-                let config = given_config(path, options)?;
-                let weights = foreign::named_as_here(read_tensors(path, device)?.0);
-                Checkpoint { config, weights }
-            }
+            Self::Safetensors(path) => read_safetensors(path, options, device)?,
             Self::Diffusers(path) => read_diffusers(path, options, device, &mut notes)?,
         };
+        if !matches!(self, Self::Checkpoint(_)) {
+            check_values(&checkpoint.weights, self.path())?;
+        }
         Ok(Loaded { checkpoint, notes })
+    }
+
+    /// The file or folder that was named.
+    fn path(&self) -> &Path {
+        match self {
+            Self::Checkpoint(path)
+            | Self::Diffusers(path)
+            | Self::Torch(path)
+            | Self::Safetensors(path) => path,
+        }
     }
 
     /// All tensors by their own names, whatever network they belong to.
@@ -132,14 +152,12 @@ impl Source {
             Self::Safetensors(path) => Ok(read_tensors(path, device)?.0),
             Self::Torch(path) => {
                 let file = open_torch(path)?;
-                let read = foreign::state_dict(&file).and_then(|contents| match contents {
-                    Contents::Module(module) => read_all(&file, &module.tensors()?, device),
-                    Contents::Tensors(tensors) => read_all(&file, &tensors, device),
-                });
+                let found = foreign::find(&file, None, &mut Vec::new());
+                let read = found.and_then(|contents| read_all(&file, &contents.tensors()?, device));
                 read.map_err(CheckpointError::foreign(path))
             }
-            Self::Diffusers(path) => match Diffusers::find(path)? {
-                Some(found) => Self::open(&found.weights)?.tensors(device),
+            Self::Diffusers(path) => match Diffusers::find(path)?.and_then(|found| found.weights) {
+                Some(weights) => read_weights(&weights, device),
                 None => Err(CheckpointError::Missing { path: path.clone() }),
             },
         }
@@ -158,13 +176,63 @@ fn read_torch(
     notes: &mut Vec<String>,
 ) -> Result<Checkpoint, CheckpointError> {
     let file = Window::open(path).map_err(CheckpointError::io(path))?;
-    let (described, weights) =
-        read_file(&file, options, device, notes).map_err(CheckpointError::foreign(path))?;
-    let config = match described {
-        Some(config) => config,
-        None => given_config(path, options)?,
+    let given = options.config.as_ref().map(|_| given_config(path, options));
+    let given = given.transpose()?;
+    let outline = read_outline(&file, options, given, notes);
+    let (file, config, tensors) = outline.map_err(CheckpointError::foreign(path))?;
+    let Some(config) = config else {
+        return Err(CheckpointError::foreign(path)(ForeignError::NoConfig));
     };
+    let shapes = shapes_of(&file, &tensors).map_err(CheckpointError::foreign(path))?;
+    fit::check(&config, shapes, path)?;
+    let weights = read_all(&file, &tensors, device).map_err(CheckpointError::foreign(path))?;
+    named_and_cut(config, weights, path)
+}
+
+fn read_safetensors(
+    path: &Path,
+    options: &LoadOptions,
+    device: &Device,
+) -> Result<Checkpoint, CheckpointError> {
+    let config = given_config(path, options)?;
+    if options.key.is_none() {
+        fit::check(&config, renamed(tensors::shapes(path)?), path)?;
+    }
+    let weights = read_tensors(path, device)?.0;
+    let weights = match &options.key {
+        Some(key) => foreign::select(weights, key).map_err(CheckpointError::foreign(path))?,
+        None => weights,
+    };
+    named_and_cut(config, weights, path)
+}
+
+/// A checkpoint of weights under their names here, without estimates of variances.
+fn named_and_cut(
+    config: CheckpointConfig,
+    weights: Tensors,
+    path: &Path,
+) -> Result<Checkpoint, CheckpointError> {
+    let weights = foreign::named_as_here(weights);
+    let weights = foreign::without_variances(&config, weights);
+    let weights = weights.map_err(|source| CheckpointError::Weights {
+        path: path.to_path_buf(),
+        source,
+    })?;
     Ok(Checkpoint { config, weights })
+}
+
+fn renamed(shapes: Shapes) -> Shapes {
+    let renaming = Renaming::of(shapes.keys().map(String::as_str));
+    let named = shapes.into_iter();
+    named
+        .map(|(name, shape)| (renaming.name(&name), shape))
+        .collect()
+}
+
+fn shapes_of(file: &TorchFile, tensors: &BTreeMap<String, Id>) -> Result<Shapes, ForeignError> {
+    let shape = |(name, id): (&String, &Id)| Ok((name.clone(), file.tensor(*id, name)?.shape));
+    let shapes: Result<Shapes, TorchError> = tensors.iter().map(shape).collect();
+    Ok(renamed(shapes?))
 }
 
 fn read_diffusers(
@@ -180,32 +248,147 @@ fn read_diffusers(
     let checked = config.check().map_err(ForeignError::parameter);
     checked.map_err(foreign)?;
     refuse_options(path, &config, options)?;
-    let weights = Source::open(&found.weights)?.tensors(device)?;
-    found.check_out_channels(&weights).map_err(foreign)?;
-    let weights = foreign::named_as_here(weights);
-    let weights = foreign::without_variances(&config, weights);
-    let weights = weights.map_err(|source| CheckpointError::Weights {
-        path: found.weights,
-        source,
-    })?;
-    Ok(Checkpoint { config, weights })
+    let files = found.weights.as_ref().ok_or_else(missing)?;
+    let shapes = weights_shapes(files)?;
+    let last = shapes.get("model.conv_out.weight");
+    let channels = last.and_then(|shape| shape.first().copied());
+    found.check_out_channels(channels).map_err(foreign)?;
+    fit::check(&config, shapes, files.path())?;
+    named_and_cut(config, read_weights(files, device)?, files.path())
 }
 
-/// The weights in a file of PyTorch, and what its network is if it is a module and no other description is given.
+/// The weights of a folder of diffusers, from one file or from all of its parts.
+fn read_weights(weights: &Weights, device: &Device) -> Result<Tensors, CheckpointError> {
+    match weights {
+        Weights::One(path) => Source::open(path)?.tensors(device),
+        Weights::Parts { index, parts } => {
+            let mut all = Tensors::new();
+            for (part, wanted) in parts {
+                let read = Source::open(part)?.tensors(device)?;
+                if let Some(name) = wanted.iter().find(|name| !read.contains_key(*name)) {
+                    return Err(not_in_part(index, part, name));
+                }
+                all.extend(read);
+            }
+            Ok(all)
+        }
+    }
+}
+
+/// The shapes of the weights of a folder of diffusers, under their names here.
+fn weights_shapes(weights: &Weights) -> Result<Shapes, CheckpointError> {
+    let of = |path: &Path| match Source::open(path)? {
+        Source::Safetensors(path) => tensors::shapes(&path),
+        Source::Torch(path) => {
+            let file = open_torch(&path)?;
+            let found = foreign::find(&file, None, &mut Vec::new());
+            let shape =
+                |(name, id): (&String, &Id)| Ok((name.clone(), file.tensor(*id, name)?.shape));
+            let shapes = found.and_then(|found| {
+                let shapes: Result<Shapes, TorchError> =
+                    found.tensors()?.iter().map(shape).collect();
+                Ok(shapes?)
+            });
+            shapes.map_err(CheckpointError::foreign(&path))
+        }
+        other => Err(CheckpointError::Foreign {
+            path: other.path().to_path_buf(),
+            message: "a folder in place of a file of weights".into(),
+        }),
+    };
+    match weights {
+        Weights::One(path) => of(path).map(renamed),
+        Weights::Parts { index, parts } => {
+            let mut all = Shapes::new();
+            for (part, wanted) in parts {
+                let shapes = of(part)?;
+                if let Some(name) = wanted.iter().find(|name| !shapes.contains_key(*name)) {
+                    return Err(not_in_part(index, part, name));
+                }
+                all.extend(shapes);
+            }
+            Ok(renamed(all))
+        }
+    }
+}
+
+fn not_in_part(index: &Path, part: &Path, name: &str) -> CheckpointError {
+    let part = part.file_name().unwrap_or_default().to_string_lossy();
+    let name: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
+    CheckpointError::Foreign {
+        path: index.to_path_buf(),
+        message: format!("{name} is not in {part}, where weight_map says it is"),
+    }
+}
+
+/// Refuses weights that are not numbers with a fraction, and ones that are not finite: nothing but such comes of them.
+fn check_values(weights: &Tensors, path: &Path) -> Result<(), CheckpointError> {
+    let mut names: Vec<&String> = weights.keys().filter(|name| !may_be_left(name)).collect();
+    names.sort();
+    for name in names {
+        let bad = |problem: String| CheckpointError::Values {
+            path: path.to_path_buf(),
+            name: name.strip_prefix(NETWORK).unwrap_or(name).to_owned(),
+            problem,
+        };
+        let tensor = &weights[name];
+        if !tensor.dtype().is_float() {
+            return Err(bad(format!(
+                "holds whole numbers ({:?}), weights have fractions",
+                tensor.dtype()
+            )));
+        }
+        let values = tensor
+            .flatten_all()
+            .and_then(|t| t.to_dtype(candle_core::DType::F32)?.to_vec1::<f32>());
+        let values = values.map_err(|source| CheckpointError::Weights {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        let infinite = values.iter().filter(|value| !value.is_finite()).count();
+        if infinite > 0 {
+            return Err(bad(format!(
+                "holds {infinite} of {} values that are not finite numbers: training had diverged, or the file is damaged",
+                values.len()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The weights in a file of PyTorch, none of them read yet, and what their network is if the file is a module and no
+/// other description is given.
+type TorchOutline = (TorchFile, Option<CheckpointConfig>, BTreeMap<String, Id>);
+
+fn read_outline(
+    file: &Window,
+    options: &LoadOptions,
+    given: Option<CheckpointConfig>,
+    notes: &mut Vec<String>,
+) -> Result<TorchOutline, ForeignError> {
+    if let Some(what) = sniff::sniff(file) {
+        return Err(TorchError::Damaged(what).into());
+    }
+    let file = TorchFile::read(file)?;
+    let contents = foreign::find(&file, options.key.as_deref(), notes)?;
+    let config = match (&contents, given) {
+        (_, Some(given)) => Some(given),
+        (Contents::Module(module), None) => Some(describe(module, options, notes)?),
+        (Contents::Tensors(_), None) => None,
+    };
+    let tensors = contents.tensors()?;
+    Ok((file, config, tensors))
+}
+
+/// The weights in a file of PyTorch, and what their network is.
+#[cfg(test)]
 pub(crate) fn read_file(
     file: &Window,
     options: &LoadOptions,
     device: &Device,
     notes: &mut Vec<String>,
 ) -> Result<(Option<CheckpointConfig>, Tensors), ForeignError> {
-    let file = TorchFile::read(file)?;
-    let (config, tensors) = match foreign::state_dict(&file)? {
-        Contents::Module(module) if options.config.is_none() => {
-            (Some(describe(&module, options, notes)?), module.tensors()?)
-        }
-        Contents::Module(module) => (None, module.tensors()?),
-        Contents::Tensors(tensors) => (None, tensors),
-    };
+    let (file, config, tensors) = read_outline(file, options, None, notes)?;
     let weights = foreign::named_as_here(read_all(&file, &tensors, device)?);
     let Some(config) = config else {
         return Ok((None, weights));
@@ -234,7 +417,7 @@ fn describe(
 /// Reads tensors, which together cannot be larger than the file unless some share their elements.
 fn read_all(
     file: &TorchFile,
-    tensors: &std::collections::BTreeMap<String, Id>,
+    tensors: &BTreeMap<String, Id>,
     device: &Device,
 ) -> Result<Tensors, ForeignError> {
     let mut views = Vec::with_capacity(tensors.len());
@@ -264,7 +447,7 @@ fn given_config(path: &Path, options: &LoadOptions) -> Result<CheckpointConfig, 
     let Some(file) = &options.config else {
         return Err(CheckpointError::foreign(path)(ForeignError::NoConfig));
     };
-    let mut config = read_config(file)?;
+    let mut config = read_described(file)?;
     config.weights_sha256.clear();
     config.weights_crc32.clear();
     if let Some(d) = options.d {
@@ -291,6 +474,10 @@ fn refuse_options(
     {
         let accepted = format!("left out: the checkpoint records D = {}", config.d);
         return refuse("--d", d.to_string(), accepted);
+    }
+    if let Some(key) = &options.key {
+        let accepted = "left out: there is one network only".into();
+        return refuse("--key", key.clone(), accepted);
     }
     match &options.config {
         Some(file) => refuse(

@@ -1,6 +1,6 @@
 //! Named tensors and a few strings in one safetensors file.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::Path;
 
@@ -17,8 +17,8 @@ pub type Tensors = HashMap<String, Tensor>;
 /// Strings by name.
 pub type Metadata = HashMap<String, String>;
 
-/// Longest header that is read, as in the safetensors library.
-const MAX_HEADER: u64 = 100_000_000;
+/// Longest header that is read: some 200,000 tensors, a hundred times what networks have.
+const MAX_HEADER: u64 = 16 << 20;
 
 /// Writes `tensors` and `metadata` to `path`, whole or not at all.
 ///
@@ -45,6 +45,21 @@ pub fn write_tensors(
 pub fn read_tensors(path: &Path, device: &Device) -> Result<(Tensors, Metadata), CheckpointError> {
     let file = Window::open(path).map_err(CheckpointError::io(path))?;
     read(&file, device).map_err(|e| weights_error(path, e))
+}
+
+/// The shape of every tensor in a file, none of which is read.
+///
+/// # Errors
+///
+/// As [`read_tensors`].
+pub(crate) fn shapes(path: &Path) -> Result<BTreeMap<String, Vec<usize>>, CheckpointError> {
+    let file = Window::open(path).map_err(CheckpointError::io(path))?;
+    let (header, _) = header(&file).map_err(|e| weights_error(path, e))?;
+    let tensors = header.tensors();
+    Ok(tensors
+        .iter()
+        .map(|(name, info)| (name.clone(), info.shape.clone()))
+        .collect())
 }
 
 /// A checksum that a file must have, in hexadecimal.
@@ -189,16 +204,25 @@ fn header(file: &Window) -> candle_core::Result<(safetensors::tensor::Metadata, 
     if len > MAX_HEADER {
         return Err(refuse(SafeTensorError::HeaderTooLarge));
     }
-    let header = file
-        .part(8, len)
-        .ok_or_else(|| refuse(SafeTensorError::InvalidHeaderLength))?;
+    let header = file.part(8, len).ok_or_else(|| cut(8 + len, file.len()))?;
     let header: safetensors::tensor::Metadata = serde_json::from_slice(&header.to_vec()?)
         .map_err(|e| refuse(SafeTensorError::InvalidHeaderDeserialization(e)))?;
     let data = file
         .tail(8 + len)
         .filter(|data| data.len() == header.data_len() as u64);
-    let data = data.ok_or_else(|| refuse(SafeTensorError::MetadataIncompleteBuffer))?;
+    let whole = (8 + len).saturating_add(header.data_len() as u64);
+    let data = data.ok_or_else(|| cut(whole, file.len()))?;
     Ok((header, data))
+}
+
+/// A file that is shorter or longer than it says itself.
+fn cut(want: u64, got: u64) -> candle_core::Error {
+    candle_core::Error::Msg(match got < want {
+        true => format!(
+            "the file is cut off: its header describes {want} bytes, it has {got}; fetch or copy it again"
+        ),
+        false => format!("the file is damaged: its header describes {want} bytes, it has {got}"),
+    })
 }
 
 fn weights_error(path: &Path, source: candle_core::Error) -> CheckpointError {

@@ -14,9 +14,9 @@ use crate::{CheckpointError, DATA_MEAN, Tensors};
 /// What only training takes: the embedding of how images were augmented.
 const TRAINING: &str = "map_augment.weight";
 /// The levels of iDDPM, as EDM's files hold them beside the network.
-const LEVELS: &str = "u";
+pub(crate) const LEVELS: &str = "u";
 /// Below what the network's weights lie.
-const NETWORK: &str = "model.";
+pub(crate) const NETWORK: &str = "model.";
 
 /// The weights of a checkpoint that no network has taken yet.
 #[derive(Clone)]
@@ -60,10 +60,11 @@ impl Leftover {
     }
 }
 
-fn may_be_left(name: &str) -> bool {
+pub(crate) fn may_be_left(name: &str) -> bool {
     name == DATA_MEAN
         || name == LEVELS
-        || is_constant(name)
+        // Frequencies of diffusers are read wherever their configuration speaks of them.
+        || (is_constant(name) && !name.ends_with("time_proj.weight"))
         || name.strip_prefix(NETWORK) == Some(TRAINING)
 }
 

@@ -94,6 +94,7 @@ fn d_is_as_recorded_or_as_told_or_infinite_with_a_note() {
     let told = |d| LoadOptions {
         d: Some(d),
         config: None,
+        key: None,
     };
     let about_d = |notes: &[String]| notes.iter().any(|note| note.starts_with("D is not"));
     let got = load("edm.pkl", &LoadOptions::default());
@@ -138,6 +139,7 @@ fn weights_alone_need_a_configuration_beside_them() {
     let options = LoadOptions {
         d: None,
         config: Some(config),
+        key: None,
     };
     let model = Model::new(reference(), Path::new("weights"), &Device::Cpu).expect("a network");
     let want = denoise(model.denoiser.as_ref());
@@ -148,7 +150,7 @@ fn weights_alone_need_a_configuration_beside_them() {
     for name in ["state-dict.pth", "weights.safetensors"] {
         let got = error(&data(name), &LoadOptions::default());
         assert!(
-            got.ends_with("name a config.json that describes their network, with --config"),
+            got.contains("`pfgmpp convert FILE FOLDER --config config.json`"),
             "got {got}"
         );
     }
@@ -183,15 +185,24 @@ fn other_files_are_refused_in_one_line() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("file");
     for (bytes, want) in [
-        (&b""[..], "not a checkpoint"),
+        (&b""[..], "the file is empty"),
+        (b"\x1f\x8b\x08", "gunzip"),
+        (b"<html><body>Sign in", "the file is a web page"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid",
+            "git lfs pull",
+        ),
         (b"hello", "not a checkpoint"),
         (
             b"\x80\x04N.",
             "the file holds None: a network, or tensors by name is needed",
         ),
         (b"\x80\x04N", "ends too early"),
-        (b"PK\x03\x04 and no more", "the zip archive cannot be read"),
-        (b"\xff\0\0\0\0\0\0\0{", "name a config.json"),
+        (
+            b"PK\x03\x04 and no more",
+            "the file is cut off: it is a zip archive",
+        ),
+        (b"\xff\0\0\0\0\0\0\0{", "--config config.json"),
     ] {
         std::fs::write(&path, bytes).expect("a written file");
         let got = error(&path, &LoadOptions::default());

@@ -24,6 +24,16 @@ pub enum ConfigError {
         /// The value.
         value: f64,
     },
+    /// A number outside its range.
+    #[error("{name} is {value}, it must be {accepted}")]
+    Number {
+        /// Name of the value.
+        name: &'static str,
+        /// The value.
+        value: f64,
+        /// What it may be.
+        accepted: &'static str,
+    },
     /// Images of a shape that the network has no weights for.
     #[error("images must be square for this network, got {0}x{1}")]
     NotSquare(usize, usize),

@@ -45,4 +45,7 @@ pub use preconditioned::Preconditioned;
 pub use prediction::Prediction;
 pub use song_unet::{DecoderType, EncoderType, ResampleFilter, SongUNet, SongUNetConfig};
 pub use unet::UNetConfig;
-pub use unet2d::{DownBlockType, UNet2D, UNet2DConfig, UpBlockType};
+pub use unet2d::{
+    ClassEmbedType, DownBlockType, ResampleType, TimeEmbeddingType, TimeScaleShift, UNet2D,
+    UNet2DConfig, UpBlockType,
+};

@@ -157,12 +157,16 @@ fn mlp(hidden_dim: usize) -> NetworkConfig {
     })
 }
 
-fn unet2d() -> NetworkConfig {
-    let json = r#"{"block_out_channels": [32, 64], "layers_per_block": 2,
-        "down_block_types": ["DownBlock2D", "AttnDownBlock2D"], "up_block_types": ["AttnUpBlock2D", "UpBlock2D"],
+/// The network of diffusers with blocks of one kind, plain or with a skip of the image, and an extra key.
+fn unet2d(kind: &str, extra: &str) -> NetworkConfig {
+    let json = format!(
+        r#"{{"block_out_channels": [32, 64], "layers_per_block": 2, {extra}
+        "down_block_types": ["{kind}DownBlock2D", "Attn{kind}DownBlock2D"],
+        "up_block_types": ["Attn{kind}UpBlock2D", "{kind}UpBlock2D"],
         "attention_head_dim": 8, "add_attention": true, "norm_num_groups": 32, "norm_eps": 1e-6, "freq_shift": 1,
-        "flip_sin_to_cos": false, "downsample_padding": 0, "dropout": 0.0}"#;
-    let config: UNet2DConfig = serde_json::from_str(json).expect("a configuration");
+        "flip_sin_to_cos": false, "downsample_padding": 0, "dropout": 0.0}}"#
+    );
+    let config: UNet2DConfig = serde_json::from_str(&json).expect("a configuration");
     NetworkConfig::UNet2D(config)
 }
 
@@ -183,6 +187,15 @@ fn estimates_lie_within_a_quarter_of_measured_peaks() -> Result<()> {
         check("ncsnpp", &ncsnpp, images(3, 32), 16)?;
         let adm = NetworkConfig::Adm(unet(64, &[1, 2], 1, 16));
         check("adm", &adm, images(3, 32), 8)?;
-        check("unet2d", &unet2d(), images(3, 32), 16)
+        check("unet2d", &unet2d("", ""), images(3, 32), 16)?;
+        check("unet2d with skips", &unet2d("Skip", ""), images(3, 32), 16)?;
+        let resnets = r#""resnet_time_scale_shift": "scale_shift", "downsample_type": "resnet",
+            "upsample_type": "resnet", "time_embedding_type": "fourier","#;
+        check(
+            "unet2d of residual blocks",
+            &unet2d("", resnets),
+            images(3, 32),
+            16,
+        )
     })
 }

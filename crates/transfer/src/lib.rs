@@ -31,12 +31,13 @@ pub use lift::{EffectiveNoise, Guess};
 pub use noise_law::NoiseLaw;
 pub use parameter::ParameterError;
 pub use preconditioning::{
-    Coefficients, DdpmOutput, DdpmPreconditioning, EdmPreconditioning, IddpmPreconditioning,
-    NoiseLevel, Preconditioning, VePreconditioning, VpPreconditioning,
+    Coefficients, ConsistencyPreconditioning, DdpmOutput, DdpmPreconditioning, EdmPreconditioning,
+    IddpmPreconditioning, NoiseLevel, Preconditioning, VePreconditioning, VpPreconditioning,
 };
 pub use radius::{r_from_sigma, sigma_from_r};
 pub use schedule::{
-    EdmSchedule, GeometricSchedule, IddpmSchedule, Schedule, VeSchedule, VpSchedule,
+    EdmSchedule, GeometricSchedule, IddpmSchedule, RoundedSchedule, Schedule, VeSchedule,
+    VpSchedule,
 };
 pub use translation::{EffectiveLevel, Quantiles, Translation};
 pub use vp::VpProcess;

@@ -1,5 +1,6 @@
 //! Preconditioning: how a network's input, output and loss are scaled at each noise level.
 
+mod consistency;
 mod ddpm;
 mod edm;
 mod residual;
@@ -7,6 +8,7 @@ mod residual;
 use serde::{Deserialize, Serialize};
 
 use crate::ParameterError;
+pub use consistency::ConsistencyPreconditioning;
 pub use ddpm::{DdpmOutput, DdpmPreconditioning};
 pub use edm::EdmPreconditioning;
 pub use residual::{IddpmPreconditioning, VePreconditioning, VpPreconditioning};
@@ -60,6 +62,8 @@ pub enum Preconditioning {
     Iddpm(IddpmPreconditioning),
     /// DDPM in its discrete steps: the network estimates the noise, the data, or a mixture of both.
     Ddpm(DdpmPreconditioning),
+    /// A consistency model: the network estimates where the path of the ODE ends.
+    Consistency(ConsistencyPreconditioning),
 }
 
 impl Preconditioning {
@@ -75,6 +79,9 @@ impl Preconditioning {
             Self::Ve(_) => Ok(()),
             Self::Iddpm(iddpm) => iddpm.check().map_err(|e| e.under("iddpm")),
             Self::Ddpm(ddpm) => ddpm.check().map_err(|e| e.under("ddpm")),
+            Self::Consistency(consistency) => {
+                consistency.check().map_err(|e| e.under("consistency"))
+            }
         }
     }
 
@@ -86,6 +93,7 @@ impl Preconditioning {
             Self::Ve(ve) => ve.noise,
             Self::Iddpm(iddpm) => iddpm.noise,
             Self::Ddpm(ddpm) => ddpm.noise,
+            Self::Consistency(consistency) => consistency.noise,
         }
     }
 
@@ -100,7 +108,8 @@ impl Preconditioning {
     /// DDPM    1              -σ                       1/sqrt(σ²+1)       step t(σ)                1/σ²
     /// ```
     ///
-    /// DDPM's row is that of a network that estimates the noise; [`DdpmPreconditioning`] has the others.
+    /// DDPM's row is that of a network that estimates the noise; [`DdpmPreconditioning`] has the others,
+    /// and [`ConsistencyPreconditioning`] its own.
     pub fn coefficients(&self, sigma: f64) -> Coefficients {
         match self {
             Self::Edm(edm) => edm.coefficients(sigma),
@@ -108,6 +117,7 @@ impl Preconditioning {
             Self::Ve(ve) => ve.coefficients(sigma),
             Self::Iddpm(iddpm) => iddpm.coefficients(sigma),
             Self::Ddpm(ddpm) => ddpm.coefficients(sigma),
+            Self::Consistency(consistency) => consistency.coefficients(sigma),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod edm;
 mod geometric;
 mod iddpm;
+mod rounded;
 mod ve;
 mod vp;
 
@@ -12,6 +13,7 @@ use crate::ParameterError;
 pub use edm::EdmSchedule;
 pub use geometric::GeometricSchedule;
 pub use iddpm::IddpmSchedule;
+pub use rounded::RoundedSchedule;
 pub use ve::VeSchedule;
 pub use vp::VpSchedule;
 
@@ -29,6 +31,8 @@ pub enum Schedule {
     Ve(VeSchedule),
     /// Even in the index of improved DDPM's levels, then 0 (by Karras et al. 2022).
     Iddpm(IddpmSchedule),
+    /// Those of `edm`, each rounded to one that a network of improved DDPM knows (by Karras et al. 2022).
+    Rounded(RoundedSchedule),
 }
 
 impl Schedule {
@@ -44,6 +48,7 @@ impl Schedule {
             Self::Vp(vp) => vp.check().map_err(|e| e.under("vp")),
             Self::Ve(ve) => ve.check().map_err(|e| e.under("ve")),
             Self::Iddpm(iddpm) => iddpm.check().map_err(|e| e.under("iddpm")),
+            Self::Rounded(rounded) => rounded.check().map_err(|e| e.under("rounded")),
         }
     }
 
@@ -55,6 +60,7 @@ impl Schedule {
             Self::Vp(vp) => vp.sigmas(),
             Self::Ve(ve) => ve.sigmas(),
             Self::Iddpm(iddpm) => iddpm.sigmas(),
+            Self::Rounded(rounded) => rounded.sigmas(),
         }
     }
 
@@ -66,6 +72,7 @@ impl Schedule {
             Self::Vp(vp) => vp.num_steps,
             Self::Ve(ve) => ve.num_steps,
             Self::Iddpm(iddpm) => iddpm.num_steps,
+            Self::Rounded(rounded) => rounded.num_steps(),
         }
     }
 
@@ -77,6 +84,7 @@ impl Schedule {
             Self::Vp(vp) => vp.sigma_min(),
             Self::Ve(ve) => ve.sigma_min,
             Self::Iddpm(iddpm) => iddpm.sigma_min(),
+            Self::Rounded(rounded) => rounded.sigma_min(),
         }
     }
 
@@ -88,6 +96,7 @@ impl Schedule {
             Self::Vp(vp) => vp.sigma_max(),
             Self::Ve(ve) => ve.sigma_max,
             Self::Iddpm(iddpm) => iddpm.sigma_max(),
+            Self::Rounded(rounded) => rounded.sigma_max(),
         }
     }
 
@@ -100,6 +109,7 @@ impl Schedule {
             Self::Vp(vp) => vp.num_steps = num_steps,
             Self::Ve(ve) => ve.num_steps = num_steps,
             Self::Iddpm(iddpm) => iddpm.num_steps = num_steps,
+            Self::Rounded(rounded) => rounded.num_steps = num_steps,
         }
         self
     }
@@ -168,7 +178,16 @@ mod tests {
             m: 1000,
             j_0: 8,
         });
-        for schedule in [edm, geometric, vp, ve, iddpm] {
+        let rounded = Schedule::Rounded(RoundedSchedule {
+            num_steps: 18,
+            sigma_min: 0.0064,
+            sigma_max: 80.0,
+            rho: 7.0,
+            c_1: 0.001,
+            c_2: 0.008,
+            m: 1000,
+        });
+        for schedule in [edm, geometric, vp, ve, iddpm, rounded] {
             schedule.check().unwrap();
             let schedule = schedule.with_num_steps(7);
             let sigmas = schedule.sigmas();

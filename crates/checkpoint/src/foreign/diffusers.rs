@@ -1,6 +1,5 @@
 //! Folders of diffusers: a `config.json` with a class name, the weights beside it, and a scheduler's configuration.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use pfgmpp_kernel::Dimension;
@@ -8,50 +7,48 @@ use pfgmpp_nn::Prediction;
 use pfgmpp_transfer::DataScale;
 use serde_json::{Map, Value};
 
-use super::edm::sampler;
-use super::{ForeignError, scheduler, unet2d};
+use super::{ForeignError, Weights, layout, pipeline, scheduler, unet2d};
 use crate::checkpoint::WEIGHTS as OWN_WEIGHTS;
-use crate::{CheckpointConfig, CheckpointError, DataSummary, FORMAT, Tensors, TrainingSummary};
+use crate::json_file::{self, MAX_CONFIG, quote_python_numbers};
+use crate::{CheckpointConfig, CheckpointError, DataSummary, FORMAT, TrainingSummary};
 
-/// Longest configuration that is read, in bytes.
-const MAX_CONFIG: u64 = 1 << 20;
 /// The network's configuration.
 pub(crate) const CONFIG: &str = "config.json";
-/// The network's weights, the better first.
-pub(crate) const WEIGHTS: [&str; 2] = [
-    "diffusion_pytorch_model.safetensors",
-    "diffusion_pytorch_model.bin",
-];
 /// The noise schedule, from the folder that holds the network, or the pipeline around it.
 pub(crate) const SCHEDULERS: [&str; 2] =
     ["scheduler/scheduler_config.json", "scheduler_config.json"];
-/// The folder of the network within a pipeline.
-pub(crate) const UNET: &str = "unet";
+/// The folders of the network within a pipeline or a training run: averaged over training, and as training left it.
+pub(crate) const UNETS: [&str; 2] = ["unet_ema", "unet"];
 
 /// A network in a folder of diffusers.
 pub(crate) struct Diffusers {
     /// Its class, such as `UNet2DModel`.
     pub(crate) class: String,
-    /// The file of its weights, empty while they are not there.
-    pub(crate) weights: PathBuf,
+    /// Its weights, none while they are not there.
+    pub(crate) weights: Option<Weights>,
     /// What its `config.json` says.
     config: Map<String, Value>,
     /// The folder of its `config.json`.
     folder: PathBuf,
+    /// What a user of it must know.
+    notes: Vec<String>,
 }
 
 impl Diffusers {
-    /// The network in `folder` or in its `unet` with its weights; none where nothing looks like one.
+    /// The network in `folder`, in its `unet_ema` or in its `unet`, with its weights; none where nothing looks like one.
     ///
     /// # Errors
     ///
     /// A description that cannot be read, and a description or weights that are missing.
     pub(crate) fn find(folder: &Path) -> Result<Option<Self>, CheckpointError> {
         Self::find_with(folder, |found| {
-            if found.weights.is_file() {
+            if found.weights.is_some() {
                 return Ok(found);
             }
-            Err(broken(found.folder, format!("{} is missing", WEIGHTS[0])))
+            Err(broken(
+                found.folder,
+                format!("{} is missing", layout::WEIGHTS[0]),
+            ))
         })
     }
 
@@ -65,11 +62,15 @@ impl Diffusers {
         check: impl Fn(Self) -> Result<Self, CheckpointError>,
     ) -> Result<Option<Self>, CheckpointError> {
         let mut problem = None;
-        for folder in [folder.to_path_buf(), folder.join(UNET)] {
-            let found = Self::in_folder(folder);
+        let within = UNETS.iter().map(|name| folder.join(name));
+        for place in [folder.to_path_buf()].into_iter().chain(within) {
+            let averaged = place.ends_with(UNETS[0]) && place != folder;
+            let found = Self::in_folder(place);
             match found.and_then(|found| found.map(&check).transpose()) {
                 Ok(None) => {}
                 Ok(found) => return Ok(found),
+                // Others must not be taken in silence for averaged weights that are there and broken.
+                Err(e) if averaged => return Err(problem.unwrap_or(e)),
                 Err(e) => problem = problem.or(Some(e)),
             }
         }
@@ -78,9 +79,10 @@ impl Diffusers {
 
     fn in_folder(folder: PathBuf) -> Result<Option<Self>, CheckpointError> {
         let file = folder.join(CONFIG);
-        let weights = WEIGHTS.map(|name| folder.join(name)).into_iter();
-        let weights = weights.into_iter().find(|file| file.is_file());
-        if !file.exists() {
+        let mut notes = Vec::new();
+        let weights = Weights::find(&folder, &mut notes)?;
+        let there = file.try_exists().map_err(CheckpointError::io(&file))?;
+        if !there {
             return match weights {
                 Some(_) => Err(broken(folder, format!("{CONFIG} is missing"))),
                 None => Ok(None),
@@ -96,19 +98,28 @@ impl Diffusers {
             let problem = "_class_name is missing, by which diffusers tells its networks apart";
             broken(file, problem.into())
         })?;
+        let beside = folder.parent().map(|parent| parent.join(UNETS[0]));
+        if folder.ends_with(UNETS[1]) && beside.is_some_and(|beside| beside.is_dir()) {
+            notes.push(format!(
+                "the weights are those of {}, as training left them: averaged ones lie beside them in {}",
+                UNETS[1], UNETS[0]
+            ));
+        }
         Ok(Some(Self {
             class: class.chars().take(60).collect(),
-            weights: weights.unwrap_or_default(),
+            weights,
             config,
             folder,
+            notes,
         }))
     }
 
     /// Refuses weights whose last convolution has other channels than the description says.
-    pub(crate) fn check_out_channels(&self, weights: &Tensors) -> Result<(), ForeignError> {
+    ///
+    /// - `channels`: of the last convolution, where there is one.
+    pub(crate) fn check_out_channels(&self, channels: Option<usize>) -> Result<(), ForeignError> {
         let described = unet2d::read(&self.config)?.out_channels;
-        let last = weights.get("conv_out.weight");
-        match last.and_then(|last| last.dims().first().copied()) {
+        match channels {
             Some(channels) if channels != described => Err(ForeignError::Setting {
                 name: format!("out_channels of {CONFIG}"),
                 value: described.to_string(),
@@ -123,30 +134,30 @@ impl Diffusers {
         &self,
         notes: &mut Vec<String>,
     ) -> Result<CheckpointConfig, ForeignError> {
+        notes.extend(self.notes.iter().cloned());
+        for folder in self.places() {
+            pipeline::check(folder)?;
+        }
         if self.class != "UNet2DModel" {
             let what = format!("network {} of diffusers", self.class);
             return Err(ForeignError::Unsupported(what));
         }
         let unet = unet2d::read(&self.config)?;
         let (scheduler, file) = self.scheduler()?;
-        let noise = scheduler::read(&scheduler, &file)?;
+        let noise = scheduler::read(&scheduler, &file, unet.fourier, notes)?;
         let [channels, height, width] = unet.shape;
-        // As for every network that estimates the noise of images within [-1, 1].
+        // As for every network of images within [-1, 1] whose data are not known.
         let sigma_data: f64 = 0.5;
         notes.push(format!(
             "the spread of the data is not in the folder: taken as that of a Gaussian of standard deviation {sigma_data}"
         ));
-        let levels = noise.levels();
-        levels.check().map_err(ForeignError::parameter)?;
-        let low = levels.levels().next().unwrap_or(0.0);
-        let high = levels.levels().last().unwrap_or(0.0);
         Ok(CheckpointConfig {
             format: FORMAT,
             d: Dimension::Infinite,
             data: DataSummary {
                 name: "unknown".into(),
                 shape: unet.shape,
-                range: [-1.0, 1.0],
+                range: noise.range,
                 label_dim: unet.label_dim,
                 scale: DataScale {
                     second_moment: sigma_data.powi(2),
@@ -155,19 +166,25 @@ impl Diffusers {
                 scale_about_mean: None,
             },
             network: unet.network,
-            prediction: Prediction::Denoised(pfgmpp_transfer::Preconditioning::Ddpm(noise)),
-            sampler: sampler(height.max(width), [low, high]),
+            sampler: noise.sampler(height.max(width)),
+            prediction: Prediction::Denoised(noise.preconditioning),
             training: TrainingSummary { nimg: 0, seed: 0 },
             weights_sha256: String::new(),
             weights_crc32: String::new(),
         })
     }
 
+    /// The folder of the network, and that of the pipeline around it, if there is one.
+    fn places(&self) -> impl Iterator<Item = &Path> {
+        let name = self.folder.file_name().unwrap_or_default();
+        let around = UNETS.iter().any(|unet| name == *unet);
+        let pipeline = around.then(|| self.folder.parent()).flatten();
+        [Some(&*self.folder), pipeline].into_iter().flatten()
+    }
+
     /// The scheduler's configuration, and the file that it stands in.
     fn scheduler(&self) -> Result<(Map<String, Value>, String), ForeignError> {
-        let around = self.folder.file_name().is_some_and(|name| name == UNET);
-        let pipeline = around.then(|| self.folder.parent()).flatten();
-        for folder in [Some(&*self.folder), pipeline].into_iter().flatten() {
+        for folder in self.places() {
             for name in SCHEDULERS {
                 let path = folder.join(name);
                 if path.is_file() {
@@ -189,27 +206,19 @@ impl Diffusers {
     }
 }
 
-/// A small JSON file that holds a map.
-fn read_map(path: &Path) -> Result<Map<String, Value>, String> {
-    let metadata = fs::metadata(path).map_err(|e| e.to_string())?;
-    if !metadata.is_file() {
-        return Err("it is no file".into());
-    }
-    if metadata.len() > MAX_CONFIG {
-        let len = metadata.len();
-        return Err(format!("it has {len} bytes, at most {MAX_CONFIG} are read"));
-    }
-    let bytes = fs::read(path).map_err(|e| e.to_string())?;
-    if bytes.is_empty() {
-        return Err("it is empty".into());
-    }
-    let text = String::from_utf8(bytes).map_err(|e| {
-        format!(
-            "it is not UTF-8 from byte {} on",
-            e.utf8_error().valid_up_to()
-        )
-    })?;
-    serde_json::from_str(&text).map_err(|e| format!("it is no JSON object: {e}"))
+/// A small JSON file that holds a map, as Python writes it.
+pub(super) fn read_map(path: &Path) -> Result<Map<String, Value>, String> {
+    let text = quote_python_numbers(&json_file::read(path, MAX_CONFIG)?);
+    serde_json::from_str(&text).map_err(|e| {
+        let (line, column) = (e.line(), e.column());
+        match e.classify() {
+            serde_json::error::Category::Eof => {
+                format!("it is cut off: its JSON does not end (line {line} column {column})")
+            }
+            serde_json::error::Category::Data => "it must be a JSON object in braces".into(),
+            _ => format!("it is not JSON at line {line} column {column}"),
+        }
+    })
 }
 
 fn broken(path: PathBuf, message: String) -> CheckpointError {

@@ -7,7 +7,7 @@ use pfgmpp_nn::Prediction;
 use pfgmpp_sampler::{Sampler, Solver};
 use pfgmpp_transfer::{
     DataScale, EdmPreconditioning, EdmSchedule, IddpmLevels, IddpmPreconditioning, NoiseLevel,
-    Preconditioning, Schedule, VePreconditioning, VpPreconditioning, VpProcess,
+    Preconditioning, RoundedSchedule, Schedule, VePreconditioning, VpPreconditioning, VpProcess,
 };
 
 use super::network::network;
@@ -35,6 +35,8 @@ pub(crate) fn describe(
         module: module.class().into(),
         problem: "it holds no network named model".into(),
     })?;
+    let inside = Settings::of(&inner)?;
+    let network = network(&inner, &inside)?;
     let side = settings.size("img_resolution", None)?;
     let shape = [settings.size("img_channels", None)?, side, side];
     let file = module.file;
@@ -43,23 +45,33 @@ pub(crate) fn describe(
         "the spread of the data is not in the file: taken as that of a Gaussian of standard deviation {}",
         precond.sigma_data
     ));
+    if settings.flag("use_fp16")? {
+        notes.push("the network was made for numbers of 16 bits: it is evaluated in 32".into());
+    }
+    let label_dim = settings.size("label_dim", Some(0))?;
+    let channels = shape[0];
+    inside.agree("img_resolution", side)?;
+    inside.agree("in_channels", channels)?;
+    inside.agree("label_dim", label_dim)?;
+    let d = dimension(&settings, file, d, notes)?;
+    settings.refuse_others(&OF_PRECONDITIONINGS, Some(&inside))?;
     Ok(CheckpointConfig {
         format: FORMAT,
-        d: dimension(&settings, file, d, notes)?,
+        d,
         data: DataSummary {
             name: data_name(file).unwrap_or_else(|| "unknown".into()),
             shape,
             range: [-1.0, 1.0],
-            label_dim: settings.size("label_dim", Some(0))?,
+            label_dim,
             scale: DataScale {
                 second_moment: precond.sigma_data.powi(2),
                 n_eff: n,
             },
             scale_about_mean: None,
         },
-        network: network(&inner)?,
+        network,
+        sampler: precond.sampler(side),
         prediction: Prediction::Denoised(precond.preconditioning),
-        sampler: sampler(side, precond.sigma_range),
         training: TrainingSummary {
             nimg: nimg(file).unwrap_or(0),
             seed: 0,
@@ -68,6 +80,30 @@ pub(crate) fn describe(
         weights_crc32: String::new(),
     })
 }
+
+/// Arguments of the preconditionings' constructors that are read, and those that choose among what is read.
+const OF_PRECONDITIONINGS: [&str; 20] = [
+    "img_resolution",
+    "img_channels",
+    "label_dim",
+    "use_fp16",
+    "model_type",
+    "sigma_min",
+    "sigma_max",
+    "sigma_data",
+    "beta_d",
+    "beta_min",
+    "M",
+    "epsilon_t",
+    "C_1",
+    "C_2",
+    "pfgm",
+    "pfgmpp",
+    "small",
+    "D",
+    "N",
+    "class_name",
+];
 
 /// A preconditioning, and what sampling needs to know of it.
 struct Precond {
@@ -78,6 +114,26 @@ struct Precond {
 }
 
 impl Precond {
+    /// The published sampler, on the levels that the network knows where those are few.
+    fn sampler(&self, side: usize) -> Sampler {
+        let usual = sampler(side, self.sigma_range);
+        match (&self.preconditioning, &usual.schedule) {
+            (Preconditioning::Iddpm(iddpm), Schedule::Edm(edm)) => {
+                let schedule = Schedule::Rounded(RoundedSchedule {
+                    num_steps: edm.num_steps,
+                    sigma_min: edm.sigma_min,
+                    sigma_max: edm.sigma_max,
+                    rho: edm.rho,
+                    c_1: iddpm.c_1,
+                    c_2: iddpm.c_2,
+                    m: iddpm.m,
+                });
+                Sampler { schedule, ..usual }
+            }
+            _ => usual,
+        }
+    }
+
     /// A preconditioning that assumes no standard deviation of the data: 0.5 is usual for images within [-1, 1].
     fn of_noise(preconditioning: Preconditioning, sigma_range: [f64; 2]) -> Self {
         Self {
@@ -194,13 +250,18 @@ fn dimension(
     }
 }
 
-/// The published sampler: Heun, 18 steps up to 32x32 and 40 above, within the levels that the network knows.
+/// The published number of steps: 18 up to 32x32 and 40 above (Karras et al. 2022, table 1).
+pub(super) fn num_steps(side: usize) -> usize {
+    if side <= 32 { 18 } else { 40 }
+}
+
+/// The published sampler: Heun within the levels that the network knows.
 pub(super) fn sampler(side: usize, [low, high]: [f64; 2]) -> Sampler {
     // Karras et al. 2022, table 1; 0.002 and 80 hold for data within [-1, 1].
     Sampler::new(
         Solver::Heun,
         Schedule::Edm(EdmSchedule {
-            num_steps: if side <= 32 { 18 } else { 40 },
+            num_steps: num_steps(side),
             sigma_min: low.max(0.002),
             sigma_max: high.min(80.0),
             rho: 7.0,

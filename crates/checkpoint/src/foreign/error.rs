@@ -16,7 +16,7 @@ pub(crate) enum ForeignError {
     #[error("the file holds {found}: {wanted} is needed")]
     Contents { found: String, wanted: &'static str },
     #[error(
-        "the file holds weights only: name a config.json that describes their network, with --config"
+        "the file holds weights only, which `pfgmpp convert FILE FOLDER --config config.json` makes a checkpoint of, with a config.json that describes their network"
     )]
     NoConfig,
     #[error("{name} is {value}, it must be {accepted}")]
@@ -25,7 +25,13 @@ pub(crate) enum ForeignError {
         value: String,
         accepted: String,
     },
-    #[error("{class} does not record {name}: name a config.json that describes it, with --config")]
+    #[error("several networks could be meant: {0}; choose one: `pfgmpp convert --key NAME`")]
+    Several(String),
+    #[error("there are no weights under {key}; there are: {there}")]
+    NoKey { key: String, there: String },
+    #[error(
+        "{class} does not record {name}, which `pfgmpp convert FILE FOLDER --config config.json` can be told by a config.json that describes the network"
+    )]
     NotRecorded { class: String, name: &'static str },
 }
 

@@ -3,16 +3,22 @@
 mod diffusers;
 mod edm;
 mod error;
+mod layout;
 mod module;
+mod names;
 mod network;
 mod options;
+mod pipeline;
 mod scheduler;
+mod search;
 mod settings;
-mod state_dict;
 mod unet2d;
 
-pub(crate) use diffusers::{CONFIG, Diffusers, SCHEDULERS, UNET, WEIGHTS};
+pub(crate) use diffusers::{CONFIG, Diffusers, SCHEDULERS, UNETS};
 pub(crate) use edm::describe;
 pub(crate) use error::ForeignError;
+pub(crate) use layout::{INDICES, WEIGHTS, Weights};
 pub(crate) use module::Module;
-pub(crate) use state_dict::{Contents, named_as_here, state_dict, without_variances};
+pub(crate) use names::{Renaming, has_variances, named_as_here, without_variances};
+pub(crate) use pipeline::INDEX as PIPELINE;
+pub(crate) use search::{Contents, find, select};

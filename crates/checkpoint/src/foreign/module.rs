@@ -95,7 +95,7 @@ impl<'a> Module<'a> {
             return Err(bad("modules are nested without end"));
         }
         for group in ["_parameters", "_buffers", "_modules"] {
-            for (key, value) in self.group(group).ok_or_else(|| bad("it is no module"))? {
+            for (key, value) in self.group(group).ok_or_else(|| bad("it is not a module"))? {
                 *parts += 1;
                 if *parts > MAX_PARTS {
                     return Err(bad("there are more parts than any network has"));
@@ -104,7 +104,7 @@ impl<'a> Module<'a> {
                     .file
                     .pickle
                     .text(*key)
-                    .ok_or_else(|| bad("a name is no text"))?;
+                    .ok_or_else(|| bad("a name is not a text"))?;
                 let name = format!("{prefix}{key}");
                 if matches!(self.file.pickle.get(*value), Value::None) {
                     continue;

@@ -11,20 +11,45 @@ use super::{ForeignError, Module};
 /// The network of `module`, by its class and the arguments that it was made with.
 ///
 /// Defaults are those of the published constructors: arguments that were left to them are not in the file.
-pub(super) fn network(module: &Module) -> Result<NetworkConfig, ForeignError> {
-    let settings = Settings::of(module)?;
-    match module.class() {
-        "SongUNet" => song_unet(&settings),
+pub(super) fn network(module: &Module, settings: &Settings) -> Result<NetworkConfig, ForeignError> {
+    let config = match module.class() {
+        "SongUNet" => song_unet(settings),
         "DhariwalUNet" => Ok(NetworkConfig::Adm(UNetConfig {
             model_channels: settings.size("model_channels", Some(192))?,
             channel_mult: settings.sizes("channel_mult", &[1, 2, 3, 4])?,
             num_blocks: settings.size("num_blocks", Some(3))?,
             attn_resolutions: settings.sizes("attn_resolutions", &[32, 16, 8])?,
-            ..common(&settings)?
+            ..common(settings)?
         })),
         class => Err(ForeignError::Unsupported(format!("network {class:.60}"))),
-    }
+    }?;
+    settings.refuse_others(&OF_NETWORKS, None)?;
+    Ok(config)
 }
+
+/// Arguments of the networks' constructors that are read, and those that only training takes or that the shapes of
+/// the weights tell.
+const OF_NETWORKS: [&str; 19] = [
+    "img_resolution",
+    "in_channels",
+    "out_channels",
+    "label_dim",
+    "augment_dim",
+    "model_channels",
+    "channel_mult",
+    "channel_mult_emb",
+    "num_blocks",
+    "attn_resolutions",
+    "dropout",
+    "label_dropout",
+    "embedding_type",
+    "channel_mult_noise",
+    "encoder_type",
+    "decoder_type",
+    "resample_filter",
+    "use_fp16",
+    "class_name",
+];
 
 /// DDPM++ and NCSN++ are one constructor (Karras et al. 2022, appendix F).
 fn song_unet(settings: &Settings) -> Result<NetworkConfig, ForeignError> {

@@ -36,6 +36,40 @@ impl<'a> Settings<'a> {
         (!matches!(pickle.get(id), Value::None)).then_some(id)
     }
 
+    /// Refuses a size, where it was given, that is another than the preconditioning around says.
+    pub(super) fn agree(&self, name: &'static str, want: usize) -> Result<(), ForeignError> {
+        match self.given(name) {
+            Some(id) if self.to_size(id) != Some(want) => {
+                let accepted = format!("{want}, as the preconditioning around it says");
+                Err(self.refuse(name, id, &accepted))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses arguments that are not among `known`, nor handed on to the module inside.
+    pub(super) fn refuse_others(
+        &self,
+        known: &[&str],
+        inside: Option<&Settings>,
+    ) -> Result<(), ForeignError> {
+        let pickle = &self.module.file.pickle;
+        for (key, value) in pickle.entries(self.arguments).unwrap_or_default() {
+            let name = pickle.text(*key).unwrap_or("a name that is not a text");
+            let handed_on = inside.is_some_and(|inside| inside.given(name).is_some());
+            // An argument of None is one that was left out.
+            if known.contains(&name) || handed_on || matches!(pickle.get(*value), Value::None) {
+                continue;
+            }
+            return Err(ForeignError::Unsupported(format!(
+                "{} with {name:.60} = {:.60}",
+                self.module.class(),
+                pickle.describe(*value)
+            )));
+        }
+        Ok(())
+    }
+
     pub(super) fn number(&self, name: &str, default: f64) -> Result<f64, ForeignError> {
         match self.given(name) {
             None => Ok(default),

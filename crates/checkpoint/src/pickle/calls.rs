@@ -1,6 +1,6 @@
 //! The opcodes that name classes and call them: here, that write down the call.
 
-use super::machine::Machine;
+use super::machine::{Machine, Regard};
 use super::{Call, Id, PickleError, Value};
 
 /// Longest line: modules and names.
@@ -23,29 +23,32 @@ impl Machine<'_> {
         };
         let full = format!("{module}.{name}");
         self.count_text(full.len() as u64)?;
-        if !(self.limits.known)(&module, &name) {
-            return Err(PickleError::Global {
-                at: self.at,
-                name: full,
-            });
+        match (self.limits.regard)(&module, &name) {
+            Regard::Known => {}
+            Regard::PassedOver => drop(self.passed_over.insert(full.as_str().into())),
+            Regard::Refused => {
+                return Err(PickleError::Global {
+                    at: self.at,
+                    name: full,
+                });
+            }
         }
         self.push(Value::Global(full.into()), &[])
     }
 
     pub(super) fn call(&mut self, opcode: u8) -> Result<(), PickleError> {
-        if opcode == 0x92 {
-            // Keyword arguments of __new__: tensors and modules have none.
-            let named = self.pop()?;
-            if !matches!(&self.values[named as usize], Value::Dict(entries) if entries.is_empty()) {
-                return Err(self.damaged("a class is called with named arguments"));
-            }
-        }
+        let named = (opcode == 0x92).then(|| self.pop()).transpose()?;
         let (arguments, function) = (self.pop()?, self.pop()?);
         let Value::Global(name) = &self.values[function as usize] else {
-            return Err(self.damaged("what is called is no function"));
+            return Err(self.damaged("what is called is not a function"));
         };
+        // Keyword arguments of __new__: tensors and modules have none.
+        let empty = |id: Id| matches!(&self.values[id as usize], Value::Dict(entries) if entries.is_empty());
+        if !named.is_none_or(empty) && !self.passed_over.contains(name) {
+            return Err(self.damaged("a class is called with named arguments"));
+        }
         let Value::Tuple(items) = &self.values[arguments as usize] else {
-            return Err(self.damaged("the arguments of a call are no tuple"));
+            return Err(self.damaged("the arguments of a call are not a tuple"));
         };
         let call = || Call {
             function,
@@ -67,7 +70,7 @@ impl Machine<'_> {
         let items = self.members(list)?;
         let pair = |item: Id| match &self.values[item as usize] {
             Value::Tuple(pair) | Value::List(pair) if pair.len() == 2 => Ok((pair[0], pair[1])),
-            _ => Err(self.damaged("a dictionary is made of something that is no pair")),
+            _ => Err(self.damaged("a dictionary is made of something that is not a pair")),
         };
         items.into_iter().map(pair).collect()
     }
@@ -75,7 +78,7 @@ impl Machine<'_> {
     /// A copy of a list's items. Copies are counted: a long list copied often would fill the memory.
     fn members(&mut self, list: Id) -> Result<Vec<Id>, PickleError> {
         let Value::List(items) = &self.values[list as usize] else {
-            return Err(self.damaged("a container is made of something that is no list"));
+            return Err(self.damaged("a container is made of something that is not a list"));
         };
         if self.copied + items.len() > self.limits.opcodes {
             return Err(self.limit("copies of items", self.limits.opcodes));
@@ -104,6 +107,8 @@ impl Machine<'_> {
             Value::Call(call) => call.state = Some(state),
             // Attributes of an OrderedDict, such as the versions beside a state dictionary.
             Value::Dict(_) => {}
+            // A class of its own that is a list or a set to Python.
+            Value::List(_) | Value::Set(_) => {}
             _ => return Err(self.damaged("a state is given to something that has none")),
         }
         self.deepen(object, &[state])

@@ -37,7 +37,9 @@ impl Machine<'_> {
         let list = self.top()?;
         match self.value(list) {
             Value::List(own) => own.extend(&items),
-            _ => return Err(self.damaged("it appends to something that is no list")),
+            // A subclass of list: its items are what is of use.
+            Value::Call(_) => *self.value(list) = Value::List(items.clone()),
+            _ => return Err(self.damaged("it appends to something that is not a list")),
         }
         self.deepen(list, &items)
     }
@@ -60,9 +62,12 @@ impl Machine<'_> {
         if items.len() % 2 != 0 {
             return Err(self.damaged("a dictionary has a key without a value"));
         }
+        let entries = items.chunks_exact(2).map(|pair| (pair[0], pair[1]));
         match self.value(dict) {
-            Value::Dict(own) => own.extend(items.chunks_exact(2).map(|pair| (pair[0], pair[1]))),
-            _ => return Err(self.damaged("it sets an entry of something that is no dictionary")),
+            Value::Dict(own) => own.extend(entries),
+            // A subclass of dict: its entries are what is of use.
+            Value::Call(_) => *self.value(dict) = Value::Dict(entries.collect()),
+            _ => return Err(self.damaged("it sets an entry of something that is not a dictionary")),
         }
         self.deepen(dict, &items)
     }
@@ -78,7 +83,8 @@ impl Machine<'_> {
         let set = self.top()?;
         match self.value(set) {
             Value::Set(own) => own.extend(&items),
-            _ => return Err(self.damaged("it adds to something that is no set")),
+            Value::Call(_) => *self.value(set) = Value::Set(items.clone()),
+            _ => return Err(self.damaged("it adds to something that is not a set")),
         }
         self.deepen(set, &items)
     }

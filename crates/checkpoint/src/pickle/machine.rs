@@ -1,6 +1,6 @@
 //! The stack machine.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::cursor::Cursor;
 use super::{Id, Pickle, PickleError, Value};
@@ -16,8 +16,19 @@ pub(crate) struct Limits {
     pub(crate) text: usize,
     /// Containers within containers.
     pub(crate) depth: u16,
-    /// Which functions and classes may be named, by module and name.
-    pub(crate) known: fn(&str, &str) -> bool,
+    /// What is made of functions and classes, by module and name.
+    pub(crate) regard: fn(&str, &str) -> Regard,
+}
+
+/// What is made of a function or class that a pickle names. None is ever run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Regard {
+    /// Its description is understood.
+    Known,
+    /// Something that lies beside the weights; its description is kept and means nothing here.
+    PassedOver,
+    /// No checkpoint needs it, and somebody who names it means harm.
+    Refused,
 }
 
 /// Reads the pickle at the start of `window`.
@@ -33,6 +44,7 @@ pub(crate) fn read(window: &Window, limits: &Limits) -> Result<Pickle, PickleErr
         stack: Vec::new(),
         marks: Vec::new(),
         memo: HashMap::new(),
+        passed_over: BTreeSet::new(),
     };
     for _ in 0..limits.opcodes {
         if machine.step()? {
@@ -41,6 +53,7 @@ pub(crate) fn read(window: &Window, limits: &Limits) -> Result<Pickle, PickleErr
                 values: machine.values,
                 root,
                 end: machine.cursor.at(),
+                passed_over: machine.passed_over,
             });
         }
     }
@@ -63,6 +76,8 @@ pub(super) struct Machine<'a> {
     /// Heights of the stack at each open mark.
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
+    /// Names of functions and classes that are not known here.
+    pub(super) passed_over: BTreeSet<Box<str>>,
 }
 
 impl Machine<'_> {

@@ -1,8 +1,8 @@
 //! Python pickles, read as a description and never executed.
 //!
 //! A pickle is a program for a stack machine. The machine here builds [`Value`]s only: a call of a
-//! function stays a [`Value::Call`] with its name and arguments, and a name that is not on the
-//! caller's list ends the reading. Long byte strings are not read but remembered by position.
+//! function stays a [`Value::Call`] with its name and arguments. What its caller refuses ends the reading;
+//! what its caller does not know is kept as a description of no meaning. Long byte strings are not read but remembered by position.
 //!
 //! Source: the opcodes of Python's `pickletools`.
 
@@ -14,5 +14,5 @@ mod machine;
 mod value;
 
 pub(crate) use error::PickleError;
-pub(crate) use machine::{Limits, read};
+pub(crate) use machine::{Limits, Regard, read};
 pub(crate) use value::{Call, Id, Pickle, Value};

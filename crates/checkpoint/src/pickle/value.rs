@@ -1,5 +1,7 @@
 //! What a pickle describes.
 
+use std::collections::BTreeSet;
+
 /// Number of a value in its [`Pickle`]. A value that the pickle names twice has one number: nothing is copied.
 pub(crate) type Id = u32;
 
@@ -42,6 +44,7 @@ pub(crate) struct Pickle {
     pub(super) values: Vec<Value>,
     pub(super) root: Id,
     pub(super) end: u64,
+    pub(super) passed_over: BTreeSet<Box<str>>,
 }
 
 impl Pickle {
@@ -53,6 +56,11 @@ impl Pickle {
     /// Where the pickle ends in its window.
     pub(crate) fn end(&self) -> u64 {
         self.end
+    }
+
+    /// Names of the functions and classes that are not known here and were passed over.
+    pub(crate) fn passed_over(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.passed_over.iter().map(|name| &**name)
     }
 
     /// All values, those of no further use included.

@@ -1,10 +1,12 @@
 //! Files that mean harm, or are broken.
 
+mod contents;
 mod fuzz;
 mod hostile;
 mod mapping;
 mod memory;
 mod opcodes;
+mod stems;
 
 use candle_core::Device;
 

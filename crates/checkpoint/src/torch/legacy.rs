@@ -63,13 +63,13 @@ fn storages(
     let elements = elements(pickle);
     let keys_of_file = keys
         .items(keys.root())
-        .ok_or_else(|| TorchError::Damaged("its keys are no list".into()))?;
+        .ok_or_else(|| TorchError::Damaged("its keys are not a list".into()))?;
     let mut storages = HashMap::new();
     let mut at = 0;
     for &key in keys_of_file {
         let key = keys
             .text(key)
-            .ok_or_else(|| TorchError::Damaged("a storage's key is no text".into()))?;
+            .ok_or_else(|| TorchError::Damaged("a storage's key is not a text".into()))?;
         let element = elements
             .get(key)
             .ok_or_else(|| TorchError::Damaged(format!("storage {key:.40} has no type")))?;

@@ -40,7 +40,7 @@ const LIMITS: Limits = Limits {
     text: 32 << 20,
     // Python itself writes no deeper ones.
     depth: 1000,
-    known: vocabulary::is_known,
+    regard: vocabulary::regard,
 };
 
 impl TorchFile {

@@ -115,6 +115,15 @@ impl View {
 }
 
 impl TorchFile {
+    /// Whether a value describes a tensor, readable or not, rather than another object.
+    pub(crate) fn is_tensor(&self, id: Id) -> bool {
+        let function = self.pickle.call(id).map(|call| self.pickle.function(call));
+        function.is_some_and(|name| {
+            name.starts_with("torch._utils._rebuild_")
+                || name.starts_with("torch._tensor._rebuild_")
+        })
+    }
+
     /// The tensor that a value describes; `name` is for errors.
     pub(crate) fn tensor(&self, id: Id, name: &str) -> Result<View, TorchError> {
         let problem = |problem: String| TorchError::Tensor {
@@ -165,13 +174,15 @@ impl TorchFile {
             return Err("its description is cut off".into());
         };
         let (element, storage) = self.storage(storage)?;
-        let offset = self.pickle.size(offset).ok_or("its offset is no size")?;
+        let offset = self.pickle.size(offset).ok_or("its offset is not a size")?;
         let view = Layout {
             offset,
-            shape: self.sizes(shape).ok_or("its shape is no tuple of sizes")?,
+            shape: self
+                .sizes(shape)
+                .ok_or("its shape is not a tuple of sizes")?,
             stride: self
                 .sizes(stride)
-                .ok_or("its stride is no tuple of sizes")?,
+                .ok_or("its stride is not a tuple of sizes")?,
         };
         view.on(typed.unwrap_or(element), storage)
     }
@@ -200,7 +211,9 @@ impl TorchFile {
                     .and_then(|&id| self.bytes(id));
                 let window = window.ok_or("its storage holds no bytes")?;
                 if !legacy::is_legacy(&window) {
-                    return Err("its storage is no file of torch.save in the legacy format".into());
+                    return Err(
+                        "its storage is not a file of torch.save in the legacy format".into(),
+                    );
                 }
                 let file = legacy::read(&window).map_err(|e| e.to_string())?;
                 match file.pickle.get(file.pickle.root()) {

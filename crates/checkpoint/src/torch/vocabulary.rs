@@ -1,7 +1,99 @@
-//! The functions and classes that checkpoints name. Everything else ends the reading.
+//! The functions and classes that checkpoints name, and those that only an attack names.
 
-/// Whether `module.name` is one that the description of a checkpoint may name.
-pub(super) fn is_known(module: &str, name: &str) -> bool {
+use crate::pickle::Regard;
+
+/// What is made of `module.name`. Whatever it is, it is never run.
+pub(super) fn regard(module: &str, name: &str) -> Regard {
+    if is_known(module, name) {
+        return Regard::Known;
+    }
+    if is_harmful(module, name) {
+        return Regard::Refused;
+    }
+    Regard::PassedOver
+}
+
+/// Whether a call of `module.name` would do something beside making an object: a file that asks for one is
+/// refused as a whole, so that nobody gives it to a program that runs it.
+fn is_harmful(module: &str, name: &str) -> bool {
+    let root = module.split('.').next().unwrap_or(module);
+    if HARMFUL.contains(&root) {
+        return true;
+    }
+    // Of these, classes lie beside weights; their functions do things.
+    let is_function = !name.starts_with(|c: char| c.is_ascii_uppercase());
+    match root {
+        "builtins" | "__builtin__" | "operator" | "_operator" => true,
+        "copyreg" | "copy_reg" => name != "_reconstructor",
+        "torch" | "numpy" | "functools" | "itertools" => {
+            is_function && !HARMLESS_FUNCTIONS.contains(&name)
+        }
+        _ => false,
+    }
+}
+
+/// Modules of Python that reach the system, the network, or code.
+const HARMFUL: [&str; 45] = [
+    "os",
+    "posix",
+    "nt",
+    "posixpath",
+    "ntpath",
+    "subprocess",
+    "_posixsubprocess",
+    "sys",
+    "shutil",
+    "pty",
+    "socket",
+    "ssl",
+    "http",
+    "urllib",
+    "urllib2",
+    "urllib3",
+    "requests",
+    "httpx",
+    "aiohttp",
+    "ftplib",
+    "smtplib",
+    "telnetlib",
+    "webbrowser",
+    "importlib",
+    "imp",
+    "runpy",
+    "pkgutil",
+    "zipimport",
+    "code",
+    "codeop",
+    "ctypes",
+    "cffi",
+    "marshal",
+    "pickle",
+    "_pickle",
+    "cloudpickle",
+    "dill",
+    "joblib",
+    "shelve",
+    "tempfile",
+    "multiprocessing",
+    "asyncio",
+    "pdb",
+    "timeit",
+    "bdb",
+];
+
+/// Functions that make an object beside weights and nothing else.
+const HARMLESS_FUNCTIONS: [&str; 7] = [
+    "partial",
+    "count",
+    "__randomstate_ctor",
+    "__bit_generator_ctor",
+    "__generator_ctor",
+    "_frombuffer",
+    "_unpickle_timedelta64",
+];
+
+/// Whether `module.name` is one whose description is understood here.
+fn is_known(module: &str, name: &str) -> bool {
     match module {
         "torch._utils" => name.starts_with("_rebuild_"),
         "torch._tensor" => name == "_rebuild_from_type_v2",

@@ -21,6 +21,9 @@ pub struct Args {
     /// A config.json that describes the network, for files that hold weights only
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Where in the file the weights stand, where it holds several: names joined by dots, such as state.ema
+    #[arg(long, value_name = "NAME")]
+    key: Option<String>,
 }
 
 pub fn inspect(args: &Args) -> Result<(), Failure> {
@@ -32,6 +35,7 @@ pub fn inspect(args: &Args) -> Result<(), Failure> {
     let options = LoadOptions {
         d: None,
         config: args.config.clone(),
+        key: args.key.clone(),
     };
     let loaded = match source.load(&options, &Device::Cpu) {
         Ok(loaded) => loaded,

@@ -61,12 +61,17 @@ impl Frequencies {
     /// A Fourier embedding of `channels` values; its frequencies stand as `freqs` among the weights and are
     /// not trained.
     pub(crate) fn fourier(channels: usize, vb: &VarBuilder) -> Result<Self> {
+        Self::fourier_named(channels, FREQUENCIES, vb)
+    }
+
+    /// As [`Self::fourier`], with the frequencies of another name.
+    pub(crate) fn fourier_named(channels: usize, name: &str, vb: &VarBuilder) -> Result<Self> {
         let init = Init::Randn {
             mean: 0.0,
             stdev: FOURIER_SCALE,
         };
         // A view: weights that are loaded later are seen.
-        let values = vb.get_with_hints(channels / 2, FREQUENCIES, init)?.detach();
+        let values = vb.get_with_hints(channels / 2, name, init)?.detach();
         Ok(Self {
             values: values.unsqueeze(0)?,
             unit: TAU,

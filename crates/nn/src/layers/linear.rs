@@ -11,6 +11,7 @@ pub(crate) struct Linear {
     weight: Tensor,
     bias: Option<Tensor>,
     n_in: usize,
+    n_out: usize,
 }
 
 impl Linear {
@@ -34,12 +35,18 @@ impl Linear {
             weight: vb.get_with_hints((n_out, n_in), "weight", weight)?,
             bias: None,
             n_in,
+            n_out,
         })
     }
 
     /// Values that the map takes.
     pub(crate) fn n_in(&self) -> usize {
         self.n_in
+    }
+
+    /// Values that it gives.
+    pub(crate) fn n_out(&self) -> usize {
+        self.n_out
     }
 
     /// The weights, `[n_out, n_in]`.

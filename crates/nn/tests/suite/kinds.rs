@@ -3,7 +3,8 @@
 use candle_core::{Device, Result, Tensor};
 use pfgmpp_nn::{
     DecoderType, DownBlockType, EncoderType, MlpConfig, Network, NetworkConfig, NoiseEmbedding,
-    Parameters, Signature, SongUNetConfig, UNet2DConfig, UNetConfig, UpBlockType,
+    Parameters, ResampleType, Signature, SongUNetConfig, TimeEmbeddingType, TimeScaleShift,
+    UNet2DConfig, UNetConfig, UpBlockType,
 };
 
 pub const SIGNATURE: Signature = Signature {
@@ -60,6 +61,14 @@ pub fn kinds(dropout: f64) -> Vec<NetworkConfig> {
             downsample_padding: 1,
             dropout,
             label_dropout: dropout,
+            resnet_time_scale_shift: TimeScaleShift::ScaleShift,
+            downsample_type: ResampleType::Resnet,
+            upsample_type: ResampleType::Conv,
+            mid_block_scale_factor: 1.5,
+            attn_norm_num_groups: Some(2),
+            center_input_sample: true,
+            class_embed_type: None,
+            time_embedding_type: TimeEmbeddingType::Positional,
         }),
         NetworkConfig::Mlp(MlpConfig {
             hidden_dim: 32,

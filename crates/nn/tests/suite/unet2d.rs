@@ -61,6 +61,21 @@ fn a_network_with_classes_and_heads_agrees_with_diffusers() -> Result<()> {
 }
 
 #[test]
+fn a_network_like_that_of_consistency_models_agrees_with_diffusers() -> Result<()> {
+    check("unet2d_resnet")
+}
+
+#[test]
+fn scaling_and_shifting_without_attention_groups_agrees_with_diffusers() -> Result<()> {
+    check("unet2d_shift")
+}
+
+#[test]
+fn a_network_like_that_of_ncsnpp_agrees_with_diffusers() -> Result<()> {
+    check("unet2d_skip")
+}
+
+#[test]
 fn names_of_early_versions_are_read() -> Result<()> {
     let Case {
         golden,
@@ -132,7 +147,23 @@ fn options_outside_their_range_are_refused_by_name() {
         ("layers_per_block", change(|c| c.layers_per_block = 0)),
         (
             "attention_head_dim",
-            change(|c| c.attention_head_dim = Some(3)),
+            change(|c| c.attention_head_dim = Some(9)),
+        ),
+        (
+            "attention_head_dim",
+            change(|c| c.attention_head_dim = Some(0)),
+        ),
+        (
+            "attn_norm_num_groups",
+            change(|c| c.attn_norm_num_groups = Some(3)),
+        ),
+        (
+            "mid_block_scale_factor",
+            change(|c| c.mid_block_scale_factor = 0.0),
+        ),
+        (
+            "levels with a skip of the image",
+            change(|c| c.down_block_types[0] = DownBlockType::SkipDownBlock2D),
         ),
         ("norm_num_groups", change(|c| c.norm_num_groups = 0)),
         ("norm_eps", change(|c| c.norm_eps = -1.0)),
@@ -153,4 +184,33 @@ fn options_outside_their_range_are_refused_by_name() {
     };
     let error = case.config.check(&odd).expect_err("odd").to_string();
     assert!(error.contains("resolution is 7"), "got {error:?}");
+}
+
+#[test]
+fn images_that_no_memory_is_large_enough_for_are_refused() {
+    let case = read("unet2d");
+    for (side, want) in [
+        (
+            4096,
+            "pixels that attend to each other is 4194304, it must be at most 32768",
+        ),
+        (16384, "values of one level of the network is 1073741824"),
+    ] {
+        let signature = Signature {
+            resolution: [side, side],
+            ..case.signature
+        };
+        let error = case
+            .config
+            .check(&signature)
+            .expect_err("large")
+            .to_string();
+        assert!(error.contains(want), "got {error:?}, want {want:?}");
+    }
+    // The largest published network of this kind: 256x256, attention at 16x16.
+    let usual = Signature {
+        resolution: [256, 256],
+        ..case.signature
+    };
+    case.config.check(&usual).expect("a usual size");
 }

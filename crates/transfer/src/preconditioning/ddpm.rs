@@ -47,7 +47,7 @@ impl DdpmPreconditioning {
     /// The noise levels of the steps.
     pub fn levels(&self) -> DdpmLevels {
         DdpmLevels {
-            beta: self.beta,
+            beta: self.beta.clone(),
             m: self.m,
         }
     }
