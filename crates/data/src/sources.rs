@@ -26,7 +26,7 @@ macro_rules! sources {
         $(pub use $module::$settings;)*
 
         /// A data set by name, as it stands in a configuration (`data: digits`).
-        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub enum DataSource {
             $($(#[$about])* $word,)*

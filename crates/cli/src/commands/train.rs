@@ -9,7 +9,7 @@ use crate::device::DeviceArgs;
 use crate::download::hub;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
-use crate::terminal::{RunTerminal, print};
+use crate::terminal::{RunTerminal, note, print};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -35,6 +35,7 @@ pub fn train(args: &Args) -> Result<(), Failure> {
     config.fetch(std::slice::from_ref(&out), &hub())?;
     let stop = stop_on_signal()?;
     let splits = config.data.load().map_err(pfgmpp_train::RunError::from)?;
+    note(format_args!("data: {}", splits.found));
     preflight([(out.clone(), &config, &splits)].into_iter(), &out)?;
     let folder = RunFolder::open(&out)?;
     let mut terminal = RunTerminal::new(&format!("d={}", config.d()));

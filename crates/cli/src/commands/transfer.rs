@@ -6,7 +6,7 @@ mod text;
 
 use std::path::PathBuf;
 
-use pfgmpp_data::{DataSource, Dataset, Statistics};
+use pfgmpp_data::{DataSource, Splits, Statistics};
 use pfgmpp_kernel::Dimension;
 use pfgmpp_train::yaml::{Document, parse_value};
 use pfgmpp_train::{RunConfig, RunError};
@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::download::hub;
 use crate::failure::Failure;
-use crate::terminal::print;
+use crate::terminal::{note, print};
 
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -135,7 +135,7 @@ impl Setup {
     fn from_config(path: &std::path::Path) -> Result<Self, Failure> {
         let (document, _) = Document::read::<RunConfig>(path)?;
         let config = RunConfig::read(&document, &[])?;
-        let train = load(&config.data)?;
+        let train = load(&config.data)?.train;
         let measured = Statistics::measure(&train).map_err(RunError::from)?;
         Ok(Self {
             n: train.n(),
@@ -184,9 +184,16 @@ fn source(text: &str) -> Result<DataSource, Failure> {
     Ok(source)
 }
 
-/// The training images of a source.
-fn load(source: &DataSource) -> Result<Dataset, Failure> {
-    Ok(source.load().map_err(RunError::from)?.train)
+/// Both parts of the data set that `--data` names.
+fn load_splits(text: &str) -> Result<Splits, Failure> {
+    load(&source(text)?)
+}
+
+/// Both parts of a data set; what was found is said on standard error.
+fn load(source: &DataSource) -> Result<Splits, Failure> {
+    let splits = source.load().map_err(RunError::from)?;
+    note(format_args!("data: {}", splits.found));
+    Ok(splits)
 }
 
 fn print_json(value: &impl Serialize) -> Result<(), Failure> {

@@ -14,6 +14,9 @@ use crate::file_error::{FileError, kind_of_file};
 use crate::file_kind::FileKind;
 use crate::found::Skipped;
 
+const OTHER_METHOD: &str = "is compressed by a method that is not read here: pack it with Deflate, as `zip -r` does, \
+                            or without compression";
+
 type Reader = BufReader<File>;
 
 /// A ZIP archive.
@@ -117,24 +120,21 @@ fn not_an_archive(path: &Path, error: &ZipError) -> FileError {
 /// What keeps an archive or an entry from being read, in words that follow its name.
 fn unreadable(error: &ZipError) -> String {
     match error {
-        ZipError::CompressionMethodNotSupported(_) => {
-            "is compressed by a method that is not read here: pack it with Deflate, as `zip -r` does, or without \
-             compression"
-                .to_string()
-        }
+        ZipError::CompressionMethodNotSupported(_) => OTHER_METHOD.to_string(),
         ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED) | ZipError::InvalidPassword => {
             "is encrypted: unpack it and name the folder".to_string()
         }
-        ZipError::Io(error) => damaged(error),
+        ZipError::Io(error) => unread(error),
         other => format!("cannot be read: {other}"),
     }
 }
 
-fn damaged(error: &io::Error) -> String {
+fn unread(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other => {
             "is damaged, its bytes do not match their checksum: fetch the archive again".to_string()
         }
+        io::ErrorKind::Unsupported => OTHER_METHOD.to_string(),
         io::ErrorKind::UnexpectedEof => "is cut off: fetch the archive again".to_string(),
         _ => format!("cannot be read: {error}"),
     }
@@ -168,7 +168,7 @@ impl Archive for Zip {
         let source = self.archive.by_index(entry.index);
         let source = source.map_err(|e| FileError::entry(path, name, unreadable(&e)))?;
         // No more than the archive says, which was added up before.
-        let bytes = read_bounded(path, name, source, limit, |e| damaged(&e))?;
+        let bytes = read_bounded(path, name, source, limit, |e| unread(&e))?;
         if bytes.len() as u64 > entry.size {
             let reason = "has more bytes than its archive says: the archive is damaged";
             return Err(FileError::entry(path, name, reason));
