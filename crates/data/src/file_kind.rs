@@ -22,7 +22,7 @@ const MAGIC: [(&[u8], FileKind); 18] = [
     (
         b"\x89PNG",
         kind(
-            "a PNG image whose line ends were changed on the way, as if it were text",
+            "a copy of a PNG image with its line ends changed, as if it were text",
             "copy it again as a binary file",
         ),
     ),
@@ -78,7 +78,7 @@ impl FileKind {
     /// Nothing at all.
     pub const EMPTY: Self = kind("empty", "fetch or copy it again");
     /// A PNG image.
-    pub const PNG: Self = kind("a PNG image", "name it so");
+    pub const PNG: Self = kind("a PNG image", "a set of images is a folder or an archive");
     /// A ZIP archive.
     pub const ZIP: Self = kind("a ZIP archive", "name it so, or unpack it");
     /// A NumPy array.

@@ -26,8 +26,10 @@ pub struct Found {
 /// Things of one kind that are not part of a data set though they lie where it does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
-    /// What they are, in words that follow a number, such as "images in hidden folders".
-    pub what: String,
+    /// What one of them is called, such as "image" or ".jpg file".
+    pub one: String,
+    /// Where it lies or why it is left out, such as "in hidden folders"; may be empty.
+    pub why: &'static str,
     /// How many.
     pub count: usize,
     /// The first of them.
@@ -84,15 +86,15 @@ pub(crate) fn list(skipped: &[Skipped]) -> String {
 
 impl fmt::Display for Skipped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            what,
-            count,
-            example,
-        } = self;
-        write!(f, "{count} {what} ({example}")?;
-        match count {
-            1 => write!(f, ")"),
-            _ => write!(f, ", ...)"),
+        let (many, more) = if self.count == 1 {
+            ("", "")
+        } else {
+            ("s", ", ...")
+        };
+        write!(f, "{} {}{many}", self.count, self.one)?;
+        if !self.why.is_empty() {
+            write!(f, " {}", self.why)?;
         }
+        write!(f, " ({}{more})", self.example)
     }
 }

@@ -146,7 +146,7 @@ fn two_files_of_one_name_are_said() {
     let parts = load(&source);
     assert_eq!(numbers(&parts.train)[0], 200, "the later one counts");
     let got = parts.found.to_string();
-    let want = "left out: 1 files of a name that a later one has too (00000/img00000000.png)";
+    let want = "left out: 1 file of a name that a later one has too (00000/img00000000.png)";
     assert!(got.ends_with(want), "got {got}");
 }
 
@@ -174,7 +174,7 @@ fn an_archive_within_an_archive_is_named() {
     let inner = zip_bytes(&numbered(10), CompressionMethod::Stored);
     let got = refusal(&stored(folder.path(), &vec![("data.zip".into(), inner)]));
     assert!(
-        got.ends_with("left out: 1 .zip files (data.zip)"),
+        got.ends_with("left out: 1 .zip file (data.zip)"),
         "got {got}"
     );
     let empty = zip_bytes(&Vec::new(), CompressionMethod::Stored);

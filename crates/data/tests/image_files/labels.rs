@@ -170,7 +170,7 @@ fn a_name_with_two_classes_is_said() {
         Some(vec![1, 0, 0, 0, 0, 0, 0, 0])
     );
     let got = found(&source);
-    assert!(got.contains("1 names stand more than once"), "got {got}");
+    assert!(got.contains("1 name stands more than once"), "got {got}");
 }
 
 #[test]
@@ -271,6 +271,11 @@ fn folders_that_are_not_classes_give_none() {
             u32::from(i / 6) * 1000 + u32::from(i)
         )
     });
+    let climbing = with(
+        named(12, |i| format!("a/{i:02}.png")),
+        "../../x.png",
+        grey(99),
+    );
     let common = named(12, |i| format!("a/b/{i:02}.png"));
     let parts = named(12, |i| format!("{}/{i:02}.png", third(i)));
     let beside = with(
@@ -282,6 +287,7 @@ fn folders_that_are_not_classes_give_none() {
         (edm, ""),
         (ffhq, ""),
         (common, ""),
+        (climbing, "gives no classes"),
         (parts, "the folders test, train, val are read as one set"),
         (beside, "gives no classes"),
     ] {

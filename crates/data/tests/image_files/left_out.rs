@@ -28,7 +28,7 @@ fn hidden_images_are_not_part_of_a_set_and_are_said() {
             assert_eq!(all_numbers(&parts), (0..10).collect::<Vec<_>>(), "{name}");
             let got = parts.found.to_string();
             let want =
-                format!("; left out: 1 images in hidden folders or with hidden names ({name})");
+                format!("; left out: 1 image in hidden folders or with hidden names ({name})");
             assert!(got.ends_with(&want), "got {got}, want {want}");
         }
     }
@@ -56,8 +56,8 @@ fn files_of_other_kinds_are_counted_and_named() {
         unpacked(folder.path(), &files),
     ] {
         let got = found(&source);
-        let want = "left out: 2 .jpg files (a.JPG, ...), 1 .npz files (d.npz), 1 .png~ files (c.png~), \
-                    1 files without an ending (notes)";
+        let want = "left out: 2 .jpg files (a.JPG, ...), 1 .npz file (d.npz), 1 .png~ file (c.png~), \
+                    1 file without an ending (notes)";
         assert!(got.ends_with(want), "got {got}, want {want}");
     }
     let many = (0..9).fold(numbered(10), |files, i| with(files, &format!("x.e{i}"), ""));
@@ -80,7 +80,7 @@ fn too_few_images_are_refused_with_what_there_is_instead() {
             let got = refusal(&source);
             let want = format!(
                 "holds {num} PNG images, at least 10 are needed: every fifth is held out, and scores need two of \
-                 them; left out: 1 .jpg files (photo.jpg)"
+                 them; left out: 1 .jpg file (photo.jpg)"
             );
             assert!(got.ends_with(&want), "got {got}, want {want}");
         }
@@ -157,7 +157,7 @@ mod links {
         assert_eq!(all_numbers(&parts), (0..10).collect::<Vec<_>>());
         let got = parts.found.to_string();
         let want =
-            "left out: 4 links to folders that are read anyway or lie around the set (above, ...)";
+            "left out: 4 links to a folder that is read anyway or lies around the set (above, ...)";
         assert!(got.contains(want), "got {got}");
     }
 

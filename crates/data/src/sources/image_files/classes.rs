@@ -54,8 +54,13 @@ pub(super) fn find(
     }
     let again: usize = read.iter().map(|(_, labels)| labels.named_twice).sum();
     if again > 0 {
+        let names = if again == 1 {
+            "name stands"
+        } else {
+            "names stand"
+        };
         remarks.push(format!(
-            "{again} names stand more than once in {}, the last class counts",
+            "{again} {names} more than once in {}, the last class counts",
             label_file::NAME
         ));
     }
@@ -91,7 +96,7 @@ fn folder_of(name: &str) -> &str {
 fn of_folders(names: &[&str], remarks: &mut Vec<String>) -> Labels {
     let mut folders: Vec<Vec<&str>> = names
         .iter()
-        .map(|name| folder_of(name).split_terminator('/').collect())
+        .map(|name| folder_of(name).split('/').filter(is_folder).collect())
         .collect();
     drop_common(&mut folders);
     let parts = |folder: &Vec<&str>| folder.first().is_some_and(|name| is_part(name));
@@ -134,6 +139,11 @@ fn of_folders(names: &[&str], remarks: &mut Vec<String>) -> Labels {
     ));
     let class_names = class_names.into_iter().map(String::from).collect();
     Labels::Classes(ClassLabels::named(values, class_names))
+}
+
+/// Whether a part of a name is a folder of the set, rather than a step within it or out of it.
+fn is_folder(part: &&str) -> bool {
+    !matches!(*part, "" | "." | "..")
 }
 
 fn is_part(name: &str) -> bool {

@@ -167,7 +167,8 @@ impl Archive for Folder {
         walk.again.sort_unstable();
         if let Some(example) = walk.again.first() {
             walk.listing.skipped.push(Skipped {
-                what: "links to folders that are read anyway or lie around the set".to_string(),
+                one: "link".to_string(),
+                why: "to a folder that is read anyway or lies around the set",
                 count: walk.again.len(),
                 example: example.clone(),
             });

@@ -41,10 +41,8 @@ impl Selection {
             let file = file_of(&entry.name);
             if is_hidden(&entry.name) {
                 if is_png(file) && !file.starts_with("._") {
-                    skipped.add(
-                        "images in hidden folders or with hidden names".into(),
-                        &entry.name,
-                    );
+                    let why = "in hidden folders or with hidden names";
+                    skipped.add(("image".to_string(), why), &entry.name);
                 }
             } else if is_png(file) {
                 images.push(entry);
@@ -88,19 +86,23 @@ fn ending(name: &str) -> String {
     ending.to_string_lossy().to_ascii_lowercase()
 }
 
-fn kind(file: &str) -> String {
+/// What a file that is not an image is called.
+fn kind(file: &str) -> Kind {
     match ending(file) {
-        none if none.is_empty() => "files without an ending".to_string(),
-        ending => format!(".{ending} files"),
+        none if none.is_empty() => ("file".to_string(), "without an ending"),
+        ending => (format!(".{ending} file"), ""),
     }
 }
 
+/// What one thing is called, and why it is left out.
+type Kind = (String, &'static str);
+
 /// Counts and first names by kind.
 #[derive(Default)]
-struct Kinds(BTreeMap<String, (usize, String)>);
+struct Kinds(BTreeMap<Kind, (usize, String)>);
 
 impl Kinds {
-    fn add(&mut self, kind: String, name: &str) {
+    fn add(&mut self, kind: Kind, name: &str) {
         let found = self.0.entry(kind).or_insert_with(|| (0, name.to_string()));
         found.0 += 1;
         // The same example in whatever order the files come.
@@ -111,8 +113,9 @@ impl Kinds {
 
     /// The kinds, most files first; beyond a few, what is left is one kind.
     fn into_skipped(self) -> Vec<Skipped> {
-        let skipped = |(what, (count, example))| Skipped {
-            what,
+        let skipped = |((one, why), (count, example))| Skipped {
+            one,
+            why,
             count,
             example,
         };
@@ -121,7 +124,8 @@ impl Kinds {
         if kinds.len() > MOST_KINDS {
             let rest = kinds.split_off(MOST_KINDS - 1);
             kinds.push(Skipped {
-                what: "files of other kinds".to_string(),
+                one: "file".to_string(),
+                why: "of other kinds",
                 count: rest.iter().map(|kind| kind.count).sum(),
                 example: rest[0].example.clone(),
             });

@@ -60,7 +60,8 @@ impl Zip {
             return Ok(None);
         };
         Ok(Some(Skipped {
-            what: "files of a name that a later one has too".to_string(),
+            one: "file".to_string(),
+            why: "of a name that a later one has too",
             example: String::from_utf8_lossy(example).into_owned(),
             count: 1 + again.count(),
         }))
