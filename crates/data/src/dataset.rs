@@ -1,19 +1,9 @@
 //! Images in memory.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Storage, Tensor};
 
-use pfgmpp_hub::HubError;
-
-use crate::image_files::ImageFilesError;
-
-/// Class labels of a data set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClassLabels {
-    /// The class of each image, in `0..num_classes`.
-    pub values: Vec<u32>,
-    /// The number of classes.
-    pub num_classes: usize,
-}
+use crate::error::DataError;
+use crate::labels::{ClassLabels, Labels};
 
 /// Images `[n, C, H, W]` in `[-1, 1]` with an optional class for each.
 ///
@@ -24,138 +14,7 @@ pub struct Dataset {
     images: Tensor,
     num_images: usize,
     image_shape: [usize; 3],
-    labels: Option<ClassLabels>,
-}
-
-/// What can be wrong with a data set or with a request to it.
-#[derive(Debug, thiserror::Error)]
-pub enum DataError {
-    /// A data set without images or with images without pixels.
-    #[error(
-        "{name}: a data set needs at least one image of at least one pixel, got shape {shape:?}"
-    )]
-    Empty {
-        /// The data set.
-        name: String,
-        /// Its shape.
-        shape: Vec<usize>,
-    },
-    /// Images that are not four-dimensional.
-    #[error("{name}: images must have shape [n, C, H, W], got {shape:?}")]
-    Shape {
-        /// The data set.
-        name: String,
-        /// The shape given.
-        shape: Vec<usize>,
-    },
-    /// A pixel outside `[-1, 1]`, or not a number.
-    #[error("{name}: pixel {pixel} of image {image} must be within [-1, 1], got {value}")]
-    Pixel {
-        /// The data set.
-        name: String,
-        /// The image.
-        image: usize,
-        /// The pixel, counted through `[C, H, W]`.
-        pixel: usize,
-        /// Its value.
-        value: f32,
-    },
-    /// A number of labels that differs from the number of images.
-    #[error("{name}: {images} images need as many labels, got {labels}")]
-    LabelCount {
-        /// The data set.
-        name: String,
-        /// The number of images.
-        images: usize,
-        /// The number of labels.
-        labels: usize,
-    },
-    /// A label that is no class.
-    #[error("{name}: label of image {image} must be in 0..{num_classes}, got {label}")]
-    Label {
-        /// The data set.
-        name: String,
-        /// The image.
-        image: usize,
-        /// Its label.
-        label: u32,
-        /// The number of classes.
-        num_classes: usize,
-    },
-    /// A request for an image that is not there.
-    #[error("{name}: image index must be in 0..{num_images}, got {index}")]
-    Index {
-        /// The data set.
-        name: String,
-        /// The index asked for.
-        index: usize,
-        /// The number of images.
-        num_images: usize,
-    },
-    /// Noise of a size that is not made.
-    #[error(
-        "data.noise: shape must be 1 or 3 channels with sides from 1 to 4096, num at least 5, and their product at most 2^29, got shape {shape:?} and num {num}"
-    )]
-    Noise {
-        /// The shape asked for, `[C, H, W]`.
-        shape: [usize; 3],
-        /// The number of images asked for.
-        num: usize,
-    },
-    /// Image files that cannot be used.
-    #[error(transparent)]
-    ImageFiles(#[from] ImageFilesError),
-    /// A data set of the Hub could not be had.
-    #[error("data set {name}: {source}")]
-    Hub {
-        /// The data set.
-        name: &'static str,
-        /// Why not.
-        source: HubError,
-    },
-    /// Files of a data set that cannot be read.
-    #[error(
-        "data set {name}: its files cannot be read ({message}): remove them from the cache to fetch them anew"
-    )]
-    Files {
-        /// The data set.
-        name: &'static str,
-        /// What is wrong with them.
-        message: String,
-    },
-    /// A data set that this program was built without.
-    #[error(
-        "data set {name}: this program was built without the data sets of the Hub: build it with --features datasets"
-    )]
-    NoDatasets {
-        /// The data set.
-        name: &'static str,
-    },
-    /// A failure of the tensor backend.
-    #[error(transparent)]
-    Tensor(#[from] candle_core::Error),
-}
-
-impl DataError {
-    /// Whether the user can mend it by naming other data.
-    pub fn is_bad_input(&self) -> bool {
-        match self {
-            Self::Hub { source, .. } => source.is_bad_input(),
-            Self::ImageFiles(_)
-            | Self::Noise { .. }
-            | Self::Files { .. }
-            | Self::NoDatasets { .. } => true,
-            _ => false,
-        }
-    }
-
-    /// The underlying failure of the file system in the cache of the Hub, if it was one.
-    pub fn io_error(&self) -> Option<&std::io::Error> {
-        match self {
-            Self::Hub { source, .. } => source.io_error(),
-            _ => None,
-        }
-    }
+    labels: Labels,
 }
 
 impl Dataset {
@@ -172,6 +31,15 @@ impl Dataset {
         name: impl Into<String>,
         images: &Tensor,
         labels: Option<ClassLabels>,
+    ) -> Result<Self, DataError> {
+        Self::with_labels(name, images, labels.map_or(Labels::Absent, Labels::Classes))
+    }
+
+    /// As [`Self::new`], with labels that may be unusable.
+    pub(crate) fn with_labels(
+        name: impl Into<String>,
+        images: &Tensor,
+        labels: Labels,
     ) -> Result<Self, DataError> {
         let name = name.into();
         let shape = images.dims();
@@ -192,8 +60,8 @@ impl Dataset {
             .to_dtype(DType::F32)?
             .contiguous()?;
         check_pixels(&name, &images)?;
-        if let Some(labels) = &labels {
-            check_labels(&name, labels, num_images)?;
+        if let Some(classes) = labels.classes() {
+            classes.check(&name, num_images)?;
         }
         Ok(Self {
             name,
@@ -234,9 +102,41 @@ impl Dataset {
         self.image_shape.iter().product()
     }
 
-    /// The number of classes, 0 for a set without labels.
+    /// The number of classes, 0 for a set without labels, or with labels that cannot serve as classes.
     pub fn num_classes(&self) -> usize {
-        self.labels.as_ref().map_or(0, |labels| labels.num_classes)
+        self.labels.classes().map_or(0, ClassLabels::num_classes)
+    }
+
+    /// The number of images of each class, by class; empty for a set without classes.
+    pub fn class_counts(&self) -> Vec<usize> {
+        self.labels
+            .classes()
+            .map_or_else(Vec::new, ClassLabels::counts)
+    }
+
+    /// The classes of all images, or `None` for a set without labels.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Labels`] for labels that are incomplete or are not classes: that matters to whoever asks
+    /// for them and to nobody else.
+    pub fn class_labels(&self) -> Result<Option<&ClassLabels>, DataError> {
+        match &self.labels {
+            Labels::Absent => Ok(None),
+            Labels::Classes(classes) => Ok(Some(classes)),
+            Labels::Unusable(reason) => Err(DataError::Labels {
+                name: self.name.clone(),
+                reason: reason.clone(),
+            }),
+        }
+    }
+
+    /// Why the labels that there are cannot serve as classes.
+    pub(crate) fn unusable_labels(&self) -> Option<&str> {
+        match &self.labels {
+            Labels::Unusable(reason) => Some(reason),
+            Labels::Absent | Labels::Classes(_) => None,
+        }
     }
 
     /// The images at `indices`, in that order, `[B, C, H, W]`, `f32`, on `device`.
@@ -251,31 +151,34 @@ impl Dataset {
         Ok(self.images.index_select(&index, 0)?.to_device(device)?)
     }
 
-    /// The classes of the images at `indices`, or `None` for a set without labels.
+    /// The classes of the images at `indices`, in that order, or `None` for a set without labels.
     ///
     /// # Errors
     ///
-    /// An index that is not in `0..n`.
+    /// An index that is not in `0..n`, and what [`Self::class_labels`] refuses.
     pub fn labels(&self, indices: &[usize]) -> Result<Option<Vec<u32>>, DataError> {
         self.check_indices(indices)?;
-        let pick =
-            |labels: &ClassLabels| indices.iter().map(|&index| labels.values[index]).collect();
-        Ok(self.labels.as_ref().map(pick))
+        let values = self.class_labels()?.map(ClassLabels::values);
+        let pick = |values: &[u32]| indices.iter().map(|&index| values[index]).collect();
+        Ok(values.map(pick))
     }
 
-    /// The images at `indices` as a data set of its own.
+    /// The images at `indices` and their labels as a data set of its own.
     ///
     /// # Errors
     ///
     /// No index, an index that is not in `0..n`, and failures of the tensor backend.
     pub fn subset(&self, name: impl Into<String>, indices: &[usize]) -> Result<Self, DataError> {
         let images = self.batch(indices, &Device::Cpu)?;
-        let num_classes = self.num_classes();
-        let labels = self.labels(indices)?.map(|values| ClassLabels {
-            values,
-            num_classes,
-        });
-        Self::new(name, &images, labels)
+        Self::with_labels(name, &images, self.labels.select(indices))
+    }
+
+    /// What `measure` says of all values, image after image, which are not copied for it.
+    pub(crate) fn with_values<R>(
+        &self,
+        measure: impl FnOnce(&[f32]) -> R,
+    ) -> candle_core::Result<R> {
+        with_values(&self.images, measure)
     }
 
     fn check_indices(&self, indices: &[usize]) -> Result<(), DataError> {
@@ -295,48 +198,28 @@ pub fn is_planar(shape: [usize; 3]) -> bool {
     shape == [2, 1, 1]
 }
 
-fn check_pixels(name: &str, images: &Tensor) -> Result<(), DataError> {
-    let n = images.elem_count() / images.dim(0)?;
-    let pixels = images.flatten_all()?.to_vec1::<f32>()?;
-    match pixels
-        .iter()
-        .position(|value| !(-1.0..=1.0).contains(value))
-    {
-        None => Ok(()),
-        Some(i) => Err(DataError::Pixel {
-            name: name.to_owned(),
-            image: i / n,
-            pixel: i % n,
-            value: pixels[i],
-        }),
+/// What `measure` says of the values of a contiguous `f32` tensor in host memory.
+fn with_values<R>(images: &Tensor, measure: impl FnOnce(&[f32]) -> R) -> candle_core::Result<R> {
+    let (storage, layout) = images.storage_and_layout();
+    match (&*storage, layout.contiguous_offsets()) {
+        (Storage::Cpu(values), Some((start, end))) => {
+            Ok(measure(&values.as_slice::<f32>()?[start..end]))
+        }
+        _ => candle_core::bail!("images must be contiguous and in host memory"),
     }
 }
 
-fn check_labels(name: &str, labels: &ClassLabels, num_images: usize) -> Result<(), DataError> {
-    let ClassLabels {
-        values,
-        num_classes,
-    } = labels;
-    if values.len() != num_images {
-        return Err(DataError::LabelCount {
-            name: name.to_owned(),
-            images: num_images,
-            labels: values.len(),
-        });
-    }
-    match values
-        .iter()
-        .position(|&label| label as usize >= *num_classes)
-    {
+fn check_pixels(name: &str, images: &Tensor) -> Result<(), DataError> {
+    let n = images.elem_count() / images.dim(0)?;
+    let outside = |value: &f32| !(-1.0..=1.0).contains(value);
+    let first = |values: &[f32]| values.iter().position(outside).map(|i| (i, values[i]));
+    match with_values(images, first)? {
         None => Ok(()),
-        Some(image) => {
-            let (name, label, num_classes) = (name.to_owned(), values[image], *num_classes);
-            Err(DataError::Label {
-                name,
-                image,
-                label,
-                num_classes,
-            })
-        }
+        Some((i, value)) => Err(DataError::Pixel {
+            name: name.to_owned(),
+            image: i / n,
+            pixel: i % n,
+            value,
+        }),
     }
 }

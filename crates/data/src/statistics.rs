@@ -1,6 +1,7 @@
 //! What preconditioning needs to know of a data set.
 
-use crate::dataset::{DataError, Dataset};
+use crate::dataset::Dataset;
+use crate::error::DataError;
 
 /// Moments of a data set, in units of the data, taken over all its images in `f64`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,8 +30,11 @@ impl Statistics {
     ///
     /// Failures of the tensor backend.
     pub fn measure(dataset: &Dataset) -> Result<Self, DataError> {
-        let n = dataset.n();
-        let pixels = dataset.images().flatten_all()?.to_vec1::<f32>()?;
+        Ok(dataset.with_values(|pixels| Self::of(pixels, dataset.n()))?)
+    }
+
+    /// Measures images of `n` values each.
+    fn of(pixels: &[f32], n: usize) -> Self {
         let squared_norm = |image: &[f32]| image.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>();
         let squared_norms: Vec<f64> = pixels.chunks_exact(n).map(squared_norm).collect();
 
@@ -46,7 +50,7 @@ impl Statistics {
             .map(|norm| (norm - norm_mean).powi(2))
             .sum::<f64>()
             / squared_norms.len() as f64;
-        Ok(Self {
+        Self {
             second_moment: norm_mean / n as f64,
             mean,
             std: variance.sqrt(),
@@ -56,6 +60,6 @@ impl Statistics {
             } else {
                 2.0 * norm_mean.powi(2) / norm_variance
             },
-        })
+        }
     }
 }

@@ -1,15 +1,12 @@
 //! What the data crate promises to training and to reports.
 
 use candle_core::{DType, Device, Tensor};
-use pfgmpp_data::{ClassLabels, DataSource, Dataset, Shuffle, Statistics};
+use pfgmpp_data::{ClassLabels, DataSource, Dataset, Noise, Shuffle, Statistics};
 
 fn ramp(num: usize) -> Dataset {
     let pixels: Vec<f32> = (0..num * 4).map(|i| i as f32 / (num * 4) as f32).collect();
     let images = Tensor::from_vec(pixels, (num, 1, 2, 2), &Device::Cpu).unwrap();
-    let labels = ClassLabels {
-        values: (0..num as u32).collect(),
-        num_classes: num,
-    };
+    let labels = ClassLabels::new((0..num as u32).collect(), num);
     Dataset::new("ramp", &images, Some(labels)).unwrap()
 }
 
@@ -46,12 +43,7 @@ fn errors_name_the_image_and_its_value() {
     );
 
     let images = Tensor::zeros((2, 1, 1, 1), DType::F32, &Device::Cpu).unwrap();
-    let labels = |values: &[u32]| {
-        Some(ClassLabels {
-            values: values.to_vec(),
-            num_classes: 3,
-        })
-    };
+    let labels = |values: &[u32]| Some(ClassLabels::new(values.to_vec(), 3));
     let got = Dataset::new("toy", &images, labels(&[0, 3]))
         .unwrap_err()
         .to_string();
@@ -79,6 +71,48 @@ fn an_unlabelled_set_has_no_classes() {
         (dataset.num_classes(), dataset.labels(&[0]).unwrap()),
         (0, None)
     );
+}
+
+#[test]
+fn a_subset_keeps_each_image_with_its_class() {
+    let part = ramp(8).subset("part", &[6, 1, 1]).unwrap();
+    assert_eq!(values(&part.batch(&[0], &Device::Cpu).unwrap())[0], 0.75);
+    assert_eq!(part.labels(&[0, 1, 2]).unwrap(), Some(vec![6, 1, 1]));
+    assert_eq!(part.class_counts(), [0, 2, 0, 0, 0, 0, 1, 0]);
+    assert_eq!(part.num_classes(), 8, "classes of the whole set");
+}
+
+#[test]
+fn every_source_with_classes_gives_them_for_both_parts() {
+    for (source, classes) in [
+        (DataSource::Digits, 10),
+        (DataSource::EightGaussians, 8),
+        (DataSource::SwissRoll, 1),
+        (DataSource::Checkerboard, 8),
+        (DataSource::TwoMoons, 2),
+    ] {
+        let parts = source.load().unwrap();
+        assert_eq!(parts.found.classes, classes, "{}", parts.found);
+        for part in [&parts.train, &parts.held_out] {
+            let labels = part.class_labels().unwrap().expect("labels");
+            assert_eq!(labels.num_classes(), classes, "{}", part.name());
+            assert_eq!(labels.values().len(), part.num_images());
+            let counts = part.class_counts();
+            assert_eq!(counts.iter().sum::<usize>(), part.num_images());
+            assert!(counts.iter().all(|&count| count > 0), "got {counts:?}");
+        }
+    }
+}
+
+#[test]
+fn what_was_found_is_said_in_a_line() {
+    let found = |source: DataSource| source.load().unwrap().found.to_string();
+    let got = found(DataSource::Digits);
+    let want = "digits: 1438 images of 1x8x8 and 359 held out, 10 classes";
+    assert_eq!(got, want);
+    let (shape, num) = ([3, 2, 4], 12);
+    let got = found(DataSource::Noise(Noise { shape, num }));
+    assert_eq!(got, "noise: 10 images of 3x2x4 and 2 held out, no classes");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use candle_core::Device;
+use pfgmpp_data::Found;
 use pfgmpp_run::{
     Observer, Outcome, Progress, Reference, RunError, RunFolder, StopFlag, check_config, preflight,
     read_result, run,
@@ -63,14 +64,19 @@ impl<'a> Sweep<'a> {
     }
 
     /// Checks that every run's network fits its data, that the results fit the disk and that no
-    /// folder holds a run of another configuration; writes nothing.
+    /// folder holds a run of another configuration; writes nothing. Gives what was found of the data.
     ///
     /// # Errors
     ///
     /// Data that cannot be loaded, a network that does not fit them, too little space, a folder
     /// with another run.
-    pub fn check(plan: &Plan, out: &Path) -> Result<(), RunError> {
-        check(plan, out).map(drop)
+    pub fn check(plan: &Plan, out: &Path) -> Result<Vec<Found>, RunError> {
+        check(plan, out).map(|data| found(&data))
+    }
+
+    /// What was found where the runs' data were looked for.
+    pub fn found(&self) -> Vec<Found> {
+        found(&self.data)
     }
 
     /// Executes every run that is not finished on `device` and writes the results, the table after each run.
@@ -226,6 +232,12 @@ impl Observer for Watch<'_> {
     fn progress(&mut self, progress: &Progress) {
         self.observer.progress(self.index, progress);
     }
+}
+
+fn found(data: &[Loaded]) -> Vec<Found> {
+    data.iter()
+        .map(|(_, splits)| splits.found.clone())
+        .collect()
 }
 
 /// What [`Sweep::check`] checks; gives the data.

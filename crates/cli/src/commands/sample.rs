@@ -157,6 +157,7 @@ fn load(args: &Args, device: &Device) -> Result<SamplingModel, Failure> {
         config.check("the flags")?;
         fetch(&mut config, &[], &hub())?;
         let splits = config.data.load().map_err(RunError::from)?;
+        note(format_args!("data: {}", splits.found));
         return Ok(SamplingModel::untrained(&config, &splits.train, device)?);
     }
     let path = args.source.checkpoint.as_deref().unwrap_or(Path::new(""));

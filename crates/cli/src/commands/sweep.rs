@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use pfgmpp_data::Found;
 use pfgmpp_sweep::{Jobs, Plan, Status, Sweep, SweepResult};
 
 use crate::device::DeviceArgs;
@@ -9,7 +10,7 @@ use crate::download::hub;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
 use crate::table;
-use crate::terminal::{Terminal, print};
+use crate::terminal::{Terminal, note, print};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -41,12 +42,13 @@ pub fn sweep(args: &Args) -> Result<(), Failure> {
         .unwrap_or_else(|| PathBuf::from("runs").join(&plan.name));
     plan.fetch(&out, &hub())?;
     if args.dry_run {
-        Sweep::check(&plan, &out)?;
+        say_found(&Sweep::check(&plan, &out)?);
         print(table::plan(&plan, &out));
         return Ok(());
     }
     let stop = stop_on_signal()?;
     let sweep = Sweep::open(&plan, &out)?;
+    say_found(&sweep.found());
     let terminal = Terminal::new(&plan);
     let result = sweep.execute(args.jobs, &device, &terminal, &stop)?;
     terminal.close();
@@ -64,6 +66,12 @@ pub fn sweep(args: &Args) -> Result<(), Failure> {
         out.display()
     ));
     judge(&result, stop.is_raised(), &args.file)
+}
+
+fn say_found(data: &[Found]) {
+    for found in data {
+        note(format_args!("data: {found}"));
+    }
 }
 
 /// Success only if every run finished.

@@ -10,7 +10,7 @@ use crate::device::DeviceArgs;
 use crate::download::hub;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
-use crate::terminal::{RunTerminal, print};
+use crate::terminal::{RunTerminal, note, print};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -36,6 +36,7 @@ pub fn train(args: &Args) -> Result<(), Failure> {
     fetch(&mut config, std::slice::from_ref(&out), &hub())?;
     let stop = stop_on_signal()?;
     let splits = config.data.load().map_err(RunError::from)?;
+    note(format_args!("data: {}", splits.found));
     preflight([(out.clone(), &config, &splits)].into_iter(), &out)?;
     let folder = RunFolder::open(&out).map_err(RunError::from)?;
     let mut terminal = RunTerminal::new(&format!("d={}", config.d()));

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use pfgmpp_config::yaml::parse_value;
 use pfgmpp_config::{Document, RunConfig};
-use pfgmpp_data::{DataSource, Dataset, Statistics};
+use pfgmpp_data::{DataSource, Splits, Statistics};
 use pfgmpp_kernel::Dimension;
 use pfgmpp_run::RunError;
 use pfgmpp_transfer::{DataScale, EdmSchedule, ParameterError, Translation};
@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::download::hub;
 use crate::failure::Failure;
-use crate::terminal::print;
+use crate::terminal::{note, print};
 
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -136,7 +136,7 @@ impl Setup {
     fn from_config(path: &std::path::Path) -> Result<Self, Failure> {
         let (document, _) = Document::read::<RunConfig>(path)?;
         let config = RunConfig::read(&document, &[])?;
-        let train = load(&config.data)?;
+        let train = load(&config.data)?.train;
         let measured = Statistics::measure(&train).map_err(RunError::from)?;
         Ok(Self {
             n: train.n(),
@@ -185,9 +185,16 @@ fn source(text: &str) -> Result<DataSource, Failure> {
     Ok(source)
 }
 
-/// The training images of a source.
-fn load(source: &DataSource) -> Result<Dataset, Failure> {
-    Ok(source.load().map_err(RunError::from)?.train)
+/// Both parts of the data set that `--data` names.
+fn load_splits(text: &str) -> Result<Splits, Failure> {
+    load(&source(text)?)
+}
+
+/// Both parts of a data set; what was found is said on standard error.
+fn load(source: &DataSource) -> Result<Splits, Failure> {
+    let splits = source.load().map_err(RunError::from)?;
+    note(format_args!("data: {}", splits.found));
+    Ok(splits)
 }
 
 fn print_json(value: &impl Serialize) -> Result<(), Failure> {

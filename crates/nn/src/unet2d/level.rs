@@ -275,7 +275,7 @@ impl Level {
         }
         if let Some(attention) = &self.attention {
             trace.scope(values, |trace| {
-                attention.trace(trace, values / pixels, pixels)
+                attention.trace(trace, values / pixels, pixels);
             });
             trace.free(values);
         }

@@ -10,7 +10,7 @@ use pfgmpp_transfer::{DataMoments, DenoisingError, EffectiveNoise, Guess, Parame
 use serde::Serialize;
 
 use super::text::plain;
-use super::{flag, print_json, source};
+use super::{flag, load_splits, print_json};
 use crate::failure::Failure;
 use crate::table::{align_right, new_table};
 use crate::terminal::{Counter, print};
@@ -107,8 +107,14 @@ pub fn error(args: &Args) -> Result<(), Failure> {
     for &sigma in &args.sigma {
         ParameterError::within("sigma", sigma, 1e-6, 1e6).map_err(|e| flag(&e))?;
     }
-    let splits = source(&args.data)?.load().map_err(RunError::from)?;
+    let splits = load_splits(&args.data)?;
     let measurement = Measurement::new(&splits.train, args.seed)?;
+    if measurement.std == 0.0 {
+        return Err(Failure::bad_input(format!(
+            "--data {}: all images are the same: errors are told in standard deviations of the data, which is 0",
+            args.data
+        )));
+    }
     let cells = args.d.len() * args.sigma.len() * 2;
     let counter = Counter::new(cells as u64, "denoising");
     let held_out = measurement.rows(&splits.held_out, args, &counter)?;

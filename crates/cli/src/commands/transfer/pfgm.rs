@@ -5,7 +5,7 @@ use pfgmpp_transfer::ParameterError;
 use serde::Serialize;
 
 use super::text::plain;
-use super::{flag, load, print_json, source};
+use super::{flag, load_splits, print_json};
 use crate::failure::Failure;
 use crate::table::{align_right, new_table};
 use crate::terminal::print;
@@ -99,7 +99,7 @@ pub fn pfgm(args: &Args) -> Result<(), Failure> {
 
 /// N and the mean norm of the training images.
 fn measure(data: &str) -> Result<(usize, f64), Failure> {
-    let train = load(&source(data)?)?;
+    let train = load_splits(data)?.train;
     let squares = train.images().sqr()?.flatten_from(1)?.sum(1)?;
     let norms = squares.to_dtype(candle_core::DType::F64)?.sqrt()?;
     Ok((train.n(), norms.mean_all()?.to_scalar()?))

@@ -4,9 +4,10 @@ use std::io::Cursor;
 use std::path::Path;
 
 use image::codecs::png::PngDecoder;
-use image::{ColorType, ImageDecoder, ImageResult, Limits};
+use image::{ColorType, ImageDecoder, ImageError, ImageResult, Limits};
 
-use super::error::ImageFilesError;
+use crate::file_error::FileError;
+use crate::file_kind::FileKind;
 
 /// Pixels along a side of an image.
 const MAX_SIDE: u32 = 4096;
@@ -34,7 +35,7 @@ impl Header {
 ///
 /// No PNG file, and images that are not 8-bit grey or RGB, are animated or have a side of more than
 /// 4,096 pixels.
-pub(super) fn header(path: &Path, name: &str, bytes: &[u8]) -> Result<Header, ImageFilesError> {
+pub(super) fn header(path: &Path, name: &str, bytes: &[u8]) -> Result<Header, FileError> {
     open(path, name, bytes).map(|(header, _)| header)
 }
 
@@ -49,17 +50,17 @@ pub(super) fn decode(
     bytes: &[u8],
     (first_name, first): (&str, Header),
     pixels: &mut Vec<f32>,
-) -> Result<(), ImageFilesError> {
+) -> Result<(), FileError> {
     let (header, decoder) = open(path, name, bytes)?;
     if header != first {
         let (got, want) = (header.shape(), first.shape());
         let reason = format!("shape {got:?}, image {first_name} has {want:?}: all must be alike");
-        return Err(ImageFilesError::entry(path, name, reason));
+        return Err(FileError::entry(path, name, reason));
     }
     let plane = header.height * header.width;
     let mut levels = vec![0; header.channels * plane];
     let decoded = decoder.read_image(&mut levels);
-    decoded.map_err(|e| ImageFilesError::entry(path, name, e.to_string()))?;
+    decoded.map_err(|error| FileError::entry(path, name, unreadable(bytes, &error)))?;
     for channel in 0..header.channels {
         let of_channel = levels.iter().skip(channel).step_by(header.channels);
         pixels.extend(of_channel.map(|&v| f32::from(v) / 127.5 - 1.0));
@@ -69,13 +70,9 @@ pub(super) fn decode(
 
 type Decoder<'b> = PngDecoder<Cursor<&'b [u8]>>;
 
-fn open<'b>(
-    path: &Path,
-    name: &str,
-    bytes: &'b [u8],
-) -> Result<(Header, Decoder<'b>), ImageFilesError> {
-    let refuse = |reason: String| ImageFilesError::entry(path, name, reason);
-    let (decoder, animated) = limited(bytes).map_err(|e| refuse(e.to_string()))?;
+fn open<'b>(path: &Path, name: &str, bytes: &'b [u8]) -> Result<(Header, Decoder<'b>), FileError> {
+    let refuse = |reason: String| FileError::entry(path, name, reason);
+    let (decoder, animated) = limited(bytes).map_err(|e| refuse(unreadable(bytes, &e)))?;
     if animated {
         return Err(refuse("is animated, still images are accepted".to_string()));
     }
@@ -83,8 +80,10 @@ fn open<'b>(
         ColorType::L8 => 1,
         ColorType::Rgb8 => 3,
         other => {
-            let accepted = "8-bit grey or RGB without transparency is accepted";
-            return Err(refuse(format!("has pixels of kind {other:?}, {accepted}")));
+            let got = kind_of_pixels(other);
+            return Err(refuse(format!(
+                "has {got} pixels, 8-bit grey or RGB without transparency is accepted"
+            )));
         }
     };
     let (width, height) = decoder.dimensions();
@@ -105,4 +104,46 @@ fn limited(bytes: &[u8]) -> ImageResult<(Decoder<'_>, bool)> {
     let decoder = PngDecoder::with_limits(Cursor::new(bytes), limits)?;
     let animated = decoder.is_apng()?;
     Ok((decoder, animated))
+}
+
+/// Pixels of a kind that is not accepted.
+fn kind_of_pixels(colour: ColorType) -> &'static str {
+    match colour {
+        ColorType::La8 => "grey with transparency",
+        ColorType::Rgba8 => "RGB with transparency",
+        ColorType::L16 => "16-bit grey",
+        ColorType::La16 => "16-bit grey with transparency",
+        ColorType::Rgb16 => "16-bit RGB",
+        ColorType::Rgba16 => "16-bit RGB with transparency",
+        _ => "floating-point",
+    }
+}
+
+/// Why a file that is named as a PNG image cannot be read as one.
+fn unreadable(bytes: &[u8], error: &ImageError) -> String {
+    let head = &bytes[..bytes.len().min(FileKind::HEAD)];
+    match FileKind::of(head, bytes.len() as u64) {
+        Some(FileKind::PNG) => {}
+        Some(kind) => return format!("is not a PNG image but {kind}"),
+        None => return "is not a PNG image".to_string(),
+    }
+    if let Some([width, height]) = sides(bytes)
+        && width.max(height) > MAX_SIDE
+    {
+        return format!("has {width} x {height} pixels, sides of up to {MAX_SIDE} are accepted");
+    }
+    if matches!(error, ImageError::Limits(_)) {
+        return "needs more memory to be decoded than is accepted".to_string();
+    }
+    // The last chunk of every PNG file.
+    match bytes.windows(4).any(|chunk| chunk == b"IEND") {
+        false => "is a PNG image that is cut off: fetch or copy it again".to_string(),
+        true => "is a damaged PNG image: fetch or copy it again".to_string(),
+    }
+}
+
+/// Width and height as the header says.
+fn sides(bytes: &[u8]) -> Option<[u32; 2]> {
+    let side = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    Some([side(16)?, side(20)?])
 }

@@ -9,8 +9,11 @@ use candle_core::{Device, Tensor};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::dataset::{ClassLabels, DataError, Dataset};
-use crate::source::Splits;
+use crate::dataset::Dataset;
+use crate::error::DataError;
+use crate::labels::ClassLabels;
+use crate::source::Source;
+use crate::splits::Splits;
 
 /// Points of each part.
 const POINTS: usize = 4096;
@@ -25,7 +28,7 @@ pub(crate) enum Shape {
 }
 
 impl Shape {
-    fn name(self) -> &'static str {
+    fn word(self) -> &'static str {
         match self {
             Self::EightGaussians => "eight_gaussians",
             Self::SwissRoll => "swiss_roll",
@@ -78,17 +81,9 @@ impl Shape {
         }
     }
 
-    /// Training and held-out points, drawn from streams of their own.
-    pub(crate) fn splits(self) -> Result<Splits, DataError> {
-        Ok(Splits {
-            train: self.part("train", 0)?,
-            held_out: self.part("held_out", 1)?,
-        })
-    }
-
     fn part(self, part: &str, stream: u64) -> Result<Dataset, DataError> {
         let mut key = [0; 32];
-        let name = self.name().as_bytes();
+        let name = self.word().as_bytes();
         key[..name.len()].copy_from_slice(name);
         let mut rng = ChaCha8Rng::from_seed(key);
         rng.set_stream(stream);
@@ -101,11 +96,20 @@ impl Shape {
             classes.push(class);
         }
         let points = Tensor::from_vec(values, (POINTS, 2, 1, 1), &Device::Cpu)?;
-        let labels = ClassLabels {
-            values: classes,
-            num_classes,
-        };
-        Dataset::new(format!("{}/{part}", self.name()), &points, Some(labels))
+        let labels = ClassLabels::new(classes, num_classes);
+        Dataset::new(format!("{}/{part}", self.word()), &points, Some(labels))
+    }
+}
+
+impl Source for Shape {
+    fn name(&self) -> String {
+        self.word().to_string()
+    }
+
+    /// Training and held-out points, drawn from streams of their own.
+    fn load(&self) -> Result<Splits, DataError> {
+        let (train, held_out) = (self.part("train", 0)?, self.part("held_out", 1)?);
+        Ok(Splits::new(self.name(), train, held_out))
     }
 }
 
@@ -150,7 +154,7 @@ mod tests {
     #[test]
     fn parts_are_fixed_and_share_no_point() {
         for shape in ALL {
-            let (once, again) = (shape.splits().unwrap(), shape.splits().unwrap());
+            let (once, again) = (shape.load().unwrap(), shape.load().unwrap());
             assert_eq!(points(&once.train), points(&again.train), "{shape:?}");
             let train = points(&once.train);
             let shared = points(&once.held_out)
@@ -165,7 +169,7 @@ mod tests {
     #[test]
     fn points_stay_inside_without_being_clamped() {
         for shape in ALL {
-            for [x, y] in points(&shape.splits().unwrap().train) {
+            for [x, y] in points(&shape.load().unwrap().train) {
                 assert!(x.abs() < 1.0 && y.abs() < 1.0, "{shape:?}: got {x}, {y}");
             }
         }
@@ -173,7 +177,7 @@ mod tests {
 
     #[test]
     fn gaussians_have_the_stated_centres_and_width() {
-        let train = Shape::EightGaussians.splits().unwrap().train;
+        let train = Shape::EightGaussians.load().unwrap().train;
         let indices: Vec<usize> = (0..POINTS).collect();
         let classes = train.labels(&indices).unwrap().unwrap();
         let mut square = 0.0;
@@ -188,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_checkerboard_has_no_point_on_light_squares() {
-        for [x, y] in points(&Shape::Checkerboard.splits().unwrap().train) {
+        for [x, y] in points(&Shape::Checkerboard.load().unwrap().train) {
             let square = |v: f64| ((v + 0.9) / 0.45).floor() as i64;
             assert_eq!((square(x) + square(y)) % 2, 0, "got {x}, {y}");
         }
@@ -196,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_swiss_roll_lies_on_its_spiral() {
-        for [x, y] in points(&Shape::SwissRoll.splits().unwrap().train) {
+        for [x, y] in points(&Shape::SwissRoll.load().unwrap().train) {
             let radius = x.hypot(y);
             let angle = y.atan2(x).rem_euclid(TAU);
             // The arm nearest to the point: t = angle + 2 π k.

@@ -4,8 +4,9 @@
 
 use pfgmpp_hub::{Hub, HubError, Repo, RepoKind};
 
-use crate::dataset::DataError;
-use crate::source::Splits;
+use crate::error::DataError;
+use crate::source::Source;
+use crate::splits::Splits;
 
 /// The branch on which the Hub keeps every data set as parquet files.
 const REVISION: &str = "refs/convert/parquet";
@@ -19,7 +20,7 @@ pub(crate) enum HubSet {
 }
 
 impl HubSet {
-    pub(crate) fn name(self) -> &'static str {
+    fn word(self) -> &'static str {
         match self {
             Self::Mnist => "mnist",
             Self::FashionMnist => "fashion_mnist",
@@ -36,14 +37,6 @@ impl HubSet {
         }
     }
 
-    /// Brings the files here, if they are not in the cache.
-    pub(crate) fn fetch(self, hub: &Hub) -> Result<(), DataError> {
-        self.bring(hub).map_err(|source| DataError::Hub {
-            name: self.name(),
-            source,
-        })
-    }
-
     fn bring(self, hub: &Hub) -> Result<(), HubError> {
         let (id, folder) = self.place();
         let repo = Repo::new(RepoKind::Dataset, id)?;
@@ -58,18 +51,35 @@ impl HubSet {
         }
         Ok(())
     }
+}
 
-    /// Reads both splits, after fetching them if need be.
+impl Source for HubSet {
+    fn name(&self) -> String {
+        self.word().to_string()
+    }
+
+    /// Brings the files here, if they are not in the cache; a program that could not read them fetches nothing.
+    fn fetch(&self, hub: &Hub) -> Result<(), DataError> {
+        if cfg!(not(feature = "datasets")) {
+            return Ok(());
+        }
+        self.bring(hub).map_err(|source| DataError::Hub {
+            name: self.word(),
+            source,
+        })
+    }
+
+    /// Reads both parts, after fetching them if need be.
     #[cfg(feature = "datasets")]
-    pub(crate) fn load(self) -> Result<Splits, DataError> {
+    fn load(&self) -> Result<Splits, DataError> {
         self.fetch(&Hub::from_env())?;
         self.read()
     }
 
     /// Says what is missing.
     #[cfg(not(feature = "datasets"))]
-    pub(crate) fn load(self) -> Result<Splits, DataError> {
-        let name = self.name();
+    fn load(&self) -> Result<Splits, DataError> {
+        let name = self.word();
         Err(DataError::NoDatasets { name })
     }
 }
@@ -80,8 +90,10 @@ mod read {
     use candle_datasets::vision::{cifar, fashion_mnist, mnist};
 
     use super::HubSet;
-    use crate::dataset::{ClassLabels, DataError, Dataset};
-    use crate::source::Splits;
+    use crate::dataset::Dataset;
+    use crate::error::DataError;
+    use crate::labels::ClassLabels;
+    use crate::splits::Splits;
 
     impl HubSet {
         /// Reads both splits from the cache.
@@ -91,22 +103,19 @@ mod read {
                 Self::FashionMnist => fashion_mnist::load(),
                 Self::Cifar10 => cifar::load(),
             };
-            let read = read.map_err(|e| DataError::Files {
-                name: self.name(),
+            let read = read.map_err(|e| DataError::HubFiles {
+                name: self.word(),
                 message: e.to_string(),
             })?;
             let split = |part: &str, images: &Tensor, labels: &Tensor| {
-                let classes = ClassLabels {
-                    values: labels.to_vec1::<u8>()?.into_iter().map(u32::from).collect(),
-                    num_classes: read.labels,
-                };
+                let values = labels.to_vec1::<u8>()?.into_iter().map(u32::from);
+                let classes = ClassLabels::new(values.collect(), read.labels);
                 let images = self.images(images)?;
-                Dataset::new(format!("{}/{part}", self.name()), &images, Some(classes))
+                Dataset::new(format!("{}/{part}", self.word()), &images, Some(classes))
             };
-            Ok(Splits {
-                train: split("train", &read.train_images, &read.train_labels)?,
-                held_out: split("held_out", &read.test_images, &read.test_labels)?,
-            })
+            let train = split("train", &read.train_images, &read.train_labels)?;
+            let held_out = split("held_out", &read.test_images, &read.test_labels)?;
+            Ok(Splits::new(self.word(), train, held_out))
         }
 
         /// Images `[n, C, H, W]` in `[-1, 1]` of what candle-datasets gives, in `[0, 1]`.

@@ -1,0 +1,199 @@
+//! What a file really is, told from its first bytes, for a sentence on a file that is not what it is called.
+
+use std::fmt;
+
+/// Where a tar archive says what it is.
+const TAR_MAGIC: usize = 257;
+
+/// A kind of file, displayed as what it is and what to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileKind {
+    what: &'static str,
+    advice: &'static str,
+}
+
+const fn kind(what: &'static str, advice: &'static str) -> FileKind {
+    FileKind { what, advice }
+}
+
+/// Kinds by what they begin with.
+const MAGIC: [(&[u8], FileKind); 18] = [
+    (b"\x89PNG\r\n\x1a\n", FileKind::PNG),
+    (
+        b"\x89PNG",
+        kind(
+            "a copy of a PNG image with its line ends changed, as if it were text",
+            "copy it again as a binary file",
+        ),
+    ),
+    (b"\xff\xd8\xff", kind("a JPEG image", "convert it to PNG")),
+    (b"GIF8", kind("a GIF image", "convert it to PNG")),
+    (b"II*\0", kind("a TIFF image", "convert it to PNG")),
+    (b"MM\0*", kind("a TIFF image", "convert it to PNG")),
+    (b"PK\x03\x04", FileKind::ZIP),
+    (b"PK\x05\x06", FileKind::ZIP),
+    (
+        b"\x1f\x8b",
+        kind(
+            "compressed with gzip",
+            "unpack it first (gunzip, or tar -xzf)",
+        ),
+    ),
+    (
+        b"\xfd7zXZ\0",
+        kind("compressed with xz", "unpack it first (unxz, or tar -xJf)"),
+    ),
+    (
+        b"BZh",
+        kind(
+            "compressed with bzip2",
+            "unpack it first (bunzip2, or tar -xjf)",
+        ),
+    ),
+    (
+        b"\x28\xb5\x2f\xfd",
+        kind(
+            "compressed with zstd",
+            "unpack it first (zstd -d, or tar --zstd -xf)",
+        ),
+    ),
+    (
+        b"7z\xbc\xaf\x27\x1c",
+        kind("a 7z archive", "unpack it first (7z x)"),
+    ),
+    (
+        b"Rar!\x1a\x07",
+        kind("a RAR archive", "unpack it first (unrar x)"),
+    ),
+    (b"\x93NUMPY", FileKind::NPY),
+    (
+        b"\x89HDF\r\n\x1a\n",
+        kind("an HDF5 file", "it is not read here"),
+    ),
+    (b"PAR1", kind("a Parquet file", "it is not read here")),
+    (b"%PDF-", kind("a PDF document", "it is not read here")),
+];
+
+impl FileKind {
+    /// Nothing at all.
+    pub const EMPTY: Self = kind("empty", "fetch or copy it again");
+    /// A PNG image.
+    pub const PNG: Self = kind("a PNG image", "a set of images is a folder or an archive");
+    /// A ZIP archive.
+    pub const ZIP: Self = kind("a ZIP archive", "name it so, or unpack it");
+    /// A NumPy array.
+    pub const NPY: Self = kind("a NumPy array", "name it so");
+
+    /// Bytes at the beginning of a file that are looked at.
+    pub const HEAD: usize = 512;
+
+    /// The kind of a file of `len` bytes that begins with `head`, up to [`Self::HEAD`] bytes; `None` for a kind
+    /// that is not told here.
+    pub fn of(head: &[u8], len: u64) -> Option<Self> {
+        if len == 0 {
+            return Some(Self::EMPTY);
+        }
+        let magic = MAGIC.iter().find(|(magic, _)| head.starts_with(magic));
+        magic
+            .map(|(_, kind)| *kind)
+            .or_else(|| riff_or_tar(head))
+            .or_else(|| text(head))
+            .or_else(|| {
+                let zeros = head.len() >= 64 && head.iter().all(|&byte| byte == 0);
+                zeros.then_some(kind(
+                    "zeros only, as a file whose download did not finish",
+                    "fetch it again",
+                ))
+            })
+    }
+}
+
+/// Kinds whose mark does not stand at the beginning.
+fn riff_or_tar(head: &[u8]) -> Option<FileKind> {
+    if head.starts_with(b"RIFF") && head.get(8..12) == Some(b"WEBP") {
+        return Some(kind("a WebP image", "convert it to PNG"));
+    }
+    let tar = head.get(TAR_MAGIC..TAR_MAGIC + 5) == Some(b"ustar");
+    tar.then_some(kind("a tar archive", "unpack it first (tar -xf)"))
+}
+
+/// Texts that stand in place of a file.
+fn text(head: &[u8]) -> Option<FileKind> {
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    let text = String::from_utf8_lossy(text.trim_ascii_start()).to_ascii_lowercase();
+    let begins = |starts: &[&str]| starts.iter().any(|start| text.starts_with(start));
+    if begins(&["version https://git-lfs"]) {
+        return Some(kind(
+            "a Git LFS pointer in place of the file itself",
+            "run `git lfs pull` in its repository",
+        ));
+    }
+    if begins(&["<!doctype html", "<html", "<head", "<body"]) {
+        return Some(kind(
+            "a web page (HTML), as a server sends for a log-in or an error",
+            "fetch the file itself",
+        ));
+    }
+    if begins(&["<?xml", "<error"]) {
+        return Some(kind(
+            "XML, as a server sends for an error",
+            "fetch the file itself",
+        ));
+    }
+    begins(&["{\"", "{\n", "{ "]).then_some(kind(
+        "JSON, as a description or a server's error",
+        "fetch the file itself",
+    ))
+}
+
+impl fmt::Display for FileKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.advice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_told_with_what_to_do() {
+        let mut tar = vec![b'a'; 300];
+        tar[TAR_MAGIC..TAR_MAGIC + 5].copy_from_slice(b"ustar");
+        for (head, want) in [
+            (&b""[..], "empty: fetch or copy it again"),
+            (b"\x1f\x8b\x08", "gunzip"),
+            (b"\xfd7zXZ\0", "unxz"),
+            (b"BZh91AY", "bunzip2"),
+            (b"\x28\xb5\x2f\xfd\0", "zstd -d"),
+            (b"7z\xbc\xaf\x27\x1c", "7z x"),
+            (b"Rar!\x1a\x07\x01\0", "unrar x"),
+            (&tar, "tar -xf"),
+            (b"\n <!DOCTYPE HTML>", "web page"),
+            (b"\xef\xbb\xbf<html>", "web page"),
+            (b"<?xml version=\"1.0\"?><Error>", "XML"),
+            (
+                b"version https://git-lfs.github.com/spec/v1\n",
+                "git lfs pull",
+            ),
+            (b"{\"error\": \"Not Found\"}", "JSON"),
+            (&[0; 512], "zeros only"),
+            (b"\xff\xd8\xff\xe0", "JPEG"),
+            (b"RIFF\0\0\0\0WEBPVP8", "WebP"),
+            (b"GIF89a", "GIF"),
+            (b"\x89PNG\n\x1a\n", "line ends"),
+        ] {
+            let got = FileKind::of(head, head.len() as u64).expect("a kind");
+            let got = got.to_string();
+            assert!(got.contains(want), "got {got}, want {want}");
+            assert!(!got.contains('\n'), "got {got}, want one line");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_guessed() {
+        for head in [&b"hello"[..], b"\x80\x04\x95", b"\0\0\0"] {
+            assert_eq!(FileKind::of(head, head.len() as u64), None);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The list of data sources: what a configuration can name as its data.
+//!
+//! A source is a type with [`Source`] in a file of its own under `sources/`; it is declared here and stands in one
+//! of the two lists below.
+
+mod digits;
+mod hub_sets;
+mod image_files;
+mod noise;
+mod plane;
+
+use pfgmpp_hub::Hub;
+use serde::{Deserialize, Serialize};
+
+use crate::error::DataError;
+use crate::source::Source;
+use crate::splits::Splits;
+
+/// Makes [`DataSource`] of two lists: sources that are a word (`data: digits`), each with the value that reads it,
+/// and sources with settings (`data: {zip: {path: a.zip}}`), each with its type.
+macro_rules! sources {
+    (
+        words { $($(#[$about:meta])* $word:ident => $value:expr,)* }
+        settings { $($variant:ident($module:ident::$settings:ident),)* }
+    ) => {
+        $(pub use $module::$settings;)*
+
+        /// A data set by name, as it stands in a configuration (`data: digits`).
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum DataSource {
+            $($(#[$about])* $word,)*
+            $(
+                #[doc = concat!("See [`", stringify!($settings), "`].")]
+                $variant($settings),
+            )*
+        }
+
+        impl DataSource {
+            fn source(&self) -> &dyn Source {
+                match self {
+                    $(Self::$word => &$value,)*
+                    $(Self::$variant(settings) => settings,)*
+                }
+            }
+        }
+    };
+}
+
+sources! {
+    words {
+        /// The embedded handwritten digits, 1 x 8 x 8, 10 classes. Image `i` of 1,797 is held out when
+        /// `i % 5 == 4`.
+        Digits => digits::Digits,
+        /// Points in the plane, `[2, 1, 1]`: eight Gaussians on a circle, 8 classes.
+        EightGaussians => plane::Shape::EightGaussians,
+        /// Points in the plane: a spiral of one and a half turns, 1 class.
+        SwissRoll => plane::Shape::SwissRoll,
+        /// Points in the plane: eight dark squares of a four by four board, 8 classes.
+        Checkerboard => plane::Shape::Checkerboard,
+        /// Points in the plane: two half circles that reach into each other, 2 classes.
+        TwoMoons => plane::Shape::TwoMoons,
+        /// MNIST of the Hub, 1 x 28 x 28, 10 classes; its own 10,000 test images are held out.
+        Mnist => hub_sets::HubSet::Mnist,
+        /// Fashion-MNIST of the Hub, 1 x 28 x 28, 10 classes; its own 10,000 test images are held out.
+        FashionMnist => hub_sets::HubSet::FashionMnist,
+        /// CIFAR-10 of the Hub, 3 x 32 x 32, 10 classes; its own 10,000 test images are held out.
+        #[serde(rename = "cifar10")]
+        Cifar10 => hub_sets::HubSet::Cifar10,
+    }
+    settings {
+        Noise(noise::Noise),
+        Zip(image_files::ImageArchive),
+        Folder(image_files::ImageFolder),
+    }
+}
+
+impl DataSource {
+    /// A short name: the set's own, or the file name of an archive or folder.
+    pub fn name(&self) -> String {
+        self.source().name()
+    }
+
+    /// Brings the data set here if it is one of the Hub that is not in the cache; [`Self::load`] does so too,
+    /// unwatched.
+    ///
+    /// # Errors
+    ///
+    /// What the Hub has not or does not give.
+    pub fn fetch(&self, hub: &Hub) -> Result<(), DataError> {
+        self.source().fetch(hub)
+    }
+
+    /// Reads the data set and divides it by its fixed rule. Every source gives the classes of its images if it
+    /// has them ([`Dataset::class_labels`](crate::Dataset::class_labels)).
+    ///
+    /// # Errors
+    ///
+    /// Data that are not as the source promises, and failures of the tensor backend.
+    pub fn load(&self) -> Result<Splits, DataError> {
+        self.source().load()
+    }
+}
