@@ -7,6 +7,7 @@ mod digits;
 mod hub_sets;
 mod image_files;
 mod noise;
+mod npy;
 mod plane;
 
 use pfgmpp_hub::Hub;
@@ -72,6 +73,7 @@ sources! {
         Noise(noise::Noise),
         Zip(image_files::ImageArchive),
         Folder(image_files::ImageFolder),
+        Npy(npy::NpyArray),
     }
 }
 
