@@ -124,7 +124,7 @@ fn what_cannot_be_timed_is_refused_in_one_line() {
         (&["configs/exact.yaml"][..], "model: must be network"),
         (
             &["configs/bench_a.yaml", "--set", "data.noise.num=2"],
-            "num at least 5",
+            "num at least 10",
         ),
         (
             &["configs/bench_a.yaml", "--set", "data.noise.shape=[1,9,9]"],

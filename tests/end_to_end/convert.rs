@@ -91,11 +91,11 @@ fn files_of_no_known_kind_give_one_line_and_exit_code_2() {
         ),
         (
             data("weights.safetensors"),
-            "name a config.json that describes their network, with --config",
+            "`pfgmpp convert FILE FOLDER --config config.json`",
         ),
         (
             PathBuf::from("ftp://owner/name"),
-            "ftp:// is no place that checkpoints are fetched from",
+            "ftp:// is not a place that checkpoints are fetched from",
         ),
         (PathBuf::from("absent.pkl"), "no checkpoint here"),
     ] {

@@ -5,7 +5,6 @@ use pfgmpp_data::Dataset;
 use pfgmpp_kernel::{
     Condition, Denoiser, Dimension, ExactPosterior, Kernel, Query, SampleRng, Stream,
 };
-use pfgmpp_run::RunError;
 use pfgmpp_transfer::{DataMoments, DenoisingError, EffectiveNoise, Guess, ParameterError};
 use serde::Serialize;
 
