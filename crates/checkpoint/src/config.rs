@@ -2,7 +2,7 @@
 
 use pfgmpp_kernel::Dimension;
 use pfgmpp_nn::{NetworkConfig, Prediction};
-use pfgmpp_sampler::Sampler;
+use pfgmpp_sampler::SamplerConfig;
 use pfgmpp_transfer::{DataScale, ParameterError};
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +27,7 @@ pub struct CheckpointConfig {
     /// What the network predicts, and so how it is made a denoiser.
     pub prediction: Prediction,
     /// The sampler that its training run was scored with.
-    pub sampler: Sampler,
+    pub sampler: SamplerConfig,
     /// How it was trained.
     pub training: TrainingSummary,
     /// SHA-256 of `model.safetensors`, in hexadecimal: what the weights are known by.

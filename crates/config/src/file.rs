@@ -5,7 +5,7 @@ use pfgmpp_data::DataSource;
 use pfgmpp_kernel::Dimension;
 use pfgmpp_nn::NetworkConfig;
 use pfgmpp_objective::PfgmPerturbation;
-use pfgmpp_sampler::Sampler;
+use pfgmpp_sampler::SamplerConfig;
 use pfgmpp_train::{AdamConfig, EmaConfig, Method, TrainerConfig, TrainingConfig, count};
 use pfgmpp_transfer::{FieldPrediction, NoiseLaw, Preconditioning};
 use serde::{Deserialize, Serialize};
@@ -35,7 +35,7 @@ pub struct RunFile {
     ema: Option<EmaConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     training: Option<TrainingConfig>,
-    sampler: Sampler,
+    sampler: SamplerConfig,
     scoring: ScoringConfig,
 }
 

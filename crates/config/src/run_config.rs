@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use pfgmpp_data::DataSource;
 use pfgmpp_kernel::Dimension;
-use pfgmpp_sampler::Sampler;
+use pfgmpp_sampler::SamplerConfig;
 use pfgmpp_train::TrainerConfig;
 use pfgmpp_transfer::ParameterError;
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,7 @@ pub struct RunConfig {
     /// Where the denoiser comes from.
     pub model: ModelConfig,
     /// The sampler.
-    pub sampler: Sampler,
+    pub sampler: SamplerConfig,
     /// How the samples are scored.
     pub scoring: ScoringConfig,
 }

@@ -4,8 +4,8 @@ use candle_core::{DType, Device, Tensor};
 use pfgmpp_checkpoint::Model;
 use pfgmpp_config::{CheckpointSource, ConfigError, ModelConfig, RunConfig};
 use pfgmpp_data::Dataset;
-use pfgmpp_kernel::{Denoiser, Dimension, ExactPosterior, Kernel, Query, SampleRng};
-use pfgmpp_sampler::{Sampler, Trajectory};
+use pfgmpp_kernel::{Condition, Denoiser, Dimension, ExactPosterior, Kernel, Query, SampleRng};
+use pfgmpp_sampler::{Sampler, SamplerConfig, Trajectory};
 use pfgmpp_transfer::{DataMoments, EffectiveNoise, ParameterError};
 
 use crate::error::RunError;
@@ -30,7 +30,7 @@ impl SamplingModel {
         d: Dimension,
         shape: [usize; 3],
         moments: impl FnOnce() -> candle_core::Result<DataMoments>,
-        sampler: &Sampler,
+        sampler: &SamplerConfig,
     ) -> Result<Self, RunError> {
         let kernel = Kernel::new(shape.iter().product(), sampler.d.unwrap_or(d))?;
         let denoiser = if kernel.d() == d {
@@ -43,7 +43,9 @@ impl SamplingModel {
             denoiser,
             kernel,
             shape,
-            sampler: sampler.clone(),
+            sampler: sampler
+                .build()
+                .map_err(|e| ConfigError::new("sampler", e))?,
         })
     }
 
@@ -98,7 +100,7 @@ impl SamplingModel {
     /// # Errors
     ///
     /// What [`Self::new`] refuses.
-    pub fn of_checkpoint(model: Model, sampler: &Sampler) -> Result<Self, RunError> {
+    pub fn of_checkpoint(model: Model, sampler: &SamplerConfig) -> Result<Self, RunError> {
         let Model {
             config,
             denoiser,
@@ -131,9 +133,10 @@ impl SamplingModel {
     /// Samples that are not finite, and failures of the model.
     pub fn sample(&self, seeds: &[u64], device: &Device) -> Result<Tensor, RunError> {
         let (denoiser, kernel) = (&*self.denoiser, &self.kernel);
+        let none = Condition::unconditional();
         let samples = self
             .sampler
-            .sample(denoiser, kernel, &self.shape, seeds, device)?;
+            .sample(denoiser, none, kernel, &self.shape, seeds, device)?;
         // Zero times what is not finite is not a number.
         let rest = (&samples * 0.0)?.sum_all()?.to_dtype(DType::F32)?;
         match rest.to_scalar::<f32>()? {
@@ -164,9 +167,10 @@ impl SamplingModel {
     /// Failures of the model.
     pub fn trace(&self, seeds: &[u64], device: &Device) -> Result<Vec<Trajectory>, RunError> {
         let (denoiser, kernel) = (&*self.denoiser, &self.kernel);
+        let none = Condition::unconditional();
         let paths = self
             .sampler
-            .trace(denoiser, kernel, &self.shape, seeds, device)?;
+            .trace(denoiser, none, kernel, &self.shape, seeds, device)?;
         Ok(paths)
     }
 }
@@ -177,7 +181,7 @@ fn lift(
     d: Dimension,
     kernel: &Kernel,
     moments: DataMoments,
-    sampler: &Sampler,
+    sampler: &SamplerConfig,
 ) -> Result<Box<dyn Denoiser>, ParameterError> {
     if !d.is_infinite() {
         let accepted =
@@ -216,7 +220,7 @@ mod tests {
     fn samples_that_are_no_numbers_are_an_error() {
         let edm = "{num_steps: 3, sigma_min: 0.1, sigma_max: 10.0, rho: 7.0}";
         let text = format!("{{solver: heun, schedule: {{edm: {edm}}}}}");
-        let sampler: Sampler = parse_value(&text, "a test").unwrap();
+        let sampler: SamplerConfig = parse_value(&text, "a test").unwrap();
         let d = Dimension::Finite(8.0);
         let moments = || unreachable!("D is that of the model");
         let model = SamplingModel::new(Box::new(Broken), d, [1, 2, 2], moments, &sampler).unwrap();

@@ -5,7 +5,7 @@ use pfgmpp_data::DataSource;
 use pfgmpp_kernel::{Dimension, ExactPosterior};
 use pfgmpp_metrics::energy_distance;
 use pfgmpp_run::SamplingModel;
-use pfgmpp_sampler::{Sampler, Solver};
+use pfgmpp_sampler::{SamplerConfig, SolverConfig};
 use pfgmpp_transfer::{DataMoments, EdmSchedule, Guess, Schedule};
 
 const SAMPLES: u64 = 512;
@@ -18,7 +18,7 @@ fn samples(images: &Tensor, model_d: Dimension, d: Dimension, guess: Guess, firs
         sigma_max: 80.0,
         rho: 7.0,
     };
-    let mut sampler = Sampler::new(Solver::Heun, Schedule::Edm(schedule));
+    let mut sampler = SamplerConfig::new(SolverConfig::Heun, Schedule::Edm(schedule));
     sampler.d = Some(d);
     sampler.guess = Some(guess);
     let exact = Box::new(ExactPosterior::new(images, model_d).unwrap());

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use candle_core::{DType, Device, Result, Tensor};
 use pfgmpp_kernel::{
-    ConditionSpec, Denoiser, Dimension, ExactPosterior, Kernel, Query, SampleRng, Stream,
-    standard_normal,
+    Condition, ConditionSpec, Denoiser, Dimension, ExactPosterior, Kernel, Query, SampleRng,
+    Stream, standard_normal,
 };
-use pfgmpp_sampler::{Sampler, Solver};
+use pfgmpp_sampler::{SamplerConfig, SolverConfig};
 use pfgmpp_transfer::{EdmSchedule, GeometricSchedule, Schedule};
 
 const N: usize = 8;
@@ -48,8 +48,8 @@ fn geometric(num_steps: usize) -> Schedule {
     })
 }
 
-fn rk45(tolerance: f64) -> Solver {
-    Solver::Rk45 {
+fn rk45(tolerance: f64) -> SolverConfig {
+    SolverConfig::Rk45 {
         rtol: tolerance,
         atol: tolerance,
     }
@@ -59,15 +59,17 @@ fn rk45(tolerance: f64) -> Solver {
 fn ends(
     data: &Tensor,
     d: Dimension,
-    solver: Solver,
+    solver: SolverConfig,
     schedule: Schedule,
 ) -> Result<(Vec<u32>, f64)> {
     let exact = ExactPosterior::new(data, d).map_err(candle_core::Error::from)?;
     let denoiser = Counted(exact, AtomicUsize::new(0));
     let kernel = Kernel::new(N, d).map_err(candle_core::Error::from)?;
     let seeds: Vec<u64> = (0..SAMPLES).collect();
-    let sampler = Sampler::new(solver, schedule);
-    let x = sampler.sample(&denoiser, &kernel, &[N], &seeds, &Device::Cpu)?;
+    let sampler = SamplerConfig::new(solver, schedule).build();
+    let sampler = sampler.map_err(candle_core::Error::wrap)?;
+    let none = Condition::unconditional();
+    let x = sampler.sample(&denoiser, none, &kernel, &[N], &seeds, &Device::Cpu)?;
     let x = x.to_dtype(DType::F64)?.unsqueeze(1)?;
     let distances = x.broadcast_sub(&data.unsqueeze(0)?)?.sqr()?.sum(2)?;
     let evaluations = denoiser.1.load(Ordering::Relaxed) as f64 / SAMPLES as f64;
@@ -78,11 +80,11 @@ fn main() -> Result<()> {
     let mut rngs = SampleRng::batch(0, Stream::Other(0), 0, POINTS);
     let data = standard_normal(&[N], &mut rngs, DType::F64, &Device::Cpu)?;
     let methods = [
-        ("euler, edm, 35", Solver::Euler, edm(35)),
-        ("heun, edm, 18", Solver::Heun, edm(18)),
-        ("heun, geometric, 18", Solver::Heun, geometric(18)),
-        ("heun, edm, 35", Solver::Heun, edm(35)),
-        ("heun, geometric, 35", Solver::Heun, geometric(35)),
+        ("euler, edm, 35", SolverConfig::Euler, edm(35)),
+        ("heun, edm, 18", SolverConfig::Heun, edm(18)),
+        ("heun, geometric, 18", SolverConfig::Heun, geometric(18)),
+        ("heun, edm, 35", SolverConfig::Heun, edm(35)),
+        ("heun, geometric, 35", SolverConfig::Heun, geometric(35)),
         ("rk45, 1e-2", rk45(1e-2), edm(18)),
         ("rk45, 1e-3", rk45(1e-3), edm(18)),
         ("rk45, 1e-4", rk45(1e-4), edm(18)),

@@ -5,8 +5,8 @@ use pfgmpp_kernel::{Kernel, SampleRng, Stream, squared_norms, standard_normal};
 use pfgmpp_transfer::ParameterError;
 use serde::{Deserialize, Serialize};
 
-use crate::Slope;
-use crate::slope::column;
+use crate::Path;
+use crate::path::column;
 
 /// How much noise a stochastic sampler adds before each step.
 ///
@@ -85,14 +85,13 @@ impl<'a> Churn<'a> {
 
     /// Raises the noise level of `x` `[B, ...]` before step `step`; gives `x` back where nothing is added.
     ///
-    /// `denoised` is the last estimate; without one the posterior kind takes one evaluation.
+    /// The posterior kind measures by the path's last estimate, and takes one evaluation where there is none yet.
     pub(crate) fn step(
         &self,
         step: usize,
         x: Tensor,
         sigma: f64,
-        denoised: Option<&Tensor>,
-        slope: &dyn Slope,
+        path: &mut Path,
     ) -> Result<(Tensor, f64)> {
         let window = self.config.s_min..=self.config.s_max;
         if self.growth == 1.0 || !window.contains(&sigma) {
@@ -103,16 +102,17 @@ impl<'a> Churn<'a> {
         let mut rngs: Vec<SampleRng> = streams
             .map(|&seed| SampleRng::new(seed, Stream::Churn, step as u64))
             .collect();
-        let scales = match (self.config.kind, denoised) {
+        let scales = match (self.config.kind, path.denoised()) {
             (ChurnKind::Gaussian, _) => vec![sigma; self.seeds.len()],
             (ChurnKind::Posterior, Some(denoised)) => {
                 posterior_scales(self.kernel, &x, denoised, sigma, &mut rngs)?
             }
             (ChurnKind::Posterior, None) => {
-                let found = slope.evaluate(&x, &vec![sigma; self.seeds.len()], None)?;
-                posterior_scales(self.kernel, &x, &found.denoised, sigma, &mut rngs)?
+                let denoised = path.estimate(&x, sigma)?;
+                posterior_scales(self.kernel, &x, &denoised, sigma, &mut rngs)?
             }
         };
+        path.forget();
         let added = raise(&x, &scales, self.growth, self.config.s_noise, &mut rngs)?;
         Ok((added, sigma_hat))
     }

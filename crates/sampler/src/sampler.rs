@@ -1,100 +1,97 @@
-//! From seeds to samples.
+//! From seeds to samples, and back.
+
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor};
 use pfgmpp_kernel::{
-    Denoiser, Dimension, Kernel, SampleRng, Stream, in_f64, squared_norms, widest_float,
+    Condition, Denoiser, Kernel, SampleRng, Stream, in_f64, squared_norms, widest_float,
 };
-use pfgmpp_transfer::{Guess, ParameterError, Schedule};
-use serde::{Deserialize, Serialize};
+use pfgmpp_transfer::{Levels, ParameterError};
 
-use crate::rk45::{Tolerance, rk45};
-use crate::slope::column;
-use crate::{Churn, ChurnConfig, DenoiserSlope, Trajectory, Watch, euler, heun};
+use crate::path::column;
+use crate::{Churn, ChurnConfig, Integration, Solver, Trajectory, Watch};
 
-/// The method that integrates the ODE.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Solver {
-    /// First order, one evaluation a step ([`euler`]).
-    Euler,
-    /// Second order, two evaluations a step ([`heun`]).
-    Heun,
-    /// Fifth order, with steps that follow the estimated error ([`rk45`]); the schedule gives the ends.
-    Rk45 {
-        /// Tolerance relative to the size of each value.
-        rtol: f64,
-        /// Tolerance in units of the data.
-        atol: f64,
-    },
-}
-
-/// A solver, the noise levels it visits, and what it starts from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A solver, the noise levels it visits, and what it starts from: checked where it is made.
+#[derive(Clone, Debug)]
 pub struct Sampler {
-    /// The method that integrates the ODE.
-    pub solver: Solver,
-    /// The noise levels it visits.
-    pub schedule: Schedule,
-    /// The dimension D to sample at, where it is not that of the model.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub d: Option<Dimension>,
-    /// Where a denoiser of D = ∞ that samples at another D takes its guess of the data from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub guess: Option<Guess>,
-    /// Bounds that the norm of the prior's samples is held to, as original PFGM does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prior_radius: Option<[f64; 2]>,
-    /// Noise added on the way.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub churn: Option<ChurnConfig>,
+    solver: Arc<dyn Solver>,
+    levels: Levels,
+    prior_radius: Option<[f64; 2]>,
+    churn: Option<ChurnConfig>,
 }
 
 impl Sampler {
-    /// The sampler that integrates with `solver` over `schedule`, and nothing else.
-    pub fn new(solver: Solver, schedule: Schedule) -> Self {
-        Self {
-            solver,
-            schedule,
-            d: None,
-            guess: None,
-            prior_radius: None,
-            churn: None,
-        }
-    }
-
-    /// Checks every parameter.
+    /// The sampler that integrates with `solver` down `levels`, and nothing else.
     ///
     /// # Errors
     ///
-    /// The first one outside its range; churn with a solver that takes none.
-    pub fn check(&self) -> std::result::Result<(), ParameterError> {
-        self.schedule.check().map_err(|e| e.under("schedule"))?;
-        if let Some(guess) = &self.guess {
-            guess.check().map_err(|e| e.under("guess.fixed_point"))?;
+    /// Parameters that the solver refuses, and levels that rise.
+    pub fn new(
+        solver: impl Into<Box<dyn Solver>>,
+        levels: Levels,
+    ) -> std::result::Result<Self, ParameterError> {
+        let solver: Box<dyn Solver> = solver.into();
+        solver.check()?;
+        if !levels.fall() {
+            let [first, last] = levels.ends();
+            let accepted = "falling for a sampler, which encodes by the same levels in reverse";
+            let got = format!("levels from {first} to {last}");
+            return Err(ParameterError::new("levels", got, accepted));
         }
-        if let Some([low, high]) = self.prior_radius {
-            ParameterError::within("prior_radius[0]", low, 0.0, 1e12)?;
-            ParameterError::within("prior_radius[1]", high, 1e-12, 1e12)?;
-            ParameterError::ordered("prior_radius[0]", low, "prior_radius[1]", high)?;
-        }
-        if let Some(churn) = &self.churn {
-            churn.check().map_err(|e| e.under("churn"))?;
-        }
-        if let Solver::Rk45 { rtol, atol } = self.solver {
-            ParameterError::within("rtol", rtol, 1e-12, 1.0)
-                .and_then(|()| ParameterError::within("atol", atol, 1e-12, 1.0))
-                .map_err(|e| e.under("solver.rk45"))?;
-            if self.churn.is_some() {
-                let accepted = "absent with solver rk45: its error estimate has no use for noise";
-                return Err(ParameterError::new("churn", "given", accepted));
-            }
-        }
-        Ok(())
+        Ok(Self {
+            solver: solver.into(),
+            levels,
+            prior_radius: None,
+            churn: None,
+        })
     }
 
-    /// Draws one sample for each seed: Student-t prior at `sigma_max`, then the ODE down the schedule.
+    /// With the norm of the prior's samples held between two bounds, as original PFGM does.
     ///
+    /// # Errors
+    ///
+    /// Bounds out of range or out of order.
+    pub fn with_prior_radius(
+        mut self,
+        [low, high]: [f64; 2],
+    ) -> std::result::Result<Self, ParameterError> {
+        ParameterError::within("prior_radius[0]", low, 0.0, 1e12)?;
+        ParameterError::within("prior_radius[1]", high, 1e-12, 1e12)?;
+        ParameterError::ordered("prior_radius[0]", low, "prior_radius[1]", high)?;
+        self.prior_radius = Some([low, high]);
+        Ok(self)
+    }
+
+    /// With noise added on the way down.
+    ///
+    /// # Errors
+    ///
+    /// Parameters out of range, and a solver that chooses its own steps.
+    pub fn with_churn(mut self, churn: ChurnConfig) -> std::result::Result<Self, ParameterError> {
+        churn.check().map_err(|e| e.under("churn"))?;
+        if self.solver.adapts() {
+            let accepted = "absent with a solver that chooses its steps: its error estimate has no use for noise";
+            return Err(ParameterError::new("churn", "given", accepted));
+        }
+        self.churn = Some(churn);
+        Ok(self)
+    }
+
+    /// The method.
+    #[must_use]
+    pub fn solver(&self) -> &dyn Solver {
+        &*self.solver
+    }
+
+    /// The noise levels, falling.
+    #[must_use]
+    pub fn levels(&self) -> &Levels {
+        &self.levels
+    }
+
+    /// Draws one sample for each seed: Student-t prior at the highest level, then the ODE down the levels.
+    ///
+    /// - `condition`: what the samples are conditioned on, a row for each seed; [`Condition::unconditional`] for nothing.
     /// - `kernel`: N and D of the prior.
     /// - `shape`: shape of one sample, N elements.
     /// - `seeds`: one a sample; a seed gives the same sample whatever stands beside it in the batch.
@@ -108,13 +105,14 @@ impl Sampler {
     pub fn sample(
         &self,
         denoiser: &dyn Denoiser,
+        condition: &Condition,
         kernel: &Kernel,
         shape: &[usize],
         seeds: &[u64],
         device: &Device,
     ) -> Result<Tensor> {
         let x = self.prior(kernel, shape, seeds, device)?;
-        let x = self.integrate(denoiser, kernel, x, seeds, &mut |_, _, _| Ok(()))?;
+        let x = self.fall(denoiser, condition, kernel, x, seeds, &mut |_, _, _| Ok(()))?;
         x.to_dtype(DType::F32)
     }
 
@@ -126,6 +124,7 @@ impl Sampler {
     pub fn trace(
         &self,
         denoiser: &dyn Denoiser,
+        condition: &Condition,
         kernel: &Kernel,
         shape: &[usize],
         seeds: &[u64],
@@ -134,7 +133,7 @@ impl Sampler {
         let x = self.prior(kernel, shape, seeds, device)?;
         let mut paths = vec![Trajectory::default(); seeds.len()];
         let all: Vec<usize> = (0..seeds.len()).collect();
-        let start = vec![self.schedule.sigma_max(); seeds.len()];
+        let start = vec![self.levels.sigma_max(); seeds.len()];
         let mut watch = |samples: &[usize], sigma: &[f64], x: &Tensor| {
             for (row, (&sample, &sigma)) in samples.iter().zip(sigma).enumerate() {
                 let values = in_f64(&x.get(row)?)?.flatten_all()?.to_vec1::<f64>()?;
@@ -144,8 +143,59 @@ impl Sampler {
             Ok(())
         };
         watch(&all, &start, &x)?;
-        self.integrate(denoiser, kernel, x, seeds, &mut watch)?;
+        self.fall(denoiser, condition, kernel, x, seeds, &mut watch)?;
         Ok(paths)
+    }
+
+    /// The latent states of data: the ODE up the same levels, from the lowest above 0 to the highest.
+    ///
+    /// - `x`: data, shape `[B, ...]`, taken as they are for states at the lowest level.
+    /// - `condition`: a row for each of them.
+    ///
+    /// Returns the shape of `x` in `f64` (in `f32` on Metal), states at the prior's level. No noise is added.
+    ///
+    /// # Errors
+    ///
+    /// Failures of the model.
+    pub fn encode(
+        &self,
+        denoiser: &dyn Denoiser,
+        condition: &Condition,
+        x: &Tensor,
+    ) -> Result<Tensor> {
+        let rise = Integration {
+            solver: &*self.solver,
+            denoiser,
+            condition,
+            levels: &self.levels.reversed(),
+            churn: None,
+        };
+        let x = x.to_dtype(widest_float(x.device()))?;
+        rise.run(x, &mut |_, _, _| Ok(()))
+    }
+
+    /// The data of latent states, as [`Self::encode`] gives them: the ODE down the levels from `x`.
+    ///
+    /// Returns the shape of `x` in `f32`. No noise is added.
+    ///
+    /// # Errors
+    ///
+    /// Failures of the model.
+    pub fn decode(
+        &self,
+        denoiser: &dyn Denoiser,
+        condition: &Condition,
+        x: &Tensor,
+    ) -> Result<Tensor> {
+        let fall = Integration {
+            solver: &*self.solver,
+            denoiser,
+            condition,
+            levels: &self.levels,
+            churn: None,
+        };
+        let x = x.to_dtype(widest_float(x.device()))?;
+        fall.run(x, &mut |_, _, _| Ok(()))?.to_dtype(DType::F32)
     }
 
     /// The states at `sigma_max`.
@@ -160,7 +210,7 @@ impl Sampler {
             .iter()
             .map(|&seed| SampleRng::new(seed, Stream::Prior, 0))
             .collect();
-        let sigma_max = self.schedule.sigma_max();
+        let sigma_max = self.levels.sigma_max();
         let x = kernel.prior(shape, sigma_max, &mut rngs, widest_float(device), device)?;
         let Some([low, high]) = self.prior_radius else {
             return Ok(x);
@@ -170,32 +220,24 @@ impl Sampler {
         x.broadcast_mul(&column(&factors, &x)?)
     }
 
-    fn integrate(
+    fn fall(
         &self,
         denoiser: &dyn Denoiser,
+        condition: &Condition,
         kernel: &Kernel,
         x: Tensor,
         seeds: &[u64],
         watch: &mut Watch,
     ) -> Result<Tensor> {
-        let slope = DenoiserSlope::new(denoiser, None);
-        let sigmas = self.schedule.sigmas();
-        let num_steps = self.schedule.num_steps();
         let churn = self.churn.as_ref();
-        let churn = churn.map(|config| Churn::new(config, kernel, seeds, num_steps));
-        match self.solver {
-            Solver::Euler => euler(&slope, x, &sigmas, churn.as_ref(), watch),
-            Solver::Heun => heun(&slope, x, &sigmas, churn.as_ref(), watch),
-            Solver::Rk45 { rtol, atol } => {
-                let sigma_min = self.schedule.sigma_min();
-                let ends = [self.schedule.sigma_max(), sigma_min];
-                let tolerance = Tolerance { rtol, atol };
-                let x = rk45(&slope, x, ends, num_steps, tolerance, watch)?;
-                match sigmas.last() {
-                    Some(0.0) => euler(&slope, x, &[sigma_min, 0.0], None, watch),
-                    _ => Ok(x),
-                }
-            }
-        }
+        let churn = churn.map(|config| Churn::new(config, kernel, seeds, self.levels.num_steps()));
+        let fall = Integration {
+            solver: &*self.solver,
+            denoiser,
+            condition,
+            levels: &self.levels,
+            churn,
+        };
+        fall.run(x, watch)
     }
 }

@@ -1,8 +1,10 @@
 //! Stochastic sampling keeps the marginals, at every D.
 
 use candle_core::{DType, Device, Tensor};
-use pfgmpp_kernel::{Dimension, ExactPosterior, Kernel, SampleRng, Stream};
-use pfgmpp_sampler::{ChurnConfig, ChurnKind, Sampler, Solver, posterior_scales, raise};
+use pfgmpp_kernel::{Condition, Dimension, ExactPosterior, Kernel, SampleRng, Stream};
+use pfgmpp_sampler::{
+    ChurnConfig, ChurnKind, Sampler, SamplerConfig, SolverConfig, posterior_scales, raise,
+};
 use pfgmpp_transfer::{EdmSchedule, Schedule};
 
 const SIGMA: f64 = 0.7;
@@ -90,14 +92,14 @@ fn at_infinite_d_the_two_kinds_are_one() {
     );
 }
 
-fn stochastic(solver: Solver, kind: ChurnKind) -> Sampler {
+fn stochastic(solver: SolverConfig, kind: ChurnKind) -> SamplerConfig {
     let schedule = Schedule::Edm(EdmSchedule {
         num_steps: 40,
         sigma_min: 0.002,
         sigma_max: 80.0,
         rho: 7.0,
     });
-    let mut sampler = Sampler::new(solver, schedule);
+    let mut sampler = SamplerConfig::new(solver, schedule);
     sampler.churn = Some(ChurnConfig {
         s_churn: 20.0,
         s_min: 0.05,
@@ -119,10 +121,17 @@ fn stochastic_samples_keep_the_weights_of_the_data() {
         let kernel = kernel(2, d);
         let posterior = ExactPosterior::new(points.as_ref().unwrap(), kernel.d()).unwrap();
         let seeds: Vec<u64> = (0..4000).collect();
-        for solver in [Solver::Euler, Solver::Heun] {
-            let sampler = stochastic(solver, ChurnKind::Posterior);
+        for solver in [SolverConfig::Euler, SolverConfig::Heun] {
+            let sampler = stochastic(solver, ChurnKind::Posterior).build().unwrap();
             let x = sampler
-                .sample(&posterior, &kernel, &[2], &seeds, &Device::Cpu)
+                .sample(
+                    &posterior,
+                    Condition::unconditional(),
+                    &kernel,
+                    &[2],
+                    &seeds,
+                    &Device::Cpu,
+                )
                 .unwrap();
             let x = x.to_vec2::<f32>().unwrap();
             let right = x.iter().filter(|p| p[0] > 0.0).count() as f64 / 4000.0;
@@ -149,15 +158,18 @@ fn churn_is_a_function_of_the_seed() {
     let kernel = kernel(2, 2.0);
     let posterior = ExactPosterior::new(&points, kernel.d()).unwrap();
     for kind in [ChurnKind::Posterior, ChurnKind::Gaussian] {
-        let sampler = stochastic(Solver::Heun, kind);
-        let path = |seeds: &[u64]| sampler.trace(&posterior, &kernel, &[2], seeds, &Device::Cpu);
+        let sampler = stochastic(SolverConfig::Heun, kind);
+        let trace = |sampler: &SamplerConfig, seeds: &[u64]| {
+            let sampler: Sampler = sampler.build().unwrap();
+            let none = Condition::unconditional();
+            sampler.trace(&posterior, none, &kernel, &[2], seeds, &Device::Cpu)
+        };
+        let path = |seeds: &[u64]| trace(&sampler, seeds);
         let (together, alone) = (path(&[4, 5]).unwrap(), path(&[5]).unwrap());
         assert_eq!(together[1], alone[0], "{kind:?}");
         let mut still = sampler.clone();
         still.churn = None;
-        let without = still
-            .trace(&posterior, &kernel, &[2], &[5], &Device::Cpu)
-            .unwrap();
+        let without = trace(&still, &[5]).unwrap();
         assert_ne!(alone[0].x, without[0].x, "{kind:?}");
     }
 }
@@ -165,7 +177,7 @@ fn churn_is_a_function_of_the_seed() {
 #[test]
 fn churn_without_a_meaning_is_refused() {
     let mut sampler = stochastic(
-        Solver::Rk45 {
+        SolverConfig::Rk45 {
             rtol: 1e-4,
             atol: 1e-4,
         },
@@ -173,10 +185,10 @@ fn churn_without_a_meaning_is_refused() {
     );
     let got = sampler.check().unwrap_err().to_string();
     assert!(
-        got.starts_with("churn must be absent with solver rk45"),
+        got.starts_with("churn must be absent with a solver that chooses its steps"),
         "got {got}"
     );
-    sampler = stochastic(Solver::Heun, ChurnKind::Posterior);
+    sampler = stochastic(SolverConfig::Heun, ChurnKind::Posterior);
     sampler.churn.as_mut().unwrap().s_min = 60.0;
     let got = sampler.check().unwrap_err().to_string();
     assert_eq!(got, "churn.s_min must be below s_max = 50, got 60");

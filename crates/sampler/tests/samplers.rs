@@ -4,13 +4,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use candle_core::{DType, Device, Result, Tensor};
 use pfgmpp_kernel::{
-    ConditionSpec, Denoiser, Dimension, ExactPosterior, Kernel, Query, SampleRng, Stream,
-    standard_normal,
+    Condition, ConditionSpec, Denoiser, Dimension, ExactPosterior, Kernel, Query, SampleRng,
+    Stream, standard_normal,
 };
 use pfgmpp_sampler::{
-    DenoiserSlope, Evaluation, Sampler, Slope, Solver, Tolerance, Watch, euler, heun, rk45,
+    ChurnConfig, ChurnKind, Euler, Heun, Integration, Rk45, Sampler, SamplerConfig, Solver,
+    SolverConfig, Watch,
 };
-use pfgmpp_transfer::{EdmSchedule, GeometricSchedule, Schedule};
+use pfgmpp_transfer::{EdmSchedule, GeometricSchedule, Levels, Schedule};
 
 /// `E[y | x]` of Gaussian data N(0, 1) at D = ∞; the exact flow is `x(sigma) ∝ sqrt(1 + sigma²)`.
 struct StandardNormal;
@@ -40,10 +41,6 @@ impl Denoiser for OnePoint {
     }
 }
 
-fn unwatched() -> Box<Watch<'static>> {
-    Box::new(|_, _, _| Ok(()))
-}
-
 fn edm(num_steps: usize) -> Schedule {
     Schedule::Edm(EdmSchedule {
         num_steps,
@@ -53,37 +50,55 @@ fn edm(num_steps: usize) -> Schedule {
     })
 }
 
-fn geometric(num_steps: usize) -> Vec<f64> {
-    GeometricSchedule {
+fn geometric(num_steps: usize) -> Levels {
+    let (sigma_min, sigma_max) = (0.01, 20.0);
+    let geometric = GeometricSchedule {
         num_steps,
-        sigma_min: 0.01,
-        sigma_max: 20.0,
-    }
-    .sigmas()
+        sigma_min,
+        sigma_max,
+    };
+    Schedule::Geometric(geometric).levels().unwrap()
 }
 
-const RK45: Solver = Solver::Rk45 {
-    rtol: 1e-5,
-    atol: 1e-5,
-};
+const EVERY: [SolverConfig; 3] = [
+    SolverConfig::Euler,
+    SolverConfig::Heun,
+    SolverConfig::Rk45 {
+        rtol: 1e-5,
+        atol: 1e-5,
+    },
+];
 
-type Method = fn(&dyn Slope, Tensor, &[f64]) -> Result<Tensor>;
-
-fn by_euler(slope: &dyn Slope, x: Tensor, sigmas: &[f64]) -> Result<Tensor> {
-    euler(slope, x, sigmas, None, &mut unwatched())
-}
-
-fn by_heun(slope: &dyn Slope, x: Tensor, sigmas: &[f64]) -> Result<Tensor> {
-    heun(slope, x, sigmas, None, &mut unwatched())
-}
-
-fn by_rk45(slope: &dyn Slope, x: Tensor, sigmas: &[f64], tolerance: f64) -> Result<Tensor> {
-    let ends = [sigmas[0], sigmas[sigmas.len() - 1]];
-    let tolerance = Tolerance {
+fn rk45(tolerance: f64) -> Rk45 {
+    Rk45 {
         rtol: tolerance,
         atol: tolerance,
+    }
+}
+
+fn sampler(solver: SolverConfig) -> Sampler {
+    SamplerConfig::new(solver, edm(18)).build().unwrap()
+}
+
+fn watched(
+    solver: &dyn Solver,
+    denoiser: &dyn Denoiser,
+    x: Tensor,
+    levels: &Levels,
+    watch: &mut Watch,
+) -> Result<Tensor> {
+    let way = Integration {
+        solver,
+        denoiser,
+        condition: Condition::unconditional(),
+        levels,
+        churn: None,
     };
-    rk45(slope, x, ends, 20, tolerance, &mut unwatched())
+    way.run(x, watch)
+}
+
+fn run(solver: &dyn Solver, denoiser: &dyn Denoiser, x: Tensor, levels: &Levels) -> Result<Tensor> {
+    watched(solver, denoiser, x, levels, &mut |_, _, _| Ok(()))
 }
 
 /// The exact posterior of eight points in the plane and four states at sigma = 20.
@@ -101,45 +116,21 @@ fn distance(a: &Tensor, b: &Tensor) -> f64 {
     square.to_scalar::<f64>().unwrap().sqrt()
 }
 
-/// The observed order: log2 of the ratio of the errors of K and 2 K steps.
-fn order(method: Method, slope: &dyn Slope, x: &Tensor, want: &Tensor, num_steps: usize) -> f64 {
-    let error = |num_steps| {
-        let got = method(slope, x.clone(), &geometric(num_steps)).unwrap();
-        distance(&got, want)
-    };
-    (error(num_steps) / error(2 * num_steps)).log2()
-}
-
-#[test]
-fn euler_is_first_order_and_heun_second_on_gaussian_data() {
-    let slope = DenoiserSlope::new(&StandardNormal, None);
-    let x = Tensor::new(&[[20.0f64], [-3.0]], &Device::Cpu).unwrap();
-    let factor = ((1.0 + 0.01f64.powi(2)) / (1.0 + 20.0f64.powi(2))).sqrt();
-    let want = (&x * factor).unwrap();
-    for num_steps in [64, 128, 256] {
-        for (name, method, wanted) in [("euler", by_euler as Method, 1.0), ("heun", by_heun, 2.0)] {
-            let got = order(method, &slope, &x, &want, num_steps);
-            println!("{name}, {num_steps} steps: order {got:.3}");
-            assert!(
-                (got - wanted).abs() < 0.15,
-                "{name}, {num_steps} steps: got order {got}, want {wanted}"
-            );
-        }
-    }
-}
-
 #[test]
 fn the_orders_hold_on_the_exact_posterior_at_every_d() {
     for d in [1.0, 8.0, f64::INFINITY] {
         let (posterior, x) = exact_problem(d);
-        let slope = DenoiserSlope::new(&posterior, None);
-        let want = by_rk45(&slope, x.clone(), &geometric(1), 1e-12).unwrap();
-        for (name, method, wanted) in [("euler", by_euler as Method, 1.0), ("heun", by_heun, 2.0)] {
-            let got = order(method, &slope, &x, &want, 2048);
-            println!("d {d}, {name}: order {got:.3}");
+        let want = run(&rk45(1e-12), &posterior, x.clone(), &geometric(20)).unwrap();
+        for solver in [&Euler as &dyn Solver, &Heun] {
+            let error = |num_steps| {
+                let got = run(solver, &posterior, x.clone(), &geometric(num_steps)).unwrap();
+                distance(&got, &want)
+            };
+            let (got, wanted) = ((error(2048) / error(4096)).log2(), solver.order() as f64);
+            println!("d {d}, {solver:?}: order {got:.3}");
             assert!(
                 (got - wanted).abs() < 0.15,
-                "d {d}, {name}: got order {got}, want {wanted}"
+                "d {d}, {solver:?}: got order {got}, want {wanted}"
             );
         }
     }
@@ -147,28 +138,27 @@ fn the_orders_hold_on_the_exact_posterior_at_every_d() {
 
 #[test]
 fn rk45_reaches_its_tolerance() {
-    let slope = DenoiserSlope::new(&StandardNormal, None);
     let x = Tensor::new(&[[20.0f64], [-3.0]], &Device::Cpu).unwrap();
     let factor = ((1.0 + 0.01f64.powi(2)) / (1.0 + 20.0f64.powi(2))).sqrt();
-    let want = (&x * factor).unwrap();
-    for (d, reference) in [(f64::NAN, Some(want)), (1.0, None), (8.0, None)] {
-        let (posterior, start) = exact_problem(if d.is_nan() { 1.0 } else { d });
-        let exact = DenoiserSlope::new(&posterior, None);
-        let (slope, x, want): (&dyn Slope, _, _) = match reference {
-            Some(want) => (&slope, x.clone(), want),
-            None => {
-                let want = by_heun(&exact, start.clone(), &geometric(60_000)).unwrap();
-                (&exact, start, want)
-            }
-        };
+    let normal = (
+        Box::new(StandardNormal) as Box<dyn Denoiser>,
+        x.clone(),
+        (&x * factor).unwrap(),
+    );
+    let exact = [1.0, 8.0].map(|d| {
+        let (posterior, x) = exact_problem(d);
+        let want = run(&Heun, &posterior, x.clone(), &geometric(60_000)).unwrap();
+        (Box::new(posterior) as Box<dyn Denoiser>, x, want)
+    });
+    for (index, (denoiser, x, want)) in [normal].into_iter().chain(exact).enumerate() {
         for tolerance in [1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8] {
-            let got = by_rk45(slope, x.clone(), &geometric(1), tolerance).unwrap();
+            let got = run(&rk45(tolerance), &*denoiser, x.clone(), &geometric(20)).unwrap();
             let error = distance(&got, &want);
-            println!("d {d}, tolerance {tolerance:e}: error {error:.1e}");
+            println!("problem {index}, tolerance {tolerance:e}: error {error:.1e}");
             // Errors of single steps add up: some steps' worth is the tolerance of the whole.
             assert!(
                 error < 20.0 * tolerance,
-                "d {d}: got error {error:e}, want about {tolerance:e}"
+                "problem {index}: got error {error:e}, want about {tolerance:e}"
             );
         }
     }
@@ -177,23 +167,14 @@ fn rk45_reaches_its_tolerance() {
 #[test]
 fn rk45_takes_more_steps_where_the_slope_bends() {
     let (posterior, x) = exact_problem(1.0);
-    let slope = DenoiserSlope::new(&posterior, None);
     let mut sigmas = Vec::new();
     let mut watch = |samples: &[usize], sigma: &[f64], _: &Tensor| {
-        sigmas.extend(
-            samples
-                .iter()
-                .zip(sigma)
-                .filter(|(s, _)| **s == 0)
-                .map(|(_, v)| *v),
-        );
+        let first = samples.iter().zip(sigma).filter(|(s, _)| **s == 0);
+        sigmas.extend(first.map(|(_, v)| *v));
         Ok(())
     };
-    let tolerance = Tolerance {
-        rtol: 1e-9,
-        atol: 1e-9,
-    };
-    rk45(&slope, x, [20.0, 1e-3], 20, tolerance, &mut watch).unwrap();
+    let levels = Levels::new(vec![20.0, 1e-3]).unwrap();
+    watched(&rk45(1e-9), &posterior, x, &levels, &mut watch).unwrap();
     let within = |low: f64, high: f64| sigmas.iter().filter(|s| (low..high).contains(*s)).count();
     // The points are about 0.5 apart: there the posterior changes, at 1e-2 it is settled.
     let (bent, straight) = (within(0.1, 1.0), within(1e-3, 1e-2));
@@ -204,25 +185,27 @@ fn rk45_takes_more_steps_where_the_slope_bends() {
     assert!((sigmas[sigmas.len() - 1] / 1e-3 - 1.0).abs() < 1e-12);
 }
 
-/// A slope that depends on sigma alone, and how often it was asked for.
+/// A denoiser whose slope depends on sigma alone, and how often it was asked.
 struct Curve(fn(f64) -> f64, AtomicUsize);
 
-impl Slope for Curve {
-    fn evaluate(&self, x: &Tensor, sigma: &[f64], _: Option<&Tensor>) -> Result<Evaluation> {
+impl Denoiser for Curve {
+    fn takes(&self) -> ConditionSpec {
+        ConditionSpec::NONE
+    }
+
+    fn denoise(&self, &Query { x, sigma, .. }: &Query) -> Result<Tensor> {
         self.1.fetch_add(1, Ordering::Relaxed);
-        let slope: Vec<f64> = sigma.iter().map(|s| (self.0)(*s)).collect();
-        let slope = Tensor::from_vec(slope, (sigma.len(), 1), x.device())?;
-        let denoised = x.clone();
-        Ok(Evaluation { slope, denoised })
+        let noise: Vec<f64> = sigma.iter().map(|s| s * (self.0)(*s)).collect();
+        x - Tensor::from_vec(noise, (sigma.len(), 1), x.device())?
     }
 }
 
 /// The error of a curve that rk45 gives up, and its evaluations.
 fn given_up(curve: fn(f64) -> f64) -> (String, usize) {
-    let slope = Curve(curve, AtomicUsize::new(0));
+    let curve = Curve(curve, AtomicUsize::new(0));
     let x = Tensor::new(&[[1.0f64]], &Device::Cpu).unwrap();
-    let got = by_rk45(&slope, x, &geometric(1), 1e-10).unwrap_err();
-    (got.to_string(), slope.1.load(Ordering::Relaxed))
+    let got = run(&rk45(1e-10), &curve, x, &geometric(20)).unwrap_err();
+    (got.to_string(), curve.1.load(Ordering::Relaxed))
 }
 
 #[test]
@@ -242,21 +225,18 @@ fn a_slope_that_is_no_number_or_jumps_everywhere_is_given_up_at_once() {
 }
 
 #[test]
-fn the_slope_is_the_noise_over_sigma() {
-    let slope = DenoiserSlope::new(&OnePoint, None);
-    let x = Tensor::new(&[[7.0f64, 1.0], [5.0, 3.0]], &Device::Cpu).unwrap();
-    let got = slope.evaluate(&x, &[2.0, 4.0], None).unwrap();
-    let slope = got.slope.to_vec2::<f64>().unwrap();
-    assert_eq!(slope, [[2.0, -1.0], [0.5, 0.0]]);
-}
-
-#[test]
 fn every_d_and_solver_reaches_the_data_exactly() {
     for d in [0.5, 1.0, 8.0, 2048.0, f64::INFINITY] {
-        for solver in [Solver::Euler, Solver::Heun, RK45] {
+        for solver in EVERY {
             let kernel = Kernel::new(4, Dimension::new(d).unwrap()).unwrap();
-            let sampler = Sampler::new(solver, edm(18));
-            let x = sampler.sample(&OnePoint, &kernel, &[1, 2, 2], &[0, 1, 2], &Device::Cpu);
+            let x = sampler(solver).sample(
+                &OnePoint,
+                Condition::unconditional(),
+                &kernel,
+                &[1, 2, 2],
+                &[0, 1, 2],
+                &Device::Cpu,
+            );
             let x = x.unwrap();
             assert_eq!((x.dims(), x.dtype()), (&[3, 1, 2, 2][..], DType::F32));
             for got in x.flatten_all().unwrap().to_vec1::<f32>().unwrap() {
@@ -273,10 +253,10 @@ fn every_d_and_solver_reaches_the_data_exactly() {
 fn a_seed_gives_the_same_sample_in_any_batch() {
     let (posterior, _) = exact_problem(1.0);
     let kernel = Kernel::new(2, Dimension::new(1.0).unwrap()).unwrap();
-    for solver in [Solver::Euler, Solver::Heun, RK45] {
+    for solver in EVERY {
         let sample = |seeds: &[u64]| {
-            let sampler = Sampler::new(solver, edm(18));
-            let x = sampler.sample(&posterior, &kernel, &[2], seeds, &Device::Cpu);
+            let none = Condition::unconditional();
+            let x = sampler(solver).sample(&posterior, none, &kernel, &[2], seeds, &Device::Cpu);
             x.unwrap().to_vec2::<f32>().unwrap()
         };
         let together = sample(&[7, 8, 9]);
@@ -289,11 +269,12 @@ fn a_seed_gives_the_same_sample_in_any_batch() {
 #[test]
 fn the_norm_of_the_prior_is_held_to_its_bounds() {
     let kernel = Kernel::new(4, Dimension::new(1.0).unwrap()).unwrap();
-    let mut sampler = Sampler::new(Solver::Heun, edm(18));
-    sampler.prior_radius = Some([100.0, 200.0]);
+    let sampler = sampler(SolverConfig::Heun);
+    let sampler = sampler.with_prior_radius([100.0, 200.0]).unwrap();
     let seeds: Vec<u64> = (0..200).collect();
+    let none = Condition::unconditional();
     let paths = sampler
-        .trace(&OnePoint, &kernel, &[4], &seeds, &Device::Cpu)
+        .trace(&OnePoint, none, &kernel, &[4], &seeds, &Device::Cpu)
         .unwrap();
     let norms: Vec<f64> = paths
         .iter()
@@ -322,13 +303,13 @@ fn the_norm_of_the_prior_is_held_to_its_bounds() {
 fn a_trace_ends_at_the_sample() {
     let (posterior, _) = exact_problem(8.0);
     let kernel = Kernel::new(2, Dimension::new(8.0).unwrap()).unwrap();
-    for solver in [Solver::Euler, Solver::Heun, RK45] {
-        let sampler = Sampler::new(solver, edm(18));
+    for solver in EVERY {
+        let (sampler, none) = (sampler(solver), Condition::unconditional());
         let paths = sampler
-            .trace(&posterior, &kernel, &[2], &[1, 2], &Device::Cpu)
+            .trace(&posterior, none, &kernel, &[2], &[1, 2], &Device::Cpu)
             .unwrap();
         let samples = sampler
-            .sample(&posterior, &kernel, &[2], &[1, 2], &Device::Cpu)
+            .sample(&posterior, none, &kernel, &[2], &[1, 2], &Device::Cpu)
             .unwrap();
         for (path, sample) in paths.iter().zip(samples.to_vec2::<f32>().unwrap()) {
             assert_eq!(path.x.len(), 2 * path.sigma.len());
@@ -343,4 +324,87 @@ fn a_trace_ends_at_the_sample() {
             assert_eq!(end, sample, "{solver:?}");
         }
     }
+}
+
+/// The way back to data that fill the plane; [`exact_problem`]'s are points, from which all ways part.
+#[test]
+fn encoded_data_are_decoded_to_themselves() {
+    let none = Condition::unconditional();
+    let sampler = sampler(SolverConfig::Rk45 {
+        rtol: 1e-8,
+        atol: 1e-8,
+    });
+    let data = Tensor::new(&[[0.31f64], [-1.2]], &Device::Cpu).unwrap();
+    let latent = sampler.encode(&StandardNormal, none, &data).unwrap();
+    let growth = ((1.0 + 80.0f64.powi(2)) / (1.0 + 0.002f64.powi(2))).sqrt();
+    let apart = distance(&latent, &(&data * growth).unwrap());
+    assert!(apart < 1e-5, "got {latent}, want {growth} times {data}");
+    let got = sampler.decode(&StandardNormal, none, &latent).unwrap();
+    let apart = distance(&got.to_dtype(DType::F64).unwrap(), &data);
+    // The step to 0 ends at E[y|x] = x / (1 + 0.002²).
+    assert!(apart < 1e-5, "got {got}, want {data}");
+}
+
+#[test]
+fn whoever_watches_can_end_the_way() {
+    let (posterior, x) = exact_problem(8.0);
+    for solver in EVERY {
+        let mut seen = 0;
+        let mut watch = |_: &[usize], _: &[f64], _: &Tensor| {
+            seen += 1;
+            if seen == 3 {
+                candle_core::bail!("asked to stop")
+            }
+            Ok(())
+        };
+        let solver = solver.solver();
+        let got = watched(&*solver, &posterior, x.clone(), &geometric(20), &mut watch);
+        let got = got.unwrap_err().to_string();
+        assert!(got.contains("asked to stop"), "{solver:?}: got {got}");
+        assert_eq!(seen, 3, "{solver:?}: goes on after it was stopped");
+    }
+}
+
+#[test]
+fn samplers_that_cannot_be_are_refused_where_they_are_made() {
+    let rising = geometric(5).reversed();
+    let got = Sampler::new(Euler, rising).unwrap_err().to_string();
+    assert!(got.starts_with("levels must be falling"), "got {got}");
+    let got = Sampler::new(rk45(2.0), geometric(5)).unwrap_err();
+    assert_eq!(
+        got.to_string(),
+        "rtol must be from 0.000000000001 to 1, got 2"
+    );
+    let none = SamplerConfig::new(SolverConfig::Heun, edm(0));
+    let got = none.build().unwrap_err().to_string();
+    assert_eq!(
+        got,
+        "schedule.edm.num_steps must be from 2 to 1000000, got 0"
+    );
+    let churn = ChurnConfig {
+        s_churn: 1.0,
+        s_min: 0.0,
+        s_max: 1.0,
+        s_noise: 1.0,
+        kind: ChurnKind::Gaussian,
+    };
+    let (posterior, x) = exact_problem(8.0);
+    let kernel = Kernel::new(2, Dimension::new(8.0).unwrap()).unwrap();
+    let upwards = Integration {
+        solver: &Euler,
+        denoiser: &posterior,
+        condition: Condition::unconditional(),
+        levels: &geometric(5).reversed(),
+        churn: Some(pfgmpp_sampler::Churn::new(
+            &churn,
+            &kernel,
+            &[1, 2, 3, 4],
+            5,
+        )),
+    };
+    let got = upwards.run(x, &mut |_, _, _| Ok(())).unwrap_err();
+    assert!(
+        got.to_string().contains("down the noise levels only"),
+        "got {got}"
+    );
 }

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use candle_core::{Device, Tensor};
-use pfgmpp_kernel::{Dimension, ExactPosterior};
-use pfgmpp_sampler::{DenoiserSlope, heun};
-use pfgmpp_transfer::EdmSchedule;
+use pfgmpp_kernel::{Condition, Dimension, ExactPosterior};
+use pfgmpp_sampler::{Heun, Integration};
+use pfgmpp_transfer::{EdmSchedule, Schedule};
 
 fn golden() -> HashMap<String, Tensor> {
     let path = concat!(
@@ -25,17 +25,22 @@ fn trajectories_end_at_the_golden_points() {
     for tag in ["0.5", "1", "4.5", "128", "1e+06", "inf"] {
         let d = Dimension::new(tag.parse().unwrap()).unwrap();
         let posterior = ExactPosterior::new(&golden["data"], d).unwrap();
-        let slope = DenoiserSlope::new(&posterior, None);
         for num_steps in [18, 40] {
-            let sigmas = EdmSchedule {
+            let edm = Schedule::Edm(EdmSchedule {
                 num_steps,
                 sigma_min: 0.002,
                 sigma_max: 80.0,
                 rho: 7.0,
-            }
-            .sigmas();
+            });
+            let way = Integration {
+                solver: &Heun,
+                denoiser: &posterior,
+                condition: Condition::unconditional(),
+                levels: &edm.levels().unwrap(),
+                churn: None,
+            };
             let x0 = golden[&format!("{tag}.x0")].clone();
-            let got = values(&heun(&slope, x0, &sigmas, None, &mut |_, _, _| Ok(())).unwrap());
+            let got = values(&way.run(x0, &mut |_, _, _| Ok(())).unwrap());
             let want = values(&golden[&format!("{tag}.heun{num_steps}")]);
             for (index, (got, want)) in got.iter().zip(&want).enumerate() {
                 assert!(

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use pfgmpp_config::{CheckpointSource, ModelConfig, RunConfig};
 use pfgmpp_run::{Reference, RunFolder, RunResult, read_log};
-use pfgmpp_sampler::Sampler;
+use pfgmpp_sampler::SamplerConfig;
 use pfgmpp_train::Method;
 use serde::Serialize;
 
@@ -152,8 +152,8 @@ fn settings_of(config: &RunConfig) -> Settings {
 }
 
 /// The sampler but for its D, which each run shows.
-fn sampler_line(sampler: &Sampler) -> String {
-    one_line(&Sampler {
+fn sampler_line(sampler: &SamplerConfig) -> String {
+    one_line(&SamplerConfig {
         d: None,
         ..sampler.clone()
     })

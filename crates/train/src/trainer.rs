@@ -10,7 +10,7 @@ use pfgmpp_checkpoint::{
 use pfgmpp_data::{Dataset, Shuffle, Statistics};
 use pfgmpp_kernel::{Denoiser, SampleRng, Stream};
 use pfgmpp_nn::Parameters;
-use pfgmpp_sampler::Sampler;
+use pfgmpp_sampler::SamplerConfig;
 use pfgmpp_transfer::{DataMoments, DataScale};
 use rand::Rng;
 
@@ -162,7 +162,7 @@ impl Trainer {
     /// # Errors
     ///
     /// Failures of the tensor backend.
-    pub fn checkpoint(&self, sampler: Sampler) -> Result<Checkpoint, TrainError> {
+    pub fn checkpoint(&self, sampler: SamplerConfig) -> Result<Checkpoint, TrainError> {
         let data = &self.data;
         let moments = DataMoments::measure(data.images())?;
         let mut weights = self.ema().tensors();

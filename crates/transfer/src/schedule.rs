@@ -9,7 +9,7 @@ mod vp;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ParameterError;
+use crate::{Levels, ParameterError};
 pub use edm::EdmSchedule;
 pub use geometric::GeometricSchedule;
 pub use iddpm::IddpmSchedule;
@@ -52,8 +52,17 @@ impl Schedule {
         }
     }
 
-    /// The noise levels, highest first: `num_steps + 1` values, the last of which may be 0.
-    pub fn sigmas(&self) -> Vec<f64> {
+    /// The noise levels, highest first: `num_steps + 1` of them, the last of which may be 0.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::check`].
+    pub fn levels(&self) -> Result<Levels, ParameterError> {
+        self.check()?;
+        Levels::new(self.sigmas())
+    }
+
+    fn sigmas(&self) -> Vec<f64> {
         match self {
             Self::Edm(edm) => edm.sigmas(),
             Self::Geometric(geometric) => geometric.sigmas(),
@@ -143,7 +152,11 @@ mod tests {
             sigma_min: 1e-3,
             sigma_max: 40.0,
         });
-        let got = geometric.with_num_steps(0).check().unwrap_err().to_string();
+        let got = geometric
+            .with_num_steps(0)
+            .levels()
+            .unwrap_err()
+            .to_string();
         assert_eq!(got, "geometric.num_steps must be from 1 to 1000000, got 0");
     }
 
@@ -188,10 +201,10 @@ mod tests {
             m: 1000,
         });
         for schedule in [edm, geometric, vp, ve, iddpm, rounded] {
-            schedule.check().unwrap();
             let schedule = schedule.with_num_steps(7);
-            let sigmas = schedule.sigmas();
-            assert_eq!((sigmas.len(), schedule.num_steps()), (8, 7));
+            let levels = schedule.levels().unwrap();
+            let sigmas = levels.as_slice();
+            assert_eq!((levels.num_steps(), schedule.num_steps()), (7, 7));
             assert_eq!(sigmas[0], schedule.sigma_max());
             let lowest = sigmas.iter().rfind(|&&sigma| sigma > 0.0);
             assert_eq!(lowest, Some(&schedule.sigma_min()));

@@ -4,7 +4,7 @@
 
 use pfgmpp_kernel::Dimension;
 use pfgmpp_nn::Prediction;
-use pfgmpp_sampler::{Sampler, Solver};
+use pfgmpp_sampler::{SamplerConfig, SolverConfig};
 use pfgmpp_transfer::{
     DataScale, EdmPreconditioning, EdmSchedule, IddpmLevels, IddpmPreconditioning, NoiseLevel,
     Preconditioning, RoundedSchedule, Schedule, VePreconditioning, VpPreconditioning, VpProcess,
@@ -115,7 +115,7 @@ struct Precond {
 
 impl Precond {
     /// The published sampler, on the levels that the network knows where those are few.
-    fn sampler(&self, side: usize) -> Sampler {
+    fn sampler(&self, side: usize) -> SamplerConfig {
         let usual = sampler(side, self.sigma_range);
         match (&self.preconditioning, &usual.schedule) {
             (Preconditioning::Iddpm(iddpm), Schedule::Edm(edm)) => {
@@ -128,7 +128,7 @@ impl Precond {
                     c_2: iddpm.c_2,
                     m: iddpm.m,
                 });
-                Sampler { schedule, ..usual }
+                SamplerConfig { schedule, ..usual }
             }
             _ => usual,
         }
@@ -256,10 +256,10 @@ pub(super) fn num_steps(side: usize) -> usize {
 }
 
 /// The published sampler: Heun within the levels that the network knows.
-pub(super) fn sampler(side: usize, [low, high]: [f64; 2]) -> Sampler {
+pub(super) fn sampler(side: usize, [low, high]: [f64; 2]) -> SamplerConfig {
     // Karras et al. 2022, table 1; 0.002 and 80 hold for data within [-1, 1].
-    Sampler::new(
-        Solver::Heun,
+    SamplerConfig::new(
+        SolverConfig::Heun,
         Schedule::Edm(EdmSchedule {
             num_steps: num_steps(side),
             sigma_min: low.max(0.002),

@@ -1,6 +1,6 @@
 //! The `scheduler_config.json` of diffusers: the noise schedule that a network was trained with.
 
-use pfgmpp_sampler::{Sampler, Solver};
+use pfgmpp_sampler::{SamplerConfig, SolverConfig};
 use pfgmpp_transfer::{
     BetaSchedule, ConsistencyPreconditioning, DdpmOutput, DdpmPreconditioning, EdmPreconditioning,
     EdmSchedule, NoiseLevel, Preconditioning, Schedule, VePreconditioning,
@@ -119,7 +119,7 @@ enum Kind {
 
 impl Noise {
     /// The sampler of a network of images of that side.
-    pub(super) fn sampler(&self, side: usize) -> Sampler {
+    pub(super) fn sampler(&self, side: usize) -> SamplerConfig {
         let [sigma_min, sigma_max] = self.sigma_range;
         let edm = |num_steps, rho| {
             Schedule::Edm(EdmSchedule {
@@ -131,10 +131,10 @@ impl Noise {
         };
         match self.kind {
             Kind::Usual => sampler(side, self.sigma_range),
-            Kind::Edm(rho) => Sampler::new(Solver::Heun, edm(num_steps(side), rho)),
-            Kind::Ve => Sampler::new(Solver::Heun, edm(num_steps(side), 7.0)),
+            Kind::Edm(rho) => SamplerConfig::new(SolverConfig::Heun, edm(num_steps(side), rho)),
+            Kind::Ve => SamplerConfig::new(SolverConfig::Heun, edm(num_steps(side), 7.0)),
             // One step to where the path ends, and one more over the lowest level, where the network changes nothing.
-            Kind::Consistency => Sampler::new(Solver::Euler, edm(2, 7.0)),
+            Kind::Consistency => SamplerConfig::new(SolverConfig::Euler, edm(2, 7.0)),
         }
     }
 }

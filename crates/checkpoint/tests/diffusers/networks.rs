@@ -129,6 +129,6 @@ fn a_consistency_model_gives_where_its_path_ends() {
             .iter()
             .any(|note| note.starts_with("a consistency model"))
     );
-    let sigmas = loaded.checkpoint.config.sampler.schedule.sigmas();
-    assert_eq!(sigmas, [80.0, 0.002, 0.0]);
+    let levels = loaded.checkpoint.config.sampler.schedule.levels();
+    assert_eq!(levels.unwrap().as_slice(), [80.0, 0.002, 0.0]);
 }

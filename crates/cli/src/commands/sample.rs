@@ -8,7 +8,7 @@ use pfgmpp_config::{Document, ModelConfig, RunConfig};
 use pfgmpp_data::{is_planar, to_image};
 use pfgmpp_kernel::Dimension;
 use pfgmpp_run::{Draw, RunError, SamplingModel, fetch, sample_grid};
-use pfgmpp_sampler::Sampler;
+use pfgmpp_sampler::SamplerConfig;
 use pfgmpp_store::write_file;
 use pfgmpp_transfer::Guess;
 
@@ -178,7 +178,11 @@ fn load(args: &Args, device: &Device) -> Result<SamplingModel, Failure> {
 }
 
 /// `sampler` with what the flags change in it.
-fn adjusted(mut sampler: Sampler, d: Dimension, args: &Args) -> Result<Sampler, Failure> {
+fn adjusted(
+    mut sampler: SamplerConfig,
+    d: Dimension,
+    args: &Args,
+) -> Result<SamplerConfig, Failure> {
     if let Some(steps) = args.steps {
         sampler.schedule = sampler.schedule.with_num_steps(steps);
         sampler

@@ -7,11 +7,11 @@ mod text;
 use std::path::PathBuf;
 
 use pfgmpp_config::yaml::parse_value;
-use pfgmpp_config::{Document, RunConfig};
+use pfgmpp_config::{ConfigError, Document, RunConfig};
 use pfgmpp_data::{DataSource, Splits, Statistics};
 use pfgmpp_kernel::Dimension;
 use pfgmpp_run::RunError;
-use pfgmpp_transfer::{DataScale, EdmSchedule, ParameterError, Translation};
+use pfgmpp_transfer::{DataScale, EdmSchedule, ParameterError, Schedule, Translation};
 use serde::Serialize;
 
 use crate::download::hub;
@@ -137,11 +137,13 @@ impl Setup {
         let (document, _) = Document::read::<RunConfig>(path)?;
         let config = RunConfig::read(&document, &[])?;
         let train = load(&config.data)?.train;
+        let levels = config.sampler.schedule.levels();
+        let levels = levels.map_err(|e| ConfigError::new("sampler.schedule", e))?;
         let measured = Statistics::measure(&train).map_err(RunError::from)?;
         Ok(Self {
             n: train.n(),
             d: vec![config.d()],
-            sigma: config.sampler.schedule.sigmas(),
+            sigma: levels.as_slice().to_vec(),
             data: DataScale {
                 second_moment: measured.second_moment,
                 n_eff: measured.n_eff,
@@ -157,6 +159,8 @@ impl Setup {
             rho: args.rho,
         };
         schedule.check().map_err(|e| flag(&e))?;
+        let levels = Schedule::Edm(schedule).levels();
+        let levels = levels.map_err(|e| flag(&e))?;
         ParameterError::within("sigma_data", args.sigma_data, 1e-4, 1e4).map_err(|e| flag(&e))?;
         let n = args.n.unwrap_or_default() as usize;
         let n_eff = args.n_eff.unwrap_or(n as f64);
@@ -164,7 +168,7 @@ impl Setup {
         Ok(Self {
             n,
             d: Vec::new(),
-            sigma: schedule.sigmas(),
+            sigma: levels.as_slice().to_vec(),
             data: DataScale {
                 second_moment: args.sigma_data.powi(2),
                 n_eff,

@@ -38,7 +38,7 @@ impl EdmSchedule {
     }
 
     /// The noise levels, highest first, with 0 at the end: `num_steps + 1` values.
-    pub fn sigmas(&self) -> Vec<f64> {
+    pub(crate) fn sigmas(&self) -> Vec<f64> {
         let root = self.rho.recip();
         let (from, to) = (self.sigma_max.powf(root), self.sigma_min.powf(root));
         let last = (self.num_steps - 1) as f64;

@@ -37,7 +37,7 @@ impl GeometricSchedule {
     }
 
     /// The noise levels, highest first: `num_steps + 1` values.
-    pub fn sigmas(&self) -> Vec<f64> {
+    pub(crate) fn sigmas(&self) -> Vec<f64> {
         let (from, to) = (self.sigma_max.ln(), self.sigma_min.ln());
         let last = self.num_steps as f64;
         (0..=self.num_steps)

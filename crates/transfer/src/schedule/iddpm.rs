@@ -51,7 +51,7 @@ impl IddpmSchedule {
     }
 
     /// The noise levels, highest first, with 0 at the end: `num_steps + 1` values.
-    pub fn sigmas(&self) -> Vec<f64> {
+    pub(crate) fn sigmas(&self) -> Vec<f64> {
         let (levels, span) = (self.levels(), self.m - 1 - self.j_0);
         let last = self.num_steps - 1;
         // Rounded in whole numbers: floor(span i / last + 1/2) = floor((2 span i + last) / (2 last)).

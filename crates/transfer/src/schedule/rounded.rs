@@ -46,7 +46,7 @@ impl RoundedSchedule {
     }
 
     /// The noise levels, highest first, with 0 at the end.
-    pub fn sigmas(&self) -> Vec<f64> {
+    pub(crate) fn sigmas(&self) -> Vec<f64> {
         let mut sigmas = self.edm().sigmas();
         for sigma in sigmas.iter_mut().filter(|sigma| **sigma > 0.0) {
             *sigma = self.rounded(*sigma);

@@ -35,7 +35,7 @@ impl VeSchedule {
     }
 
     /// The noise levels, highest first, with 0 at the end: `num_steps + 1` values.
-    pub fn sigmas(&self) -> Vec<f64> {
+    pub(crate) fn sigmas(&self) -> Vec<f64> {
         let (ratio, last) = (self.sigma_min / self.sigma_max, (self.num_steps - 1) as f64);
         (0..self.num_steps)
             .map(|i| match i {

@@ -39,7 +39,7 @@ impl VpSchedule {
     }
 
     /// The noise levels, highest first, with 0 at the end: `num_steps + 1` values.
-    pub fn sigmas(&self) -> Vec<f64> {
+    pub(crate) fn sigmas(&self) -> Vec<f64> {
         let (process, last) = (self.process(), (self.num_steps - 1) as f64);
         (0..self.num_steps)
             .map(|i| match i {

@@ -2,9 +2,11 @@
 
 use candle_core::{Result, Tensor, bail};
 use pfgmpp_kernel::in_f64;
+use pfgmpp_transfer::{Levels, ParameterError};
 
-use crate::slope::column;
-use crate::{Slope, Watch};
+use super::{Solver, Step};
+use crate::Path;
+use crate::path::column;
 
 /// The tableau of Dormand and Prince 1980, "A family of embedded Runge-Kutta formulae", table 2: nodes,
 /// stage weights, and fifth-order weights less fourth-order ones.
@@ -54,62 +56,108 @@ const SMALLEST: f64 = 1e-12;
 /// Attempted steps before a problem counts as one that cannot be solved to its tolerance.
 const MAX_STEPS: usize = 10_000;
 
-/// Tolerances of [`rk45`].
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Tolerance {
-    /// Relative to the size of each value.
-    pub rtol: f64,
-    /// In units of the data.
-    pub atol: f64,
-}
-
-/// Integrates `dx/dsigma` from `sigma_max` to `sigma_min > 0` with a fifth-order method whose steps follow
-/// the estimated error.
-///
-/// - `x`: the state at `sigma_max`, shape `[B, ...]`, `f64`.
-/// - `num_steps`: sets the first step tried, a `num_steps`-th of the whole in `ln sigma`.
-/// - `watch`: sees the samples that took a step, after it.
+/// The fifth-order method of Dormand and Prince, whose steps follow the estimated error.
 ///
 /// The variable is `ln sigma`, where the slope is `sigma dx/dsigma`. A sample has a step size of its own, so that it
 /// does not depend on its batch, and leaves the batch when it is done. The error of a step is the root of the
 /// mean of `(error / (atol + rtol |x|))²` over the sample's values. Takes six evaluations a step, and one
-/// at the start. Source: Dormand and Prince 1980; original PFGM samples with it (Xu et al. 2022, section 3.3).
-///
-/// # Errors
-///
-/// Failures of the slope; a sample that needs more than 10,000 steps, or steps smaller than rounding, as one
-/// does whose slope is not a number.
-pub fn rk45(
-    slope: &dyn Slope,
-    x: Tensor,
-    [sigma_max, sigma_min]: [f64; 2],
-    num_steps: usize,
-    tolerance: Tolerance,
-    watch: &mut Watch,
-) -> Result<Tensor> {
-    let batch = x.dim(0)?;
-    let end = sigma_min.ln();
-    let mut active = Active {
-        samples: (0..batch).collect(),
-        t: vec![sigma_max.ln(); batch],
-        h: vec![(sigma_min / sigma_max).ln() / num_steps as f64; batch],
-        first: Stage::at(slope, &x, &vec![sigma_max.ln(); batch], None)?,
-        x,
-    };
-    let mut done: Vec<Option<Tensor>> = vec![None; batch];
-    for _ in 0..MAX_STEPS {
-        active.attempt(slope, end, tolerance, watch)?;
-        active.release(end, &mut done)?;
-        if active.samples.is_empty() {
-            let rows: Vec<Tensor> = done.into_iter().flatten().collect();
-            return Tensor::stack(&rows, 0);
+/// at the start; the first step tried is a `num_steps`-th of the whole in `ln sigma`. The state should be `f64`.
+/// A sample that needs more than 10,000 steps, or steps smaller than rounding, as one does whose slope is not a
+/// number, is an error. Source: Dormand and Prince 1980; original PFGM samples with it (Xu et al. 2022, section 3.3).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rk45 {
+    /// Tolerance relative to the size of each value.
+    pub rtol: f64,
+    /// Tolerance in units of the data.
+    pub atol: f64,
+}
+
+impl Solver for Rk45 {
+    fn order(&self) -> usize {
+        5
+    }
+
+    fn evaluations(&self, _: &Levels) -> Option<usize> {
+        None
+    }
+
+    fn adapts(&self) -> bool {
+        true
+    }
+
+    fn check(&self) -> std::result::Result<(), ParameterError> {
+        ParameterError::within("rtol", self.rtol, 1e-12, 1.0)?;
+        ParameterError::within("atol", self.atol, 1e-12, 1.0)
+    }
+
+    fn step(&self, step: &Step, path: &mut Path) -> Result<Tensor> {
+        let (x, batch) = (step.x.clone(), step.x.dim(0)?);
+        let end = End {
+            t: step.sigma_next.ln(),
+            falls: step.sigma_next < step.sigma,
+        };
+        let h = (step.sigma_next / step.sigma).ln() / step.num_steps as f64;
+        let (samples, t): (Vec<usize>, _) = ((0..batch).collect(), vec![step.sigma.ln(); batch]);
+        let first = Stage::at(path, &samples, &x, &t, None)?;
+        let h = vec![h; batch];
+        let mut active = Active {
+            samples,
+            t,
+            h,
+            x,
+            first,
+        };
+        let mut done: Vec<Option<Tensor>> = vec![None; batch];
+        for _ in 0..MAX_STEPS {
+            active.attempt(path, end, *self)?;
+            active.release(end, &mut done)?;
+            if active.samples.is_empty() {
+                let rows: Vec<Tensor> = done.into_iter().flatten().collect();
+                return Tensor::stack(&rows, 0);
+            }
+        }
+        bail!(
+            "rk45 did not reach sigma = {} within {MAX_STEPS} steps: raise its rtol = {} and atol = {}",
+            step.sigma_next,
+            self.rtol,
+            self.atol
+        )
+    }
+}
+
+/// Where the way ends, in `ln sigma`, and which way that is.
+#[derive(Clone, Copy)]
+struct End {
+    t: f64,
+    falls: bool,
+}
+
+impl End {
+    /// A step from `t` that goes no further than the end.
+    fn cut(self, t: f64, h: f64) -> f64 {
+        if self.falls {
+            h.max(self.t - t)
+        } else {
+            h.min(self.t - t)
         }
     }
-    bail!(
-        "rk45 did not reach sigma = {sigma_min} within {MAX_STEPS} steps: raise its rtol = {} and atol = {}",
-        tolerance.rtol,
-        tolerance.atol
-    )
+
+    /// `t`, and no further than the end.
+    fn held(self, t: f64) -> f64 {
+        if self.falls {
+            t.max(self.t)
+        } else {
+            t.min(self.t)
+        }
+    }
+
+    fn is_reached(self, t: f64) -> bool {
+        if self.falls {
+            t <= self.t
+        } else {
+            t >= self.t
+        }
+    }
 }
 
 /// One evaluation: `dx/dt`, `t = ln sigma`, and the estimate that it follows from.
@@ -119,9 +167,15 @@ struct Stage {
 }
 
 impl Stage {
-    fn at(slope: &dyn Slope, x: &Tensor, t: &[f64], guess: Option<&Tensor>) -> Result<Self> {
+    fn at(
+        path: &Path,
+        samples: &[usize],
+        x: &Tensor,
+        t: &[f64],
+        guess: Option<&Tensor>,
+    ) -> Result<Self> {
         let sigma: Vec<f64> = t.iter().map(|t| t.exp()).collect();
-        let found = slope.evaluate(x, &sigma, guess)?;
+        let found = path.evaluate_some(samples, x, &sigma, guess)?;
         Ok(Self {
             k: found.slope.broadcast_mul(&column(&sigma, x)?)?,
             denoised: found.denoised,
@@ -149,20 +203,9 @@ struct Active {
 
 impl Active {
     /// Tries one step of every sample, and takes those that are accurate enough.
-    fn attempt(
-        &mut self,
-        slope: &dyn Slope,
-        end: f64,
-        tolerance: Tolerance,
-        watch: &mut Watch,
-    ) -> Result<()> {
-        // Steps are negative; none goes past the end.
-        let h: Vec<f64> = self
-            .t
-            .iter()
-            .zip(&self.h)
-            .map(|(t, h)| h.max(end - t))
-            .collect();
+    fn attempt(&mut self, path: &mut Path, end: End, tolerance: Rk45) -> Result<()> {
+        let steps = self.t.iter().zip(&self.h);
+        let h: Vec<f64> = steps.map(|(t, h)| end.cut(*t, *h)).collect();
         let step = column(&h, &self.x)?;
         let mut k = vec![self.first.k.clone()];
         let mut guess = self.first.denoised.clone();
@@ -170,7 +213,7 @@ impl Active {
         for (node, weights) in NODES.iter().zip(STAGES) {
             x_new = (&self.x + combine(&k, weights)?.broadcast_mul(&step)?)?;
             let t: Vec<f64> = self.t.iter().zip(&h).map(|(t, h)| t + node * h).collect();
-            let stage = Stage::at(slope, &x_new, &t, Some(&guess))?;
+            let stage = Stage::at(path, &self.samples, &x_new, &t, Some(&guess))?;
             k.push(stage.k);
             guess = stage.denoised;
         }
@@ -184,10 +227,10 @@ impl Active {
         for (i, error) in errors.iter().enumerate() {
             if accepted[i] {
                 // Exactly the end, where the step was cut to reach it.
-                self.t[i] = if h[i] > self.h[i] {
-                    end
+                self.t[i] = if h[i] == self.h[i] {
+                    end.held(self.t[i] + h[i])
                 } else {
-                    (self.t[i] + h[i]).max(end)
+                    end.t
                 };
             }
             // An error that is not a number shrinks the step as the largest would.
@@ -204,11 +247,11 @@ impl Active {
             );
         }
         self.take(&accepted, x_new, last)?;
-        self.report(&accepted, watch)
+        self.report(&accepted, path)
     }
 
     /// The scaled error of each sample.
-    fn norms(&self, error: &Tensor, x_new: &Tensor, tolerance: Tolerance) -> Result<Vec<f64>> {
+    fn norms(&self, error: &Tensor, x_new: &Tensor, tolerance: Rk45) -> Result<Vec<f64>> {
         let size = self.x.abs()?.maximum(&x_new.abs()?)?;
         let scale = ((size * tolerance.rtol)? + tolerance.atol)?;
         let scaled = (error / scale)?.sqr()?.flatten_from(1)?.mean(1)?;
@@ -235,7 +278,7 @@ impl Active {
         Ok(())
     }
 
-    fn report(&self, accepted: &[bool], watch: &mut Watch) -> Result<()> {
+    fn report(&self, accepted: &[bool], path: &mut Path) -> Result<()> {
         let moved: Vec<usize> = (0..accepted.len()).filter(|&i| accepted[i]).collect();
         if moved.is_empty() {
             return Ok(());
@@ -243,13 +286,13 @@ impl Active {
         let samples: Vec<usize> = moved.iter().map(|&i| self.samples[i]).collect();
         let sigma: Vec<f64> = moved.iter().map(|&i| self.t[i].exp()).collect();
         let index = Tensor::from_iter(moved.iter().map(|&i| i as i64), self.x.device())?;
-        watch(&samples, &sigma, &self.x.index_select(&index, 0)?)
+        path.show(&samples, &sigma, &self.x.index_select(&index, 0)?)
     }
 
     /// Puts the samples that have reached the end into `done`.
-    fn release(&mut self, end: f64, done: &mut [Option<Tensor>]) -> Result<()> {
+    fn release(&mut self, end: End, done: &mut [Option<Tensor>]) -> Result<()> {
         let (arrived, left): (Vec<usize>, Vec<usize>) =
-            (0..self.t.len()).partition(|&i| self.t[i] <= end);
+            (0..self.t.len()).partition(|&i| end.is_reached(self.t[i]));
         for &i in &arrived {
             done[self.samples[i]] = Some(self.x.get(i)?);
         }
@@ -280,4 +323,15 @@ fn combine(k: &[Tensor], weights: &[f64]) -> Result<Tensor> {
         });
     }
     sum.map_or_else(|| k[0].zeros_like(), Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Rk45;
+
+    #[test]
+    fn rk45_keeps_what_it_declares() {
+        let (rtol, atol) = (1e-7, 1e-7);
+        crate::conformance::holds(&Rk45 { rtol, atol });
+    }
 }

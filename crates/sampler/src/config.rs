@@ -1,0 +1,76 @@
+//! What configurations and checkpoints say of a sampler.
+
+use pfgmpp_kernel::Dimension;
+use pfgmpp_transfer::{Guess, ParameterError, Schedule};
+use serde::{Deserialize, Serialize};
+
+use crate::{ChurnConfig, Sampler, SolverConfig};
+
+/// A sampler as it is written down, with the D that its denoiser is lifted to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SamplerConfig {
+    /// The method that integrates the ODE.
+    pub solver: SolverConfig,
+    /// The noise levels it visits.
+    pub schedule: Schedule,
+    /// The dimension D to sample at, where it is not that of the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub d: Option<Dimension>,
+    /// Where a denoiser of D = ∞ that samples at another D takes its guess of the data from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guess: Option<Guess>,
+    /// Bounds that the norm of the prior's samples is held to, as original PFGM does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prior_radius: Option<[f64; 2]>,
+    /// Noise added on the way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub churn: Option<ChurnConfig>,
+}
+
+impl SamplerConfig {
+    /// The configuration of a sampler that integrates with `solver` over `schedule`, and nothing else.
+    pub fn new(solver: SolverConfig, schedule: Schedule) -> Self {
+        Self {
+            solver,
+            schedule,
+            d: None,
+            guess: None,
+            prior_radius: None,
+            churn: None,
+        }
+    }
+
+    /// Checks every parameter.
+    ///
+    /// # Errors
+    ///
+    /// The first one outside its range; churn with a solver that takes none.
+    pub fn check(&self) -> Result<(), ParameterError> {
+        if let Some(guess) = &self.guess {
+            guess.check().map_err(|e| e.under("guess.fixed_point"))?;
+        }
+        self.build().map(|_| ())
+    }
+
+    /// The sampler. Its D is that of the kernel it is given, and its denoiser one for that D: `d` and `guess` say how
+    /// to lift one there, [`EffectiveNoise`](pfgmpp_transfer::EffectiveNoise) does it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::check`].
+    pub fn build(&self) -> Result<Sampler, ParameterError> {
+        let levels = self.schedule.levels().map_err(|e| e.under("schedule"))?;
+        let solver = self.solver.solver();
+        let named = |e: ParameterError| e.under(self.solver.name()).under("solver");
+        solver.check().map_err(named)?;
+        let mut sampler = Sampler::new(solver, levels)?;
+        if let Some(radius) = self.prior_radius {
+            sampler = sampler.with_prior_radius(radius)?;
+        }
+        if let Some(churn) = &self.churn {
+            sampler = sampler.with_churn(churn.clone())?;
+        }
+        Ok(sampler)
+    }
+}
