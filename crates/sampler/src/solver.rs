@@ -120,6 +120,8 @@ solvers! {
     euler::Euler,
     /// Second order, two evaluations a step.
     heun::Heun,
+    /// Second order, two evaluations a step, the second halfway in `ln sigma`.
+    midpoint::Midpoint,
     /// Fifth order, with steps that follow the estimated error; the schedule gives the ends.
     rk45::Rk45 {
         /// Tolerance relative to the size of each value.
