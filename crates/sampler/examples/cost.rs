@@ -10,7 +10,7 @@ use pfgmpp_kernel::{
     Condition, ConditionSpec, Denoiser, Dimension, ExactPosterior, Kernel, Query, SampleRng,
     Stream, standard_normal,
 };
-use pfgmpp_sampler::{SamplerConfig, SolverConfig};
+use pfgmpp_sampler::{SamplerConfig, SolverConfig, UnipcVariant};
 use pfgmpp_transfer::{EdmSchedule, GeometricSchedule, Schedule};
 
 const N: usize = 8;
@@ -48,6 +48,11 @@ fn geometric(num_steps: usize) -> Schedule {
     })
 }
 
+fn unipc(order: usize) -> SolverConfig {
+    let variant = UnipcVariant::Bh2;
+    SolverConfig::Unipc { order, variant }
+}
+
 fn rk45(tolerance: f64) -> SolverConfig {
     SolverConfig::Rk45 {
         rtol: tolerance,
@@ -81,6 +86,19 @@ fn main() -> Result<()> {
     let data = standard_normal(&[N], &mut rngs, DType::F64, &Device::Cpu)?;
     let methods = [
         ("euler, edm, 35", SolverConfig::Euler, edm(35)),
+        ("dpmpp2m, edm, 18", SolverConfig::Dpmpp2m, edm(18)),
+        ("dpmpp2m, edm, 35", SolverConfig::Dpmpp2m, edm(35)),
+        ("dpmpp3m, edm, 18", SolverConfig::Dpmpp3m, edm(18)),
+        ("dpmpp3m, edm, 34", SolverConfig::Dpmpp3m, edm(34)),
+        ("unipc 2 bh2, edm, 35", unipc(2), edm(35)),
+        ("unipc 3 bh2, edm, 35", unipc(3), edm(35)),
+        (
+            "ipndm 3, edm, 35",
+            SolverConfig::Ipndm { order: 3 },
+            edm(35),
+        ),
+        ("deis 3, edm, 34", SolverConfig::Deis { order: 3 }, edm(34)),
+        ("midpoint, edm, 18", SolverConfig::Midpoint, edm(18)),
         ("heun, edm, 18", SolverConfig::Heun, edm(18)),
         ("heun, geometric, 18", SolverConfig::Heun, geometric(18)),
         ("heun, edm, 35", SolverConfig::Heun, edm(35)),

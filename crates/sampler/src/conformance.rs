@@ -9,19 +9,30 @@ use pfgmpp_kernel::{
 };
 use pfgmpp_transfer::{EdmSchedule, GeometricSchedule, Levels, Schedule};
 
-use crate::{Integration, Solver};
+use crate::{Integration, Rk45, Solver};
 
-/// `E[y | x]` of Gaussian data N(0, 1) at D = ∞; the exact flow is `x(sigma) ∝ sqrt(1 + sigma²)`.
-struct StandardNormal;
+/// `E[y | x]` at D = ∞ of data from two Gaussians of deviation 1/2 around -1 and 3/2, with weights 1 and 2: smooth at
+/// every level, and without the symmetry by which some methods are better on a single Gaussian than they are.
+struct TwoGaussians;
 
-impl Denoiser for StandardNormal {
+impl Denoiser for TwoGaussians {
     fn takes(&self) -> ConditionSpec {
         ConditionSpec::NONE
     }
 
     fn denoise(&self, &Query { x, sigma, .. }: &Query) -> Result<Tensor> {
-        let shrink: Vec<f64> = sigma.iter().map(|s| 1.0 / (1.0 + s * s)).collect();
-        x.broadcast_mul(&Tensor::from_vec(shrink, (sigma.len(), 1), x.device())?)
+        let estimate = |(x, sigma): (f64, &f64)| {
+            let (data, noise) = (0.25, sigma * sigma);
+            let parts = [(1.0f64, -1.0), (2.0, 1.5)].map(|(weight, mean)| {
+                let ln = weight.ln() - (x - mean) * (x - mean) / (2.0 * (data + noise));
+                (ln, (data * x + noise * mean) / (data + noise))
+            });
+            let odds = (parts[1].0 - parts[0].0).exp();
+            (parts[0].1 + odds * parts[1].1) / (1.0 + odds)
+        };
+        let x_values = x.flatten_all()?.to_vec1::<f64>()?;
+        let estimates: Vec<f64> = x_values.into_iter().zip(sigma).map(estimate).collect();
+        Tensor::from_vec(estimates, x.shape(), x.device())
     }
 }
 
@@ -88,27 +99,42 @@ pub(crate) fn holds(solver: &dyn Solver) {
 }
 
 fn order_holds(solver: &dyn Solver) {
-    let factor = ((1.0 + 0.01f64.powi(2)) / (1.0 + 20.0f64.powi(2))).sqrt();
-    let high = Tensor::new(&[[20.0f64], [-3.0]], &Device::Cpu).unwrap();
-    let low = (&high * factor).unwrap();
-    for falls in [true, false] {
+    let levels = |num_steps| {
+        let edm = EdmSchedule {
+            num_steps,
+            sigma_min: 0.1,
+            sigma_max: 10.0,
+            rho: 3.0,
+        };
+        let levels = Schedule::Edm(edm).levels().unwrap();
+        Levels::new(levels.as_slice()[..num_steps].to_vec()).unwrap()
+    };
+    let (rtol, atol) = (1e-12, 1e-12);
+    let exact = Rk45 { rtol, atol };
+    let high = Tensor::new(&[[9.0f64], [-3.0], [4.0]], &Device::Cpu).unwrap();
+    let low = run(&exact, &TwoGaussians, &levels(20), &high);
+    let want = solver.order() as f64;
+    let orders = [true, false].map(|falls| {
         let error = |num_steps: usize| {
-            let levels = geometric(num_steps);
+            let levels = levels(num_steps);
             let (levels, from, to) = if falls {
                 (levels, &high, &low)
             } else {
                 (levels.reversed(), &low, &high)
             };
-            distance(&run(solver, &StandardNormal, &levels, from), to)
+            distance(&run(solver, &TwoGaussians, &levels, from), to)
         };
-        let (coarse, fine) = (error(128), error(256));
-        let (got, want) = ((coarse / fine).log2(), solver.order() as f64);
+        let (coarse, fine) = (error(201), error(401));
+        let got = (coarse / fine).log2();
         println!("{solver:?}, falling {falls}: order {got:.3}, errors {coarse:.1e} and {fine:.1e}");
-        assert!(
-            (got - want).abs() < 0.2,
-            "{solver:?}, falling {falls}: got order {got}, want {want}"
-        );
-    }
+        got
+    });
+    // What is declared holds both ways: one of them may be better.
+    let got = orders[0].min(orders[1]);
+    assert!(
+        (got - want).abs() < 0.2,
+        "{solver:?}: got order {got}, want {want}"
+    );
 }
 
 /// Eight points in the plane and states at sigma = 20.

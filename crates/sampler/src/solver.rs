@@ -85,7 +85,7 @@ fn fixed_evaluations(each: usize, levels: &Levels) -> usize {
 macro_rules! solvers {
     ($($(#[$doc:meta])* $file:ident::$Name:ident
         $({ $($(#[$field_doc:meta])* $field:ident: $type:ty),* })?),* $(,)?) => {
-        $(mod $file; pub use $file::$Name;)*
+        $(mod $file; pub use $file::*;)*
 
         /// A solver as configurations name it.
         #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -122,6 +122,32 @@ solvers! {
     heun::Heun,
     /// Second order, two evaluations a step, the second halfway in `ln sigma`.
     midpoint::Midpoint,
+    /// Second order, two evaluations a step, the second a share `alpha` of it away.
+    alpha::Alpha {
+        /// Where the second evaluation is, from 0.1 to 1 of the step.
+        alpha: f64
+    },
+    /// DPM-Solver++(2M): second order, one evaluation a step.
+    dpmpp2m::Dpmpp2m,
+    /// DPM-Solver++ with three steps: third order, one evaluation a step.
+    dpmpp3m::Dpmpp3m,
+    /// UniPC: predicted and corrected, one evaluation a step.
+    unipc::Unipc {
+        /// Number of estimates of the predictor, 1 to 3.
+        order: usize,
+        /// The free function.
+        variant: UnipcVariant
+    },
+    /// iPNDM: up to four slopes with the weights of even steps, one evaluation a step.
+    ipndm::Ipndm {
+        /// Number of slopes, 1 to 4.
+        order: usize
+    },
+    /// DEIS: a polynomial through up to three slopes, one evaluation a step.
+    deis::Deis {
+        /// Number of slopes, 1 to 3.
+        order: usize
+    },
     /// Fifth order, with steps that follow the estimated error; the schedule gives the ends.
     rk45::Rk45 {
         /// Tolerance relative to the size of each value.

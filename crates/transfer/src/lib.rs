@@ -38,8 +38,8 @@ pub use preconditioning::{
 };
 pub use radius::{r_from_sigma, sigma_from_r};
 pub use schedule::{
-    EdmSchedule, GeometricSchedule, IddpmSchedule, RoundedSchedule, Schedule, VeSchedule,
-    VpSchedule,
+    EdmSchedule, ExplicitSchedule, FlowSchedule, GeometricSchedule, IddpmSchedule, RoundedSchedule,
+    Schedule, VeSchedule, VpSchedule,
 };
 pub use translation::{EffectiveLevel, Quantiles, Translation};
 pub use vp::VpProcess;

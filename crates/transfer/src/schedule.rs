@@ -1,6 +1,8 @@
 //! Noise schedules of the samplers, in `sigma` for every D.
 
 mod edm;
+mod explicit;
+mod flow;
 mod geometric;
 mod iddpm;
 mod rounded;
@@ -11,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Levels, ParameterError};
 pub use edm::EdmSchedule;
+pub use explicit::ExplicitSchedule;
+pub use flow::FlowSchedule;
 pub use geometric::GeometricSchedule;
 pub use iddpm::IddpmSchedule;
 pub use rounded::RoundedSchedule;
@@ -33,6 +37,10 @@ pub enum Schedule {
     Iddpm(IddpmSchedule),
     /// Those of `edm`, each rounded to one that a network of improved DDPM knows (by Karras et al. 2022).
     Rounded(RoundedSchedule),
+    /// Even in the time of a rectified flow, `sigma = t / (1 - t)`, then 0.
+    Flow(FlowSchedule),
+    /// A list of levels, highest first.
+    Levels(ExplicitSchedule),
 }
 
 impl Schedule {
@@ -49,6 +57,8 @@ impl Schedule {
             Self::Ve(ve) => ve.check().map_err(|e| e.under("ve")),
             Self::Iddpm(iddpm) => iddpm.check().map_err(|e| e.under("iddpm")),
             Self::Rounded(rounded) => rounded.check().map_err(|e| e.under("rounded")),
+            Self::Flow(flow) => flow.check().map_err(|e| e.under("flow")),
+            Self::Levels(explicit) => explicit.check(),
         }
     }
 
@@ -70,6 +80,8 @@ impl Schedule {
             Self::Ve(ve) => ve.sigmas(),
             Self::Iddpm(iddpm) => iddpm.sigmas(),
             Self::Rounded(rounded) => rounded.sigmas(),
+            Self::Flow(flow) => flow.sigmas(),
+            Self::Levels(explicit) => explicit.sigmas(),
         }
     }
 
@@ -82,6 +94,8 @@ impl Schedule {
             Self::Ve(ve) => ve.num_steps,
             Self::Iddpm(iddpm) => iddpm.num_steps,
             Self::Rounded(rounded) => rounded.num_steps(),
+            Self::Flow(flow) => flow.num_steps,
+            Self::Levels(explicit) => explicit.num_steps(),
         }
     }
 
@@ -94,6 +108,8 @@ impl Schedule {
             Self::Ve(ve) => ve.sigma_min,
             Self::Iddpm(iddpm) => iddpm.sigma_min(),
             Self::Rounded(rounded) => rounded.sigma_min(),
+            Self::Flow(flow) => flow.sigma_min,
+            Self::Levels(explicit) => explicit.sigma_min(),
         }
     }
 
@@ -106,10 +122,12 @@ impl Schedule {
             Self::Ve(ve) => ve.sigma_max,
             Self::Iddpm(iddpm) => iddpm.sigma_max(),
             Self::Rounded(rounded) => rounded.sigma_max(),
+            Self::Flow(flow) => flow.sigma_max,
+            Self::Levels(explicit) => explicit.sigma_max(),
         }
     }
 
-    /// The same schedule in `num_steps` steps; [`Self::check`] tells whether it can be.
+    /// The same schedule in `num_steps` steps; [`Self::check`] tells whether it can be. A list of levels stays as it is.
     #[must_use]
     pub fn with_num_steps(mut self, num_steps: usize) -> Self {
         match &mut self {
@@ -119,6 +137,9 @@ impl Schedule {
             Self::Ve(ve) => ve.num_steps = num_steps,
             Self::Iddpm(iddpm) => iddpm.num_steps = num_steps,
             Self::Rounded(rounded) => rounded.num_steps = num_steps,
+            Self::Flow(flow) => flow.num_steps = num_steps,
+            // A list has as many steps as it has.
+            Self::Levels(_) => {}
         }
         self
     }
@@ -200,7 +221,13 @@ mod tests {
             c_2: 0.008,
             m: 1000,
         });
-        for schedule in [edm, geometric, vp, ve, iddpm, rounded] {
+        let flow = Schedule::Flow(FlowSchedule {
+            num_steps: 18,
+            sigma_min: 0.002,
+            sigma_max: 80.0,
+            shift: 3.0,
+        });
+        for schedule in [edm, geometric, vp, ve, iddpm, rounded, flow] {
             let schedule = schedule.with_num_steps(7);
             let levels = schedule.levels().unwrap();
             let sigmas = levels.as_slice();

@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 use pfgmpp_transfer::Levels;
 
 use super::{Solver, Step, fixed_evaluations};
-use crate::Path;
+use crate::{Evaluation, Path};
 
 /// Heun's second-order method, two evaluations a step.
 ///
@@ -22,7 +22,15 @@ impl Solver for Heun {
     }
 
     fn step(&self, step: &Step, path: &mut Path) -> Result<Tensor> {
-        let d_cur = path.evaluate(&step.x, step.sigma)?.slope;
+        let found = path.evaluate(&step.x, step.sigma)?;
+        Self::from(step, found, path)
+    }
+}
+
+impl Heun {
+    /// The step whose first evaluation is known.
+    pub(super) fn from(step: &Step, found: Evaluation, path: &mut Path) -> Result<Tensor> {
+        let d_cur = found.slope;
         let x_euler = step.along(&d_cur)?;
         let d_prime = path.evaluate(&x_euler, step.sigma_next)?.slope;
         let span = step.sigma_next - step.sigma;

@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 use pfgmpp_transfer::Levels;
 
 use super::{Solver, Step, fixed_evaluations};
-use crate::Path;
+use crate::{Evaluation, Path};
 
 /// The second-order midpoint method, two evaluations a step.
 ///
@@ -29,11 +29,17 @@ impl Solver for Midpoint {
     }
 
     fn step(&self, step: &Step, path: &mut Path) -> Result<Tensor> {
-        let d_cur = path.evaluate(&step.x, step.sigma)?.slope;
+        let found = path.evaluate(&step.x, step.sigma)?;
+        Self::from(step, &found, path)
+    }
+}
+
+impl Midpoint {
+    /// The step whose first evaluation is known.
+    pub(super) fn from(step: &Step, found: &Evaluation, path: &mut Path) -> Result<Tensor> {
         let sigma_mid = (step.sigma * step.sigma_next).sqrt();
-        let x_mid = (&step.x + (d_cur * (sigma_mid - step.sigma))?)?;
+        let x_mid = (&step.x + (&found.slope * (sigma_mid - step.sigma))?)?;
         let found = path.evaluate(&x_mid, sigma_mid)?;
-        // The estimate changes little in a step, the slope as 1 / sigma: follow the estimate.
         let kept = step.sigma_next / step.sigma;
         (&step.x * kept)? + (found.denoised * (1.0 - kept))?
     }
