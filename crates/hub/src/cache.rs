@@ -1,83 +1,12 @@
 //! The cache that programs of the Hub share.
-//!
-//! ```text
-//! models--owner--name/
-//!   refs/main                  the commit that the branch was at when it was looked up last
-//!   blobs/<checksum>           a file's bytes
-//!   snapshots/<commit>/<file>  a link to its blob
-//! .locks/models--owner--name/<checksum>.lock
-//! ```
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
-use crate::reference::is_commit;
-use crate::{Repo, RepoKind};
-
+mod check;
+mod layout;
 #[cfg(feature = "http")]
 mod write;
 
+pub(crate) use check::Damage;
+pub(crate) use layout::Cache;
+pub use layout::Fetched;
 #[cfg(feature = "http")]
 pub(crate) use write::folder_of;
-
-/// Folders within folders that a listing goes down.
-const MAX_DEPTH: usize = 8;
-
-/// The cache of one repository.
-pub(crate) struct Cache {
-    root: PathBuf,
-    folder: String,
-}
-
-impl Cache {
-    pub(crate) fn new(root: &Path, repo: &Repo) -> Self {
-        let kind = match repo.kind {
-            RepoKind::Model => "models",
-            RepoKind::Dataset => "datasets",
-        };
-        Self {
-            root: root.to_path_buf(),
-            folder: format!("{kind}--{}", repo.id.replace('/', "--")),
-        }
-    }
-
-    fn own(&self, part: &str) -> PathBuf {
-        self.root.join(&self.folder).join(part)
-    }
-
-    /// The folder of a commit's files.
-    pub(crate) fn snapshot(&self, commit: &str) -> PathBuf {
-        self.own("snapshots").join(commit)
-    }
-
-    /// The commit that a revision was at when it was looked up last.
-    pub(crate) fn commit_of(&self, revision: &str) -> Option<String> {
-        let text = fs::read_to_string(self.own("refs").join(revision)).ok()?;
-        let commit = text.trim();
-        is_commit(commit).then(|| commit.to_string())
-    }
-
-    /// The files of a commit that are here, by their names in the repository.
-    pub(crate) fn files(&self, commit: &str) -> Vec<String> {
-        let mut names = Vec::new();
-        list(&self.snapshot(commit), "", 0, &mut names);
-        names.sort();
-        names
-    }
-}
-
-/// Adds the files in `folder`, which is `prefix` of the repository; a link without its blob is no file.
-fn list(folder: &Path, prefix: &str, depth: usize, names: &mut Vec<String>) {
-    // What cannot be read is not here.
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let Ok(name) = entry.file_name().into_string() else {
-            continue;
-        };
-        let (path, name) = (entry.path(), format!("{prefix}{name}"));
-        if path.is_file() {
-            names.push(name);
-        } else if path.is_dir() && depth < MAX_DEPTH {
-            list(&path, &format!("{name}/"), depth + 1, names);
-        }
-    }
-}

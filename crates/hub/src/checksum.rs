@@ -34,6 +34,14 @@ impl Checksum {
         }
     }
 
+    /// What kind of checksum it is, as users know it.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Sha256(_) => "SHA-256",
+            Self::GitBlob(_) => "git checksum",
+        }
+    }
+
     /// Whether `bytes`, `size` of them, have this checksum.
     pub(crate) fn fits(&self, bytes: impl Read, size: u64) -> io::Result<bool> {
         let got = match self {

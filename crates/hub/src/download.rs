@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use crate::cache::{Cache, folder_of};
-use crate::checksum::Checksum;
-use crate::hub::Place;
+use crate::error::HubError;
+use crate::observer::{HubEvent, HubObserver};
+use crate::place::Place;
 use crate::remote::{Fault, Metadata, Remote};
-use crate::{HubError, HubEvent, HubObserver};
 
 /// Largest file that only describes, in bytes.
 const MAX_DESCRIPTION: u64 = 4 << 20;
@@ -31,11 +31,11 @@ impl Download<'_> {
         let checksum = metadata.checksum.text();
         let blob = self.cache.blob(checksum);
         folder_of(&blob)?;
-        let waits = || {
-            let text = format!("{}: another process fetches it, waiting", self.what());
+        let tell = |text: &str| {
+            let text = format!("{}: {text}", self.what());
             self.observer.observe(HubEvent::Note(&text));
         };
-        let _lock = self.cache.lock(checksum, waits)?;
+        let _lock = self.cache.lock(checksum, tell)?;
         // Another program may have left anything under this name.
         if !is_whole(&blob, &metadata).map_err(HubError::io(&blob))? {
             let part = blob.with_extension("incomplete");
@@ -102,10 +102,7 @@ impl Download<'_> {
             }
             fs::remove_file(part).map_err(HubError::io(part))?;
         }
-        let kind = match metadata.checksum {
-            Checksum::Sha256(_) => "SHA-256",
-            Checksum::GitBlob(_) => "git checksum",
-        };
+        let kind = metadata.checksum.kind();
         Err(HubError::Damaged {
             place: self.what(),
             problem: format!(
@@ -159,7 +156,7 @@ impl Download<'_> {
                     "more than its {size} bytes arrived"
                 )));
             }
-            file.write_all(&bytes).map_err(Fault::File)?;
+            file.write_all(bytes).map_err(Fault::File)?;
             done += bytes.len() as u64;
             self.progress(done, size);
         }

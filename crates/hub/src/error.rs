@@ -17,20 +17,20 @@ pub enum HubError {
         problem: &'static str,
     },
     /// No token, or one that is not accepted.
-    #[error(
-        "{place}: the Hub asks for a token (401): check the name, and set HF_TOKEN to a token that may read it"
-    )]
+    #[error("{place}: {what}")]
     Unauthorized {
         /// What was asked for.
         place: String,
+        /// What the Hub says, and what to do.
+        what: &'static str,
     },
     /// A token that may not read it.
-    #[error(
-        "{place}: the Hub refuses access (403): accept the terms on the repository's page, and set HF_TOKEN to a token that may read it"
-    )]
+    #[error("{place}: {what}")]
     Forbidden {
         /// What was asked for.
         place: String,
+        /// What the Hub says, and what to do.
+        what: &'static str,
     },
     /// Not there.
     #[error("{place}: {what}")]
@@ -125,6 +125,17 @@ pub enum HubError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A file of the cache that is no longer what was fetched, and that cannot be fetched anew.
+    #[error(
+        "{}: damaged, its {kind} is not the one in its name: delete it, and fetch it anew when the Hub can be asked",
+        path.display()
+    )]
+    DamagedCache {
+        /// The file.
+        path: PathBuf,
+        /// What kind of checksum its name is.
+        kind: &'static str,
+    },
     /// An answer that is not the Hub's.
     #[error("{place}: {problem}: check HF_ENDPOINT")]
     Answer {
@@ -178,7 +189,6 @@ pub enum HubError {
 }
 
 impl HubError {
-    #[cfg(feature = "http")]
     pub(crate) fn io(path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Io { path, source }
@@ -197,6 +207,23 @@ impl HubError {
                 | Self::Answer { .. }
                 | Self::Io { .. }
         )
+    }
+
+    /// The failure in a few words if it is that of a Hub or a cache that is of no use now, rather than an answer:
+    /// what was fetched before can be used all the same.
+    pub(crate) fn is_away(&self) -> Option<String> {
+        match self {
+            Self::Unreachable { endpoint, .. } | Self::Silent { endpoint, .. } => {
+                Some(format!("{endpoint} cannot be reached"))
+            }
+            Self::Cut { .. } => Some("the connection to the Hub broke off".into()),
+            Self::NoHttp { .. } => Some("this program was built without access to the Hub".into()),
+            Self::RateLimited { .. } => Some("the Hub refuses more requests (429)".into()),
+            Self::Server { status, .. } => Some(format!("the Hub failed (status {status})")),
+            Self::Answer { problem, .. } => Some(problem.clone()),
+            Self::Io { path, source } => Some(format!("{}: {source}", path.display())),
+            _ => None,
+        }
     }
 
     /// The underlying failure of the file system, if it was one.

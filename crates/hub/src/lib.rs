@@ -5,20 +5,22 @@
 //! checksum is right, never before.
 
 mod cache;
-#[cfg(feature = "http")]
 mod checksum;
 #[cfg(feature = "http")]
 mod download;
+mod environment;
 mod error;
 mod hub;
 mod observer;
+mod place;
 mod reference;
 #[cfg(feature = "http")]
 mod remote;
 mod settings;
 
+pub use cache::Fetched;
 pub use error::HubError;
-pub use hub::{Fetched, Hub, Select};
+pub use hub::{Hub, Select};
 pub use observer::{HubEvent, HubObserver};
 pub use reference::{Reference, Repo, RepoKind};
 pub use settings::Settings;

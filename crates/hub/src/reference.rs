@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::HubError;
+use crate::error::HubError;
 
 /// How every reference starts.
 const SCHEME: &str = "hf://";
@@ -46,12 +46,6 @@ impl Repo {
             text: id.to_string(),
             problem: "a repository is named owner/name, of letters, digits, -, _ and .",
         })
-    }
-
-    /// The owner, empty where there is none, and the name.
-    #[cfg(feature = "http")]
-    pub(crate) fn split(&self) -> (&str, &str) {
-        self.id.split_once('/').unwrap_or(("", &self.id))
     }
 }
 

@@ -4,15 +4,18 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::HubError;
+use crate::environment::Environment;
+use crate::error::HubError;
+
+/// Time that a silent connection has, unless a variable says otherwise.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where the Hub is, where its files are kept, and how patient a download is.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Address of the Hub, without a slash at its end.
     pub endpoint: String,
-    /// What proves who asks, for repositories that not everyone may read; `None` leaves it to hf-hub, which
-    /// looks for one by the same variables.
+    /// What proves who asks, for repositories that not everyone may read.
     pub token: Option<String>,
     /// Folder of the cache, which need not exist.
     pub cache: PathBuf,
@@ -28,42 +31,54 @@ pub struct Settings {
 
 impl Settings {
     /// The settings of this process, by the variables that the Hub's programs share: `HF_ENDPOINT`,
-    /// `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HUB_DISABLE_IMPLICIT_TOKEN`, `HF_HOME` (else `huggingface` in
-    /// `XDG_CACHE_HOME`), `HF_HUB_CACHE` (or `HUGGINGFACE_HUB_CACHE`), `HF_HUB_OFFLINE`. An empty variable
-    /// counts as none.
+    /// `HF_TOKEN` (or `HUGGING_FACE_HUB_TOKEN`), `HF_TOKEN_PATH`, `HF_HUB_DISABLE_IMPLICIT_TOKEN`, `HF_HOME` (else
+    /// `huggingface` in `XDG_CACHE_HOME`), `HF_HUB_CACHE` (or `HUGGINGFACE_HUB_CACHE`), `HF_HUB_OFFLINE` (or
+    /// `TRANSFORMERS_OFFLINE`), `HF_HUB_DOWNLOAD_TIMEOUT`. An empty variable counts as none, white space around a
+    /// value as nothing; in paths a `~` at the beginning and `$NAME` are replaced.
     pub fn from_env() -> Self {
         Self::from_variables(&|name| std::env::var_os(name))
     }
 
     fn from_variables(variable: &dyn Fn(&str) -> Option<OsString>) -> Self {
-        let given = |name| variable(name).filter(|value| !value.is_empty());
-        let text = |name| given(name).and_then(|value| value.into_string().ok());
-        let home = given("HF_HOME").map(PathBuf::from).unwrap_or_else(|| {
-            let own = || std::env::home_dir().unwrap_or_default().join(".cache");
-            let caches = given("XDG_CACHE_HOME").map_or_else(own, PathBuf::from);
+        let environment = Environment { variable };
+        let text = |name| environment.text(name);
+        let home = environment.path("HF_HOME").unwrap_or_else(|| {
+            let own = || environment.home().join(".cache");
+            let caches = environment.path("XDG_CACHE_HOME").unwrap_or_else(own);
             caches.join("huggingface")
         });
         let stored = || {
-            let other = given("HF_TOKEN_PATH").map(PathBuf::from);
+            let other = environment.path("HF_TOKEN_PATH");
             let file = other.unwrap_or_else(|| home.join("token"));
-            let token = std::fs::read_to_string(file).ok()?.trim().to_string();
+            let token = std::fs::read_to_string(file).ok()?;
+            let token = token.trim_start_matches('\u{feff}').trim().to_string();
             (!token.is_empty()).then_some(token)
         };
-        let token = match given("HF_HUB_DISABLE_IMPLICIT_TOKEN") {
-            Some(_) => None,
-            None => text("HF_TOKEN").or_else(stored),
+        let given = || text("HF_TOKEN").or_else(|| text("HUGGING_FACE_HUB_TOKEN"));
+        let token = match environment.is_true("HF_HUB_DISABLE_IMPLICIT_TOKEN") {
+            true => None,
+            false => given().or_else(stored),
         };
-        let cache = given("HF_HUB_CACHE").or_else(|| given("HUGGINGFACE_HUB_CACHE"));
+        let cache = ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"];
+        let cache = cache.into_iter().find_map(|name| environment.path(name));
         let endpoint = text("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".into());
-        let offline = text("HF_HUB_OFFLINE").unwrap_or_default().to_uppercase();
+        let timeout = text("HF_HUB_DOWNLOAD_TIMEOUT").map_or(TIMEOUT, |seconds| {
+            // What is no time is refused with the rest, by `check`.
+            let seconds = seconds.parse().unwrap_or(0.0);
+            Duration::try_from_secs_f64(seconds).unwrap_or_default()
+        });
+        let offline = match text("HF_HUB_OFFLINE") {
+            Some(_) => environment.is_true("HF_HUB_OFFLINE"),
+            None => environment.is_true("TRANSFORMERS_OFFLINE"),
+        };
         Self {
             endpoint: endpoint.trim_end_matches('/').to_string(),
             token,
-            cache: cache.map_or_else(|| home.join("hub"), PathBuf::from),
-            offline: ["1", "ON", "YES", "TRUE"].contains(&offline.as_str()),
+            cache: cache.unwrap_or_else(|| home.join("hub")),
+            offline,
             tries: 4,
             first_wait: Duration::from_millis(500),
-            timeout: Duration::from_secs(30),
+            timeout,
         }
     }
 }
@@ -73,43 +88,30 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// A token with a character that no token has, and an address that is none of a web server; neither
+    /// A token with a character that no token has, an address that is none of a web server, and no time to wait; no
     /// secret is shown.
     pub fn check(&self) -> Result<(), HubError> {
-        let visible = |token: &String| token.bytes().all(|byte| byte.is_ascii_graphic());
-        if self.token.as_ref().is_some_and(|token| !visible(token)) {
-            let problem = "the token, or the file that holds it, has a space, a line break or another character that no token has: set it to the token alone";
-            return Err(HubError::Setting {
-                name: "HF_TOKEN",
-                problem: problem.into(),
-            });
+        let refuse = |name, problem: String| Err(HubError::Setting { name, problem });
+        let allowed = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\'';
+        let is_token = |token: &String| token.bytes().all(allowed);
+        if self.token.as_ref().is_some_and(|token| !is_token(token)) {
+            return refuse(
+                "HF_TOKEN",
+                "the token, or the file that holds it, has a space, a quote, a line break or another character that no token has: set it to the token alone".into(),
+            );
         }
-        let schemes = ["http://", "https://"];
-        let mut rests = schemes.iter().filter_map(|s| self.endpoint.strip_prefix(s));
-        let is_host = |rest: &str| {
-            let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-            let host = host.rsplit('@').next().unwrap_or_default();
-            !host.is_empty() && !host.starts_with(':')
-        };
-        let plain = self.endpoint.bytes().all(|byte| byte.is_ascii_graphic());
-        if plain && rests.any(is_host) && self.is_address() {
+        if self.timeout.is_zero() {
+            let problem = "must be a number of seconds above 0";
+            return refuse("HF_HUB_DOWNLOAD_TIMEOUT", problem.into());
+        }
+        if is_address(&self.endpoint) {
             return Ok(());
         }
         let shown: String = self.shown_endpoint().chars().take(100).collect();
-        Err(HubError::Setting {
-            name: "HF_ENDPOINT",
-            problem: format!("must be http:// or https:// and the name of a server, got {shown:?}"),
-        })
-    }
-
-    #[cfg(feature = "http")]
-    fn is_address(&self) -> bool {
-        reqwest::Url::parse(&self.endpoint).is_ok()
-    }
-
-    #[cfg(not(feature = "http"))]
-    fn is_address(&self) -> bool {
-        true
+        refuse(
+            "HF_ENDPOINT",
+            format!("must be http:// or https:// and the name of a server, got {shown:?}"),
+        )
     }
 
     /// The address without the user and password that may stand in it.
@@ -137,6 +139,26 @@ impl std::fmt::Debug for Settings {
             .field("offline", &self.offline)
             .finish_non_exhaustive()
     }
+}
+
+/// Whether a text is the address of a server of the web.
+fn is_address(text: &str) -> bool {
+    let schemes = ["http://", "https://"];
+    let Some(rest) = schemes.iter().find_map(|scheme| text.strip_prefix(scheme)) else {
+        return false;
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let server = authority.rsplit('@').next().unwrap_or_default();
+    let (host, port) = match server.rsplit_once(':') {
+        // The colons of an address of six bytes or more stand in brackets.
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (server, None),
+    };
+    let in_host = |c: char| c.is_ascii_alphanumeric() || "-_.:[]".contains(c);
+    !host.is_empty()
+        && host.chars().all(in_host)
+        && port.is_none_or(|port| port.parse::<u16>().is_ok())
+        && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 #[cfg(test)]
@@ -191,8 +213,68 @@ mod tests {
     }
 
     #[test]
+    fn a_token_counts_whatever_stands_around_it_and_under_its_old_name_too() {
+        for (variables, want) in [
+            (&[("HF_TOKEN", " hf_a\r\n")][..], Some("hf_a")),
+            (&[("HF_TOKEN", "\n"), ("HUGGING_FACE_HUB_TOKEN", "b")], Some("b")),
+            (&[("HF_TOKEN", "a"), ("HUGGING_FACE_HUB_TOKEN", "b")], Some("a")),
+            (&[("HF_TOKEN", "a"), ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "0")], Some("a")),
+            (&[("HF_TOKEN", "a"), ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "false")], Some("a")),
+            (&[("HF_TOKEN", "a"), ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "Yes")], None),
+        ] {
+            let mut variables = variables.to_vec();
+            variables.push(("HF_HOME", "/nowhere"));
+            let got = of(&variables).token;
+            assert_eq!(got.as_deref(), want, "{variables:?}: got {got:?}, want {want:?}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("token"), "\u{feff}hf_b\r\n").unwrap();
+        let got = of(&[("HF_HOME", folder.path().to_str().unwrap())]).token;
+        assert_eq!(got.as_deref(), Some("hf_b"), "got {got:?}");
+    }
+
+    #[test]
+    fn paths_are_read_as_a_shell_would() {
+        let variables = [("HOME", "/me"), ("BIG", "/disk"), ("HF_TOKEN", "a")];
+        for (name, value, want) in [
+            ("HF_HOME", "~/hf", "/me/hf/hub"),
+            ("HF_HOME", "~", "/me/hub"),
+            ("HF_HOME", "$BIG/hf", "/disk/hf/hub"),
+            ("HF_HOME", "/a/${BIG}x~/$NONE/hf", "/a//diskx~/$NONE/hf/hub"),
+            ("HF_HOME", "/a b/$", "/a b/$/hub"),
+            ("HF_HUB_CACHE", "$HOME/c", "/me/c"),
+            ("XDG_CACHE_HOME", "~/x", "/me/x/huggingface/hub"),
+            ("HF_HUB_CACHE", "~other/c", "~other/c"),
+        ] {
+            let got = of(&[&variables[..], &[(name, value)]].concat()).cache;
+            assert_eq!(got, PathBuf::from(want), "{name}={value}: got {got:?}, want {want}");
+        }
+    }
+
+    #[test]
+    fn offline_and_patience_are_words_and_seconds() {
+        for (variables, want) in [
+            (&[("HF_HUB_OFFLINE", "on")][..], true),
+            (&[("HF_HUB_OFFLINE", " Yes ")], true),
+            (&[("HF_HUB_OFFLINE", "0")], false),
+            (&[("TRANSFORMERS_OFFLINE", "1")], true),
+            (&[("HF_HUB_OFFLINE", "no"), ("TRANSFORMERS_OFFLINE", "1")], false),
+        ] {
+            let got = of(variables).offline;
+            assert_eq!(got, want, "{variables:?}: got {got}, want {want}");
+        }
+        let timeout = |value| of(&[("HF_HUB_DOWNLOAD_TIMEOUT", value), ("HF_TOKEN", "a")]);
+        assert_eq!(timeout("2.5").timeout, Duration::from_millis(2500));
+        for value in ["0", "-1", "soon", "NaN", "1e400"] {
+            let got = timeout(value).check().unwrap_err().to_string();
+            let want = "HF_HUB_DOWNLOAD_TIMEOUT: must be a number of seconds above 0";
+            assert_eq!(got, want, "{value}: got {got}, want {want}");
+        }
+    }
+
+    #[test]
     fn what_no_request_can_be_made_with_is_refused_and_no_secret_shown() {
-        for token in ["hf_se\ncret", "hf_secret\u{1}", "hf secret"] {
+        for token in ["hf_se\ncret", "hf_secret\u{1}", "hf secret", "'hf_secret'"] {
             let got = of(&[("HF_TOKEN", token)]).check().unwrap_err().to_string();
             assert!(got.starts_with("HF_TOKEN: "), "got {got}");
             assert!(!got.contains("cret"), "got {got}");
@@ -204,6 +286,8 @@ mod tests {
             "http://me:secret@",
             "http://me:sec/secret@a b",
             "http://a:99999",
+            "http://a b",
+            "http://[::1]:x",
         ] {
             let got = of(&[("HF_ENDPOINT", endpoint)]).check().unwrap_err();
             let got = got.to_string();

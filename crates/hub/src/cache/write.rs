@@ -4,8 +4,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Cache;
-use crate::HubError;
+use super::layout::Cache;
+use crate::error::HubError;
 use crate::reference::is_commit;
 
 impl Cache {
@@ -14,9 +14,9 @@ impl Cache {
         self.own("blobs").join(checksum)
     }
 
-    /// Records the commit that a revision is at.
+    /// Records the commit that a revision is at, unless that stands there.
     pub(crate) fn record(&self, revision: &str, commit: &str) -> Result<(), HubError> {
-        if is_commit(revision) {
+        if is_commit(revision) || self.commit_of(revision).as_deref() == Some(commit) {
             return Ok(());
         }
         let path = self.own("refs").join(revision);
@@ -45,12 +45,12 @@ impl Cache {
         link().map_err(HubError::io(&path))
     }
 
-    /// The lock that programs of the Hub hold while they write a blob; `waits` is called if another holds it.
-    pub(crate) fn lock(&self, checksum: &str, waits: impl FnOnce()) -> Result<File, HubError> {
-        let folder = self.root.join(".locks").join(&self.folder);
-        let path = folder.join(format!("{checksum}.lock"));
+    /// The lock that programs of the Hub hold while they write a blob; `tell` is told if another holds it, or
+    /// if the file system has no locks.
+    pub(crate) fn lock(&self, checksum: &str, tell: impl Fn(&str)) -> Result<File, HubError> {
+        let path = self.beside(checksum, "lock");
+        folder_of(&path)?;
         let lock = || -> io::Result<File> {
-            fs::create_dir_all(&folder)?;
             let options = File::options()
                 .write(true)
                 .create(true)
@@ -58,14 +58,17 @@ impl Cache {
                 .open(&path);
             let file = options?;
             match file.try_lock() {
-                Ok(()) => Ok(file),
+                Ok(()) => {}
                 Err(fs::TryLockError::WouldBlock) => {
-                    waits();
+                    tell("another process fetches it, waiting");
                     file.lock()?;
-                    Ok(file)
                 }
-                Err(fs::TryLockError::Error(e)) => Err(e),
+                // Two that write the same file at once leave a wrong checksum, which is noticed.
+                Err(fs::TryLockError::Error(_)) => {
+                    tell("the file system of the cache has no locks, so nothing else may fetch it now");
+                }
             }
+            Ok(file)
         };
         lock().map_err(HubError::io(&path))
     }

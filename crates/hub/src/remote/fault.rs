@@ -1,13 +1,13 @@
 //! What can go wrong with one request, and whether it may pass.
 
-use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-use hf_hub::HFError;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use ureq::http::{HeaderMap, StatusCode};
+use ureq::{Error, Timeout};
 
-use crate::{HubError, Settings};
+use crate::error::HubError;
+use crate::settings::Settings;
 
 /// The longest time that a server may ask to wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -15,8 +15,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// What went wrong with one request.
 #[derive(Debug)]
 pub(crate) enum Fault {
-    Unauthorized,
-    Forbidden,
+    /// 401, and the Hub's word for the reason.
+    Unauthorized(Reason),
+    /// 403, and the Hub's word for the reason.
+    Forbidden(Reason),
     NotFound,
     RateLimited(Option<Duration>),
     /// Another status.
@@ -33,6 +35,17 @@ pub(crate) enum Fault {
     Damaged(String),
     /// The file that they go to.
     File(io::Error),
+}
+
+/// Why access is refused, by the header `X-Error-Code`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// A repository whose terms have to be accepted.
+    Gated,
+    /// A repository that is not there, or not for whoever asks.
+    Unknown,
+    /// None that the Hub tells.
+    Untold,
 }
 
 impl Fault {
@@ -65,8 +78,14 @@ impl Fault {
     pub(crate) fn at(self, what: &str, settings: &Settings, tries: u32) -> HubError {
         let place = what.to_string();
         match self {
-            Self::Unauthorized => HubError::Unauthorized { place },
-            Self::Forbidden => HubError::Forbidden { place },
+            Self::Unauthorized(reason) => HubError::Unauthorized {
+                place,
+                what: unauthorized(reason, settings.token.is_some()),
+            },
+            Self::Forbidden(reason) => HubError::Forbidden {
+                place,
+                what: forbidden(reason),
+            },
             Self::NotFound => HubError::NotFound {
                 place,
                 what: "not there (404): check the name".into(),
@@ -110,73 +129,85 @@ impl Fault {
     }
 }
 
+/// What a refusal for want of a token means, and what to do.
+fn unauthorized(reason: Reason, has_token: bool) -> &'static str {
+    match (reason, has_token) {
+        (Reason::Gated, _) => {
+            "its owner gives access to those who accept its terms (401): accept them on the repository's page, and set HF_TOKEN to a token of that account"
+        }
+        (Reason::Unknown, false) => {
+            "no such repository, or a private one (401): check the name, or set HF_TOKEN to a token that may read it"
+        }
+        (_, true) => {
+            "the Hub asks for a token (401) and does not accept the one given: check the name, and set HF_TOKEN to a token that may read it"
+        }
+        (Reason::Untold, false) => {
+            "the Hub asks for a token (401): check the name, and set HF_TOKEN to a token that may read it"
+        }
+    }
+}
+
+/// What a refusal of a token means, and what to do.
+fn forbidden(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Gated => {
+            "its owner has not given access to the account of this token (403): ask for it on the repository's page, or set HF_TOKEN to a token of another account"
+        }
+        _ => {
+            "the Hub refuses access (403): accept the terms on the repository's page, and set HF_TOKEN to a token that may read it"
+        }
+    }
+}
+
 /// What a status says.
-pub(super) fn of_status(status: u16, headers: &HeaderMap) -> Fault {
-    let wait = || {
-        let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
-        Some(Duration::from_secs(text.trim().parse().ok()?))
+pub(super) fn of_status(status: StatusCode, headers: &HeaderMap) -> Fault {
+    let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
+    let reason = match text("x-error-code") {
+        Some("GatedRepo") => Reason::Gated,
+        Some("RepoNotFound") => Reason::Unknown,
+        _ => Reason::Untold,
     };
-    match status {
-        401 => Fault::Unauthorized,
-        403 => Fault::Forbidden,
+    let wait = || text("retry-after")?.parse().ok().map(Duration::from_secs);
+    match status.as_u16() {
+        401 => Fault::Unauthorized(reason),
+        403 => Fault::Forbidden(reason),
         404 => Fault::NotFound,
         429 => Fault::RateLimited(wait()),
         status => Fault::Status(status),
     }
 }
 
-/// What hf-hub says.
-pub(super) fn of_hub(error: HFError) -> Fault {
-    match error {
-        HFError::AuthRequired { .. } => Fault::Unauthorized,
-        HFError::Forbidden { .. } => Fault::Forbidden,
-        HFError::RepoNotFound { .. }
-        | HFError::RevisionNotFound { .. }
-        | HFError::EntryNotFound { .. } => Fault::NotFound,
-        HFError::RateLimited { retry_after, .. } => Fault::RateLimited(retry_after),
-        // Listings come with a status only.
-        HFError::Http { context } => of_status(context.status.as_u16(), &HeaderMap::new()),
-        HFError::Request { source, .. } => of_transport(&source),
-        other => Fault::Answer(other.to_string()),
-    }
-}
-
 /// What the connection says.
-pub(super) fn of_transport(error: &reqwest::Error) -> Fault {
-    let reason = cause(error);
-    if reason.starts_with("invalid HTTP") {
-        Fault::Answer("it does not speak HTTP".into())
-    } else if reason.contains("scheme is not") {
-        Fault::Answer("it sends to an address that is not of the web".into())
-    } else if error.is_connect() {
-        Fault::Unreachable(reason)
-    } else if error.is_builder() || error.is_redirect() {
-        Fault::Answer(reason)
-    } else if error.is_decode() && !error.is_timeout() && !has_io_cause(error) {
-        Fault::Answer("its answer cannot be read".into())
-    } else if error.is_timeout() {
-        Fault::Silent
-    } else {
-        Fault::Cut(reason)
-    }
-}
-
-fn has_io_cause(error: &reqwest::Error) -> bool {
-    let mut source = error.source();
-    while let Some(error) = source {
-        if error.is::<io::Error>() || error.to_string().contains("end of file") {
-            return true;
+pub(super) fn of_transport(error: Error) -> Fault {
+    match error {
+        Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
+            Fault::Unreachable("no connection in time".into())
         }
-        source = error.source();
+        Error::Timeout(_) => Fault::Silent,
+        Error::HostNotFound => Fault::Unreachable("no such server".into()),
+        Error::Io(error) => of_io(&error),
+        Error::BodyStalled => Fault::Cut("nothing more came".into()),
+        Error::Protocol(_) => Fault::Answer("it does not speak HTTP".into()),
+        Error::BodyExceedsLimit(most) => {
+            Fault::Answer(format!("its answer has more than {most} bytes"))
+        }
+        Error::LargeResponseHeader(..) => Fault::Answer("the head of its answer is too long".into()),
+        Error::BadUri(_) | Error::Http(_) => {
+            Fault::Answer("it sends to an address that is not of the web".into())
+        }
+        error => Fault::Unreachable(error.to_string()),
     }
-    false
 }
 
-/// The innermost cause, where the reason stands.
-pub(super) fn cause(error: &reqwest::Error) -> String {
-    let mut innermost: &dyn Error = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
+fn of_io(error: &io::Error) -> Fault {
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof, WouldBlock,
+    };
+    match error.kind() {
+        TimedOut | WouldBlock => Fault::Silent,
+        BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof => {
+            Fault::Cut(error.to_string())
+        }
+        _ => Fault::Unreachable(error.to_string()),
     }
-    innermost.to_string()
 }

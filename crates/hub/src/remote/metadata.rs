@@ -1,12 +1,15 @@
 //! Size and checksum of one file, from the Hub's own headers.
+//!
+//! hf-hub reads them behind the redirection to where large files are stored, which tells no checksum.
 
-use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, ETAG, HeaderMap, LOCATION};
+use ureq::http::HeaderMap;
 
-use super::Remote;
-use super::fault::{Fault, of_status, of_transport};
+use super::address::origin;
+use super::client::{Remote, next};
+use super::fault::{Fault, of_status};
 use crate::checksum::Checksum;
-use crate::hub::Place;
-use crate::{HubError, RepoKind};
+use crate::error::HubError;
+use crate::place::Place;
 
 /// Redirections that are followed on the way to a file's metadata.
 const MAX_REDIRECTIONS: usize = 5;
@@ -25,67 +28,40 @@ impl Remote {
         commit: &str,
         name: &str,
     ) -> Result<Metadata, HubError> {
-        let url = self.url(place, commit, name)?;
-        self.again(&format!("{place}: {name}"), || {
-            self.runtime
-                .block_on(self.in_time(self.head(url.clone())))?
-        })
+        let address = self.file_address(place, commit, name);
+        self.again(&format!("{place}: {name}"), || self.promised(&address))
     }
 
     /// The headers that stand before the redirection to where large files are stored.
-    async fn head(&self, mut url: reqwest::Url) -> Result<Metadata, Fault> {
+    fn promised(&self, address: &str) -> Result<Metadata, Fault> {
+        let mut address = address.to_string();
         for _ in 0..MAX_REDIRECTIONS {
-            let mut request = self.direct.head(url.clone());
-            if let Some(token) = &self.settings.token {
-                request = request.header(AUTHORIZATION, format!("Bearer {token}"));
-            }
-            let response = request.send().await.map_err(|e| of_transport(&e))?;
+            let total = self.settings.timeout.saturating_mul(2);
+            let response = self.call(self.head(&address), Some(total))?;
             let (status, headers) = (response.status(), response.headers());
             if !status.is_success() && !status.is_redirection() {
-                return Err(of_status(status.as_u16(), headers));
+                return Err(of_status(status, headers));
             }
             if status.is_success() || headers.contains_key("x-linked-etag") {
                 return metadata(headers);
             }
-            // Renamed: the same at another address of the Hub. The token goes nowhere else.
-            let to = text(headers, LOCATION.as_str()).and_then(|to| url.join(to).ok());
-            match to.filter(|to| to.origin() == url.origin()) {
-                Some(to) => url = to,
-                None => {
-                    return Err(Fault::Answer(
-                        "it sends elsewhere without a checksum".into(),
-                    ));
-                }
+            // Renamed: the same at another address of the Hub.
+            let to = next(&address, &response)?;
+            if origin(&to) != origin(&address) {
+                let problem = "it sends elsewhere without a checksum";
+                return Err(Fault::Answer(problem.into()));
             }
+            address = to;
         }
         Err(Fault::Answer("it sends from address to address".into()))
-    }
-
-    fn url(&self, place: &Place, commit: &str, name: &str) -> Result<reqwest::Url, HubError> {
-        let unreachable = || HubError::Unreachable {
-            endpoint: self.settings.shown_endpoint(),
-            cause: "no address of a server".into(),
-        };
-        let mut url = reqwest::Url::parse(&self.settings.endpoint).map_err(|_| unreachable())?;
-        let kind = match place.repo.kind {
-            RepoKind::Model => None,
-            RepoKind::Dataset => Some("datasets"),
-        };
-        {
-            let mut segments = url.path_segments_mut().map_err(|()| unreachable())?;
-            segments.pop_if_empty();
-            segments.extend(kind).extend(place.repo.id.split('/'));
-            segments.extend(["resolve", commit]).extend(name.split('/'));
-        }
-        Ok(url)
     }
 }
 
 /// Size and checksum as the Hub's headers say.
 fn metadata(headers: &HeaderMap) -> Result<Metadata, Fault> {
     let either = |linked, own| text(headers, linked).or_else(|| text(headers, own));
-    let size = either("x-linked-size", CONTENT_LENGTH.as_str()).and_then(|size| size.parse().ok());
-    let checksum = either("x-linked-etag", ETAG.as_str()).and_then(Checksum::of_etag);
+    let size = either("x-linked-size", "content-length").and_then(|size| size.parse().ok());
+    let checksum = either("x-linked-etag", "etag").and_then(Checksum::of_etag);
     match (size, checksum) {
         (Some(size), Some(checksum)) => Ok(Metadata { size, checksum }),
         (None, _) => Err(Fault::Answer("it does not tell the file's size".into())),
