@@ -20,6 +20,7 @@ mod inputs;
 mod list;
 mod matrix;
 mod metric;
+mod nearest_training;
 mod samples;
 mod scores;
 mod sliced_wasserstein;

@@ -11,6 +11,7 @@ pub static METRICS: &[&dyn Metric] = &[
     &crate::energy_distance::EnergyDistance,
     &crate::sliced_wasserstein::SlicedWasserstein,
     &crate::denoising_error::DenoisingError,
+    &crate::nearest_training::NearestTraining,
 ];
 
 /// Those of a configuration that names none, in the order of their columns.
