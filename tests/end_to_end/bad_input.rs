@@ -43,6 +43,11 @@ fn bad_overrides_name_the_flag_and_what_is_accepted() {
                 "got 0",
             ],
         ),
+        (
+            "scoring.metrics=[fid]",
+            &["scoring.metrics", "sliced_wasserstein", "got fid"],
+        ),
+        ("scoring.metrics=[]", &["scoring.metrics", "got none"]),
         ("axes.d=[8,-1]", &["axes.d[1]", "got -1"]),
         ("axes.d=[.nan]", &["axes.d[0]", "NaN"]),
         ("axes.d=[]", &["axes.d", "is empty"]),

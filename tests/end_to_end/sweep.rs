@@ -264,3 +264,33 @@ fn one_diffusion_model_is_sampled_at_every_d() {
     let own = &results(&trained)[0];
     assert_eq!(rows[2]["energy_distance"], own["energy_distance"]);
 }
+
+#[test]
+fn a_configuration_chooses_its_scores_and_all_tables_follow() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let set = [
+        "axes.d=[8,inf]",
+        "scoring.metrics=[denoising_error,energy_distance]",
+    ];
+    let done = output(small_sweep(&out, &set));
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let csv = fs::read_to_string(out.join("results.csv")).unwrap();
+    assert_eq!(
+        csv.lines().next(),
+        Some("d,seed,nimg,train_loss,denoising_error,energy_distance,seconds,status,message")
+    );
+    let json: serde_json::Value =
+        serde_json::from_slice(&fs::read(out.join("results.json")).unwrap()).unwrap();
+    assert_eq!(json["metrics"][0]["name"], "denoising_error");
+    assert_eq!(json["metrics"][1]["better"], "lower");
+    let scores = json["rows"][0]["result"]["scores"].as_object().unwrap();
+    assert_eq!(scores.len(), 2, "got {scores:?}");
+    let (table, report) = (
+        stdout(&done),
+        fs::read_to_string(out.join("report.html")).unwrap(),
+    );
+    assert!(table.contains("energy dist."), "got {table}");
+    assert!(!table.contains("sliced W."), "got {table}");
+    assert!(report.contains("Denoising error") && !report.contains("Sliced"));
+}

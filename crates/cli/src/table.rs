@@ -4,6 +4,7 @@ use std::path::Path;
 
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
+use pfgmpp_metrics::Description;
 use pfgmpp_sweep::{Plan, Row, Status, SweepResult, axes};
 
 /// The runs of a plan.
@@ -62,25 +63,31 @@ fn results_of(result: &SweepResult, data: &str) -> String {
     let last_part = |key: &&str| key.rsplit('.').next().unwrap_or(key).to_string();
     let mut header = vec!["D".to_string(), "seed".to_string()];
     header.extend(axes.iter().map(last_part));
-    header.extend(["loss", "energy dist.", "sliced W.", "seconds", "status"].map(str::to_string));
+    // Of a run's figures only those by which runs compare: the line is short.
+    let shown: Vec<&Description> = result.metrics.iter().filter(|m| m.across_d).collect();
+    let first = header.len();
+    header.push("loss".to_string());
+    header.extend(shown.iter().map(|metric| metric.short.to_string()));
+    header.extend(["seconds", "status"].map(str::to_string));
     let columns = header.len();
     table.set_header(header);
     for row in rows {
-        table.add_row(result_cells(row, &axes));
+        table.add_row(result_cells(row, &axes, &shown));
     }
     for reference in result.references.iter().filter(|r| r.data == data) {
         let mut cells = vec![String::new(); columns];
         cells[columns - 1].clone_from(&reference.name);
-        cells[columns - 4] = number(Some(reference.scores.energy_distance));
-        cells[columns - 3] = number(Some(reference.scores.sliced_wasserstein));
+        for (cell, metric) in cells[first + 1..].iter_mut().zip(&shown) {
+            *cell = number(reference.scores.get(metric.name).map(|found| found.value));
+        }
         table.add_row(cells);
     }
     align_right(&mut table, 0..2);
-    align_right(&mut table, columns - 5..columns - 1);
+    align_right(&mut table, first..columns - 1);
     table.to_string()
 }
 
-fn result_cells(row: &Row, axes: &[&str]) -> Vec<String> {
+fn result_cells(row: &Row, axes: &[&str], shown: &[&Description]) -> Vec<String> {
     let mut cells = vec![row.d.to_string(), row.seed.to_string()];
     for axis in axes {
         let value = row.values.iter().find(|(key, _)| key == axis);
@@ -88,8 +95,10 @@ fn result_cells(row: &Row, axes: &[&str]) -> Vec<String> {
     }
     let result = row.result.as_ref();
     cells.push(number(result.and_then(|r| r.train_loss)));
-    cells.push(number(result.map(|r| r.scores.energy_distance)));
-    cells.push(number(result.map(|r| r.scores.sliced_wasserstein)));
+    for metric in shown {
+        let found = result.and_then(|r| r.scores.get(metric.name));
+        cells.push(number(found.map(|found| found.value)));
+    }
     cells.push(result.map_or(String::new(), |r| format!("{:.0}", r.seconds)));
     cells.push(row.status.as_str().to_string());
     cells

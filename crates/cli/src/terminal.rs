@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use pfgmpp_metrics::Scores;
 use pfgmpp_run::{Observer, Phase, Progress};
 use pfgmpp_sweep::{Plan, Point, Row, Status, SweepObserver};
 
@@ -71,6 +72,15 @@ fn describe(progress: &Progress) -> String {
         loss.unwrap_or_default(),
         left.unwrap_or_default()
     )
+}
+
+/// The scores by which runs compare: `  energy distance 0.0123  sliced Wasserstein 0.0456`.
+fn compared(scores: &Scores) -> String {
+    let shown = scores.iter().filter_map(|score| {
+        let metric = score.description().filter(|metric| metric.across_d)?;
+        Some(format!("  {} {:.4}", metric.label, score.estimate.value))
+    });
+    shown.collect()
 }
 
 fn duration(seconds: f64) -> String {
@@ -154,15 +164,14 @@ impl SweepObserver for Terminal {
         }
         self.say(&match (&row.result, &row.status) {
             (Some(result), _) => format!(
-                "{}: {}  energy distance {:.4}  sliced Wasserstein {:.4}  {}",
+                "{}: {}{}  {}",
                 row.name,
                 if row.skipped {
                     "already finished"
                 } else {
                     "finished"
                 },
-                result.scores.energy_distance,
-                result.scores.sliced_wasserstein,
+                compared(&result.scores),
                 duration(result.seconds),
             ),
             (None, Status::Failed) => format!("{}: failed: {}", row.name, row.message),

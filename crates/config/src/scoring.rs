@@ -1,5 +1,6 @@
 //! How the samples of a run are scored.
 
+use pfgmpp_metrics::Selection;
 use pfgmpp_train::count;
 use pfgmpp_transfer::ParameterError;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,9 @@ pub struct ScoringConfig {
     /// Seed of those directions and of the reference samples, the same for every D.
     #[serde(deserialize_with = "count")]
     pub seed: u64,
+    /// What to score by, in the order of the columns; where it is not given, what every version has had.
+    #[serde(default)]
+    pub metrics: Selection,
 }
 
 impl ScoringConfig {

@@ -16,13 +16,26 @@ pub enum Stream {
     Churn,
     /// Dropout masks of a training sample; index: its position in the run (`nimg`).
     Dropout,
-    /// Random directions and subsets of a score; index: free for the score.
+    /// Noise of three measures that share it: that of held-out data in the denoising error of a run, that of the
+    /// exact posterior behind the lift's denoising error, and the reference row of prior noise. Under one seed they
+    /// draw alike, which no result depends on, as they are never set against each other; told apart they would give
+    /// other numbers than before. Anything new takes [`Self::Score`].
     Metric,
+    /// Random directions, noise and subsets of one score, told apart by its name ([`Self::score`]); index: free for
+    /// the score.
+    Score(u64),
     /// Any further purpose, told apart by its number.
     Other(u64),
 }
 
 impl Stream {
+    /// The purpose of the score `name`: its FNV-1a hash of 64 bits (Fowler, Noll and Vo), the same in every version.
+    #[must_use]
+    pub fn score(name: &str) -> Self {
+        let mix = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        Self::Score(name.bytes().fold(0xcbf2_9ce4_8422_2325, mix))
+    }
+
     /// Two words, unlike for unlike purposes. The numbers are part of what a seed means: never renumber.
     fn words(self) -> [u64; 2] {
         match self {
@@ -31,6 +44,7 @@ impl Stream {
             Self::Churn => [3, 0],
             Self::Dropout => [5, 0],
             Self::Metric => [8, 0],
+            Self::Score(number) => [16, number],
             Self::Other(number) => [0, number],
         }
     }
@@ -115,6 +129,9 @@ mod tests {
             Stream::Churn,
             Stream::Dropout,
             Stream::Metric,
+            Stream::score(""),
+            Stream::score("a"),
+            Stream::Score(0),
             Stream::Other(0),
             Stream::Other(1),
             Stream::Other(9),
@@ -129,6 +146,18 @@ mod tests {
         }
         let (got, want) = (first_words.len(), purposes.len() * 16);
         assert_eq!(got, want, "distinct first words");
+    }
+
+    #[test]
+    fn a_score_is_told_by_the_published_hash_of_its_name() {
+        // Test vectors of draft-eastlake-fnv: of "", "a" and "foobar".
+        for (name, want) in [
+            ("", 0xcbf2_9ce4_8422_2325),
+            ("a", 0xaf63_dc4c_8601_ec8c),
+            ("foobar", 0x8594_4171_f739_67e8),
+        ] {
+            assert_eq!(Stream::score(name), Stream::Score(want), "{name}");
+        }
     }
 
     #[test]

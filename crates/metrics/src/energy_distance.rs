@@ -6,7 +6,9 @@ use std::ops::Range;
 use candle_core::Tensor;
 use rayon::prelude::*;
 
+use crate::inputs::{Inputs, Need};
 use crate::matrix::{Matrix, multiply};
+use crate::metric::{Better, Description, Estimate, Metric};
 use crate::samples::{BLOCK, MetricError, Samples};
 
 /// Below this part of `|a|² + |b|²` a squared distance is taken from the differences themselves.
@@ -36,6 +38,32 @@ const CANCELLATION: f64 = 1e-4;
 pub fn energy_distance(x: &Tensor, y: &Tensor) -> Result<f64, MetricError> {
     let (x, y) = Samples::read_pair(x, y)?;
     Ok(2.0 * mean_distance_between(&x, &y) - mean_distance_within(&x) - mean_distance_within(&y))
+}
+
+/// The energy distance of the samples from the held-out data, as [`energy_distance`].
+pub struct EnergyDistance;
+
+impl Metric for EnergyDistance {
+    fn description(&self) -> Description {
+        Description {
+            name: "energy_distance",
+            label: "energy distance",
+            short: "energy dist.",
+            unit: "units of the data",
+            meaning: "how much farther apart samples and held-out images lie from each other than among themselves; \
+                      unbiased, so that an excellent model may fall slightly below 0",
+            better: Better::Lower,
+            across_d: true,
+        }
+    }
+
+    fn needs(&self) -> &'static [Need] {
+        &[Need::Samples, Need::HeldOut]
+    }
+
+    fn evaluate(&self, inputs: &Inputs<'_>) -> Result<Estimate, MetricError> {
+        Ok(energy_distance(inputs.samples()?, inputs.held_out()?)?.into())
+    }
 }
 
 /// `E|X - Y|` over all pairs.

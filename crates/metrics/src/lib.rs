@@ -1,21 +1,37 @@
-//! Distances between sample sets, and the reference a trained model has to beat.
+//! Scores of a model: metrics, the list of them, and the reference that a trained model has to beat.
 //!
-//! - [`energy_distance`]: tuning-free, sensitive to any difference in distribution, unbiased.
-//! - [`sliced_wasserstein`]: the 2-Wasserstein distance of one-dimensional projections.
-//! - [`GaussianFit`]: samples of the Gaussian that has the data's mean and covariance.
+//! A [`Metric`] is one file and a line in [`METRICS`]; [`Scores::measure`] gives the values of a [`Selection`] in
+//! order. So far:
+//!
+//! - [`EnergyDistance`]: tuning-free, sensitive to any difference in distribution, unbiased.
+//! - [`SlicedWasserstein`]: the 2-Wasserstein distance of one-dimensional projections.
+//! - [`DenoisingError`]: how well the model itself denoises held-out data.
+//!
+//! [`GaussianFit`] draws samples of the Gaussian that has the data's mean and covariance.
 //!
 //! All work in the space of the tensors they are given (pixels, or features of a network), take
 //! `[n, ...]` in `f32` or `f64`, compute in `f64` on the CPU in rayon's current pool, and give the
 //! same bits whatever its number of threads.
 
+mod denoising_error;
 mod energy_distance;
 mod gaussian_fit;
+mod inputs;
+mod list;
 mod matrix;
+mod metric;
+mod nearest_training;
 mod samples;
+mod scores;
 mod sliced_wasserstein;
 mod stream;
 
-pub use energy_distance::energy_distance;
+pub use denoising_error::DenoisingError;
+pub use energy_distance::{EnergyDistance, energy_distance};
 pub use gaussian_fit::GaussianFit;
+pub use inputs::{HeldOutDenoiser, Inputs, Need};
+pub use list::{METRICS, Selection, SelectionError, metric};
+pub use metric::{Better, Description, Estimate, Metric};
 pub use samples::MetricError;
-pub use sliced_wasserstein::sliced_wasserstein;
+pub use scores::{Score, Scores, standard_error_of};
+pub use sliced_wasserstein::{SlicedWasserstein, sliced_wasserstein};

@@ -1,5 +1,6 @@
 //! A tensor of samples, checked and flattened.
 
+use std::error::Error;
 use std::ops::Range;
 
 use candle_core::{DType, Device, Tensor};
@@ -55,6 +56,15 @@ pub enum MetricError {
     /// A sliced distance without slices.
     #[error("num_projections must be at least 1, got 0")]
     NoProjections,
+    /// Something that the metric is measured on is not at hand.
+    #[error("this metric needs {need}, and there is none")]
+    Missing {
+        /// What it needs.
+        need: &'static str,
+    },
+    /// A failure of the model.
+    #[error(transparent)]
+    Denoiser(Box<dyn Error + Send + Sync>),
     /// A failure of the tensor backend.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),

@@ -8,7 +8,9 @@ use rand::RngExt;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
 
+use crate::inputs::{Inputs, Need};
 use crate::matrix::{Matrix, multiply};
+use crate::metric::{Better, Description, Estimate, Metric};
 use crate::samples::{BLOCK, MetricError, Samples};
 use crate::stream::{Purpose, stream};
 
@@ -56,6 +58,34 @@ pub fn sliced_wasserstein(
         sum += squares.iter().sum::<f64>();
     }
     Ok((sum / num_projections as f64).sqrt())
+}
+
+/// The sliced Wasserstein distance of the samples from the held-out data, as [`sliced_wasserstein`].
+pub struct SlicedWasserstein;
+
+impl Metric for SlicedWasserstein {
+    fn description(&self) -> Description {
+        Description {
+            name: "sliced_wasserstein",
+            label: "sliced Wasserstein",
+            short: "sliced W.",
+            unit: "units of the data",
+            meaning: "how far the samples' values have to move, along random directions, to be spread as the held-out \
+                      images' values are; never quite 0 for finite sets",
+            better: Better::Lower,
+            across_d: true,
+        }
+    }
+
+    fn needs(&self) -> &'static [Need] {
+        &[Need::Samples, Need::HeldOut]
+    }
+
+    fn evaluate(&self, inputs: &Inputs<'_>) -> Result<Estimate, MetricError> {
+        let (samples, held_out) = (inputs.samples()?, inputs.held_out()?);
+        let (projections, seed) = (inputs.num_projections, inputs.seed);
+        Ok(sliced_wasserstein(samples, held_out, projections, seed)?.into())
+    }
 }
 
 /// A uniform draw from the unit sphere.

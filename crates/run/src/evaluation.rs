@@ -5,18 +5,19 @@ use std::time::Instant;
 use candle_core::{Device, Tensor};
 use pfgmpp_config::RunConfig;
 use pfgmpp_data::Splits;
+use pfgmpp_metrics::{Inputs, Scores};
 
 use crate::draw::Draw;
 use crate::error::RunError;
 use crate::folder::RunFolder;
 use crate::grid::{sample_grid, shown_samples};
-use crate::held_out::denoising_error;
+use crate::held_out::HeldOut;
 use crate::monitor::Monitor;
 use crate::observer::{Observer, Phase, Progress, StopFlag};
 use crate::paths::write_paths;
 use crate::result::{Outcome, RunResult};
 use crate::sampling_model::SamplingModel;
-use crate::score::Scores;
+use crate::score::inputs;
 
 /// What a result says of the training before it; nothing where there was none.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,11 +55,10 @@ impl Evaluation<'_> {
         let Some(samples) = self.draw_samples(monitor.last_loss(), observer, stop)? else {
             return Ok(Outcome::Interrupted { nimg });
         };
-        let held_out = self.splits.held_out.images();
-        let scores = Scores::measure(&samples, held_out, &self.config.scoring)?;
+        let scores = self.score(&samples)?;
         let shown = shown_samples(self.splits.train.image_shape()).min(samples.dim(0)?);
         let shown = samples.narrow(0, 0, shown)?;
-        let grid = sample_grid(&shown, Some(held_out))?;
+        let grid = sample_grid(&shown, Some(self.splits.held_out.images()))?;
         self.folder.write(&self.folder.grid(), &grid.to_png()?)?;
         write_paths(
             self.model,
@@ -69,15 +69,12 @@ impl Evaluation<'_> {
         )?;
         monitor.image(&grid, nimg)?;
         monitor.scores(&scores, nimg)?;
-        let (held_out, seed) = (&self.splits.held_out, self.config.scoring.seed);
-        let denoising_error = denoising_error(self.model, held_out, seed, self.device)?;
         let result = RunResult {
             d: self.config.d(),
             seed: self.config.seed,
             nimg,
             train_loss: self.trained.loss,
             scores,
-            denoising_error,
             num_samples: self.config.scoring.num_samples,
             params: self.trained.params,
             seconds: self.trained.seconds + began.elapsed().as_secs_f64(),
@@ -86,6 +83,21 @@ impl Evaluation<'_> {
         self.folder
             .write(&self.folder.metrics(), (json + "\n").as_bytes())?;
         Ok(Outcome::Finished(result))
+    }
+
+    /// Scores `samples` and the model by what the configuration names.
+    fn score(&self, samples: &Tensor) -> Result<Scores, RunError> {
+        let scoring = &self.config.scoring;
+        let held_out = HeldOut {
+            model: self.model,
+            data: &self.splits.held_out,
+            device: self.device,
+        };
+        let inputs = Inputs {
+            denoiser: Some(&held_out),
+            ..inputs(samples, self.splits, scoring)
+        };
+        Ok(Scores::measure(scoring.metrics.metrics(), &inputs)?)
     }
 
     /// Draws the samples to score; `None` when asked to stop.

@@ -34,4 +34,4 @@ pub use preflight::preflight;
 pub use result::{Outcome, RunResult, check_config, read_result};
 pub use run::run;
 pub use sampling_model::SamplingModel;
-pub use score::{Reference, Scores, references};
+pub use score::{Reference, references};

@@ -2,12 +2,12 @@
 
 use pfgmpp_config::{RunConfig, yaml};
 use pfgmpp_data::Picture;
+use pfgmpp_metrics::Scores;
 use pfgmpp_train::{MeanLoss, Step};
 
 use crate::error::RunError;
 use crate::folder::RunFolder;
 use crate::log::{Log, LogLine};
-use crate::score::Scores;
 use crate::tensorboard::EventWriter;
 
 /// Upper ends of the bands of sigma that the loss is reported by; the last band is open.
@@ -118,10 +118,9 @@ impl Monitor {
     ///
     /// Any failure of the file system.
     pub fn scores(&mut self, scores: &Scores, nimg: u64) -> Result<(), RunError> {
-        self.events
-            .scalar("scores/energy_distance", scores.energy_distance, nimg)?;
-        self.events
-            .scalar("scores/sliced_wasserstein", scores.sliced_wasserstein, nimg)?;
+        for (name, value) in scores.columns() {
+            self.events.scalar(&format!("scores/{name}"), value, nimg)?;
+        }
         Ok(self.events.flush()?)
     }
 }

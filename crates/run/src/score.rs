@@ -4,19 +4,10 @@ use candle_core::{Device, Tensor};
 use pfgmpp_config::ScoringConfig;
 use pfgmpp_data::Splits;
 use pfgmpp_kernel::{Dimension, Kernel, SampleRng, Stream};
-use pfgmpp_metrics::{GaussianFit, energy_distance, sliced_wasserstein};
+use pfgmpp_metrics::{GaussianFit, Inputs, Scores};
 use serde::{Deserialize, Serialize};
 
 use crate::error::RunError;
-
-/// Distances of a set of samples from the held-out data, in the units of the pixels; 0 is perfect.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Scores {
-    /// Unbiased energy distance; it may fall slightly below 0.
-    pub energy_distance: f64,
-    /// Sliced 2-Wasserstein distance.
-    pub sliced_wasserstein: f64,
-}
 
 /// The scores of something that is not a model under test.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,37 +22,19 @@ pub struct Reference {
     pub scores: Scores,
 }
 
-impl Scores {
-    /// Scores `samples` `[num, C, H, W]` against `held_out` `[n, C, H, W]`.
-    ///
-    /// # Errors
-    ///
-    /// Shapes that differ, and samples that are not finite.
-    pub fn measure(
-        samples: &Tensor,
-        held_out: &Tensor,
-        scoring: &ScoringConfig,
-    ) -> Result<Self, RunError> {
-        Ok(Self {
-            energy_distance: energy_distance(samples, held_out)?,
-            sliced_wasserstein: sliced_wasserstein(
-                samples,
-                held_out,
-                scoring.num_projections as usize,
-                scoring.seed,
-            )?,
-        })
-    }
-
-    /// The mean of several scores.
-    fn mean(scores: &[Self]) -> Self {
-        let over = |get: fn(&Self) -> f64| {
-            scores.iter().map(get).sum::<f64>() / scores.len().max(1) as f64
-        };
-        Self {
-            energy_distance: over(|s| s.energy_distance),
-            sliced_wasserstein: over(|s| s.sliced_wasserstein),
-        }
+/// What `samples` `[num, C, H, W]` are scored on; a denoiser is added by whoever has one.
+pub(crate) fn inputs<'a>(
+    samples: &'a Tensor,
+    splits: &'a Splits,
+    scoring: &ScoringConfig,
+) -> Inputs<'a> {
+    Inputs {
+        samples: Some(samples),
+        held_out: Some(splits.held_out.images()),
+        training: Some(splits.train.images()),
+        denoiser: None,
+        num_projections: scoring.num_projections as usize,
+        seed: scoring.seed,
     }
 }
 
@@ -82,20 +55,21 @@ pub fn references(
     scoring: &ScoringConfig,
     sigma_max: f64,
 ) -> Result<Vec<Reference>, RunError> {
-    let held_out = splits.held_out.images();
-    let train = splits.train.images();
+    let (train, dtype) = (splits.train.images(), splits.held_out.images().dtype());
+    let metrics = scoring.metrics.metrics();
+    let score = |samples: &Tensor| Scores::measure(metrics, &inputs(samples, splits, scoring));
     let count = scoring.num_samples as usize;
     let fit = GaussianFit::fit(train)?;
     let gaussian = (0..GAUSSIAN_SETS)
         .map(|set| {
             let seed = scoring.seed.wrapping_mul(GAUSSIAN_SETS).wrapping_add(set);
-            Scores::measure(&fit.sample(count, seed)?, held_out, scoring)
+            score(&fit.sample(count, seed)?)
         })
         .collect::<Result<Vec<_>, _>>()?;
     let kernel = Kernel::new(splits.train.n(), Dimension::Infinite)?;
     let mut rngs = SampleRng::batch(scoring.seed, Stream::Metric, 0, count);
     let shape = splits.train.image_shape();
-    let prior = kernel.prior(&shape, sigma_max, &mut rngs, held_out.dtype(), &Device::Cpu)?;
+    let prior = kernel.prior(&shape, sigma_max, &mut rngs, dtype, &Device::Cpu)?;
     let reference = |name: &str, meaning: &str, scores| Reference {
         name: name.to_string(),
         data: data.to_string(),
@@ -106,7 +80,7 @@ pub fn references(
         reference(
             "training data",
             "The training images themselves: about the best that a model of the data can reach.",
-            Scores::measure(train, held_out, scoring)?,
+            score(train)?,
         ),
         reference(
             "fitted Gaussian",
@@ -117,7 +91,7 @@ pub fn references(
         reference(
             "prior noise",
             "Gaussian noise of scale sigma_max, where sampling starts at D = inf.",
-            Scores::measure(&prior, held_out, scoring)?,
+            score(&prior)?,
         ),
     ])
 }

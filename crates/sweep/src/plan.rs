@@ -10,6 +10,7 @@ use std::path::Path;
 
 use pfgmpp_config::yaml::parse_assignment;
 use pfgmpp_config::{ConfigError, Document, RunConfig};
+use pfgmpp_metrics::Description;
 
 use crate::Jobs;
 use file::{Override, SweepFile};
@@ -81,6 +82,19 @@ impl Plan {
             jobs: file.jobs,
             points,
         })
+    }
+
+    /// What the runs are scored by, in the order in which they name it.
+    pub fn metrics(&self) -> Vec<Description> {
+        let mut metrics: Vec<Description> = Vec::new();
+        for point in &self.points {
+            for metric in point.config.scoring.metrics.descriptions() {
+                if !metrics.contains(&metric) {
+                    metrics.push(metric);
+                }
+            }
+        }
+        metrics
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use pfgmpp_kernel::Dimension;
+use pfgmpp_metrics::{Description, standard_error_of};
 use pfgmpp_run::{Reference, RunError, RunResult};
 use pfgmpp_store::write_file;
 use serde::Serialize;
@@ -93,6 +94,8 @@ pub struct SweepResult {
     pub name: String,
     /// What the sweep asks.
     pub description: String,
+    /// What the runs are scored by, in the order of the columns.
+    pub metrics: Vec<Description>,
     /// One row a run, in the order of the plan.
     pub rows: Vec<Row>,
     /// Rows that give the scores a scale.
@@ -105,6 +108,7 @@ impl SweepResult {
         Self {
             name: plan.name.clone(),
             description: plan.description.clone(),
+            metrics: plan.metrics(),
             rows: plan.points.iter().map(Row::pending).collect(),
             references,
         }
@@ -130,20 +134,13 @@ impl SweepResult {
         put("results.json", (json + "\n").as_bytes())
     }
 
-    /// One line a run: its axes other than `d` and `seed` first, then the fixed columns.
+    /// One line a run: its axes other than `d` and `seed` first, then what every run has, scores among it.
     fn to_csv(&self) -> String {
-        let fixed = [
-            "d",
-            "seed",
-            "nimg",
-            "train_loss",
-            "energy_distance",
-            "sliced_wasserstein",
-            "denoising_error",
-            "seconds",
-            "status",
-            "message",
-        ];
+        let scores = self.score_columns();
+        let names = scores.iter().map(String::as_str);
+        let before = ["d", "seed", "nimg", "train_loss"];
+        let after = ["seconds", "status", "message"];
+        let fixed: Vec<&str> = before.into_iter().chain(names).chain(after).collect();
         let axes = axes(self.rows.iter(), &fixed);
         let mut csv = csv::Writer::from_writer(Vec::new());
         let header = axes.iter().copied().chain(fixed);
@@ -153,12 +150,25 @@ impl SweepResult {
                 let found = row.values.iter().find(|(key, _)| key == axis);
                 found.map_or(String::new(), |(_, value)| value.clone())
             };
-            let record: Vec<String> = axes.iter().map(value).chain(row.fixed_columns()).collect();
+            let fixed = row.fixed_columns(&scores);
+            let record: Vec<String> = axes.iter().map(value).chain(fixed).collect();
             csv.write_record(record)
                 .expect("every record has as many fields");
         }
         let bytes = csv.into_inner().expect("memory takes any record");
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// A column a metric, followed by that of its standard error where any run has one.
+    fn score_columns(&self) -> Vec<String> {
+        let results = || self.rows.iter().filter_map(|row| row.result.as_ref());
+        let of_metric = |metric: &Description| {
+            let found = |result: &RunResult| result.scores.get(metric.name)?.standard_error;
+            let error = results().find_map(found);
+            let error = error.map(|_| standard_error_of(metric.name));
+            std::iter::once(metric.name.to_string()).chain(error)
+        };
+        self.metrics.iter().flat_map(of_metric).collect()
     }
 }
 
@@ -174,23 +184,118 @@ pub fn axes<'r>(rows: impl Iterator<Item = &'r Row>, told: &[&str]) -> Vec<&'r s
 }
 
 impl Row {
-    fn fixed_columns(&self) -> [String; 10] {
-        let number = |value: fn(&RunResult) -> Option<f64>| {
-            let shown = self.result.as_ref().and_then(value);
-            shown.map_or(String::new(), |value| value.to_string())
-        };
-        let nimg = self.result.as_ref().map(|result| result.nimg.to_string());
-        [
+    fn fixed_columns(&self, scores: &[String]) -> Vec<String> {
+        let result = self.result.as_ref();
+        let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
+        let nimg = result.map(|result| result.nimg.to_string());
+        let mut fields = vec![
             self.d.to_string(),
             self.seed.to_string(),
             nimg.unwrap_or_default(),
-            number(|r| r.train_loss),
-            number(|r| Some(r.scores.energy_distance)),
-            number(|r| Some(r.scores.sliced_wasserstein)),
-            number(|r| Some(r.denoising_error)),
-            number(|r| Some(r.seconds)),
+            number(result.and_then(|r| r.train_loss)),
+        ];
+        fields.extend(scores.iter().map(|column| {
+            let found = |r: &RunResult| r.scores.columns().find(|(name, _)| name == column);
+            number(result.and_then(found).map(|(_, value)| value))
+        }));
+        fields.extend([
+            number(result.map(|r| r.seconds)),
             self.status.as_str().to_string(),
             self.message.clone(),
-        ]
+        ]);
+        fields
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pfgmpp_metrics::{Estimate, Scores, Selection};
+
+    use super::*;
+
+    fn row(scores: Option<Scores>) -> Row {
+        let (d, seed) = (Dimension::Infinite, 3);
+        let result = scores.map(|scores| RunResult {
+            d,
+            seed,
+            nimg: 0,
+            train_loss: None,
+            scores,
+            num_samples: 2,
+            params: 0,
+            seconds: 1.5,
+        });
+        Row {
+            name: "d=inf,seed=3".to_string(),
+            values: vec![("d".to_string(), "inf".to_string())],
+            data: "toy".to_string(),
+            d,
+            seed,
+            status: match result {
+                Some(_) => Status::Finished,
+                None => Status::Pending,
+            },
+            message: String::new(),
+            result,
+            skipped: false,
+            bad_input: false,
+        }
+    }
+
+    fn csv(metrics: &Selection, rows: Vec<Row>) -> Vec<String> {
+        let result = SweepResult {
+            name: "a sweep".to_string(),
+            description: String::new(),
+            metrics: metrics.descriptions().collect(),
+            rows,
+            references: Vec::new(),
+        };
+        result.to_csv().lines().map(str::to_string).collect()
+    }
+
+    #[test]
+    fn columns_are_those_that_every_version_had() {
+        let mut scores = Scores::default();
+        for (name, value) in [
+            ("energy_distance", -0.125),
+            ("sliced_wasserstein", 0.1),
+            ("denoising_error", 2.0),
+        ] {
+            scores.push(name, value);
+        }
+        let got = csv(&Selection::default(), vec![row(Some(scores)), row(None)]);
+        let want = [
+            "d,seed,nimg,train_loss,energy_distance,sliced_wasserstein,denoising_error,seconds,status,message",
+            "inf,3,0,,-0.125,0.1,2,1.5,finished,",
+            "inf,3,,,,,,,pending,",
+        ];
+        assert_eq!(got, want);
+    }
+
+    #[test]
+    fn columns_follow_the_list_and_have_errors_where_a_run_has_one() {
+        let names = ["sliced_wasserstein", "energy_distance"].map(str::to_string);
+        let selection = Selection::try_from(names.to_vec()).unwrap();
+        let scores = |standard_error| {
+            let mut scores = Scores::default();
+            scores.push(
+                "sliced_wasserstein",
+                Estimate {
+                    value: 1.0,
+                    standard_error,
+                },
+            );
+            scores.push("energy_distance", 2.0);
+            scores
+        };
+        let rows = vec![row(Some(scores(None))), row(Some(scores(Some(0.5))))];
+        let got = csv(&selection, rows);
+        let want = [
+            "d,seed,nimg,train_loss,sliced_wasserstein,sliced_wasserstein_standard_error,energy_distance,seconds,\
+             status,message",
+            "inf,3,0,,1,,2,1.5,finished,",
+            "inf,3,0,,1,0.5,2,1.5,finished,",
+        ];
+        assert_eq!(got, want);
     }
 }

@@ -19,19 +19,15 @@ pub fn report_of(plan: &Plan, result: &SweepResult, out: &Path) -> Report {
         title: result.name.clone(),
         description: result.description.clone(),
         settings: settings(plan),
-        metrics: metrics(plan),
+        metrics: metrics(plan, result),
         rows: result.rows.iter().map(|row| report_row(row, out)).collect(),
         references: result.references.iter().map(report_reference).collect(),
     }
 }
 
 /// The columns of the report; those of training only where something was trained.
-fn metrics(plan: &Plan) -> Vec<Metric> {
-    let mut metrics = vec![
-        Metric::energy_distance(),
-        Metric::sliced_wasserstein(),
-        Metric::figure("denoising_error", "Denoising error"),
-    ];
+fn metrics(plan: &Plan, result: &SweepResult) -> Vec<Metric> {
+    let mut metrics: Vec<Metric> = result.metrics.iter().map(Metric::of_scores).collect();
     if plan
         .points
         .iter()
@@ -260,14 +256,12 @@ fn run_scores(result: &RunResult) -> Vec<(String, f64)> {
     let trained = result
         .train_loss
         .map(|loss| [("train_loss", loss), ("nimg", result.nimg as f64)]);
-    let scores = [
-        ("energy_distance", result.scores.energy_distance),
-        ("sliced_wasserstein", result.scores.sliced_wasserstein),
-        ("denoising_error", result.denoising_error),
-        ("seconds", result.seconds),
-    ];
-    let all = scores.into_iter().chain(trained.into_iter().flatten());
-    all.map(|(key, value)| (key.to_string(), value)).collect()
+    let figures = trained
+        .into_iter()
+        .flatten()
+        .chain([("seconds", result.seconds)]);
+    let figures = figures.map(|(key, value)| (key.to_string(), value));
+    result.scores.columns().chain(figures).collect()
 }
 
 fn report_reference(reference: &Reference) -> report::Reference {
@@ -275,15 +269,6 @@ fn report_reference(reference: &Reference) -> report::Reference {
         name: reference.name.clone(),
         data: reference.data.clone(),
         meaning: reference.meaning.clone(),
-        scores: vec![
-            (
-                "energy_distance".to_string(),
-                reference.scores.energy_distance,
-            ),
-            (
-                "sliced_wasserstein".to_string(),
-                reference.scores.sliced_wasserstein,
-            ),
-        ],
+        scores: reference.scores.columns().collect(),
     }
 }

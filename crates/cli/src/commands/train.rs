@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use pfgmpp_config::yaml::parse_assignment;
 use pfgmpp_config::{Document, RunConfig};
-use pfgmpp_run::{Outcome, RunError, RunFolder, fetch, preflight, run};
+use pfgmpp_metrics::Estimate;
+use pfgmpp_run::{Outcome, RunError, RunFolder, RunResult, fetch, preflight, run};
 
 use crate::device::DeviceArgs;
 use crate::download::hub;
@@ -44,18 +45,7 @@ pub fn train(args: &Args) -> Result<(), Failure> {
     terminal.close();
     match outcome {
         Outcome::Finished(result) => {
-            if let Some(loss) = result.train_loss {
-                print(format_args!("train_loss          {loss:.4}"));
-            }
-            print(format_args!(
-                "energy_distance     {:.5}",
-                result.scores.energy_distance
-            ));
-            print(format_args!(
-                "sliced_wasserstein  {:.5}",
-                result.scores.sliced_wasserstein
-            ));
-            print(format_args!("seconds             {:.1}", result.seconds));
+            print(figures(&result));
             print(format_args!("\nSamples:    {}", folder.grid().display()));
             if config.trained().is_some() {
                 let checkpoint = folder.checkpoint();
@@ -71,6 +61,31 @@ pub fn train(args: &Args) -> Result<(), Failure> {
             "stopped after {nimg} images: the same command goes on from there"
         ))),
     }
+}
+
+/// What a run found, a line each.
+fn figures(result: &RunResult) -> String {
+    let mut lines: Vec<(&str, String)> = Vec::new();
+    lines.extend(
+        result
+            .train_loss
+            .map(|loss| ("train_loss", format!("{loss:.4}"))),
+    );
+    for score in result.scores.iter() {
+        let Estimate {
+            value,
+            standard_error,
+        } = score.estimate;
+        let error = standard_error.map_or(String::new(), |error| format!(" ± {error:.5}"));
+        lines.push((&score.name, format!("{value:.5}{error}")));
+    }
+    lines.push(("seconds", format!("{:.1}", result.seconds)));
+    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let lines: Vec<String> = lines
+        .iter()
+        .map(|(name, value)| format!("{name:width$}  {value}"))
+        .collect();
+    lines.join("\n")
 }
 
 /// Reads a configuration with the overrides of `--set`.

@@ -3,6 +3,7 @@
 mod energy_distance;
 mod gaussian_fit;
 mod refusals;
+mod scores;
 mod sliced_wasserstein;
 
 use candle_core::{Device, Tensor};

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::number::significant;
 use super::point::{Point, along_d, runs, variants};
-use super::{Metric, MetricKind, Row, Status, score};
+use super::{Metric, Row, Status, score};
 
 /// The cards of all runs, those of one seed together; nothing if no run has samples.
 ///
@@ -55,9 +55,7 @@ fn cards_of_seed(points: &[Point<'_>], metrics: &[Metric], seed: u64) -> Markup 
 }
 
 fn card(point: &Point<'_>, row: &Row, metrics: &[Metric]) -> Markup {
-    let shown = metrics
-        .iter()
-        .filter(|metric| metric.kind == MetricKind::Distance);
+    let shown = metrics.iter().filter(|metric| metric.better().is_some());
     html! {
         figure.card {
             @match &row.grid_png {

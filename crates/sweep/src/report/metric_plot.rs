@@ -2,6 +2,7 @@
 //! lines.
 
 use maud::{Markup, html};
+use pfgmpp_metrics::Better;
 
 use super::dimension_axis::PointAxis;
 use super::frame::{Frame, drawing, place, polyline};
@@ -48,7 +49,10 @@ pub(super) fn metric_plot(
         figure.plot {
             figcaption {
                 strong { (metric.label) }
-                span.soft { "lower is better" @if scale.is_logarithmic() { ", logarithmic" } }
+                span.soft {
+                    (metric.better().map(Better::in_words).unwrap_or_default())
+                    @if scale.is_logarithmic() { ", logarithmic" }
+                }
             }
             (plot.drawing(&shown, index))
             (plot.legend())
@@ -162,7 +166,7 @@ impl Plot<'_, '_> {
         }
     }
 
-    /// A ring around the lowest mean.
+    /// A ring around the best mean.
     fn best_mark(&self) -> Markup {
         let found = best(self.points, self.metric).filter(|_| self.points.len() > 1);
         let placed = found.and_then(|(point, mean)| self.place(point, mean.value));

@@ -5,6 +5,7 @@
 //! Plotting crates fix the colours in each element and know no such axis.
 
 use pfgmpp_kernel::Dimension;
+use pfgmpp_metrics::{Better, Description};
 use pfgmpp_run::PlanePaths;
 
 mod cards;
@@ -49,7 +50,7 @@ pub struct Metric {
     pub key: String,
     /// What a reader is shown, such as `Energy distance`.
     pub label: String,
-    /// The label where there is little room, such as `energy`.
+    /// The label where there is little room, such as `energy dist.`
     pub short: String,
     /// What the number means, in a sentence; may be empty.
     pub meaning: String,
@@ -58,39 +59,40 @@ pub struct Metric {
 }
 
 /// How runs compare by a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum MetricKind {
-    /// Lower is better: plotted against D, the best is marked.
-    Distance,
+    /// Plotted against D, the best is marked.
+    Compared(Better),
     /// A figure for the table only, such as a duration.
     Figure,
 }
 
 impl Metric {
-    /// The unbiased energy distance under the key `energy_distance`.
-    pub fn energy_distance() -> Self {
+    /// The metric of [`Report`] that shows a score.
+    pub fn of_scores(score: &Description) -> Self {
+        let mut label = score.label.to_owned();
+        if let Some(first) = label.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        let kind = if score.across_d {
+            MetricKind::Compared(score.better)
+        } else {
+            MetricKind::Figure
+        };
         Self {
-            key: "energy_distance".to_owned(),
-            label: "Energy distance".to_owned(),
-            short: "energy".to_owned(),
-            meaning: "how much farther apart samples and held-out images lie from each other than \
-                      among themselves; unbiased, so that an excellent model may fall slightly \
-                      below 0"
-                .to_owned(),
-            kind: MetricKind::Distance,
+            key: score.name.to_owned(),
+            label,
+            short: score.short.to_owned(),
+            meaning: score.meaning.to_owned(),
+            kind,
         }
     }
 
-    /// The sliced 2-Wasserstein distance under the key `sliced_wasserstein`.
-    pub fn sliced_wasserstein() -> Self {
-        Self {
-            key: "sliced_wasserstein".to_owned(),
-            label: "Sliced Wasserstein".to_owned(),
-            short: "sliced W".to_owned(),
-            meaning: "how far the samples' values have to move, along random directions, to be \
-                      spread as the held-out images' values are; never quite 0 for finite sets"
-                .to_owned(),
-            kind: MetricKind::Distance,
+    /// Which way is better, of a metric by which runs compare.
+    pub fn better(&self) -> Option<Better> {
+        match self.kind {
+            MetricKind::Compared(better) => Some(better),
+            MetricKind::Figure => None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The page as a whole.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use pfgmpp_metrics::Better;
 
 use super::cards::cards;
 use super::loss_plot::loss_plot;
@@ -9,7 +10,7 @@ use super::paths::paths;
 use super::point::{Point, along_d, points, runs};
 use super::summary::{failures, tiles};
 use super::table::tables;
-use super::{Metric, MetricKind, Reference, Report};
+use super::{Metric, Reference, Report};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -101,15 +102,13 @@ impl<'a> Group<'a> {
     fn plots(&self, metrics: &[Metric]) -> Markup {
         let points = &self.points;
         let first = self.index * (metrics.len() + 1);
-        let distances = metrics
-            .iter()
-            .filter(|metric| metric.kind == MetricKind::Distance);
+        let compared = metrics.iter().filter(|metric| metric.better().is_some());
         let trained = runs(points).any(|(_, row)| !row.loss_curve.is_empty());
         html! {
             section {
                 h2 { @if along_d(points) { "Scores against D" } @else { "Scores" } }
                 div.plots {
-                    @for (index, metric) in distances.enumerate() {
+                    @for (index, metric) in compared.enumerate() {
                         (metric_plot(points, metric, &self.references, first + index))
                     }
                     @if trained { (loss_plot(points, first + metrics.len())) }
@@ -144,8 +143,7 @@ fn meanings(report: &Report) -> Markup {
         section {
             h2 { "What the numbers mean" }
             p {
-                "Each score is a distance between a run's samples and the held-out data: "
-                "lower is better, and 0 would be perfect."
+                (sense(&report.metrics))
                 @if !report.references.is_empty() {
                     " Read it against the reference rows, which give the numbers a scale."
                 }
@@ -162,6 +160,23 @@ fn meanings(report: &Report) -> Markup {
             }
         }
     }
+}
+
+/// Which way the scores are better.
+fn sense(metrics: &[Metric]) -> String {
+    let compared = || metrics.iter().filter(|metric| metric.better().is_some());
+    if compared().all(|metric| metric.better() == Some(Better::Lower)) {
+        return "Each score is a distance between a run's samples and the held-out data: lower is better, and 0 \
+                would be perfect."
+            .to_owned();
+    }
+    let each = compared()
+        .filter_map(|metric| Some(format!("{}: {}", metric.label, metric.better()?.in_words())));
+    let each: Vec<_> = each.collect();
+    format!(
+        "Each score compares a run's samples with the data. {}.",
+        each.join("; ")
+    )
 }
 
 fn settings(settings: &[(String, String)]) -> Markup {

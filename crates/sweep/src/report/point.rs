@@ -151,13 +151,14 @@ impl Point<'_> {
     }
 }
 
-/// The point with the lowest mean of `metric`, and that mean.
+/// The point with the best mean of `metric`, and that mean; none of a figure.
 pub(super) fn best<'p, 'a>(
     points: &'p [Point<'a>],
     metric: &Metric,
 ) -> Option<(&'p Point<'a>, Mean)> {
+    let better = metric.better()?;
     let means = points
         .iter()
         .filter_map(|point| Some((point, point.mean(&metric.key)?)));
-    means.min_by(|(_, a), (_, b)| a.value.total_cmp(&b.value))
+    means.min_by(|(_, a), (_, b)| better.rank(a.value).total_cmp(&better.rank(b.value)))
 }

@@ -1,22 +1,23 @@
-//! The answer in short: which point is best by each distance, and which runs are missing.
+//! The answer in short: which point is best by each score, and which runs are missing.
 
 use maud::{Markup, html};
+use pfgmpp_metrics::Better;
 
 use super::number::{deviation, significant};
 use super::point::{Mean, Point, best, runs};
-use super::{Metric, MetricKind, Reference, Row, Status, score};
+use super::{Metric, Reference, Row, Status, score};
 
 /// Longer labels are set smaller.
 const SHORT: usize = 14;
 
-/// One tile per distance with its best point, and one that counts the runs.
+/// One tile per score by which runs compare, with its best point, and one that counts the runs.
 pub(super) fn tiles(points: &[Point<'_>], metrics: &[Metric], references: &[Reference]) -> Markup {
     let finished = runs(points)
         .filter(|(_, row)| row.status == Status::Finished)
         .count();
     html! {
         div.tiles {
-            @for metric in metrics.iter().filter(|metric| metric.kind == MetricKind::Distance) {
+            @for metric in metrics {
                 @if let Some((point, mean)) = best(points, metric) {
                     (tile(points, metric, point, mean, references))
                 }
@@ -41,9 +42,11 @@ fn tile(
 ) -> Markup {
     let value = significant(mean.value);
     let rivals = rivals(points, metric, point, mean);
+    let superlative = metric.better().map(Better::superlative);
+    let superlative = superlative.filter(|_| points.len() > 1);
     html! {
         div.tile {
-            span.soft { (metric.label) @if points.len() > 1 { " is lowest at" } }
+            span.soft { (metric.label) @if let Some(best) = superlative { " is " (best) " at" } }
             span.big.long[point.label.chars().count() > SHORT] { (point.label) }
             span {
                 strong { (value) }
@@ -67,7 +70,8 @@ fn tile(
 }
 
 /// Points whose mean is less than two standard errors of the difference away from the best.
-fn rivals(points: &[Point<'_>], metric: &Metric, winner: &Point<'_>, lowest: Mean) -> Vec<String> {
+fn rivals(points: &[Point<'_>], metric: &Metric, winner: &Point<'_>, best: Mean) -> Vec<String> {
+    let rank = |mean: Mean| metric.better().map(|better| better.rank(mean.value));
     let variance = |mean: Mean| {
         mean.deviation
             .map(|deviation| deviation.powi(2) / mean.seeds as f64)
@@ -78,8 +82,8 @@ fn rivals(points: &[Point<'_>], metric: &Metric, winner: &Point<'_>, lowest: Mea
             .filter(|_| point.label != winner.label);
         let error = other.and_then(|other| {
             Some((
-                other.value - lowest.value,
-                variance(other)? + variance(lowest)?,
+                rank(other)? - rank(best)?,
+                variance(other)? + variance(best)?,
             ))
         });
         error.is_some_and(|(difference, variance)| difference < 2.0 * variance.sqrt())

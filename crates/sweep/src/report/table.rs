@@ -1,10 +1,11 @@
 //! The results as tables: one row per point (means over seeds), or one per run; references beneath.
 
 use maud::{Markup, html};
+use pfgmpp_metrics::Better;
 
 use super::number::{align_points, deviation, significant};
 use super::point::{Mean, Point, runs};
-use super::{Metric, MetricKind, Reference, Row, Status, score};
+use super::{Metric, Reference, Row, Status, score};
 
 /// All results: means first where points have several runs, the runs then folded away beneath.
 pub(super) fn tables(points: &[Point<'_>], metrics: &[Metric], references: &[Reference]) -> Markup {
@@ -42,8 +43,10 @@ struct Column<'a> {
     values: Vec<String>,
     /// The standard deviation beside each value, where the table shows means.
     deviations: Option<Vec<String>>,
-    /// The row with the lowest value of a distance.
+    /// The row with the best value.
     best: Option<usize>,
+    /// What that one is called.
+    superlative: String,
 }
 
 fn of_points<'a>(
@@ -82,8 +85,7 @@ fn of_runs<'a>(
     let rows = || runs(points);
     let columns = metrics.iter().map(|metric| {
         // A distance of a run that did not finish is none to compare.
-        let counts =
-            |row: &Row| metric.kind == MetricKind::Figure || row.status == Status::Finished;
+        let counts = |row: &Row| metric.better().is_none() || row.status == Status::Finished;
         let values: Vec<_> = rows()
             .map(|(_, row)| score(&row.scores, &metric.key).filter(|_| counts(row)))
             .collect();
@@ -126,7 +128,7 @@ impl<'a> Column<'a> {
         align_points(&mut deviations);
         align_points(&mut column.values);
         // Of a figure the scatter is of no interest.
-        column.deviations = (metric.kind == MetricKind::Distance).then_some(deviations);
+        column.deviations = metric.better().map(|_| deviations);
         column
     }
 
@@ -139,15 +141,17 @@ impl<'a> Column<'a> {
             let value = (*value)?;
             value.is_finite().then_some((row, value))
         });
-        let lowest = finite.min_by(|a, b| a.1.total_cmp(&b.1));
-        let compared = metric.kind == MetricKind::Distance && values.len() > 1;
+        let better = metric.better().filter(|_| values.len() > 1);
+        let best = better
+            .and_then(|better| finite.min_by(|a, b| better.rank(a.1).total_cmp(&better.rank(b.1))));
         Self {
             label: &metric.label,
             values: all
                 .map(|value| value.map_or(String::new(), significant))
                 .collect(),
             deviations: None,
-            best: lowest.filter(|_| compared).map(|(row, _)| row),
+            best: best.map(|(row, _)| row),
+            superlative: better.map(Better::superlative).unwrap_or_default(),
         }
     }
 
@@ -160,7 +164,7 @@ impl<'a> Column<'a> {
         });
         html! {
             td.number.best[best] {
-                @if best { strong title="lowest" { (value) } } @else { (value) }
+                @if best { strong title=(self.superlative) { (value) } } @else { (value) }
             }
             @if let Some(text) = deviation { td.deviation { (text) } }
         }

@@ -1,9 +1,11 @@
 //! How runs are taken together, and where they stand along D.
 
+use pfgmpp_metrics::Better;
+
 use super::row;
-use crate::report::Metric;
 use crate::report::dimension_axis::PointAxis;
 use crate::report::point::{best, points};
+use crate::report::{Metric, MetricKind, Report, render};
 
 #[test]
 fn the_best_point_has_the_lowest_mean_not_the_lowest_run() {
@@ -13,8 +15,36 @@ fn the_best_point_has_the_lowest_mean_not_the_lowest_run() {
         row(Some(8.0), "", 0, 0.004),
     ];
     let points = points(rows.iter());
-    let (point, mean) = best(&points, &Metric::energy_distance()).unwrap();
+    let (point, mean) = best(&points, &super::metric("energy_distance")).unwrap();
     assert_eq!(point.label, "D = 8", "with mean {}", mean.value);
+}
+
+#[test]
+fn the_best_point_is_the_one_that_its_metric_calls_so() {
+    let rows = [(1.0, 0.2), (8.0, 0.9), (64.0, 3.0)].map(|(d, v)| row(Some(d), "", 0, v));
+    let points = points(rows.iter());
+    for (better, want) in [
+        (Better::Lower, "D = 1"),
+        (Better::Near(1.0), "D = 8"),
+        (Better::Higher, "D = 64"),
+    ] {
+        let metric = Metric {
+            kind: MetricKind::Compared(better),
+            ..super::metric("energy_distance")
+        };
+        let (point, _) = best(&points, &metric).unwrap();
+        assert_eq!(point.label, want, "{}", better.in_words());
+        let report = super::report(rows.to_vec());
+        let html = render(&Report {
+            metrics: vec![metric],
+            ..report
+        });
+        for text in [better.in_words(), format!("is {} at", better.superlative())] {
+            assert!(html.contains(&text), "got no `{text}`");
+        }
+    }
+    let figure = Metric::figure("energy_distance", "Energy");
+    assert!(best(&points, &figure).is_none(), "a figure has no best");
 }
 
 #[test]
