@@ -1,6 +1,6 @@
 //! The one interface between a model and whatever samples or scores it.
 
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Tensor, bail};
 
 use crate::{ConditionSpec, Query};
 
@@ -9,8 +9,10 @@ use crate::{ConditionSpec, Query};
 /// The exact posterior of a data set and a preconditioned network both implement it; samplers and
 /// scores see nothing else of a model.
 pub trait Denoiser: Send + Sync {
-    /// The conditions that the model takes; any other is refused by it.
-    fn takes(&self) -> ConditionSpec;
+    /// The conditions that the model takes; any other is refused by it. None, unless an implementation says more.
+    fn takes(&self) -> ConditionSpec {
+        ConditionSpec::NONE
+    }
 
     /// Estimates `E[y | x]`.
     ///
@@ -29,14 +31,17 @@ pub trait Denoiser: Send + Sync {
     /// ```
     ///
     /// Exact, whatever the estimate depends on x through: scalings, noise levels, norms. Condition and guess are
-    /// held fixed.
+    /// held fixed. Samples do not touch each other, so that one call serves a batch.
     ///
     /// # Errors
     ///
-    /// Those of [`Self::denoise`], and a `v` of another shape than x.
+    /// Those of [`Self::denoise`], and a `v` of another shape than x. A denoiser that does not implement this
+    /// method has no derivative, and says so.
     fn pullback(&self, query: &Query, v: &Tensor) -> Result<Pullback> {
         let _ = (query, v);
-        candle_core::bail!("this denoiser has no derivative yet")
+        bail!(
+            "this denoiser gives no derivative: its type implements Denoiser::denoise, but not Denoiser::pullback"
+        )
     }
 
     /// `E[y | x]` and the vector-Jacobian product `v^T J`, `J = dE[y|x]/dx`, of [`Self::pullback`].

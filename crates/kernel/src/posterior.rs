@@ -1,14 +1,16 @@
 //! The exact posterior of a finite data set: a denoiser without a network.
 
+mod gradient;
 mod likelihood;
 mod points;
 mod product;
 mod real;
 mod stream;
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Tensor, WithDType};
 
-use crate::{ConditionSpec, Denoiser, Dimension, DimensionError, Query};
+use crate::{ConditionSpec, Denoiser, Dimension, DimensionError, Pullback, Query};
+use gradient::{Gradient, posterior_gradient};
 use points::{Points, with_values};
 use stream::posterior_mean;
 
@@ -143,6 +145,30 @@ impl ExactPosterior {
         Ok(mean.reshape(x.dims())?)
     }
 
+    /// As [`Self::mean`], with `v` `[B, ...]` of the shape and dtype of `x` taken back through it.
+    ///
+    /// ```text
+    /// v^T J = Σ w_i v·(y_i - E[y|x]) d ln w_i/dx,   d ln w_i/dx = (y_i - x) (N+D)/(|x-y_i|² + D sigma²)
+    /// ```
+    ///
+    /// with `1/sigma²` for the quotient at D = ∞; and alike by sigma. Where `sigma = 0` leaves one point, both
+    /// are 0.
+    fn gradient(&self, x: &Tensor, sigma: &[f64], v: &Tensor) -> Result<Pullback, PosteriorError> {
+        self.check(x, sigma)?;
+        let (like, flat, v) = (x, x.flatten_all()?, v.flatten_all()?);
+        with_values!(self.points.data(), y => match x.dtype() {
+            DType::F32 => {
+                let (x, v) = (flat.to_vec1::<f32>()?, v.to_vec1::<f32>()?);
+                shaped(posterior_gradient(&self.points, y, self.d, &x, sigma, &v), like)
+            }
+            DType::F64 => {
+                let (x, v) = (flat.to_vec1::<f64>()?, v.to_vec1::<f64>()?);
+                shaped(posterior_gradient(&self.points, y, self.d, &x, sigma, &v), like)
+            }
+            other => Err(PosteriorError::DType(other)),
+        })
+    }
+
     fn check(&self, x: &Tensor, sigma: &[f64]) -> Result<(), PosteriorError> {
         let (batch, n) = (x.dims().first().copied().unwrap_or(0), self.n());
         if x.rank() == 0 || x.elem_count() != batch * n {
@@ -164,6 +190,18 @@ impl ExactPosterior {
     }
 }
 
+/// Derivatives of the shape of `x`, beside it.
+fn shaped<T: WithDType>(
+    Gradient { mean, x, sigma }: Gradient<T>,
+    like: &Tensor,
+) -> Result<Pullback, PosteriorError> {
+    Ok(Pullback {
+        denoised: Tensor::from_vec(mean, like.dims(), like.device())?,
+        x: Tensor::from_vec(x, like.dims(), like.device())?,
+        sigma,
+    })
+}
+
 impl Denoiser for ExactPosterior {
     /// None: the data set has no classes.
     fn takes(&self) -> ConditionSpec {
@@ -174,5 +212,11 @@ impl Denoiser for ExactPosterior {
     fn denoise(&self, query: &Query) -> candle_core::Result<Tensor> {
         self.takes().check(query)?;
         Ok(self.mean(query.x, query.sigma)?)
+    }
+
+    /// In closed form, by a second pass over the data.
+    fn pullback(&self, query: &Query, v: &Tensor) -> candle_core::Result<Pullback> {
+        self.takes().check(query)?;
+        Ok(self.gradient(query.x, query.sigma, &query.covector(v)?)?)
     }
 }

@@ -1,6 +1,6 @@
 //! What a denoiser is asked.
 
-use candle_core::Tensor;
+use candle_core::{Result, Tensor, bail};
 
 use crate::Condition;
 
@@ -53,5 +53,19 @@ impl<'a> Query<'a> {
     pub fn near(self, guess: impl Into<Option<&'a Tensor>>) -> Self {
         let guess = guess.into();
         Self { guess, ..self }
+    }
+    /// A covector `v` to take back from the estimate: detached, in the dtype and on the device of x.
+    ///
+    /// # Errors
+    ///
+    /// A `v` of another shape than x, and failures of the tensor backend.
+    pub fn covector(&self, v: &Tensor) -> Result<Tensor> {
+        if v.dims() != self.x.dims() {
+            let (want, got) = (self.x.dims(), v.dims());
+            bail!("v must have the shape of x, {want:?}, got {got:?}");
+        }
+        v.detach()
+            .to_device(self.x.device())?
+            .to_dtype(self.x.dtype())
     }
 }

@@ -14,6 +14,7 @@ mod config_error;
 mod constants;
 mod conv_algorithm;
 mod dhariwal_unet;
+mod evaluation;
 mod field_network;
 mod host;
 mod kernels;

@@ -4,7 +4,7 @@ use std::f64::consts::FRAC_PI_2;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ParameterError;
+use crate::{ParameterError, Real};
 
 /// How the rate of noising rises over the steps of DDPM.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -115,17 +115,23 @@ impl DdpmLevels {
     /// A network is trained at whole steps only; the embedding of a step is smooth, and so is what it learns of it.
     #[must_use]
     pub fn step(&self, sigma: f64) -> f64 {
+        self.step_of(sigma)
+    }
+
+    /// As [`Self::step`], with derivatives where `sigma` carries them.
+    pub(crate) fn step_of<R: Real>(&self, sigma: R) -> R {
         let mut below: Option<f64> = None;
         for (t, level) in self.levels().enumerate() {
-            if level >= sigma {
+            if level >= sigma.value() {
                 let Some(below) = below else {
-                    return 0.0;
+                    return R::from(0.0);
                 };
-                return t as f64 - (level / sigma).ln() / (level / below).ln();
+                let share = (R::from(level) / sigma).ln() / (level / below).ln();
+                return -share + t as f64;
             }
             below = Some(level);
         }
-        (self.m - 1) as f64
+        R::from((self.m - 1) as f64)
     }
 
     /// The rate `beta_t`.

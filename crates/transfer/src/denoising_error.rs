@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 use pfgmpp_kernel::{Condition, Denoiser, Dimension, Kernel, Query, SampleRng, Stream, in_f64};
 use serde::{Deserialize, Serialize};
 
-use crate::ParameterError;
+use crate::{ParameterError, Real};
 
 /// The squared error of a denoiser of Gaussian noise at a few noise levels.
 ///
@@ -88,16 +88,21 @@ impl DenoisingError {
     /// `e(s)`, linear in ln s between the levels; as `s²` below the lowest, constant above the highest.
     #[must_use]
     pub fn at(&self, s: f64) -> f64 {
-        let above = self.sigma.partition_point(|&level| level <= s);
+        self.at_of(s)
+    }
+
+    /// As [`Self::at`], with derivatives where `s` carries them.
+    pub(crate) fn at_of<R: Real>(&self, s: R) -> R {
+        let above = self.sigma.partition_point(|&level| level <= s.value());
         if above == 0 {
-            return self.error[0] * (s / self.sigma[0]).powi(2);
+            return (s / self.sigma[0]).powi(2) * self.error[0];
         }
         let Some(&high) = self.sigma.get(above) else {
-            return self.error[above - 1];
+            return R::from(self.error[above - 1]);
         };
         let low = self.sigma[above - 1];
         let share = (s / low).ln() / (high / low).ln();
-        self.error[above - 1] + share * (self.error[above] - self.error[above - 1])
+        share * (self.error[above] - self.error[above - 1]) + self.error[above - 1]
     }
 }
 

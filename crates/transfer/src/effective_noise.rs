@@ -18,7 +18,7 @@
 use pfgmpp_kernel::Dimension;
 use serde::{Deserialize, Serialize};
 
-use crate::{Coefficients, ParameterError, Preconditioning};
+use crate::{Coefficients, ParameterError, Preconditioning, Real};
 
 /// Points of one grid.
 const GRID: usize = 48;
@@ -71,6 +71,13 @@ impl PosteriorNoise {
     ///
     /// Equal to `sigma` at D = ∞. A squared norm that is infinite or not a number gives NaN.
     pub fn sigma_eff(&self, x_norm_sq: f64, sigma: f64) -> f64 {
+        self.sigma_eff_of(x_norm_sq, sigma)
+    }
+
+    /// As [`Self::sigma_eff`], with derivatives where the arguments carry them.
+    ///
+    /// They are those of the quadrature itself, a mean over a grid that moves with its arguments.
+    pub fn sigma_eff_of<R: Real>(&self, x_norm_sq: R, sigma: R) -> R {
         let [ln_ratio] = self.expect(x_norm_sq, sigma, |k| [k]);
         sigma * ln_ratio.exp()
     }
@@ -91,7 +98,17 @@ impl PosteriorNoise {
         x_norm_sq: f64,
         sigma: f64,
     ) -> Coefficients {
-        let at = |s: f64| preconditioning.coefficients(s);
+        self.coefficients_of(preconditioning, x_norm_sq, sigma)
+    }
+
+    /// As [`Self::coefficients`], with derivatives where the arguments carry them, as in [`Self::sigma_eff_of`].
+    pub fn coefficients_of<R: Real>(
+        &self,
+        preconditioning: &Preconditioning,
+        x_norm_sq: R,
+        sigma: R,
+    ) -> Coefficients<R> {
+        let at = |s: R| preconditioning.coefficients_of(s);
         if self.d.is_infinite() {
             return at(sigma);
         }
@@ -102,91 +119,105 @@ impl PosteriorNoise {
         let central = at(sigma * ln_ratio.exp());
         Coefficients {
             c_skip,
-            c_out: c_out_sq.sqrt().copysign(central.c_out),
+            c_out: c_out_sq.sqrt().copysign(central.c_out.value()),
             weight: c_out_sq.recip(),
             ..central
         }
     }
 
     /// Means over the posterior of `k = ln(s / sigma)`; NaN for a squared norm that is not finite.
-    fn expect<const M: usize>(
+    fn expect<R: Real, const M: usize>(
         &self,
-        x_norm_sq: f64,
-        sigma: f64,
-        values: impl Fn(f64) -> [f64; M],
-    ) -> [f64; M] {
+        x_norm_sq: R,
+        sigma: R,
+        values: impl Fn(R) -> [R; M],
+    ) -> [R; M] {
         let Dimension::Finite(d) = self.d else {
-            return values(0.0);
+            return values(R::from(0.0));
         };
-        if !x_norm_sq.is_finite() {
-            return [f64::NAN; M];
+        if !x_norm_sq.value().is_finite() {
+            return [R::from(f64::NAN); M];
         }
         let density = LogDensity {
             d,
             n: self.n,
             n_eff: self.data.n_eff,
             // In units of sigma, so that the grid variable is k = ln(s / sigma).
-            m2: self.data.second_moment / sigma.powi(2),
+            m2: R::from(self.data.second_moment) / sigma.powi(2),
             // A sample of exactly zero is as good as one of vanishing norm, and has a logarithm.
-            x2: (x_norm_sq / self.n / sigma.powi(2)).max(1e-200),
+            x2: (x_norm_sq / self.n / sigma.powi(2)).max(R::from(1e-200)),
         };
         density.expect(values)
     }
 }
 
 /// `ln p(k | x)` up to a constant, `k = ln(s / sigma)`, in units of `sigma`.
-struct LogDensity {
+struct LogDensity<R> {
     d: f64,
     n: f64,
     n_eff: f64,
-    m2: f64,
-    x2: f64,
+    m2: R,
+    x2: R,
 }
 
-impl LogDensity {
-    fn at(&self, k: f64) -> f64 {
+impl<R: Real> LogDensity<R> {
+    fn at(&self, k: R) -> R {
         // -D k - D/2 exp(-2k), less its value at k = 0: expm1 keeps digits when D is huge.
-        let prior = -self.d * (k + 0.5 * (-2.0 * k).exp_m1());
-        prior + self.ln_likelihood((2.0 * k).exp())
+        let prior = (k + (k * -2.0).exp_m1() * 0.5) * -self.d;
+        prior + self.ln_likelihood((k * 2.0).exp())
     }
 
-    fn ln_likelihood(&self, s2: f64) -> f64 {
+    fn ln_likelihood(&self, s2: R) -> R {
         let total = self.m2 + s2;
         // In shares of the total, so that no square overflows.
         let (data, noise) = (self.m2 / total, s2 / total);
-        let spread = data * data / self.n_eff + noise * (noise + 2.0 * data) / self.n;
+        let spread = data * data / self.n_eff + noise * (noise + data * 2.0) / self.n;
         let ratio = self.x2 / total;
-        0.5 * ((1.0 + ratio.ln() - ratio) / spread - spread.ln())
+        ((ratio.ln() + 1.0 - ratio) / spread - spread.ln()) * 0.5
+    }
+
+    /// The same without derivatives.
+    fn values(&self) -> LogDensity<f64> {
+        LogDensity {
+            d: self.d,
+            n: self.n,
+            n_eff: self.n_eff,
+            m2: self.m2.value(),
+            x2: self.x2.value(),
+        }
     }
 
     /// Where the density can have mass: below, the prior falls as exp(-D/2 exp(-2k)), faster than
     /// any likelihood can make up for; above, the density falls as `s^-(D + n)` once `s²` exceeds
     /// both the data's and the sample's second moment.
-    fn support(&self) -> (f64, f64) {
+    fn support(&self) -> (R, R) {
         let largest = 0.5 * self.n.max(self.n_eff).ln();
-        let gain = largest - self.ln_likelihood(1.0);
-        let low = -0.5 * (2.0 * (DEPTH + gain) / self.d + 2.0).ln() - 1.0;
-        let bend = 0.5 * self.m2.max(self.x2).max(1.0).ln();
+        let gain = -self.ln_likelihood(R::from(1.0)) + largest;
+        let low = ((gain + DEPTH) * 2.0 / self.d + 2.0).ln() * -0.5 - 1.0;
+        let bend = self.m2.max(self.x2).max(R::from(1.0)).ln() * 0.5;
         let fall = self.d + self.n.min(self.n_eff);
         (low, bend + 2.0 * DEPTH / fall + 1.0)
     }
 
     /// `E[values(k) | x]`: grids close in on the mass, and the last one resolves its narrowest bell.
-    fn expect<const M: usize>(&self, values: impl Fn(f64) -> [f64; M]) -> [f64; M] {
+    fn expect<const M: usize>(&self, values: impl Fn(R) -> [R; M]) -> [R; M] {
         let (mut low, mut high) = self.support();
+        let plain = self.values();
         // Each pass narrows the span by half or ends: 80 passes cover any f64.
         for _ in 0..80 {
             let step = (high - low) / (GRID - 1) as f64;
-            let logs: [f64; GRID] = std::array::from_fn(|i| self.at(low + step * i as f64));
+            let k = |i| (low + step * i as f64).value();
+            let logs: [f64; GRID] = std::array::from_fn(|i| plain.at(k(i)));
             let max = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let inside = |v: &f64| *v > max - DEPTH;
             let first = logs.iter().position(inside).unwrap_or(0);
             let last = logs.iter().rposition(inside).unwrap_or(GRID - 1);
-            if 2 * (last - first) >= GRID || step <= f64::EPSILON * low.abs().max(high.abs()) {
+            let largest = low.value().abs().max(high.value().abs());
+            if 2 * (last - first) >= GRID || step.value() <= f64::EPSILON * largest {
                 break;
             }
             high = low + step * (last + 1).min(GRID - 1) as f64;
-            low += step * first.saturating_sub(1) as f64;
+            low = low + step * first.saturating_sub(1) as f64;
         }
         self.weighted_mean(low, high, values)
     }
@@ -195,27 +226,31 @@ impl LogDensity {
     /// `1 / sqrt(2 (D + max(N, n_eff)))`; at a step of one width the rule is exact to 1e-8.
     fn weighted_mean<const M: usize>(
         &self,
-        low: f64,
-        high: f64,
-        values: impl Fn(f64) -> [f64; M],
-    ) -> [f64; M] {
+        low: R,
+        high: R,
+        values: impl Fn(R) -> [R; M],
+    ) -> [R; M] {
         let width = (2.0 * (self.d + self.n.max(self.n_eff))).sqrt().recip();
-        let points = ((high - low) / width).ceil().clamp(GRID as f64, MAX_GRID) as usize;
+        let points = ((high - low) / width)
+            .value()
+            .ceil()
+            .clamp(GRID as f64, MAX_GRID) as usize;
         let step = (high - low) / (points - 1) as f64;
-        let (mut max, mut mass, mut moments) = (f64::NEG_INFINITY, 0.0, [0.0; M]);
+        let zero = R::from(0.0);
+        let (mut max, mut mass, mut moments) = (f64::NEG_INFINITY, zero, [zero; M]);
         for i in 0..points {
             let k = low + step * i as f64;
             let ln_weight = self.at(k);
-            if ln_weight > max {
+            if ln_weight.value() > max {
                 // Sums so far are relative to the old maximum.
-                let shrink = (max - ln_weight).exp();
-                (max, mass) = (ln_weight, mass * shrink);
+                let shrink = (max - ln_weight.value()).exp();
+                (max, mass) = (ln_weight.value(), mass * shrink);
                 moments = moments.map(|moment| moment * shrink);
             }
             let weight = (ln_weight - max).exp();
-            mass += weight;
+            mass = mass + weight;
             for (moment, value) in moments.iter_mut().zip(values(k)) {
-                *moment += weight * value;
+                *moment = *moment + weight * value;
             }
         }
         moments.map(|moment| moment / mass)

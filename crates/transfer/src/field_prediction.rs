@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ParameterError;
+use crate::{ParameterError, Real};
 
 /// The data are taken to lie within this many times `sigma_data sqrt(N)`, the norm that data of that standard
 /// deviation have: far enough to touch no field of real data, near enough to keep a poor prediction finite.
@@ -49,13 +49,13 @@ impl FieldPrediction {
     /// ```
     ///
     /// However far out x is, the input has a mean square of at most `1 + 1/N`.
-    pub fn c_in(&self, n: usize, x_norm_sq: f64, z: f64) -> f64 {
+    pub fn c_in<R: Real>(&self, n: usize, x_norm_sq: R, z: R) -> R {
         let s_sq = (x_norm_sq + z * z) / (n as f64 + 1.0);
-        (self.sigma_data * self.sigma_data + s_sq).sqrt().recip()
+        (s_sq + self.sigma_data * self.sigma_data).sqrt().recip()
     }
 
     /// What the network is told about z: `ln(z) / 4`.
-    pub fn c_noise(&self, z: f64) -> f64 {
+    pub fn c_noise<R: Real>(&self, z: R) -> R {
         z.ln() / 4.0
     }
 
@@ -72,20 +72,20 @@ impl FieldPrediction {
     /// The second line takes `|Ê|` from `|v_x|`, exactly so as z vanishes. Both are kept within what data of
     /// norm `10 sigma_data sqrt(N)` or less allow, `gamma a/(1-a) <= |x| + 10 sigma_data sqrt(N)`: so the
     /// factor stays finite for an `a` of one or more and for a `v_z` of zero or of the wrong sign.
-    pub fn factor(&self, n: usize, x_norm: f64, z: f64, v_x_norm: f64, v_z: f64) -> f64 {
+    pub fn factor<R: Real>(&self, n: usize, x_norm: R, z: R, v_x_norm: R, v_z: R) -> R {
         let (root, gamma) = ((n as f64).sqrt(), self.gamma);
         let farthest = x_norm + REACH * self.sigma_data * root;
-        let factor = |distance: f64| (distance.hypot(z) + gamma) / root;
-        if z >= self.z_exp {
-            return if v_z < 0.0 {
+        let factor = |distance: R| (distance.hypot(z) + gamma) / root;
+        if z.value() >= self.z_exp {
+            return if v_z.value() < 0.0 {
                 (-z / v_z).min(factor(farthest))
             } else {
                 factor(farthest)
             };
         }
         let a = v_x_norm / root;
-        if a < 1.0 {
-            factor((gamma * a / (1.0 - a)).min(farthest))
+        if a.value() < 1.0 {
+            factor((a * gamma / (-a + 1.0)).min(farthest))
         } else {
             factor(farthest)
         }

@@ -9,6 +9,7 @@
 mod data_moments;
 mod ddpm;
 mod denoising_error;
+mod dual;
 mod effective_noise;
 mod field_prediction;
 mod iddpm;
@@ -18,6 +19,7 @@ mod noise_law;
 mod parameter;
 mod preconditioning;
 mod radius;
+mod real;
 mod schedule;
 mod translation;
 mod vp;
@@ -25,6 +27,7 @@ mod vp;
 pub use data_moments::DataMoments;
 pub use ddpm::{BetaSchedule, DdpmLevels};
 pub use denoising_error::DenoisingError;
+pub use dual::Dual;
 pub use effective_noise::{DataScale, PosteriorNoise};
 pub use field_prediction::FieldPrediction;
 pub use iddpm::IddpmLevels;
@@ -37,6 +40,7 @@ pub use preconditioning::{
     IddpmPreconditioning, NoiseLevel, Preconditioning, VePreconditioning, VpPreconditioning,
 };
 pub use radius::{r_from_sigma, sigma_from_r};
+pub use real::Real;
 pub use schedule::{
     EdmSchedule, ExplicitSchedule, FlowSchedule, GeometricSchedule, IddpmSchedule, RoundedSchedule,
     Schedule, VeSchedule, VpSchedule,

@@ -1,10 +1,12 @@
 //! A diffusion denoiser at any D, by the effective noise level.
 
+mod gradient;
+
 use candle_core::{Result, Tensor};
-use pfgmpp_kernel::{ConditionSpec, Denoiser, Dimension, Kernel, Query, beside, in_f64};
+use pfgmpp_kernel::{ConditionSpec, Denoiser, Dimension, Kernel, Pullback, Query, beside, in_f64};
 use serde::{Deserialize, Serialize};
 
-use crate::{DataMoments, DenoisingError, ParameterError, PosteriorNoise};
+use crate::{DataMoments, DenoisingError, ParameterError, PosteriorNoise, Real};
 
 /// Relative change of a level at which the passes for the denoising error end.
 const PRECISION: f64 = 1e-9;
@@ -22,7 +24,8 @@ pub enum Guess {
         /// Evaluations of the denoiser in all, at least 1 (which is [`Guess::DataMean`]).
         evaluations: usize,
     },
-    /// The estimate of the solver's step before: one evaluation. Without one, the data mean.
+    /// The estimate of the solver's step before: one evaluation. Without one, the data mean. It is held fixed in
+    /// derivatives.
     Previous,
 }
 
@@ -163,11 +166,9 @@ impl<M: Denoiser> EffectiveNoise<M> {
         let Dimension::Finite(d) = self.d else {
             return Ok(sigma.to_vec());
         };
-        let total = self.n as f64 + d;
-        let (residual, nominal) = (total.recip(), d / total);
         let squares = square_distances(x, m)?.into_iter().zip(sigma);
         Ok(squares
-            .map(|(square, sigma)| (residual * square + nominal * sigma * sigma).sqrt())
+            .map(|(square, &sigma)| level_near(self.n, d, square, sigma))
             .collect())
     }
 
@@ -187,24 +188,19 @@ impl<M: Denoiser> EffectiveNoise<M> {
             .collect())
     }
 
-    /// Raises levels that were measured by the denoiser's own estimate.
-    fn add_denoising_error(&self, levels: &mut [f64]) {
-        let Some(error) = &self.error else {
-            return;
-        };
-        let total = self.n as f64 + self.d.value();
-        for level in levels {
-            let square = *level * *level;
-            // e rises by less than N s² does, so each pass is nearer, from below.
-            for _ in 0..MAX_PASSES {
-                let next = (square + error.at(*level) / total).sqrt();
-                let done = next <= *level * (1.0 + PRECISION);
-                *level = next;
-                if done {
-                    break;
-                }
+    /// The level s of `s² = level² + e(s)/(N+D)`.
+    fn with_error(&self, error: &DenoisingError, mut level: f64) -> f64 {
+        let (square, total) = (level * level, self.n as f64 + self.d.value());
+        // e rises by less than N s² does, so each pass is nearer, from below.
+        for _ in 0..MAX_PASSES {
+            let next = (square + error.at(level) / total).sqrt();
+            let done = next <= level * (1.0 + PRECISION);
+            level = next;
+            if done {
+                break;
             }
         }
+        level
     }
 
     /// The denoiser's estimates at `levels`, extended above its highest level.
@@ -218,13 +214,16 @@ impl<M: Denoiser> EffectiveNoise<M> {
         if levels.iter().all(|&level| level <= self.sigma_max) {
             return self.denoiser.denoise(&at(query.x, levels));
         }
-        let shrink: Vec<f64> = levels
-            .iter()
-            .map(|s| (self.sigma_max / s).min(1.0))
-            .collect();
-        let levels: Vec<f64> = levels.iter().map(|s| s.min(self.sigma_max)).collect();
+        let (shrink, levels) = self.extension(levels);
         let inside = self.about_mean(query.x, &shrink)?;
         self.about_mean(&self.denoiser.denoise(&at(&inside, &levels))?, &shrink)
+    }
+
+    /// `c = sigma_max / s` of each level s, 1 for those below `sigma_max`, and the levels held below it.
+    fn extension(&self, levels: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        let c = levels.iter().map(|s| (self.sigma_max / s).min(1.0));
+        let bounded = levels.iter().map(|s| s.min(self.sigma_max));
+        (c.collect(), bounded.collect())
     }
 
     /// `mean + c (v - mean)` of each sample; v itself, to the bit, where c is 1.
@@ -270,6 +269,25 @@ impl<M: Denoiser> Denoiser for EffectiveNoise<M> {
         }
         Ok(denoised.detach())
     }
+
+    /// As the trait: through the level, which depends on x, and through all evaluations of a fixed point, each of
+    /// which costs one more.
+    ///
+    /// [`Guess::Previous`] holds the guess fixed, as the trait does: it is an estimate from another x, and what it
+    /// owes to this one is not counted.
+    fn pullback(&self, query: &Query, v: &Tensor) -> Result<Pullback> {
+        match self.d {
+            Dimension::Infinite => self.denoiser.pullback(query, v),
+            Dimension::Finite(d) => self.pull(query, d, v),
+        }
+    }
+}
+
+/// `sigma_eff² = (|x - m|² + D sigma²) / (N + D)`, of a squared distance.
+fn level_near<R: Real>(n: usize, d: f64, square: R, sigma: R) -> R {
+    let total = n as f64 + d;
+    let (residual, nominal) = (total.recip(), d / total);
+    (square * residual + sigma * nominal * sigma).sqrt()
 }
 
 /// `|x - m|²` of each sample in `f64`, `m` of shape `[B, ...]` or `[1, ...]`.

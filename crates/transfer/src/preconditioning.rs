@@ -7,7 +7,7 @@ mod residual;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ParameterError;
+use crate::{ParameterError, Real};
 pub use consistency::ConsistencyPreconditioning;
 pub use ddpm::{DdpmOutput, DdpmPreconditioning};
 pub use edm::EdmPreconditioning;
@@ -19,17 +19,30 @@ pub use residual::{IddpmPreconditioning, VePreconditioning, VpPreconditioning};
 /// denoised = c_skip x + c_out F(c_in x, c_noise),   loss = weight |denoised - y|²
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Coefficients {
+pub struct Coefficients<R = f64> {
     /// Share of the input that skips the network.
-    pub c_skip: f64,
+    pub c_skip: R,
     /// Scale of the network's output.
-    pub c_out: f64,
+    pub c_out: R,
     /// Scale of the network's input.
-    pub c_in: f64,
+    pub c_in: R,
     /// What the network is told about the noise level.
-    pub c_noise: f64,
+    pub c_noise: R,
     /// Loss weight.
-    pub weight: f64,
+    pub weight: R,
+}
+
+impl<R: Real> Coefficients<R> {
+    /// The numbers, without derivatives.
+    pub fn values(&self) -> Coefficients {
+        Coefficients {
+            c_skip: self.c_skip.value(),
+            c_out: self.c_out.value(),
+            c_in: self.c_in.value(),
+            c_noise: self.c_noise.value(),
+            weight: self.weight.value(),
+        }
+    }
 }
 
 /// Which noise level the coefficients are taken at.
@@ -111,6 +124,14 @@ impl Preconditioning {
     /// DDPM's row is that of a network that estimates the noise; [`DdpmPreconditioning`] has the others,
     /// and [`ConsistencyPreconditioning`] its own.
     pub fn coefficients(&self, sigma: f64) -> Coefficients {
+        self.coefficients_of(sigma)
+    }
+
+    /// As [`Self::coefficients`], with derivatives where `sigma` carries them.
+    ///
+    /// iDDPM's c_noise is the number of the nearest of m levels: constant but for jumps between two of them, so that
+    /// its derivative is 0. DDPM's step is linear in ln sigma between two levels, constant beyond the last.
+    pub fn coefficients_of<R: Real>(&self, sigma: R) -> Coefficients<R> {
         match self {
             Self::Edm(edm) => edm.coefficients(sigma),
             Self::Vp(vp) => vp.coefficients(sigma),

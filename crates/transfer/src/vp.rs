@@ -1,6 +1,6 @@
 //! The noise levels of the variance-preserving process.
 
-use crate::ParameterError;
+use crate::{ParameterError, Real};
 
 /// The variance-preserving process behind DDPM, as noise levels over time.
 ///
@@ -45,15 +45,20 @@ impl VpProcess {
     /// ```
     #[must_use]
     pub fn t(&self, sigma: f64) -> f64 {
-        let ln = if sigma < 1.0 {
+        self.t_of(sigma)
+    }
+
+    /// As [`Self::t`], with derivatives where `sigma` carries them.
+    pub(crate) fn t_of<R: Real>(&self, sigma: R) -> R {
+        let ln = if sigma.value() < 1.0 {
             sigma.powi(2).ln_1p()
         } else {
             // hypot: the square of a level past the end may leave f64.
-            2.0 * sigma.hypot(1.0).ln()
+            sigma.hypot(R::from(1.0)).ln() * 2.0
         };
         // The same with the root in the denominator, where nothing cancels at low noise.
-        let root = (self.beta_min.powi(2) + 2.0 * self.beta_d * ln).sqrt();
-        2.0 * ln / (root + self.beta_min)
+        let root = (ln * (2.0 * self.beta_d) + self.beta_min.powi(2)).sqrt();
+        ln * 2.0 / (root + self.beta_min)
     }
 }
 

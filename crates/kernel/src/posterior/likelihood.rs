@@ -53,6 +53,40 @@ impl Likelihood {
             }
         }
     }
+
+    /// `E[1/s² | x, y]` of the nearest point, s the true scale of the noise: the largest of all points'.
+    ///
+    /// ```text
+    /// (N+D) / (|x-y|² + D sigma²),   1/sigma² at D = ∞
+    /// ```
+    ///
+    /// It is what a step of x towards a point gains in ln w, `d ln w/dx = (y - x) E[1/s²|x,y]`.
+    pub fn precision(self, nearest: f64) -> f64 {
+        match self {
+            Self::Gaussian { two_variance } => 2.0 / two_variance,
+            Self::StudentT { exponent, base } => 2.0 * exponent / (base + nearest).max(0.0),
+        }
+    }
+
+    /// What the precision of a point lacks of the nearest one's, as a share of it: from 0 to 1, 0 at D = ∞.
+    ///
+    /// ```text
+    /// (a - nearest) / (base + a)
+    /// ```
+    pub fn lack(self, a: f64, nearest: f64) -> f64 {
+        let excess = a - nearest;
+        match self {
+            Self::StudentT { base, .. } if excess > 0.0 => {
+                let ratio = excess / (base + nearest).max(0.0);
+                if ratio.is_finite() {
+                    ratio / (1.0 + ratio)
+                } else {
+                    1.0
+                }
+            }
+            _ => 0.0,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ mod adam;
 mod average;
 mod check;
 mod conv;
+mod derivative;
+mod differences;
 mod field;
 mod golden;
 mod kinds;

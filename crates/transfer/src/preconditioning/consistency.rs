@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Coefficients, NoiseLevel};
-use crate::ParameterError;
+use crate::{ParameterError, Real};
 
 /// The preconditioning of consistency models, whose output is no posterior mean: it is where the path of the ODE
 /// that goes through `x` ends, and one step of Euler's method from `sigma_max` to 0 is their sampler.
@@ -35,14 +35,14 @@ impl ConsistencyPreconditioning {
         ParameterError::within("sigma_min", self.sigma_min, 1e-6, 1e2)
     }
 
-    pub(super) fn coefficients(&self, sigma: f64) -> Coefficients {
+    pub(super) fn coefficients<R: Real>(&self, sigma: R) -> Coefficients<R> {
         let sd = self.sigma_data;
-        let (above, norm) = (sigma - self.sigma_min, sigma.hypot(sd));
+        let (above, norm) = (sigma - self.sigma_min, sigma.hypot(R::from(sd)));
         Coefficients {
-            c_skip: (sd / above.hypot(sd)).powi(2),
+            c_skip: (R::from(sd) / above.hypot(R::from(sd))).powi(2),
             c_out: above / norm * sd,
             c_in: norm.recip(),
-            c_noise: 250.0 * sigma.ln(),
+            c_noise: sigma.ln() * 250.0,
             weight: (norm / (sigma * sd)).powi(2),
         }
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Coefficients, NoiseLevel};
-use crate::{BetaSchedule, DdpmLevels, ParameterError};
+use crate::{BetaSchedule, DdpmLevels, ParameterError, Real};
 
 /// What the network of a denoising diffusion model estimates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,18 +56,18 @@ impl DdpmPreconditioning {
         self.levels().check()
     }
 
-    pub(super) fn coefficients(&self, sigma: f64) -> Coefficients {
-        let c_in = sigma.hypot(1.0).recip();
+    pub(super) fn coefficients<R: Real>(&self, sigma: R) -> Coefficients<R> {
+        let c_in = sigma.hypot(R::from(1.0)).recip();
         let (c_skip, c_out) = match self.output {
-            DdpmOutput::Epsilon => (1.0, -sigma),
-            DdpmOutput::Sample => (0.0, 1.0),
+            DdpmOutput::Epsilon => (R::from(1.0), -sigma),
+            DdpmOutput::Sample => (R::from(0.0), R::from(1.0)),
             DdpmOutput::VPrediction => (c_in.powi(2), -sigma * c_in),
         };
         Coefficients {
             c_skip,
             c_out,
             c_in,
-            c_noise: self.levels().step(sigma),
+            c_noise: self.levels().step_of(sigma),
             weight: c_out.powi(-2),
         }
     }

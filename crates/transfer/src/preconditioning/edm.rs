@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Coefficients, NoiseLevel};
-use crate::ParameterError;
+use crate::{ParameterError, Real};
 
 /// The EDM preconditioning.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,13 +20,13 @@ impl EdmPreconditioning {
         ParameterError::within("sigma_data", self.sigma_data, 1e-4, 1e4)
     }
 
-    pub(super) fn coefficients(&self, sigma: f64) -> Coefficients {
+    pub(super) fn coefficients<R: Real>(&self, sigma: R) -> Coefficients<R> {
         let sd = self.sigma_data;
         // hypot: neither end of the range of sigma overflows or vanishes.
-        let norm = sigma.hypot(sd);
+        let norm = sigma.hypot(R::from(sd));
         let c_out = sigma / norm * sd;
         Coefficients {
-            c_skip: (sd / norm).powi(2),
+            c_skip: (R::from(sd) / norm).powi(2),
             c_out,
             c_in: norm.recip(),
             c_noise: sigma.ln() / 4.0,

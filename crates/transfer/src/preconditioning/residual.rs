@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Coefficients, NoiseLevel};
-use crate::{IddpmLevels, ParameterError, VpProcess};
+use crate::{IddpmLevels, ParameterError, Real, VpProcess};
 
 /// The preconditioning of the variance-preserving process (DDPM).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,10 +42,10 @@ pub struct IddpmPreconditioning {
 }
 
 /// The scalings of a network that estimates the noise, up to its sign.
-fn residual(sigma: f64, sign: f64, c_in: f64, c_noise: f64) -> Coefficients {
+fn residual<R: Real>(sigma: R, sign: f64, c_in: R, c_noise: R) -> Coefficients<R> {
     Coefficients {
-        c_skip: 1.0,
-        c_out: sign * sigma,
+        c_skip: R::from(1.0),
+        c_out: sigma * sign,
         c_in,
         c_noise,
         weight: sigma.powi(-2),
@@ -60,9 +60,9 @@ impl VpPreconditioning {
         }
     }
 
-    pub(super) fn coefficients(&self, sigma: f64) -> Coefficients {
-        let c_noise = (self.m - 1) as f64 * self.process().t(sigma);
-        residual(sigma, -1.0, sigma.hypot(1.0).recip(), c_noise)
+    pub(super) fn coefficients<R: Real>(&self, sigma: R) -> Coefficients<R> {
+        let c_noise = self.process().t_of(sigma) * (self.m - 1) as f64;
+        residual(sigma, -1.0, sigma.hypot(R::from(1.0)).recip(), c_noise)
     }
 
     pub(super) fn check(&self) -> Result<(), ParameterError> {
@@ -74,15 +74,16 @@ impl VpPreconditioning {
 }
 
 impl VePreconditioning {
-    pub(super) fn coefficients(&self, sigma: f64) -> Coefficients {
-        residual(sigma, 1.0, 1.0, (0.5 * sigma).ln())
+    pub(super) fn coefficients<R: Real>(&self, sigma: R) -> Coefficients<R> {
+        residual(sigma, 1.0, R::from(1.0), (sigma * 0.5).ln())
     }
 }
 
 impl IddpmPreconditioning {
-    pub(super) fn coefficients(&self, sigma: f64) -> Coefficients {
-        let c_noise = (self.m - 1 - self.levels().nearest(sigma)) as f64;
-        residual(sigma, -1.0, sigma.hypot(1.0).recip(), c_noise)
+    pub(super) fn coefficients<R: Real>(&self, sigma: R) -> Coefficients<R> {
+        let step = self.m - 1 - self.levels().nearest(sigma.value());
+        let c_in = sigma.hypot(R::from(1.0)).recip();
+        residual(sigma, -1.0, c_in, R::from(step as f64))
     }
 
     pub(super) fn check(&self) -> Result<(), ParameterError> {
