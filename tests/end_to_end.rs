@@ -6,6 +6,8 @@ mod bad_input;
 mod bad_setups;
 #[path = "end_to_end/bench.rs"]
 mod bench;
+#[path = "end_to_end/classes.rs"]
+mod classes;
 #[path = "end_to_end/convert.rs"]
 mod convert;
 #[path = "end_to_end/hub.rs"]

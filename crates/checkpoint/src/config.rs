@@ -68,6 +68,9 @@ pub struct DataSummary {
     pub shape: [usize; 3],
     /// Number of classes that the network is told apart, 0 for an unconditional network.
     pub label_dim: usize,
+    /// Training images of each class; empty where they are not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_counts: Vec<usize>,
     /// The values that black and white stand for.
     pub range: [f64; 2],
     /// What preconditioning by the effective noise level needs to know of the data.
@@ -91,6 +94,15 @@ impl DataSummary {
         let values: f64 = self.shape.iter().map(|&size| size as f64).product();
         ParameterError::within("the product of data.shape", values, 1.0, Self::MOST_VALUES)?;
         ParameterError::within("data.label_dim", self.label_dim as f64, 0.0, largest)?;
+        let (counts, classes) = (self.class_counts.len(), self.label_dim);
+        if counts > 0 && counts != classes {
+            let accepted = format!("absent, or one number for each of label_dim = {classes}");
+            return Err(ParameterError::new(
+                "data.class_counts",
+                format!("{counts} numbers"),
+                accepted,
+            ));
+        }
         let [low, high] = self.range;
         ParameterError::within("data.range[0]", low, -1e6, 1e6)?;
         ParameterError::within("data.range[1]", high, -1e6, 1e6)?;

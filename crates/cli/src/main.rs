@@ -8,6 +8,7 @@ mod device;
 mod download;
 mod failure;
 mod interrupt;
+mod labels;
 mod table;
 mod terminal;
 mod threads;

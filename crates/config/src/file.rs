@@ -6,7 +6,9 @@ use pfgmpp_kernel::Dimension;
 use pfgmpp_nn::NetworkConfig;
 use pfgmpp_objective::PfgmPerturbation;
 use pfgmpp_sampler::SamplerConfig;
-use pfgmpp_train::{AdamConfig, EmaConfig, Method, TrainerConfig, TrainingConfig, count};
+use pfgmpp_train::{
+    AdamConfig, ConditionConfig, EmaConfig, Method, TrainerConfig, TrainingConfig, count,
+};
 use pfgmpp_transfer::{FieldPrediction, NoiseLaw, Preconditioning};
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +27,8 @@ pub struct RunFile {
     model: Model,
     #[serde(skip_serializing_if = "Option::is_none")]
     network: Option<NetworkConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition: Option<ConditionConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     preconditioning: Option<Preconditioning>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,6 +148,7 @@ impl RunFile {
         Ok(TrainerConfig {
             d: needed(self.d, "d", model)?,
             network: needed(self.network.take(), "network", model)?,
+            condition: self.condition.take(),
             method,
             optimizer: needed(self.optimizer.take(), "optimizer", model)?,
             ema: needed(self.ema.take(), "ema", model)?,
@@ -159,6 +164,7 @@ impl RunFile {
     fn refuse_training(&self, model: &str) -> Result<(), String> {
         let sections = [
             ("network", self.network.is_some()),
+            ("condition", self.condition.is_some()),
             ("preconditioning", self.preconditioning.is_some()),
             ("objective", self.objective.is_some()),
             ("optimizer", self.optimizer.is_some()),
@@ -186,6 +192,7 @@ impl From<RunConfig> for RunFile {
             data: config.data,
             model: Model::Exact,
             network: None,
+            condition: None,
             preconditioning: None,
             objective: None,
             optimizer: None,
@@ -208,6 +215,7 @@ impl RunFile {
         self.model = Model::Network;
         self.d = Some(trained.d);
         self.network = Some(trained.network);
+        self.condition = trained.condition;
         self.optimizer = Some(trained.optimizer);
         self.ema = Some(trained.ema);
         self.training = Some(trained.training);

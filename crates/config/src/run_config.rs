@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use pfgmpp_data::DataSource;
 use pfgmpp_kernel::Dimension;
 use pfgmpp_sampler::SamplerConfig;
-use pfgmpp_train::TrainerConfig;
+use pfgmpp_train::{ConditionConfig, TrainerConfig};
 use pfgmpp_transfer::ParameterError;
 use serde::{Deserialize, Serialize};
 
@@ -110,8 +110,34 @@ impl RunConfig {
 
     /// The seeds of this run's first `count` samples; runs of other seeds share none of them.
     pub fn sample_seeds(&self, count: u64) -> Vec<u64> {
-        let first = self.seed << 32;
+        let first = self.first_seed();
         (first..first + count).collect()
+    }
+
+    /// The seed of this run's first sample.
+    pub fn first_seed(&self) -> u64 {
+        self.seed << 32
+    }
+
+    /// Classes are asked of models that have them; only of a checkpoint is that not known here.
+    fn check_classes(&self) -> Result<(), ParameterError> {
+        let has_classes = match &self.model {
+            ModelConfig::Checkpoint { .. } => return Ok(()),
+            ModelConfig::Exact { .. } => false,
+            ModelConfig::Network(model) => model.condition == Some(ConditionConfig::Classes),
+        };
+        match (&self.sampler.classes, has_classes) {
+            (None, true) => {
+                let accepted =
+                    "uniform, data or a list such as [0, 3], because of condition classes";
+                Err(ParameterError::new("classes", "none", accepted))
+            }
+            (Some(classes), false) => {
+                let accepted = "absent for a model that is told no classes (condition: classes)";
+                Err(ParameterError::new("classes", classes, accepted))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Checks every parameter that its type alone does not.
@@ -128,6 +154,7 @@ impl RunConfig {
         check_d("sampler.d", self.d()).map_err(top)?;
         self.model.check(origin)?;
         self.sampler.check().map_err(at("sampler".to_string()))?;
+        self.check_classes().map_err(at("sampler".to_string()))?;
         self.scoring.check().map_err(at("scoring".to_string()))?;
         // Samples of a run take the seeds `seed << 32 ..`.
         ParameterError::counted("seed", self.seed, 0, u64::from(u32::MAX)).map_err(top)

@@ -16,6 +16,8 @@ pub enum Stream {
     Churn,
     /// Dropout masks of a training sample; index: its position in the run (`nimg`).
     Dropout,
+    /// The class of a generated sample, whose own seed is the seed; index: 0.
+    Class,
     /// Noise of three measures that share it: that of held-out data in the denoising error of a run, that of the
     /// exact posterior behind the lift's denoising error, and the reference row of prior noise. Under one seed they
     /// draw alike, which no result depends on, as they are never set against each other; told apart they would give
@@ -44,6 +46,7 @@ impl Stream {
             Self::Churn => [3, 0],
             Self::Dropout => [5, 0],
             Self::Metric => [8, 0],
+            Self::Class => [12, 0],
             Self::Score(number) => [16, number],
             Self::Other(number) => [0, number],
         }
@@ -80,6 +83,13 @@ impl SampleRng {
             .take(count)
             .map(|index| Self::new(seed, purpose, index))
             .collect()
+    }
+
+    /// The next word as a whole number from 0 to `end - 1`; the probabilities differ by less than 2^-64.
+    #[must_use]
+    pub fn below(&mut self, end: u64) -> u64 {
+        let Ok(word) = self.0.try_next_u64();
+        ((u128::from(word) * u128::from(end)) >> 64) as u64
     }
 }
 
@@ -132,6 +142,7 @@ mod tests {
             Stream::score(""),
             Stream::score("a"),
             Stream::Score(0),
+            Stream::Class,
             Stream::Other(0),
             Stream::Other(1),
             Stream::Other(9),

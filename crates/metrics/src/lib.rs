@@ -7,7 +7,8 @@
 //! - [`SlicedWasserstein`]: the 2-Wasserstein distance of one-dimensional projections.
 //! - [`DenoisingError`]: how well the model itself denoises held-out data.
 //!
-//! [`GaussianFit`] draws samples of the Gaussian that has the data's mean and covariance.
+//! [`GaussianFit`] draws samples of the Gaussian that has the data's mean and covariance; [`nearest()`] finds the nearest
+//! neighbour among other samples, and so whether a sample looks like its class.
 //!
 //! All work in the space of the tensors they are given (pixels, or features of a network), take
 //! `[n, ...]` in `f32` or `f64`, compute in `f64` on the CPU in rayon's current pool, and give the
@@ -20,6 +21,7 @@ mod inputs;
 mod list;
 mod matrix;
 mod metric;
+mod nearest;
 mod nearest_training;
 mod samples;
 mod scores;
@@ -32,6 +34,7 @@ pub use gaussian_fit::GaussianFit;
 pub use inputs::{HeldOutDenoiser, Inputs, Need};
 pub use list::{METRICS, Selection, SelectionError, metric};
 pub use metric::{Better, Description, Estimate, Metric};
+pub use nearest::nearest;
 pub use samples::MetricError;
 pub use scores::{Score, Scores, standard_error_of};
 pub use sliced_wasserstein::{SlicedWasserstein, sliced_wasserstein};

@@ -7,14 +7,15 @@ use pfgmpp_config::RunConfig;
 use pfgmpp_data::Splits;
 use pfgmpp_metrics::{Inputs, Scores};
 
+use crate::class_scores::ClassScores;
 use crate::draw::Draw;
 use crate::error::RunError;
 use crate::folder::RunFolder;
-use crate::grid::{sample_grid, shown_samples};
-use crate::held_out::HeldOut;
+use crate::held_out::{HeldOut, classes_of};
 use crate::monitor::Monitor;
 use crate::observer::{Observer, Phase, Progress, StopFlag};
 use crate::paths::write_paths;
+use crate::preview::Preview;
 use crate::result::{Outcome, RunResult};
 use crate::sampling_model::SamplingModel;
 use crate::score::inputs;
@@ -56,9 +57,10 @@ impl Evaluation<'_> {
             return Ok(Outcome::Interrupted { nimg });
         };
         let scores = self.score(&samples)?;
-        let shown = shown_samples(self.splits.train.image_shape()).min(samples.dim(0)?);
-        let shown = samples.narrow(0, 0, shown)?;
-        let grid = sample_grid(&shown, Some(self.splits.held_out.images()))?;
+        let seeds = self.config.sample_seeds(self.config.scoring.num_samples);
+        let preview = Preview::of(self.model, &seeds);
+        let held_out = self.splits.held_out.images();
+        let grid = preview.draw(&preview.select(&samples)?, held_out)?;
         self.folder.write(&self.folder.grid(), &grid.to_png()?)?;
         write_paths(
             self.model,
@@ -69,6 +71,7 @@ impl Evaluation<'_> {
         )?;
         monitor.image(&grid, nimg)?;
         monitor.scores(&scores, nimg)?;
+        self.score_classes(&samples, &seeds, monitor)?;
         let result = RunResult {
             d: self.config.d(),
             seed: self.config.seed,
@@ -91,6 +94,7 @@ impl Evaluation<'_> {
         let held_out = HeldOut {
             model: self.model,
             data: &self.splits.held_out,
+            classes: classes_of(self.model, &self.splits.held_out, scoring.seed),
             device: self.device,
         };
         let inputs = Inputs {
@@ -98,6 +102,26 @@ impl Evaluation<'_> {
             ..inputs(samples, self.splits, scoring)
         };
         Ok(Scores::measure(scoring.metrics.metrics(), &inputs)?)
+    }
+
+    /// Scores the samples by class, if there are classes.
+    fn score_classes(
+        &self,
+        samples: &Tensor,
+        seeds: &[u64],
+        monitor: &mut Monitor,
+    ) -> Result<(), RunError> {
+        let Some(classes) = self.model.classes(seeds) else {
+            return Ok(());
+        };
+        let scores = ClassScores::measure(self.model, samples, &classes, self.splits)?;
+        let Some(scores) = scores else {
+            return Ok(());
+        };
+        monitor.class_scores(&scores, self.trained.nimg)?;
+        let json = serde_json::to_string_pretty(&scores).expect("scores have string keys");
+        let path = self.folder.class_scores();
+        Ok(self.folder.write(&path, (json + "\n").as_bytes())?)
     }
 
     /// Draws the samples to score; `None` when asked to stop.

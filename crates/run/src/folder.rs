@@ -47,6 +47,11 @@ impl RunFolder {
         self.path().join("metrics.json")
     }
 
+    /// The scores of each class, `class_scores.json`; there when a run with classes is finished.
+    pub fn class_scores(&self) -> PathBuf {
+        self.path().join("class_scores.json")
+    }
+
     /// One line of JSON a report, `log.jsonl`.
     pub fn log(&self) -> PathBuf {
         Self::log_in(self.path())

@@ -25,8 +25,23 @@ pub fn sample_grid(samples: &Tensor, behind: Option<&Tensor>) -> Result<Picture,
     if is_planar([channels, height, width]) {
         return scatter(samples, behind);
     }
+    grid_of(samples, square(num))
+}
+
+/// Images in a row of a square grid of `num`.
+pub fn square(num: usize) -> usize {
+    (num as f64).sqrt().ceil() as usize
+}
+
+/// Draws images `[num, C, H, W]` with `columns` in a row, small ones enlarged.
+///
+/// # Errors
+///
+/// As [`sample_grid`].
+pub fn grid_of(samples: &Tensor, columns: usize) -> Result<Picture, PictureError> {
+    let (_, _, height, width) = samples.dims4()?;
     let layout = GridLayout {
-        columns: (num as f64).sqrt().ceil() as usize,
+        columns,
         padding: 1,
         scale: (VISIBLE / width.max(height).max(1)).max(1),
     };

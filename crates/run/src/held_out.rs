@@ -14,6 +14,8 @@ use crate::sampling_model::SamplingModel;
 pub(crate) struct HeldOut<'a> {
     pub model: &'a SamplingModel,
     pub data: &'a Dataset,
+    /// The class of each image, as [`classes_of`] has it.
+    pub classes: Option<Vec<usize>>,
     pub device: &'a Device,
 }
 
@@ -27,7 +29,11 @@ impl HeldOut<'_> {
         let y = self.data.batch(batch, self.device)?;
         let y = y.to_dtype(widest_float(self.device))?;
         let sigma = vec![sigma; batch.len()];
-        Ok((self.model.denoise_perturbed(&y, &sigma, rngs)? - y)?)
+        let classes = self.classes.as_deref().map(|classes| pick(classes, batch));
+        let estimate = self
+            .model
+            .denoise_perturbed(&y, classes.as_deref(), &sigma, rngs)?;
+        Ok((estimate - y)?)
     }
 }
 
@@ -44,4 +50,28 @@ impl HeldOutDenoiser for HeldOut<'_> {
     ) -> Result<Tensor, Box<dyn Error + Send + Sync>> {
         Ok(self.errors(indices, sigma, rngs)?)
     }
+}
+
+/// Whether the classes of `data` are those of `model`, as far as their number tells.
+pub(crate) fn has_classes_of(data: &Dataset, model: &SamplingModel) -> bool {
+    model.label_dim() > 0 && data.num_classes() == model.label_dim()
+}
+
+/// The class of each image: its own, or where the data do not have the classes of the model one as samples are drawn
+/// of; `None` for a model without any.
+pub(crate) fn classes_of(model: &SamplingModel, data: &Dataset, seed: u64) -> Option<Vec<usize>> {
+    let own = data.class_labels().ok().flatten();
+    match own {
+        Some(own) if has_classes_of(data, model) => {
+            Some(own.values().iter().map(|&class| class as usize).collect())
+        }
+        _ => {
+            let seeds = (0..data.num_images() as u64).map(|index| seed.wrapping_add(index));
+            model.classes(&seeds.collect::<Vec<_>>())
+        }
+    }
+}
+
+fn pick(classes: &[usize], indices: &[usize]) -> Vec<usize> {
+    indices.iter().map(|&index| classes[index]).collect()
 }

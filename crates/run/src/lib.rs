@@ -3,6 +3,7 @@
 //! [`run`] takes a [`RunConfig`](pfgmpp_config::RunConfig) from nothing, or from where it stopped, to scored
 //! samples in a [`RunFolder`]. It knows no terminal: an [`Observer`] is told how far it is.
 
+mod class_scores;
 mod draw;
 mod error;
 mod evaluation;
@@ -15,6 +16,7 @@ mod monitor;
 mod observer;
 mod paths;
 mod preflight;
+mod preview;
 mod result;
 mod run;
 mod sampling_model;
@@ -22,11 +24,12 @@ mod score;
 pub mod tensorboard;
 mod training;
 
+pub use class_scores::{ClassScore, ClassScores};
 pub use draw::Draw;
 pub use error::RunError;
 pub use fetch::fetch;
 pub use folder::RunFolder;
-pub use grid::sample_grid;
+pub use grid::{sample_grid, square};
 pub use log::{LogLine, read_log};
 pub use observer::{Observer, Phase, Progress, StopFlag};
 pub use paths::PlanePaths;

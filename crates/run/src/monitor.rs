@@ -5,6 +5,7 @@ use pfgmpp_data::Picture;
 use pfgmpp_metrics::Scores;
 use pfgmpp_train::{MeanLoss, Step};
 
+use crate::class_scores::ClassScores;
 use crate::error::RunError;
 use crate::folder::RunFolder;
 use crate::log::{Log, LogLine};
@@ -120,6 +121,23 @@ impl Monitor {
     pub fn scores(&mut self, scores: &Scores, nimg: u64) -> Result<(), RunError> {
         for (name, value) in scores.columns() {
             self.events.scalar(&format!("scores/{name}"), value, nimg)?;
+        }
+        Ok(self.events.flush()?)
+    }
+
+    /// Writes the final scores by class.
+    ///
+    /// # Errors
+    ///
+    /// Any failure of the file system.
+    pub fn class_scores(&mut self, scores: &ClassScores, nimg: u64) -> Result<(), RunError> {
+        self.events
+            .scalar("scores/class_agreement", scores.agreement, nimg)?;
+        for score in &scores.classes {
+            if let Some(distance) = score.energy_distance {
+                let tag = format!("energy_distance_by_class/{}", score.class);
+                self.events.scalar(&tag, distance, nimg)?;
+            }
         }
         Ok(self.events.flush()?)
     }

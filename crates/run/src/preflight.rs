@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 use pfgmpp_config::{CheckpointSource, ConfigError, ModelConfig, RunConfig};
-use pfgmpp_data::Splits;
-use pfgmpp_train::Trainer;
+use pfgmpp_data::{DataError, Splits};
+use pfgmpp_train::{TrainError, Trainer};
 use pfgmpp_transfer::DataMoments;
 
 use crate::error::RunError;
+use crate::held_out::has_classes_of;
 use crate::sampling_model::SamplingModel;
 
 /// Copies of the weights that a run keeps: state (weights, two moments, average), checkpoint, and
@@ -25,6 +26,8 @@ type Candidate<'a> = (PathBuf, &'a RunConfig, &'a Splits);
 /// - `runs`: folder, configuration and data of each.
 /// - `out`: the folder that holds them all; it need not exist.
 ///
+/// Gives what was assumed of models and of how they are sampled, a sentence each.
+///
 /// # Errors
 ///
 /// A network that cannot be built, a checkpoint that cannot be read, or too little space for the
@@ -32,9 +35,10 @@ type Candidate<'a> = (PathBuf, &'a RunConfig, &'a Splits);
 pub fn preflight<'a>(
     runs: impl Iterator<Item = (PathBuf, &'a RunConfig, &'a Splits)>,
     out: &Path,
-) -> Result<(), RunError> {
+) -> Result<Vec<String>, RunError> {
     let runs: Vec<Candidate<'a>> = runs.collect();
     let mut built: Vec<(&RunConfig, u64)> = Vec::new();
+    let mut notes: Vec<String> = Vec::new();
     let mut needed = 0;
     for run in &runs {
         let (folder, config, _) = run;
@@ -46,7 +50,9 @@ pub fn preflight<'a>(
         let params = match found {
             Some((_, params)) => *params,
             None => {
-                let params = build(run, provider)?;
+                let (params, about) = build(run, provider)?;
+                let new = about.into_iter().filter(|note| !notes.contains(note));
+                notes.extend(new.collect::<Vec<_>>());
                 built.push((config, params));
                 params
             }
@@ -64,7 +70,7 @@ pub fn preflight<'a>(
             free_mib: free >> 20,
         }),
         // A file system that does not say is found out when it is written to.
-        _ => Ok(()),
+        _ => Ok(notes),
     }
 }
 
@@ -72,13 +78,14 @@ pub fn preflight<'a>(
 fn alike(a: &RunConfig, b: &RunConfig) -> bool {
     let same_model = match (&a.model, &b.model) {
         (ModelConfig::Network(a), ModelConfig::Network(b)) => {
-            a.network == b.network && a.prediction() == b.prediction()
+            a.network == b.network && a.prediction() == b.prediction() && a.condition == b.condition
         }
         (a, b) => a == b,
     };
     // Sampling at another D asks for more than the network.
     let elsewhere = a.sampler.d.is_some();
     let same_sampling = a.sampler.d == b.sampler.d
+        && a.sampler.classes == b.sampler.classes
         && (!elsewhere || (a.model.d() == b.model.d() && a.sampler.guess == b.sampler.guess));
     same_model && a.data == b.data && same_sampling
 }
@@ -109,17 +116,25 @@ fn check_finished((folder, _, _): &Candidate<'_>) -> Result<(), RunError> {
 }
 
 /// Makes the model once, that of `provider` as long as its checkpoint is still to be trained; returns
-/// the number of values that the run itself trains.
-fn build(run: &Candidate<'_>, provider: Option<&Candidate<'_>>) -> Result<u64, RunError> {
+/// the number of values that the run itself trains, and what there is to say of the model.
+fn build(
+    run: &Candidate<'_>,
+    provider: Option<&Candidate<'_>>,
+) -> Result<(u64, Vec<String>), RunError> {
     let device = Device::Cpu;
     let (folder, config, splits) = run;
     let (_, trained, data) = provider.unwrap_or(run);
     let Some(model) = trained.trained() else {
-        SamplingModel::untrained(&config.located(folder), &splits.train, &device)?;
-        return Ok(0);
+        let model = SamplingModel::untrained(&config.located(folder), &splits.train, &device)?;
+        return Ok((0, notes(&model, splits)));
     };
-    let trainer = Trainer::new(model, trained.seed, &data.train, &device)
-        .map_err(|e| ConfigError::new("network", format!("{e} (run {})", folder.display())))?;
+    let trainer = Trainer::new(model, trained.seed, &data.train, &device).map_err(|e| {
+        let key = match &e {
+            TrainError::NoClasses(_) | TrainError::Data(DataError::Labels { .. }) => "condition",
+            _ => "network",
+        };
+        ConfigError::new(key, format!("{e} (run {})", folder.display()))
+    })?;
     let shape = data.train.image_shape();
     if shape != splits.train.image_shape() {
         let want = splits.train.image_shape();
@@ -128,9 +143,24 @@ fn build(run: &Candidate<'_>, provider: Option<&Candidate<'_>>) -> Result<u64, R
     }
     let denoiser = trainer.averaged_model()?;
     let moments = || DataMoments::measure(data.train.images());
-    SamplingModel::new(denoiser, model.d, shape, moments, &config.sampler)?;
-    match provider {
-        None => Ok(trainer.num_parameters() as u64),
-        Some(_) => Ok(0),
+    let sampled = SamplingModel::new(denoiser, model.d, shape, moments, &config.sampler)?
+        .with_classes(config.first_seed(), &splits.train.class_counts())?;
+    let params = match provider {
+        None => trainer.num_parameters() as u64,
+        Some(_) => 0,
+    };
+    Ok((params, notes(&sampled, splits)))
+}
+
+/// What there is to say of sampling `model` and of scoring it on `splits`.
+fn notes(model: &SamplingModel, splits: &Splits) -> Vec<String> {
+    let mut notes = model.notes().to_vec();
+    if model.label_dim() > 0 && !has_classes_of(&splits.held_out, model) {
+        notes.push(format!(
+            "the model has {} classes and the data have {}: its error on held-out data is taken under classes drawn as for samples",
+            model.label_dim(),
+            splits.held_out.num_classes()
+        ));
     }
+    notes
 }

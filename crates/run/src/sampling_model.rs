@@ -5,10 +5,39 @@ use pfgmpp_checkpoint::Model;
 use pfgmpp_config::{CheckpointSource, ConfigError, ModelConfig, RunConfig};
 use pfgmpp_data::Dataset;
 use pfgmpp_kernel::{Condition, Denoiser, Dimension, ExactPosterior, Kernel, Query, SampleRng};
-use pfgmpp_sampler::{Sampler, SamplerConfig, Trajectory};
+use pfgmpp_sampler::{Classes, Sampler, SamplerConfig, Trajectory};
 use pfgmpp_transfer::{DataMoments, EffectiveNoise, ParameterError};
 
 use crate::error::RunError;
+
+/// The classes that samples are asked to be of.
+struct ClassesAsked {
+    classes: Classes,
+    label_dim: usize,
+    /// Training images of each class.
+    counts: Vec<usize>,
+    /// The seed of sample 0.
+    first_seed: u64,
+}
+
+impl ClassesAsked {
+    fn uniform(label_dim: usize) -> Self {
+        Self {
+            classes: Classes::Uniform,
+            label_dim,
+            counts: Vec::new(),
+            first_seed: 0,
+        }
+    }
+
+    fn of_sample(&self, seed: u64) -> usize {
+        let index = seed.wrapping_sub(self.first_seed);
+        let Self {
+            label_dim, counts, ..
+        } = self;
+        self.classes.of_sample(seed, index, *label_dim, counts)
+    }
+}
 
 /// A denoiser with its kernel and sampler.
 pub struct SamplingModel {
@@ -16,15 +45,23 @@ pub struct SamplingModel {
     kernel: Kernel,
     shape: [usize; 3],
     sampler: Sampler,
+    /// What its configuration says of the classes.
+    asked: Option<Classes>,
+    /// Of each sample, for a model that has classes.
+    classes: Option<ClassesAsked>,
+    notes: Vec<String>,
 }
 
 impl SamplingModel {
     /// Makes `denoiser`, which is for data of `shape` perturbed at `d`, ready for the D of `sampler`:
     /// through its effective noise level if that is another one, which asks for the data's `moments`.
     ///
+    /// Samples of a model with classes are of all classes alike unless [`Self::with_classes`] says otherwise.
+    ///
     /// # Errors
     ///
-    /// A denoiser of finite D that is to sample at another, or no guess in `sampler`.
+    /// A denoiser of finite D that is to sample at another, or no guess in `sampler`; classes in `sampler` for a
+    /// denoiser without any.
     pub fn new(
         denoiser: Box<dyn Denoiser>,
         d: Dimension,
@@ -39,6 +76,15 @@ impl SamplingModel {
             lift(denoiser, d, &kernel, moments()?, sampler)
                 .map_err(|e| ConfigError::new("sampler", e))?
         };
+        let classes = match (denoiser.takes().label_dim, &sampler.classes) {
+            (0, Some(classes)) => {
+                let accepted = "absent: the model has no classes (label_dim 0)";
+                let error = ParameterError::new("classes", classes, accepted);
+                return Err(ConfigError::new("sampler", error).into());
+            }
+            (0, None) => None,
+            (label_dim, _) => Some(ClassesAsked::uniform(label_dim)),
+        };
         Ok(Self {
             denoiser,
             kernel,
@@ -46,7 +92,37 @@ impl SamplingModel {
             sampler: sampler
                 .build()
                 .map_err(|e| ConfigError::new("sampler", e))?,
+            asked: sampler.classes.clone(),
+            classes,
+            notes: Vec::new(),
         })
+    }
+
+    /// Draws samples of the classes that its sampler names, or of all alike if that names none.
+    ///
+    /// - `first_seed`: the seed of the first sample; that of sample `i` is `first_seed + i`.
+    /// - `counts`: training images of each class; empty where they are not known.
+    ///
+    /// # Errors
+    ///
+    /// Classes that the model does not have.
+    pub fn with_classes(mut self, first_seed: u64, counts: &[usize]) -> Result<Self, RunError> {
+        if let Some(asked) = &mut self.classes {
+            asked.first_seed = first_seed;
+            match &self.asked {
+                Some(classes) => {
+                    let label_dim = asked.label_dim;
+                    let checked = classes.check(label_dim, counts);
+                    checked.map_err(|e| ConfigError::new("sampler", e))?;
+                    (asked.classes, asked.counts) = (classes.clone(), counts.to_vec());
+                }
+                None => self.notes.push(format!(
+                    "the model has {} classes and none is asked for: each sample is of a random one, by its seed",
+                    asked.label_dim
+                )),
+            }
+        }
+        Ok(self)
     }
 
     /// The model of a configuration that trains nothing: the exact posterior of `data`, or a
@@ -69,7 +145,8 @@ impl SamplingModel {
                 let exact = ExactPosterior::new(data.images(), *d)?;
                 let (exact, shape) = (Box::new(exact), data.image_shape());
                 let moments = || DataMoments::measure(data.images());
-                Self::new(exact, *d, shape, moments, &config.sampler)
+                Self::new(exact, *d, shape, moments, &config.sampler)?
+                    .with_classes(config.first_seed(), &data.class_counts())
             }
             ModelConfig::Checkpoint {
                 source: CheckpointSource::Run(name),
@@ -90,7 +167,8 @@ impl SamplingModel {
                         "checkpoint {reference} is of images of shape {got:?}, the data have {want:?}"
                     ));
                 }
-                Self::of_checkpoint(model, &config.sampler)
+                Self::of_checkpoint(model, &config.sampler)?
+                    .with_classes(config.first_seed(), &data.class_counts())
             }
         }
     }
@@ -105,15 +183,32 @@ impl SamplingModel {
             config,
             denoiser,
             moments,
-            ..
+            notes,
         } = model;
-        Self::new(
-            denoiser,
-            config.d,
-            config.data.shape,
-            || Ok(moments),
-            sampler,
-        )
+        let shape = config.data.shape;
+        let model = Self::new(denoiser, config.d, shape, || Ok(moments), sampler)?;
+        Ok(Self { notes, ..model })
+    }
+
+    /// What was assumed of the model or of how it is sampled, a sentence each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The number of the model's classes, 0 for a model without any.
+    pub fn label_dim(&self) -> usize {
+        self.classes.as_ref().map_or(0, |asked| asked.label_dim)
+    }
+
+    /// What classes the samples are of; `None` for a model without any.
+    pub fn asked_for(&self) -> Option<&Classes> {
+        self.classes.as_ref().map(|asked| &asked.classes)
+    }
+
+    /// The class of the sample of each of `seeds`; `None` for a model without any.
+    pub fn classes(&self, seeds: &[u64]) -> Option<Vec<usize>> {
+        let asked = self.classes.as_ref()?;
+        Some(seeds.iter().map(|&seed| asked.of_sample(seed)).collect())
     }
 
     /// The dimension D of the samples.
@@ -133,10 +228,10 @@ impl SamplingModel {
     /// Samples that are not finite, and failures of the model.
     pub fn sample(&self, seeds: &[u64], device: &Device) -> Result<Tensor, RunError> {
         let (denoiser, kernel) = (&*self.denoiser, &self.kernel);
-        let none = Condition::unconditional();
-        let samples = self
-            .sampler
-            .sample(denoiser, none, kernel, &self.shape, seeds, device)?;
+        let condition = self.condition(self.classes(seeds).as_deref(), device)?;
+        let samples =
+            self.sampler
+                .sample(denoiser, &condition, kernel, &self.shape, seeds, device)?;
         // Zero times what is not finite is not a number.
         let rest = (&samples * 0.0)?.sum_all()?.to_dtype(DType::F32)?;
         match rest.to_scalar::<f32>()? {
@@ -145,7 +240,15 @@ impl SamplingModel {
         }
     }
 
-    /// Estimates data `y` `[B, C, H, W]` from what the kernel makes of them at `sigma` `[B]`.
+    /// What the model is told of samples of `classes`.
+    fn condition(&self, classes: Option<&[usize]>, device: &Device) -> Result<Condition, RunError> {
+        Ok(match classes {
+            None => Condition::none(),
+            Some(classes) => Condition::of_classes(classes, self.label_dim(), device)?,
+        })
+    }
+
+    /// Estimates data `y` `[B, C, H, W]` of `classes` `[B]` from what the kernel makes of them at `sigma` `[B]`.
     ///
     /// # Errors
     ///
@@ -153,11 +256,14 @@ impl SamplingModel {
     pub(crate) fn denoise_perturbed(
         &self,
         y: &Tensor,
+        classes: Option<&[usize]>,
         sigma: &[f64],
         rngs: &mut [SampleRng],
     ) -> Result<Tensor, RunError> {
         let x = self.kernel.perturb(y, sigma, rngs)?;
-        Ok(self.denoiser.denoise(&Query::new(&x, sigma))?)
+        let condition = self.condition(classes, y.device())?;
+        let query = Query::new(&x, sigma).under(&condition);
+        Ok(self.denoiser.denoise(&query)?)
     }
 
     /// The paths of one sample for each of `seeds`.
@@ -167,10 +273,10 @@ impl SamplingModel {
     /// Failures of the model.
     pub fn trace(&self, seeds: &[u64], device: &Device) -> Result<Vec<Trajectory>, RunError> {
         let (denoiser, kernel) = (&*self.denoiser, &self.kernel);
-        let none = Condition::unconditional();
+        let condition = self.condition(self.classes(seeds).as_deref(), device)?;
         let paths = self
             .sampler
-            .trace(denoiser, none, kernel, &self.shape, seeds, device)?;
+            .trace(denoiser, &condition, kernel, &self.shape, seeds, device)?;
         Ok(paths)
     }
 }

@@ -11,9 +11,9 @@ use pfgmpp_transfer::DataMoments;
 use crate::error::RunError;
 use crate::evaluation::TrainedSummary;
 use crate::folder::RunFolder;
-use crate::grid::{sample_grid, shown_samples};
 use crate::monitor::Monitor;
 use crate::observer::{Observer, Phase, Progress, StopFlag};
+use crate::preview::Preview;
 use crate::sampling_model::SamplingModel;
 
 /// Training in progress.
@@ -151,15 +151,19 @@ impl<'a> Training<'a> {
         let denoiser = self.trainer.averaged_model()?;
         let shape = self.splits.train.image_shape();
         let moments = || DataMoments::measure(self.splits.train.images());
-        SamplingModel::new(denoiser, self.model.d, shape, moments, &self.config.sampler)
+        let counts = self.splits.train.class_counts();
+        SamplingModel::new(denoiser, self.model.d, shape, moments, &self.config.sampler)?
+            .with_classes(self.config.first_seed(), &counts)
     }
 
     fn draw_grid(&mut self) -> Result<(), RunError> {
-        let shown = shown_samples(self.splits.train.image_shape());
-        let seeds = self.config.sample_seeds(shown as u64);
         let model = self.sampling_model()?;
-        let samples = model.sample(&seeds, self.device)?;
-        let grid = sample_grid(&samples, Some(self.splits.held_out.images()))?;
+        let preview = Preview::of(
+            &model,
+            &self.config.sample_seeds(self.config.scoring.num_samples),
+        );
+        let samples = model.sample(&preview.seeds, self.device)?;
+        let grid = preview.draw(&samples, self.splits.held_out.images())?;
         self.monitor.image(&grid, self.trainer.nimg())
     }
 }

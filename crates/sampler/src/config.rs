@@ -4,7 +4,7 @@ use pfgmpp_kernel::Dimension;
 use pfgmpp_transfer::{Guess, ParameterError, Schedule};
 use serde::{Deserialize, Serialize};
 
-use crate::{ChurnConfig, Sampler, SolverConfig};
+use crate::{ChurnConfig, Classes, Sampler, SolverConfig};
 
 /// A sampler as it is written down, with the D that its denoiser is lifted to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct SamplerConfig {
     /// Where a denoiser of D = ∞ that samples at another D takes its guess of the data from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guess: Option<Guess>,
+    /// The classes of the samples, for a model that has classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Classes>,
     /// Bounds that the norm of the prior's samples is held to, as original PFGM does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prior_radius: Option<[f64; 2]>,
@@ -36,6 +39,7 @@ impl SamplerConfig {
             schedule,
             d: None,
             guess: None,
+            classes: None,
             prior_radius: None,
             churn: None,
         }
@@ -49,6 +53,12 @@ impl SamplerConfig {
     pub fn check(&self) -> Result<(), ParameterError> {
         if let Some(guess) = &self.guess {
             guess.check().map_err(|e| e.under("guess.fixed_point"))?;
+        }
+        if let Some(Classes::List(list)) = &self.classes
+            && list.is_empty()
+        {
+            let accepted = "uniform, data, or a list of at least one class";
+            return Err(ParameterError::new("classes", "[]", accepted));
         }
         self.build().map(|_| ())
     }

@@ -10,6 +10,7 @@
 //! schedule, and its field gives a denoiser `x - z v_x / v_z`.
 
 mod churn;
+mod classes;
 mod config;
 #[cfg(test)]
 mod conformance;
@@ -20,6 +21,7 @@ mod solver;
 mod trajectory;
 
 pub use churn::{Churn, ChurnConfig, ChurnKind, posterior_scales, raise};
+pub use classes::Classes;
 pub use config::SamplerConfig;
 pub use integration::Integration;
 pub use path::{Evaluation, Past, Path};

@@ -249,6 +249,44 @@ fn every_d_and_solver_reaches_the_data_exactly() {
     }
 }
 
+/// One data point for each of three classes, at 10 times the class in every coordinate.
+struct PointOfClass;
+
+impl Denoiser for PointOfClass {
+    fn takes(&self) -> ConditionSpec {
+        ConditionSpec::classes(3)
+    }
+
+    fn denoise(&self, query: &Query) -> Result<Tensor> {
+        self.takes().check(query)?;
+        let labels = query.condition.labels().expect("a class for each sample");
+        let points = Tensor::new(&[[0.0f32], [10.0], [20.0]], &Device::Cpu)?;
+        let points = labels.matmul(&points)?.to_dtype(query.x.dtype())?;
+        query.x.zeros_like()?.broadcast_add(&points)
+    }
+}
+
+/// rk45 too, where samples leave the batch one by one.
+#[test]
+fn every_solver_asks_for_the_class_of_each_sample() {
+    let classes = [2, 0, 1, 1, 2, 0];
+    let condition = Condition::of_classes(&classes, 3, &Device::Cpu).unwrap();
+    let seeds: Vec<u64> = (0..6).collect();
+    let kernel = Kernel::new(2, Dimension::new(1.0).unwrap()).unwrap();
+    for solver in EVERY {
+        let (model, device) = (&PointOfClass, &Device::Cpu);
+        let x = sampler(solver).sample(model, &condition, &kernel, &[2], &seeds, device);
+        let x = x.unwrap().to_vec2::<f32>().unwrap();
+        for (class, got) in classes.iter().zip(x) {
+            let want = 10.0 * *class as f32;
+            assert!(
+                got.iter().all(|got| (got - want).abs() < 1e-4),
+                "{solver:?}, class {class}: got {got:?}, want {want}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_seed_gives_the_same_sample_in_any_batch() {
     let (posterior, _) = exact_problem(1.0);

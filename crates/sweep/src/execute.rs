@@ -38,6 +38,7 @@ pub struct Sweep<'a> {
     plan: &'a Plan,
     out: PathBuf,
     data: Vec<Loaded>,
+    notes: Vec<String>,
     /// The table before this call: runs that an earlier call finished, and pending ones.
     before: SweepResult,
     _lock: File,
@@ -51,27 +52,34 @@ impl<'a> Sweep<'a> {
     /// A network that does not fit its data, a folder in use, a run folder of another
     /// configuration, too little space; nothing is left behind then.
     pub fn open(plan: &'a Plan, out: &Path) -> Result<Self, RunError> {
-        let data = check(plan, out)?;
+        let (data, notes) = check(plan, out)?;
         let references = all_references(plan, &data)?;
         let (lock, before) = open_folder(plan, out, references)?;
         Ok(Self {
             plan,
             out: out.to_path_buf(),
             data,
+            notes,
             before,
             _lock: lock,
         })
     }
 
     /// Checks that every run's network fits its data, that the results fit the disk and that no
-    /// folder holds a run of another configuration; writes nothing. Gives what was found of the data.
+    /// folder holds a run of another configuration; writes nothing. Gives what was found of the data, and what was
+    /// assumed of models.
     ///
     /// # Errors
     ///
     /// Data that cannot be loaded, a network that does not fit them, too little space, a folder
     /// with another run.
-    pub fn check(plan: &Plan, out: &Path) -> Result<Vec<Found>, RunError> {
-        check(plan, out).map(|data| found(&data))
+    pub fn check(plan: &Plan, out: &Path) -> Result<(Vec<Found>, Vec<String>), RunError> {
+        check(plan, out).map(|(data, notes)| (found(&data), notes))
+    }
+
+    /// What was assumed of models and of how they are sampled, a sentence each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// What was found where the runs' data were looked for.
@@ -240,8 +248,8 @@ fn found(data: &[Loaded]) -> Vec<Found> {
         .collect()
 }
 
-/// What [`Sweep::check`] checks; gives the data.
-fn check(plan: &Plan, out: &Path) -> Result<Vec<Loaded>, RunError> {
+/// What [`Sweep::check`] checks; gives the data and what there is to say of the models.
+fn check(plan: &Plan, out: &Path) -> Result<(Vec<Loaded>, Vec<String>), RunError> {
     if out.exists() && !out.is_dir() {
         let path = out.to_path_buf();
         return Err(StoreError::NotAFolder { path }.into());
@@ -251,11 +259,11 @@ fn check(plan: &Plan, out: &Path) -> Result<Vec<Loaded>, RunError> {
         let splits = splits_of(&data, &point.config);
         (out.join(&point.name), &point.config, splits)
     });
-    preflight(runs, out)?;
+    let notes = preflight(runs, out)?;
     for point in &plan.points {
         check_config(&point.config, &out.join(&point.name))?;
     }
-    Ok(data)
+    Ok((data, notes))
 }
 
 /// Makes and locks `out`, and reads what earlier calls finished in it.

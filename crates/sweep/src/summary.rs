@@ -131,6 +131,12 @@ fn settings_of(config: &RunConfig) -> Settings {
             ),
         ]);
     }
+    if config
+        .trained()
+        .is_some_and(|model| model.condition.is_some())
+    {
+        settings.push(("condition", "the class of each image".to_string()));
+    }
     settings.extend([
         ("sampler", sampler_line(&config.sampler)),
         (

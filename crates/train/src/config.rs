@@ -4,6 +4,7 @@ use pfgmpp_kernel::Dimension;
 use pfgmpp_nn::{NetworkConfig, Prediction};
 use pfgmpp_objective::PfgmPerturbation;
 use pfgmpp_transfer::{FieldPrediction, NoiseLaw, ParameterError, Preconditioning};
+use serde::{Deserialize, Serialize};
 
 use crate::adam::AdamConfig;
 use crate::ema::EmaConfig;
@@ -16,6 +17,8 @@ pub struct TrainerConfig {
     pub d: Dimension,
     /// The network.
     pub network: NetworkConfig,
+    /// What the network is told of an image beside its noise level; nothing if left out.
+    pub condition: Option<ConditionConfig>,
     /// What it predicts, and what training minimises.
     pub method: Method,
     /// The optimizer.
@@ -24,6 +27,14 @@ pub struct TrainerConfig {
     pub ema: EmaConfig,
     /// Length of training and how often it reports.
     pub training: TrainingConfig,
+}
+
+/// What a network is told of an image beside its noise level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConditionConfig {
+    /// Its class, one-hot, of as many classes as the data have; the network's `label_dropout` withholds some.
+    Classes,
 }
 
 /// What a network predicts, and what training minimises.
@@ -60,6 +71,7 @@ impl TrainerConfig {
         self.optimizer.check().map_err(at("optimizer"))?;
         self.ema.check().map_err(at("ema"))?;
         self.training.check().map_err(at("training"))?;
+        self.check_condition()?;
         match &self.method {
             Method::Denoiser {
                 preconditioning,
@@ -90,6 +102,27 @@ impl TrainerConfig {
                     return Ok(());
                 }
                 Err(ParameterError::new("d", self.d, "1 for objective pfgm"))
+            }
+        }
+    }
+
+    /// The targets of the other objectives average over images of all classes.
+    fn check_condition(&self) -> Result<(), ParameterError> {
+        let objective = match &self.method {
+            Method::Denoiser {
+                reference_batch: None,
+                ..
+            } => return Ok(()),
+            Method::Denoiser { .. } => "stable_target",
+            Method::Field { .. } => "pfgm",
+        };
+        match self.condition {
+            None => Ok(()),
+            Some(ConditionConfig::Classes) => {
+                let accepted = format!(
+                    "absent with objective {objective}, whose targets average over all classes"
+                );
+                Err(ParameterError::new("condition", "classes", accepted))
             }
         }
     }

@@ -33,6 +33,9 @@ pub enum TrainError {
     /// A state or checkpoint could not be written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// Data without classes for a network that is told them.
+    #[error("condition classes needs data with classes: {0} has none")]
+    NoClasses(String),
     /// The data cannot be used.
     #[error(transparent)]
     Data(#[from] pfgmpp_data::DataError),

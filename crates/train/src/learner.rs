@@ -3,14 +3,14 @@
 use candle_core::{Device, Tensor};
 use candle_nn::VarBuilder;
 use pfgmpp_data::{Dataset, Shuffle};
-use pfgmpp_kernel::{Denoiser, Kernel, SampleRng};
-use pfgmpp_nn::{Context, FieldNetwork, Mode, Network, Preconditioned};
+use pfgmpp_kernel::{Condition, Denoiser, Kernel, SampleRng};
+use pfgmpp_nn::{Context, FieldNetwork, Mode, Network, Preconditioned, Signature};
 use pfgmpp_objective::{
     Loss, PfgmObjective, StableTargetObjective, TrainingModel, UnbiasedObjective, Weighted,
 };
 use pfgmpp_transfer::DataScale;
 
-use crate::config::{Method, TrainerConfig};
+use crate::config::{ConditionConfig, Method, TrainerConfig};
 use crate::error::TrainError;
 
 /// Set in the seed of the order in which large batches are filled, which no run's seed has.
@@ -20,6 +20,8 @@ const FILLING: u64 = 1 << 63;
 pub struct Learner {
     task: Task,
     wide: Option<WideBatch>,
+    /// Classes that the network is told apart; 0 for one that is told none.
+    label_dim: usize,
 }
 
 enum Task {
@@ -78,12 +80,13 @@ impl Learner {
         Ok(Self {
             task,
             wide: wide.map(|size| WideBatch::new(data, seed, size)),
+            label_dim: label_dim(model, data)?,
         })
     }
 
     /// The loss of the batch `y` `[B, C, H, W]`, the images that follow after `nimg`.
     ///
-    /// - `indices`: the images of `y` in `data`.
+    /// - `indices`: the images of `y` in `data`, whose classes are told to a network that takes them.
     /// - `rngs`: one generator a sample; `seeds` one seed a sample for what the network draws.
     ///
     /// # Errors
@@ -102,7 +105,9 @@ impl Learner {
             Some(wide) => wide.around(data, &y, nimg, indices, device)?,
             None => y.clone(),
         };
+        let condition = self.condition(data, indices, device)?;
         let context = Context {
+            condition: &condition,
             mode: Mode::Train { seeds },
             ..Context::default()
         };
@@ -117,6 +122,40 @@ impl Learner {
                 objective.loss(&InTraining { model, context }, &y, &around, rngs)?
             }
         })
+    }
+
+    /// What the network is told of the images at `indices` in `data`.
+    fn condition(
+        &self,
+        data: &Dataset,
+        indices: &[usize],
+        device: &Device,
+    ) -> Result<Condition, TrainError> {
+        let classes = match self.label_dim {
+            0 => None,
+            _ => data.labels(indices)?,
+        };
+        let Some(classes) = classes else {
+            return Ok(Condition::none());
+        };
+        let classes: Vec<usize> = classes.iter().map(|&class| class as usize).collect();
+        let told = Condition::of_classes(&classes, self.label_dim, device)?;
+        Ok(told)
+    }
+}
+
+/// The number of classes that the network of `model` is told apart, 0 for one that is told none.
+///
+/// # Errors
+///
+/// Data without classes where there have to be some.
+pub fn label_dim(model: &TrainerConfig, data: &Dataset) -> Result<usize, TrainError> {
+    match model.condition {
+        None => Ok(0),
+        Some(ConditionConfig::Classes) => match data.class_labels()? {
+            Some(classes) => Ok(classes.num_classes()),
+            None => Err(TrainError::NoClasses(data.name().to_string())),
+        },
     }
 }
 
@@ -141,7 +180,10 @@ fn network(
     data: &Dataset,
     builder: &VarBuilder,
 ) -> Result<Box<dyn Network>, TrainError> {
-    let signature = model.prediction().signature(data.image_shape());
+    let signature = Signature {
+        label_dim: label_dim(model, data)?,
+        ..model.prediction().signature(data.image_shape())
+    };
     Ok(model.network.build(signature, builder)?)
 }
 

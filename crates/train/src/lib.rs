@@ -15,7 +15,7 @@ mod trainer;
 
 pub use adam::{Adam, AdamConfig};
 pub use averages::Averages;
-pub use config::{Method, TrainerConfig};
+pub use config::{ConditionConfig, Method, TrainerConfig};
 pub use count::count;
 pub use ema::{Ema, EmaConfig};
 pub use error::TrainError;

@@ -16,10 +16,10 @@ use rand::Rng;
 
 use crate::adam::Adam;
 use crate::averages::Averages;
-use crate::config::TrainerConfig;
+use crate::config::{ConditionConfig, TrainerConfig};
 use crate::ema::{Ema, EmaConfig};
 use crate::error::TrainError;
-use crate::learner::{Learner, denoiser};
+use crate::learner::{Learner, denoiser, label_dim};
 use crate::state::{self, Position};
 
 /// The share of training, at its end, whose mean loss is reported as `train_loss`.
@@ -175,7 +175,11 @@ impl Trainer {
                 data: DataSummary {
                     name: data.name().to_string(),
                     shape: data.image_shape(),
-                    label_dim: 0,
+                    label_dim: label_dim(&self.model, data)?,
+                    class_counts: match self.model.condition {
+                        None => Vec::new(),
+                        Some(ConditionConfig::Classes) => data.class_counts(),
+                    },
                     range: [-1.0, 1.0],
                     scale: self.scale,
                     scale_about_mean: Some(bounded(moments.scale())),

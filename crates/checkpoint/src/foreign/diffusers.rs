@@ -159,6 +159,7 @@ impl Diffusers {
                 shape: unet.shape,
                 range: noise.range,
                 label_dim: unet.label_dim,
+                class_counts: Vec::new(),
                 scale: DataScale {
                     second_moment: sigma_data.powi(2),
                     n_eff: (channels * height * width) as f64,

@@ -63,6 +63,7 @@ pub(crate) fn describe(
             shape,
             range: [-1.0, 1.0],
             label_dim,
+            class_counts: Vec::new(),
             scale: DataScale {
                 second_moment: precond.sigma_data.powi(2),
                 n_eff: n,

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
-use pfgmpp_checkpoint::{Model, resolve};
+use pfgmpp_checkpoint::{DataSummary, Model, resolve};
 use pfgmpp_config::{Document, ModelConfig, RunConfig};
 use pfgmpp_data::{is_planar, to_image};
 use pfgmpp_kernel::Dimension;
-use pfgmpp_run::{Draw, RunError, SamplingModel, fetch, sample_grid};
-use pfgmpp_sampler::SamplerConfig;
+use pfgmpp_run::{Draw, RunError, SamplingModel, fetch, sample_grid, square};
+use pfgmpp_sampler::{Classes, SamplerConfig};
 use pfgmpp_store::write_file;
 use pfgmpp_transfer::Guess;
 
@@ -16,6 +16,7 @@ use crate::device::DeviceArgs;
 use crate::download::hub;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
+use crate::labels::Labels;
 use crate::terminal::{Counter, note, print};
 
 #[derive(clap::Args)]
@@ -28,7 +29,8 @@ pub struct Args {
     /// Seed of the first sample; the next has the next seed
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
-    /// A file ending in .png for one picture, or a folder for one PNG a sample, named by its seed
+    /// A file ending in .png for one picture, or a folder for one PNG a sample, named by its seed, with the classes in
+    /// dataset.json if there are any
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
     /// Samples drawn at a time, at least one by each thread; it changes memory and speed, not the samples
@@ -44,6 +46,10 @@ pub struct Args {
     /// Where the effective noise takes its guess of the data from
     #[arg(long, value_enum, default_value_t = GuessArg::Previous)]
     guess: GuessArg,
+    /// Classes of the samples, in turn, of a model that has classes: 3, 0-9 or 0,3,5; uniform or data for random ones,
+    /// all alike or as in the training data [default: as the model was scored with, else uniform]
+    #[arg(long = "class", value_name = "CLASSES")]
+    classes: Option<Classes>,
     #[command(flatten)]
     device: DeviceArgs,
 }
@@ -103,6 +109,11 @@ pub fn sample(args: &Args) -> Result<(), Failure> {
             args.seed, args.num
         ))
     })?;
+    let mut labels = match model.label_dim() {
+        0 => None,
+        _ if as_grid => None,
+        _ => Some(Labels::open(&args.out)?),
+    };
     if !as_grid {
         std::fs::create_dir_all(&args.out).map_err(|e| at(&args.out, e))?;
     }
@@ -128,9 +139,16 @@ pub fn sample(args: &Args) -> Result<(), Failure> {
     } else {
         let all = draw.run(&stop, |group, samples| {
             counter.add(group.len() as u64);
-            write_each(&samples, &seeds[group], &args.out)
+            let seeds = &seeds[group];
+            if let (Some(labels), Some(classes)) = (&mut labels, model.classes(seeds)) {
+                labels.add(seeds.iter().map(|&seed| file_name(seed)).zip(classes));
+            }
+            write_each(&samples, seeds, &args.out)
         })?;
         counter.close();
+        if let Some(labels) = &labels {
+            labels.write().map_err(|e| at(&args.out, e))?;
+        }
         if !all {
             return Err(stopped());
         }
@@ -141,6 +159,13 @@ pub fn sample(args: &Args) -> Result<(), Failure> {
         model.d(),
         args.out.display()
     ));
+    let classes = model.classes(&seeds).unwrap_or_default();
+    if as_grid && classes.iter().any(|class| *class != classes[0]) {
+        for row in classes.chunks(square(classes.len())) {
+            let row: Vec<String> = row.iter().map(ToString::to_string).collect();
+            print(format_args!("classes of a row: {}", row.join(" ")));
+        }
+    }
     Ok(())
 }
 
@@ -153,6 +178,7 @@ fn load(args: &Args, device: &Device) -> Result<SamplingModel, Failure> {
             // An exact model is as good at one D as at another.
             *d = asked;
         }
+        refuse_classes(args)?;
         config.sampler = adjusted(config.sampler, config.model.d(), args)?;
         config.check("the flags")?;
         fetch(&mut config, &[], &hub())?;
@@ -162,12 +188,18 @@ fn load(args: &Args, device: &Device) -> Result<SamplingModel, Failure> {
     }
     let path = args.source.checkpoint.as_deref().unwrap_or(Path::new(""));
     let loaded = Model::load(&resolve(path, &hub())?.path, device)?;
+    let data = loaded.config.data.clone();
+    let trained_at = loaded.config.d;
+    let sampler = adjusted(loaded.config.sampler.clone(), trained_at, args)?;
+    check_classes(&sampler, &data, args)?;
     for text in &loaded.notes {
         note(text);
     }
-    let trained_at = loaded.config.d;
-    let sampler = adjusted(loaded.config.sampler.clone(), trained_at, args)?;
     let model = SamplingModel::of_checkpoint(loaded, &sampler)?;
+    let model = model.with_classes(args.seed, &data.class_counts)?;
+    if let Some(classes) = model.asked_for() {
+        say_classes(classes, data.label_dim, args);
+    }
     if model.d() != trained_at {
         note(format_args!(
             "trained at D = {trained_at}, sampled at D = {} by its effective noise level",
@@ -175,6 +207,46 @@ fn load(args: &Args, device: &Device) -> Result<SamplingModel, Failure> {
         ));
     }
     Ok(model)
+}
+
+/// Refuses `--class` where there is nothing to choose from.
+fn refuse_classes(args: &Args) -> Result<(), Failure> {
+    match &args.classes {
+        None => Ok(()),
+        Some(classes) => Err(Failure::bad_input(format!(
+            "--class {classes}: the model has no classes: leave it out"
+        ))),
+    }
+}
+
+/// Refuses classes that the model does not have.
+fn check_classes(sampler: &SamplerConfig, data: &DataSummary, args: &Args) -> Result<(), Failure> {
+    match (&sampler.classes, data.label_dim) {
+        (_, 0) => refuse_classes(args),
+        (None, _) => Ok(()),
+        (Some(classes), label_dim) => classes
+            .check(label_dim, &data.class_counts)
+            .map_err(|e| Failure::bad_input(format!("--class: {e}"))),
+    }
+}
+
+/// What classes the samples are of, and how others are asked for.
+fn say_classes(classes: &Classes, label_dim: usize, args: &Args) {
+    let which = match classes {
+        Classes::Uniform => {
+            format!("one of {label_dim} at random, all alike, by the sample's seed")
+        }
+        Classes::Data => {
+            format!("one of {label_dim} at random, as in the training data, by the sample's seed")
+        }
+        Classes::List(list) if list.len() == 1 => format!("{classes}, of {label_dim}"),
+        Classes::List(_) => format!("{classes} in turn, of {label_dim}"),
+    };
+    let other = match args.classes {
+        None => format!(" (--class 0-{} asks for some)", label_dim - 1),
+        Some(_) => String::new(),
+    };
+    note(format_args!("classes: {which}{other}"));
 }
 
 /// `sampler` with what the flags change in it.
@@ -191,6 +263,9 @@ fn adjusted(
     }
     if args.d.is_some() {
         sampler.d = args.d;
+    }
+    if args.classes.is_some() {
+        sampler.classes.clone_from(&args.classes);
     }
     if sampler.d.is_some_and(|other| other != d) && (args.d.is_some() || sampler.guess.is_none()) {
         sampler.guess = Some(args.guess.into());
@@ -240,10 +315,15 @@ fn check_out(args: &Args, as_grid: bool) -> Result<(), Failure> {
 fn write_each(samples: &Tensor, seeds: &[u64], folder: &Path) -> Result<(), Failure> {
     for (index, seed) in seeds.iter().enumerate() {
         let image = to_image(&samples.get(index)?).map_err(RunError::from)?;
-        let path = folder.join(format!("{seed:06}.png"));
+        let path = folder.join(file_name(*seed));
         write(&path, &image.to_png().map_err(RunError::from)?)?;
     }
     Ok(())
+}
+
+/// The name of the picture of the sample of `seed`.
+fn file_name(seed: u64) -> String {
+    format!("{seed:06}.png")
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {

@@ -42,13 +42,14 @@ pub fn sweep(args: &Args) -> Result<(), Failure> {
         .unwrap_or_else(|| PathBuf::from("runs").join(&plan.name));
     plan.fetch(&out, &hub())?;
     if args.dry_run {
-        say_found(&Sweep::check(&plan, &out)?);
+        let (found, notes) = Sweep::check(&plan, &out)?;
+        say(&found, &notes);
         print(table::plan(&plan, &out));
         return Ok(());
     }
     let stop = stop_on_signal()?;
     let sweep = Sweep::open(&plan, &out)?;
-    say_found(&sweep.found());
+    say(&sweep.found(), sweep.notes());
     let terminal = Terminal::new(&plan);
     let result = sweep.execute(args.jobs, &device, &terminal, &stop)?;
     terminal.close();
@@ -68,9 +69,12 @@ pub fn sweep(args: &Args) -> Result<(), Failure> {
     judge(&result, stop.is_raised(), &args.file)
 }
 
-fn say_found(data: &[Found]) {
+fn say(data: &[Found], notes: &[String]) {
     for found in data {
         note(format_args!("data: {found}"));
+    }
+    for text in notes {
+        note(text);
     }
 }
 

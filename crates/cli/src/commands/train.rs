@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use pfgmpp_config::yaml::parse_assignment;
 use pfgmpp_config::{Document, RunConfig};
 use pfgmpp_metrics::Estimate;
-use pfgmpp_run::{Outcome, RunError, RunFolder, RunResult, fetch, preflight, run};
+use pfgmpp_run::{ClassScores, Outcome, RunError, RunFolder, RunResult, fetch, preflight, run};
 
 use crate::device::DeviceArgs;
 use crate::download::hub;
@@ -38,7 +38,9 @@ pub fn train(args: &Args) -> Result<(), Failure> {
     let stop = stop_on_signal()?;
     let splits = config.data.load().map_err(RunError::from)?;
     note(format_args!("data: {}", splits.found));
-    preflight([(out.clone(), &config, &splits)].into_iter(), &out)?;
+    for text in preflight([(out.clone(), &config, &splits)].into_iter(), &out)? {
+        note(text);
+    }
     let folder = RunFolder::open(&out).map_err(RunError::from)?;
     let mut terminal = RunTerminal::new(&format!("d={}", config.d()));
     let outcome = run(&config, &splits, &folder, &device, &mut terminal, &stop)?;
@@ -46,6 +48,7 @@ pub fn train(args: &Args) -> Result<(), Failure> {
     match outcome {
         Outcome::Finished(result) => {
             print(figures(&result));
+            print_class_agreement(&folder.class_scores());
             print(format_args!("\nSamples:    {}", folder.grid().display()));
             if config.trained().is_some() {
                 let checkpoint = folder.checkpoint();
@@ -86,6 +89,18 @@ fn figures(result: &RunResult) -> String {
         .map(|(name, value)| format!("{name:width$}  {value}"))
         .collect();
     lines.join("\n")
+}
+
+/// How far samples are of the class that was asked for, where a run has scores by class.
+fn print_class_agreement(path: &Path) {
+    let read = std::fs::read(path).ok();
+    let scores = read.and_then(|bytes| serde_json::from_slice::<ClassScores>(&bytes).ok());
+    if let Some(scores) = scores {
+        print(format_args!(
+            "class_agreement     {:.4} (held-out images {:.4})",
+            scores.agreement, scores.held_out_agreement
+        ));
+    }
 }
 
 /// Reads a configuration with the overrides of `--set`.

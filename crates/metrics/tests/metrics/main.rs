@@ -2,6 +2,7 @@
 
 mod energy_distance;
 mod gaussian_fit;
+mod nearest;
 mod refusals;
 mod scores;
 mod sliced_wasserstein;
