@@ -17,6 +17,9 @@ mod hub;
 mod hub_data;
 #[path = "end_to_end/interruption.rs"]
 mod interruption;
+#[cfg(feature = "datasets")]
+#[path = "../crates/data/tests/hub_sets/parquet_file.rs"]
+mod parquet_file;
 #[path = "end_to_end/program.rs"]
 mod program;
 #[path = "end_to_end/sample.rs"]

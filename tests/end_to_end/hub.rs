@@ -36,6 +36,14 @@ impl World {
             "HF_TOKEN",
             "HF_TOKEN_PATH",
             "HF_HUB_OFFLINE",
+            "HUGGING_FACE_HUB_TOKEN",
+            "HF_HUB_DISABLE_IMPLICIT_TOKEN",
+            "TRANSFORMERS_OFFLINE",
+            "HF_HUB_DOWNLOAD_TIMEOUT",
+            "http_proxy",
+            "HTTP_PROXY",
+            "all_proxy",
+            "ALL_PROXY",
         ] {
             command.env_remove(name);
         }
@@ -161,6 +169,28 @@ fn first_use_downloads_with_progress_and_the_second_reads_the_cache_with_the_ser
 }
 
 #[test]
+fn a_proxy_is_asked_where_the_environment_names_one() {
+    let world = World::new();
+    world.add_diffusers();
+    let through = |no_proxy: &str| {
+        let mut program = world.program();
+        program.env("http_proxy", world.server.endpoint());
+        program.env("no_proxy", no_proxy);
+        program.env("HF_ENDPOINT", "http://hub.invalid");
+        program.args(["inspect", "hf://google/tiny"]);
+        output(program)
+    };
+    assert_fails(&through("invalid"), 1, "hub.invalid cannot be reached");
+    assert_eq!(world.server.take_requests(), Vec::<String>::new());
+    assert_succeeds(&through(""));
+    let asked = world.server.take_asked();
+    assert!(
+        asked.iter().all(|(host, _)| host == "hub.invalid"),
+        "got {asked:?}"
+    );
+}
+
+#[test]
 fn inspect_and_convert_know_what_was_fetched() {
     let world = World::new();
     world.add_diffusers();
@@ -269,6 +299,41 @@ fn names_that_are_not_there_or_lead_elsewhere_are_bad_input() {
         !needless,
         "weights that cannot be read were fetched: {requests:?}"
     );
+}
+
+#[test]
+fn a_damaged_file_of_the_cache_is_fetched_anew() {
+    let world = World::new();
+    let weights = world.add_diffusers();
+    let sample = |name: &str| {
+        let out = world.path(name);
+        let out = out.to_str().expect("a name");
+        let reference = "hf://google/tiny";
+        let done = world.run(&[
+            "sample",
+            "--num",
+            "1",
+            "--steps",
+            "2",
+            "--checkpoint",
+            reference,
+            "--out",
+            out,
+        ]);
+        assert_succeeds(&done);
+        (fs::read(out).expect("a picture"), stderr(&done))
+    };
+    let (first, _) = sample("a.png");
+    let entry = format!("hf/hub/models--google--tiny/snapshots/{COMMIT}/{WEIGHTS}");
+    let blob = fs::canonicalize(world.path(&entry)).expect("a file");
+    let mut bytes = weights.clone();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 400].fill(0x55);
+    fs::write(&blob, bytes).expect("a file");
+    let (second, told) = sample("b.png");
+    assert!(told.contains("damaged, its SHA-256"), "got {told}");
+    assert!(second == first, "other samples from a damaged file");
+    assert_eq!(fs::read(&blob).expect("a file"), weights);
 }
 
 /// The configuration of a run that samples `reference`.

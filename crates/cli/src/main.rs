@@ -109,8 +109,6 @@ fn keep_freed_memory() {
 /// - candle spreads element-wise operations over one pool of threads that spin while they wait. Two
 ///   runs of a sweep that share it are several times slower than on a thread each; our own
 ///   operations use the run's pool.
-/// - hf-hub takes an empty variable for a value: the Hub's address is unset then, so that it counts as none.
-/// - candle-datasets looks for the cache by rules of its own: it is told the one that files are fetched to.
 /// - candle puts a backtrace into the text of its errors, and an error here is one line.
 fn set_up_environment() {
     for (name, value) in [("CANDLE_NUM_THREADS", "1"), ("RUST_LIB_BACKTRACE", "0")] {
@@ -119,10 +117,4 @@ fn set_up_environment() {
             unsafe { std::env::set_var(name, value) }
         }
     }
-    if std::env::var_os("HF_ENDPOINT").is_some_and(|value| value.is_empty()) {
-        // SAFETY: as above.
-        unsafe { std::env::remove_var("HF_ENDPOINT") }
-    }
-    // SAFETY: as above.
-    unsafe { std::env::set_var("HF_HUB_CACHE", pfgmpp_hub::Settings::from_env().cache) }
 }

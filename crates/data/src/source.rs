@@ -17,4 +17,9 @@ pub(crate) trait Source {
 
     /// Reads the data set and divides it by its fixed rule.
     fn load(&self) -> Result<Splits, DataError>;
+
+    /// The same, with what lies on the Hub from the cache of `hub`.
+    fn load_from(&self, _hub: &Hub) -> Result<Splits, DataError> {
+        self.load()
+    }
 }

@@ -83,8 +83,8 @@ impl DataSource {
         self.source().name()
     }
 
-    /// Brings the data set here if it is one of the Hub that is not in the cache; [`Self::load`] does so too,
-    /// unwatched.
+    /// Brings the data set here if it is one of the Hub that is not in the cache; [`Self::load_from`] does so too,
+    /// and [`Self::load`] unwatched.
     ///
     /// # Errors
     ///
@@ -101,5 +101,15 @@ impl DataSource {
     /// Data that are not as the source promises, and failures of the tensor backend.
     pub fn load(&self) -> Result<Splits, DataError> {
         self.source().load()
+    }
+
+    /// As [`Self::load`], with the Hub and the cache that `hub` stands for in place of those of this process's
+    /// environment.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::fetch`] and [`Self::load`].
+    pub fn load_from(&self, hub: &Hub) -> Result<Splits, DataError> {
+        self.source().load_from(hub)
     }
 }

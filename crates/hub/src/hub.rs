@@ -185,13 +185,6 @@ impl Hub {
         }
     }
 
-    /// Records where a revision stands. A cache that cannot be written is read all the same.
-    fn remember(&self, cache: &Cache, place: &Place, commit: &str) {
-        if let Err(failure) = cache.record(place.revision, commit) {
-            self.note(&format!("{failure}; what is there is used"));
-        }
-    }
-
     fn note(&self, text: &str) {
         self.observer.observe(HubEvent::Note(text));
     }
@@ -206,6 +199,13 @@ impl Hub {
 
 #[cfg(feature = "http")]
 impl Hub {
+    /// Records where a revision stands. A cache that cannot be written is read all the same.
+    fn remember(&self, cache: &Cache, place: &Place, commit: &str) {
+        if let Err(failure) = cache.record(place.revision, commit) {
+            self.note(&format!("{failure}; what is there is used"));
+        }
+    }
+
     /// The commit that a revision is at; asked for only once if the cache has an answer too.
     fn look_up(&self, place: &Place, is_remembered: bool) -> Result<String, HubError> {
         let mut settings = self.settings.clone();
@@ -253,6 +253,9 @@ impl Hub {
 
 #[cfg(not(feature = "http"))]
 impl Hub {
+    /// Nothing is looked up, so there is nothing to record.
+    fn remember(&self, _: &Cache, _: &Place, _: &str) {}
+
     fn look_up(&self, place: &Place, _is_remembered: bool) -> Result<String, HubError> {
         let place = place.to_string();
         Err(HubError::NoHttp { place })

@@ -57,7 +57,8 @@ impl fmt::Display for Repo {
 
 /// A file or folder of a repository at a revision: `hf://owner/name[@revision][/path]`.
 ///
-/// A `/` in a revision is written `%2F`: `hf://owner/name@refs%2Fpr%2F1`.
+/// A `/` in a revision is written `%2F` (`hf://owner/name@feature%2Fx`), except in `refs/pr/1` and
+/// `refs/convert/parquet`, where it may stand as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {
     /// The repository, of a model.
@@ -119,11 +120,19 @@ impl FromStr for Reference {
                 "data sets and spaces are not checkpoints: name a model, as hf://owner/name",
             ));
         }
-        let path = parts.next().unwrap_or("").trim_end_matches('/');
-        let (name, revision) = match name.split_once('@') {
-            Some((name, revision)) => (name, revision.replace("%2F", "/").replace("%2f", "/")),
-            None => (name, MAIN.to_string()),
+        let path = parts.next().unwrap_or("");
+        let (name, revision, path) = match name.split_once('@') {
+            Some((name, "refs")) => {
+                let (revision, path) = split_ref(path);
+                (name, revision, path)
+            }
+            Some((name, revision)) => {
+                let revision = revision.replace("%2F", "/").replace("%2f", "/");
+                (name, revision, path)
+            }
+            None => (name, MAIN.to_string(), path),
         };
+        let path = path.trim_end_matches('/');
         if !is_path(&revision) || revision.contains(|c: char| c.is_whitespace()) {
             return Err(refuse("the revision must be a branch, a tag or a commit"));
         }
@@ -149,6 +158,17 @@ impl fmt::Display for Reference {
             "" => Ok(()),
             path => write!(f, "/{path}"),
         }
+    }
+}
+
+/// Divides what follows `refs/` into the Hub's own kinds of revision, `pr/1` and `convert/parquet`, and the path behind.
+fn split_ref(text: &str) -> (String, &str) {
+    let mut parts = text.splitn(3, '/');
+    match (parts.next(), parts.next()) {
+        (Some(kind @ ("pr" | "convert")), Some(name)) => {
+            (format!("refs/{kind}/{name}"), parts.next().unwrap_or(""))
+        }
+        _ => ("refs".into(), text),
     }
 }
 
@@ -205,6 +225,22 @@ mod tests {
     }
 
     #[test]
+    fn the_hubs_own_revisions_may_be_written_as_they_are() {
+        for (text, revision, path) in [
+            ("hf://o/n@refs/pr/1", "refs/pr/1", ""),
+            ("hf://o/n@refs/pr/12/unet/a.bin", "refs/pr/12", "unet/a.bin"),
+            ("hf://o/n@refs/convert/parquet/", "refs/convert/parquet", ""),
+            ("hf://o/n@refs/other/x", "refs", "other/x"),
+        ] {
+            let got: Reference = text.parse().unwrap();
+            let got = (got.revision.as_str(), got.path.as_str());
+            assert_eq!(got, (revision, path), "{text}: got {got:?}");
+        }
+        let written = "hf://o/n@refs/pr/1/a".parse::<Reference>().unwrap();
+        assert_eq!(written.to_string(), "hf://o/n@refs%2Fpr%2F1/a");
+    }
+
+    #[test]
     fn what_could_leave_the_cache_is_refused() {
         for text in [
             "hf://",
@@ -216,6 +252,8 @@ mod tests {
             "hf://o/n@",
             "hf://o/n@..",
             "hf://o/n@..%2F..%2Fx",
+            "hf://o/n@refs/pr/..",
+            "hf://o/n@refs/pr/",
             "hf://o/n@%2Fetc",
             "hf://o/n/../../evil",
             "hf://o/n//etc/passwd",

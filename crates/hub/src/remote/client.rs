@@ -110,7 +110,7 @@ impl Remote {
         total: Option<Duration>,
     ) -> Result<Response<Body>, Fault> {
         let patience = self.settings.timeout;
-        let (request, proxy) = self.proxies.on_the_way(request)?;
+        let proxy = self.proxies.on_the_way(request.uri_ref())?;
         request
             .config()
             .http_status_as_error(false)

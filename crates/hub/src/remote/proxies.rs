@@ -1,9 +1,8 @@
 //! The proxies that the environment names: `https_proxy`, `http_proxy`, `all_proxy` and `no_proxy`, in small letters
 //! or capitals, as curl and the Hub's other programs read them.
 
+use ureq::Proxy;
 use ureq::http::Uri;
-use ureq::typestate::WithoutBody;
-use ureq::{Proxy, ProxyProtocol, RequestBuilder};
 
 use super::fault::Fault;
 
@@ -51,33 +50,12 @@ impl Proxies {
         proxy.filter(|_| !self.none.iter().any(direct))
     }
 
-    /// The request as it has to be made, and the proxy through which a connection has to be asked for. To a proxy
-    /// of the web a request without encryption is handed over as it is: many grant connections to port 443 alone.
-    pub(super) fn on_the_way(
-        &self,
-        request: RequestBuilder<WithoutBody>,
-    ) -> Result<(RequestBuilder<WithoutBody>, Option<Proxy>), Fault> {
-        let Some(address) = request.uri_ref().cloned() else {
-            return Ok((request, None));
-        };
-        let Some(text) = self.of(&address) else {
-            return Ok((request, None));
-        };
+    /// The proxy that a connection to an address is asked of, if there is one.
+    pub(super) fn on_the_way(&self, address: Option<&Uri>) -> Result<Option<Proxy>, Fault> {
+        let text = address.and_then(|address| self.of(address));
         let unusable = || Fault::Unreachable("the proxy that the environment names is none".into());
-        let proxy = Proxy::new(text).map_err(|_| unusable())?;
-        let is_web = matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https);
-        if !is_web || address.scheme_str() != Some("http") {
-            return Ok((request, Some(proxy)));
-        }
-        let host = address.authority().map(ToString::to_string);
-        let handed = Uri::builder()
-            .scheme(proxy.uri().scheme_str().unwrap_or("http"))
-            .authority(proxy.uri().authority().map_or("", |at| at.as_str()))
-            .path_and_query(address.to_string())
-            .build();
-        let handed = handed.map_err(|_| unusable())?;
-        let request = request.uri(handed).header("host", host.unwrap_or_default());
-        Ok((request, None))
+        text.map(|text| Proxy::new(text).map_err(|_| unusable()))
+            .transpose()
     }
 }
 

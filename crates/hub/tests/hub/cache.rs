@@ -5,7 +5,8 @@ use std::path::Path;
 
 use pfgmpp_hub::Settings;
 
-use crate::server::{COMMIT, git, sha256};
+use crate::server::routes::git;
+use crate::server::{COMMIT, Fault, sha256};
 use crate::world::{LARGE, World, large};
 
 #[test]
@@ -142,4 +143,144 @@ fn a_cache_that_cannot_be_written_names_its_variables() {
     let got = world.fetch_with(settings, "main").expect_err("no folder");
     let got = got.to_string();
     assert!(got.contains("HF_HOME or HF_HUB_CACHE"), "got {got}");
+}
+
+/// Changes one bit of a file of the cache, and its time.
+fn damage(path: &Path) {
+    let path = fs::canonicalize(path).expect("a file");
+    let mut bytes = fs::read(&path).expect("a file");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 16;
+    fs::write(&path, bytes).expect("a file");
+    let file = fs::File::options().write(true).open(&path).expect("a file");
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(5);
+    file.set_modified(later).expect("a time");
+}
+
+#[test]
+fn a_damaged_file_is_fetched_anew_or_named() {
+    for name in [LARGE, "config.json"] {
+        let mut world = World::new();
+        let path = world.fetch().expect("a download").folder.join(name);
+        for revision in ["main", COMMIT] {
+            damage(&path);
+            world.events();
+            let healed = world.fetch_with(world.settings(), revision);
+            world.assert_whole(&healed.expect("a download"));
+            let events = world.events().join(" ");
+            assert!(events.contains("damaged"), "got {events}");
+        }
+        damage(&path);
+        let offline = Settings {
+            offline: true,
+            ..world.settings()
+        };
+        for settings in [offline, world.settings()] {
+            world.server.stop();
+            let error = world.fetch_with(settings, "main").expect_err("damaged");
+            let got = error.to_string();
+            assert!(
+                got.contains("blobs/") && got.contains("damaged, its "),
+                "got {got}"
+            );
+            assert!(got.contains("delete it"), "got {got}");
+        }
+    }
+}
+
+#[test]
+fn a_file_is_read_for_its_checksum_once_for_each_size_and_time() {
+    let world = World::new();
+    let path = world.fetch().expect("a download").folder.join(LARGE);
+    world.fetch().expect("the cache");
+    let blob = fs::canonicalize(path).expect("a file");
+    let time = fs::metadata(&blob).and_then(|found| found.modified());
+    let mut bytes = fs::read(&blob).expect("a file");
+    bytes[0] ^= 1;
+    fs::write(&blob, bytes).expect("a file");
+    let file = fs::File::options().write(true).open(&blob).expect("a file");
+    file.set_modified(time.expect("a time")).expect("a time");
+    world.events();
+    world.fetch().expect("the cache");
+    let events = world.events();
+    assert_eq!(events, Vec::<String>::new(), "it was read again");
+}
+
+#[test]
+fn what_was_fetched_serves_while_the_hub_fails() {
+    for (fault, want) in [
+        (Fault::Status(429), "the Hub refuses more requests (429)"),
+        (Fault::Wait(20), "the Hub refuses more requests (429)"),
+        (Fault::Status(500), "the Hub failed (status 500)"),
+        (Fault::Status(503), "the Hub failed (status 503)"),
+        (
+            Fault::Raw(b"HTTP/1.1 200 OK\r\n\r\n<html>log in</html>"),
+            "the server is no Hub",
+        ),
+    ] {
+        let world = World::new();
+        let first = world.fetch().expect("a download");
+        world.server.fault("/revision/", fault.clone(), 9);
+        world.events();
+        let begun = std::time::Instant::now();
+        let again = world.fetch().unwrap_or_else(|e| panic!("{fault:?}: {e}"));
+        assert_eq!(again, first);
+        let events = world.events().join(" ");
+        let said = events.contains(want) && events.contains("o/n as it was when it was fetched");
+        assert!(said, "{fault:?}: got {events}, want {want}");
+        assert!(
+            begun.elapsed().as_secs() < 5,
+            "it waited {:?}",
+            begun.elapsed()
+        );
+    }
+}
+
+#[test]
+fn what_the_hub_refuses_is_not_taken_from_the_cache() {
+    for status in [401, 403, 404] {
+        let world = World::new();
+        world.fetch().expect("a download");
+        world.server.fault("/revision/", Fault::Status(status), 9);
+        let got = world.error();
+        assert!(got.contains(&format!("({status})")), "got {got}");
+    }
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_is_read() {
+    let world = World::new();
+    let first = world.fetch().expect("a download");
+    // As if the branch had moved on and the note of it could not be written, root or not.
+    let reference = world.repo_folder().join("refs/main");
+    let old = "f".repeat(40);
+    fs::write(&reference, &old).expect("a file");
+    let folder = world.repo_folder().join("refs");
+    fs::rename(&folder, folder.with_extension("old")).expect("a folder");
+    fs::write(&folder, "in the way").expect("a file");
+    world.events();
+    let again = world.fetch().expect("the cache");
+    assert_eq!(again, first);
+    let events = world.events().join(" ");
+    assert!(events.contains("what is there is used"), "got {events}");
+}
+
+#[test]
+fn a_newer_commit_that_cannot_be_stored_leaves_the_one_that_is_here() {
+    let world = World::new();
+    let first = world.fetch().expect("a download");
+    let older = "a".repeat(40);
+    let snapshots = world.repo_folder().join("snapshots");
+    fs::rename(snapshots.join(COMMIT), snapshots.join(&older)).expect("a folder");
+    fs::write(world.repo_folder().join("refs/main"), &older).expect("a file");
+    // Where the new commit's folder should be lies a file.
+    fs::write(snapshots.join(COMMIT), "in the way").expect("a file");
+    world.events();
+    let again = world.fetch().expect("the cache");
+    assert_eq!(again.commit, older, "not {}", first.commit);
+    let events = world.events().join(" ");
+    assert!(
+        events.contains("as it was when it was fetched"),
+        "got {events}"
+    );
 }

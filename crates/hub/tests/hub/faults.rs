@@ -5,7 +5,7 @@ use std::time::Duration;
 use pfgmpp_hub::Settings;
 
 use crate::server::{Fault, sha256};
-use crate::world::{LARGE, World, large};
+use crate::world::{LARGE, SMALL, World, large};
 
 #[test]
 fn every_fault_gives_a_line_and_no_broken_entry_and_the_next_try_succeeds() {
@@ -191,4 +191,47 @@ fn what_a_server_promises_is_bounded() {
     );
     assert!(got.contains("set HF_HOME"), "got {got}");
     world.assert_no_broken_entry();
+}
+
+#[test]
+fn an_answer_without_end_is_given_up() {
+    for (path, fault, want) in [
+        ("/tree/", Fault::Endless, "more than 33554432 bytes"),
+        ("/revision/", Fault::Endless, "more than 33554432 bytes"),
+        ("/tree/", Fault::Pages, "or 1000 pages"),
+    ] {
+        let world = World::new();
+        world.server.fault(path, fault.clone(), 2000);
+        let got = world.error();
+        assert!(got.contains(want), "{fault:?}: got {got}, want {want}");
+        let made = world.server.take_requests().len();
+        assert!(made <= 1001, "{fault:?}: {made} requests");
+    }
+}
+
+#[test]
+fn bytes_that_trickle_are_as_good_as_none() {
+    for (path, want) in [
+        ("/revision/", "gave no answer"),
+        ("/tree/", "gave no answer"),
+        ("GET /o/n/resolve/", "less than 512 bytes a second arrived"),
+    ] {
+        let world = World::new();
+        world.server.add("models/o/n", SMALL, &[b' '; 600]);
+        world.server.fault(path, Fault::Trickle(20), 100);
+        let impatient = Settings {
+            tries: 1,
+            timeout: Duration::from_millis(300),
+            ..world.settings()
+        };
+        let begun = std::time::Instant::now();
+        let got = world.fetch_with(impatient, "main").expect_err("a trickle");
+        let got = got.to_string();
+        assert!(got.contains(want), "{path}: got {got}, want {want}");
+        assert!(
+            begun.elapsed() < Duration::from_secs(6),
+            "{:?}",
+            begun.elapsed()
+        );
+    }
 }

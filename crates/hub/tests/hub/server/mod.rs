@@ -4,6 +4,9 @@
 //! - `HEAD` and `GET /[datasets/]{repo}/resolve/{revision}/{file}`: small files at once, large ones behind a
 //!   redirection to `/store/{sha256}`, which knows ranges
 
+mod reply;
+pub mod routes;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,13 +14,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
-use sha1::Sha1;
-use sha2::{Digest, Sha256};
-
-/// The commit that every repository is at.
-pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
-/// Files from this size on are stored elsewhere, as those of git LFS are.
-const LARGE: usize = 4096;
+use reply::{Reply, endless};
+use routes::route;
+pub use routes::{COMMIT, sha256};
 
 /// What the server does wrong, with requests whose path contains a text.
 #[derive(Clone, Debug)]
@@ -42,6 +41,14 @@ pub enum Fault {
     Wait(u64),
     /// Never answers.
     Silence,
+    /// Answers with a list that has no end.
+    Endless,
+    /// Says of every page of a listing that there is another one.
+    Pages,
+    /// Sends the body byte by byte, with so many milliseconds before each.
+    Trickle(u64),
+    /// Answers with this status, and this reason in `X-Error-Code`.
+    Reason(u16, &'static str),
 }
 
 #[derive(Default)]
@@ -51,7 +58,12 @@ struct State {
     /// Text in the path, what to do, and how often.
     faults: Vec<(String, Fault, usize)>,
     token: Option<String>,
+    /// Where large files lie, if not here.
+    store: String,
+    /// A part of paths that has another name now, and that name.
+    moved: Option<(String, String)>,
     requests: Vec<String>,
+    asked: Vec<(String, Option<String>)>,
 }
 
 /// A server on a port of its own; it ends with the value.
@@ -118,6 +130,21 @@ impl Server {
         self.state().token = Some(token.to_string());
     }
 
+    /// From now on large files lie at another address.
+    pub fn store_at(&self, address: &str) {
+        self.state().store = address.to_string();
+    }
+
+    /// From now on what is asked of `from` is sent on to `to`.
+    pub fn moved(&self, from: &str, to: &str) {
+        self.state().moved = Some((from.to_string(), to.to_string()));
+    }
+
+    /// The server and the token of every request since the last call.
+    pub fn take_asked(&self) -> Vec<(String, Option<String>)> {
+        std::mem::take(&mut self.state().asked)
+    }
+
     /// Every request since the last call, such as `GET /api/models/o/n/revision/main`.
     pub fn take_requests(&self) -> Vec<String> {
         std::mem::take(&mut self.state().requests)
@@ -144,6 +171,7 @@ impl Drop for Server {
 struct Request {
     method: String,
     path: String,
+    host: String,
     token: Option<String>,
     range: Option<(usize, usize)>,
 }
@@ -155,6 +183,7 @@ fn read(stream: &TcpStream) -> Option<Request> {
     let mut request = Request {
         method: words.next()?.to_string(),
         path: words.next()?.to_string(),
+        host: String::new(),
         token: None,
         range: None,
     };
@@ -164,6 +193,7 @@ fn read(stream: &TcpStream) -> Option<Request> {
             break;
         };
         match name.to_ascii_lowercase().as_str() {
+            "host" => request.host = value.to_string(),
             "authorization" => request.token = value.strip_prefix("Bearer ").map(str::to_string),
             "range" => {
                 let (from, to) = value.strip_prefix("bytes=")?.split_once('-')?;
@@ -176,10 +206,17 @@ fn read(stream: &TcpStream) -> Option<Request> {
 }
 
 fn answer(mut stream: TcpStream, state: &Mutex<State>) -> Option<()> {
-    let request = read(&stream)?;
+    let mut request = read(&stream)?;
+    // As a proxy it leads back to itself.
+    if request.method == "CONNECT" {
+        stream.write_all(b"HTTP/1.1 200 X\r\n\r\n").ok()?;
+        request = read(&stream)?;
+    }
     let mut state = state.lock().expect("no panic");
     let line = format!("{} {}", request.method, request.path);
     state.requests.push(line.clone());
+    let asked = (request.host.clone(), request.token.clone());
+    state.asked.push(asked);
     let hit = |(text, _, times): &&mut (String, Fault, usize)| *times > 0 && line.contains(&**text);
     let fault = state.faults.iter_mut().find(hit).map(|(_, fault, times)| {
         *times -= 1;
@@ -199,6 +236,13 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>) -> Option<()> {
             std::thread::sleep(std::time::Duration::from_secs(20));
             return None;
         }
+        Some(Fault::Endless) => {
+            drop(state);
+            return endless(&mut stream);
+        }
+        Some(Fault::Reason(status, reason)) => {
+            Reply::status(status).with("X-Error-Code", reason.into())
+        }
         _ if !allowed => Reply::status(401),
         _ => route(&state, &request, matches!(fault, Some(Fault::NoRange)))
             .unwrap_or_else(|| Reply::status(404)),
@@ -209,161 +253,11 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>) -> Option<()> {
             "X-Linked-ETag",
             format!("\"{}\"", sha256(&size.to_le_bytes())),
         ),
+        Some(Fault::Pages) => {
+            let next = format!("<{}&more=1>; rel=\"next\"", request.path);
+            reply.with("Link", next)
+        }
         _ => reply,
     };
     reply.send(&mut stream, request.method == "HEAD", fault.as_ref())
-}
-
-struct Reply {
-    status: u16,
-    headers: Vec<(&'static str, String)>,
-    body: Vec<u8>,
-}
-
-impl Reply {
-    fn status(status: u16) -> Self {
-        let body = b"{\"error\": \"as the test asked\"}".to_vec();
-        Self {
-            status,
-            headers: Vec::new(),
-            body,
-        }
-    }
-
-    fn with(mut self, name: &'static str, value: String) -> Self {
-        self.headers.retain(|(own, _)| *own != name);
-        self.headers.push((name, value));
-        self
-    }
-
-    fn json(value: &serde_json::Value) -> Self {
-        Self {
-            status: 200,
-            headers: vec![("Content-Type", "application/json".into())],
-            body: value.to_string().into_bytes(),
-        }
-    }
-
-    fn send(mut self, stream: &mut TcpStream, head: bool, fault: Option<&Fault>) -> Option<()> {
-        let mut promised = self.body.len();
-        if !head {
-            match fault {
-                Some(Fault::Short(less)) => {
-                    promised -= less;
-                    self.body.truncate(promised);
-                }
-                Some(Fault::Cut(after)) => self.body.truncate(*after),
-                Some(Fault::Flip) => self.body[0] ^= 1,
-                _ => {}
-            }
-        }
-        let mut head_text = format!("HTTP/1.1 {} X\r\n", self.status);
-        for (name, value) in &self.headers {
-            head_text += &format!("{name}: {value}\r\n");
-        }
-        head_text += &format!("Content-Length: {promised}\r\nConnection: close\r\n\r\n");
-        stream.write_all(head_text.as_bytes()).ok()?;
-        if !head {
-            stream.write_all(&self.body).ok()?;
-        }
-        stream.flush().ok()
-    }
-}
-
-fn route(state: &State, request: &Request, no_range: bool) -> Option<Reply> {
-    let path = request.path.split('?').next()?;
-    if let Some(rest) = path.strip_prefix("/api/") {
-        let (repo, revision) = rest
-            .split_once("/revision/")
-            .unwrap_or_else(|| rest.split_once("/tree/").unwrap_or((rest, "main")));
-        let files = state.repos.get(repo)?;
-        known(revision)?;
-        if rest.contains("/tree/") {
-            return Some(Reply::json(&tree(files)));
-        }
-        let id = repo.split_once('/')?.1;
-        return Some(Reply::json(&serde_json::json!({"id": id, "sha": COMMIT})));
-    }
-    if let Some(sha) = path.strip_prefix("/store/") {
-        let mut all = state.repos.values().flat_map(BTreeMap::values);
-        let bytes = all.find(|bytes| sha256(bytes) == sha)?;
-        let (status, body) = match request.range {
-            Some((from, to)) if !no_range => (206, bytes.get(from..=to)?.to_vec()),
-            _ => (200, bytes.clone()),
-        };
-        let headers = vec![("ETag", "\"elsewhere\"".to_string())];
-        return Some(Reply {
-            status,
-            headers,
-            body,
-        });
-    }
-    let (repo, rest) = path.trim_start_matches('/').split_once("/resolve/")?;
-    let repo = match repo.starts_with("datasets/") {
-        true => repo.to_string(),
-        false => format!("models/{repo}"),
-    };
-    let (revision, name) = rest.split_once('/')?;
-    known(revision)?;
-    Some(resolve(state.repos.get(&repo)?.get(name)?))
-}
-
-fn resolve(bytes: &[u8]) -> Reply {
-    let commit = ("X-Repo-Commit", COMMIT.to_string());
-    if bytes.len() < LARGE {
-        let headers = vec![commit, ("ETag", format!("\"{}\"", git(bytes)))];
-        return Reply {
-            status: 200,
-            headers,
-            body: bytes.to_vec(),
-        };
-    }
-    let sha = sha256(bytes);
-    Reply {
-        status: 302,
-        headers: vec![
-            commit,
-            ("Location", format!("/store/{sha}")),
-            ("X-Linked-Size", bytes.len().to_string()),
-            ("X-Linked-ETag", format!("\"{sha}\"")),
-            ("ETag", "\"other\"".into()),
-        ],
-        body: Vec::new(),
-    }
-}
-
-fn known(revision: &str) -> Option<()> {
-    ["main", COMMIT, "refs%2Fconvert%2Fparquet"]
-        .contains(&revision)
-        .then_some(())
-}
-
-fn tree(files: &BTreeMap<String, Vec<u8>>) -> serde_json::Value {
-    let file = |(name, bytes): (&String, &Vec<u8>)| {
-        let mut entry = serde_json::json!({
-            "type": "file", "path": name, "size": bytes.len(), "oid": git(bytes),
-        });
-        if bytes.len() >= LARGE {
-            entry["lfs"] =
-                serde_json::json!({"oid": sha256(bytes), "size": bytes.len(), "pointerSize": 134});
-        }
-        entry
-    };
-    let folder = serde_json::json!({"type": "directory", "path": "folder", "oid": git(b"")});
-    files.iter().map(file).chain([folder]).collect()
-}
-
-/// SHA-256, in hexadecimal.
-pub fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-/// What git knows a file by, in hexadecimal.
-pub fn git(bytes: &[u8]) -> String {
-    let hash = Sha1::new_with_prefix(format!("blob {}\0", bytes.len()));
-    hex(&hash.chain_update(bytes).finalize())
-}
-
-fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
