@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use candle_core::{DType, Device, Result, Shape, Tensor, Var, bail};
+use candle_nn::init::NormalOrUniform;
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
 use rand::{Rng, SeedableRng};
@@ -176,9 +177,24 @@ impl Parameters {
                     .collect();
                 Tensor::from_vec(values, shape.clone(), &self.device)
             }
-            other => bail!(
-                "parameter {name} asks for {other:?}; constant, uniform and normal values are provided"
-            ),
+            // Those of candle-nn's own layers.
+            Init::Kaiming {
+                dist,
+                fan,
+                non_linearity,
+            } => {
+                let fan = fan.for_shape(shape).max(1);
+                let stdev = non_linearity.gain() / (fan as f64).sqrt();
+                let bound = 3f64.sqrt() * stdev;
+                let init = match dist {
+                    NormalOrUniform::Normal => Init::Randn { mean: 0.0, stdev },
+                    NormalOrUniform::Uniform => Init::Uniform {
+                        lo: -bound,
+                        up: bound,
+                    },
+                };
+                self.initial(shape, name, init)
+            }
         }
     }
 }

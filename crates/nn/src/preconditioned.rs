@@ -5,7 +5,8 @@ use pfgmpp_kernel::{
     ConditionSpec, Denoiser, Kernel, Pullback, Query, column, inner_products, squared_norms,
 };
 use pfgmpp_transfer::{
-    Coefficients, DataScale, Dual, NoiseLevel, PosteriorNoise, Preconditioning, Real,
+    Coefficients, DataScale, Dual, EdmPreconditioning, NoiseLevel, PosteriorNoise, Preconditioning,
+    Real,
 };
 
 use crate::evaluation::Evaluation;
@@ -40,6 +41,22 @@ impl Preconditioned {
             preconditioning,
             posterior: PosteriorNoise::new(kernel.n(), kernel.d(), data),
         }
+    }
+
+    /// EDM's preconditioning at the posterior noise level, which holds at every D.
+    ///
+    /// - `sigma_data`: the data's standard deviation, as EDM assumes it.
+    pub fn edm(
+        network: Box<dyn Network>,
+        sigma_data: f64,
+        kernel: &Kernel,
+        data: DataScale,
+    ) -> Self {
+        let edm = EdmPreconditioning {
+            sigma_data,
+            noise: NoiseLevel::Posterior,
+        };
+        Self::new(network, Preconditioning::Edm(edm), kernel, data)
     }
 
     /// The scalings of each sample of `x` `[B, ...]` at nominal noise levels `sigma`, length `B`.

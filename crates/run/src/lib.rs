@@ -4,6 +4,7 @@
 //! samples in a [`RunFolder`]. It knows no terminal: an [`Observer`] is told how far it is.
 
 mod class_scores;
+mod classes_asked;
 mod draw;
 mod error;
 mod evaluation;

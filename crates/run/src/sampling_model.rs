@@ -8,36 +8,8 @@ use pfgmpp_kernel::{Condition, Denoiser, Dimension, ExactPosterior, Kernel, Quer
 use pfgmpp_sampler::{Classes, Sampler, SamplerConfig, Trajectory};
 use pfgmpp_transfer::{DataMoments, EffectiveNoise, ParameterError};
 
+use crate::classes_asked::ClassesAsked;
 use crate::error::RunError;
-
-/// The classes that samples are asked to be of.
-struct ClassesAsked {
-    classes: Classes,
-    label_dim: usize,
-    /// Training images of each class.
-    counts: Vec<usize>,
-    /// The seed of sample 0.
-    first_seed: u64,
-}
-
-impl ClassesAsked {
-    fn uniform(label_dim: usize) -> Self {
-        Self {
-            classes: Classes::Uniform,
-            label_dim,
-            counts: Vec::new(),
-            first_seed: 0,
-        }
-    }
-
-    fn of_sample(&self, seed: u64) -> usize {
-        let index = seed.wrapping_sub(self.first_seed);
-        let Self {
-            label_dim, counts, ..
-        } = self;
-        self.classes.of_sample(seed, index, *label_dim, counts)
-    }
-}
 
 /// A denoiser with its kernel and sampler.
 pub struct SamplingModel {

@@ -24,6 +24,18 @@ pub struct AdamConfig {
 }
 
 impl AdamConfig {
+    /// The decays and the epsilon of the paper (0.9, 0.999, 1e-8), and no ramp.
+    #[must_use]
+    pub fn with_lr(lr: f64) -> Self {
+        Self {
+            lr,
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            lr_ramp_up: 0.0,
+        }
+    }
+
     /// Checks the parameters.
     ///
     /// # Errors

@@ -222,10 +222,20 @@ impl WideBatch {
     }
 }
 
-/// The live model under the conditions of one training step.
-struct InTraining<'a, M> {
-    model: &'a M,
-    context: Context<'a>,
+/// A live model under the conditions of one training step, as objectives train it.
+pub struct InTraining<'a, M> {
+    /// The model: a [`Preconditioned`] network, or a [`FieldNetwork`] for original PFGM.
+    pub model: &'a M,
+    /// Conditions, augmentation and dropout of the batch.
+    pub context: Context<'a>,
+}
+
+impl<'a, M> InTraining<'a, M> {
+    /// Trained under no condition, without augmentation or dropout.
+    pub fn new(model: &'a M) -> Self {
+        let context = Context::default();
+        Self { model, context }
+    }
 }
 
 impl TrainingModel for InTraining<'_, Preconditioned> {

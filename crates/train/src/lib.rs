@@ -19,5 +19,6 @@ pub use config::{ConditionConfig, Method, TrainerConfig};
 pub use count::count;
 pub use ema::{Ema, EmaConfig};
 pub use error::TrainError;
+pub use learner::InTraining;
 pub use lengths::TrainingConfig;
 pub use trainer::{MeanLoss, Step, Trainer};

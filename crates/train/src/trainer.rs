@@ -182,7 +182,7 @@ impl Trainer {
                     },
                     range: [-1.0, 1.0],
                     scale: self.scale,
-                    scale_about_mean: Some(bounded(moments.scale())),
+                    scale_about_mean: Some(moments.scale().bounded()),
                 },
                 network: self.model.network.clone(),
                 prediction: self.model.prediction(),
@@ -325,18 +325,9 @@ impl Trainer {
 /// What the effective noise level needs to know of `data`.
 fn data_scale(data: &Dataset) -> Result<DataScale, TrainError> {
     let statistics = Statistics::measure(data)?;
-    Ok(bounded(DataScale {
+    let scale = DataScale {
         second_moment: statistics.second_moment,
         n_eff: statistics.n_eff,
-    }))
-}
-
-/// `scale` with both numbers positive and finite.
-fn bounded(scale: DataScale) -> DataScale {
-    DataScale {
-        // An all-black set has no scale; any positive number keeps the formulas finite.
-        second_moment: scale.second_moment.max(1e-12),
-        // Images of equal norm would give infinity: beyond a billion nothing changes.
-        n_eff: scale.n_eff.clamp(1e-3, 1e9),
-    }
+    };
+    Ok(scale.bounded())
 }

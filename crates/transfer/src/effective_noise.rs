@@ -15,6 +15,7 @@
 //! where the data dominate and N where the noise does. Taking `n_eff` throughout overrates what
 //! `|x|` tells of noise in N dimensions when the images have nearly equal norms.
 
+use candle_core::{DType, Device, Tensor};
 use pfgmpp_kernel::Dimension;
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,48 @@ pub struct DataScale {
 }
 
 impl DataScale {
+    /// Measures `data` `[points, ...]`, any float dtype, about zero, in `f64` on the CPU.
+    ///
+    /// ```text
+    /// second_moment = E|y|² / N,   n_eff = 2 E[|y|²]² / Var(|y|²)
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Failures of the tensor backend.
+    pub fn measure(data: &Tensor) -> candle_core::Result<Self> {
+        let data = data.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
+        let squares = data.sqr()?.flatten_from(1)?.sum(1)?.to_vec1::<f64>()?;
+        let n = data.elem_count() / squares.len().max(1);
+        Ok(Self::of_squared_norms(&squares, n))
+    }
+
+    /// The scale of data of `n` values whose squared norms are `squares`.
+    ///
+    /// Both numbers are positive and finite: data without any spread have the least scale, and beyond a billion
+    /// effective dimensions, as of points of equal norm, nothing changes.
+    #[must_use]
+    pub fn of_squared_norms(squares: &[f64], n: usize) -> Self {
+        let points = squares.len() as f64;
+        let average = squares.iter().sum::<f64>() / points;
+        let variance = squares.iter().map(|v| (v - average).powi(2)).sum::<f64>() / points;
+        Self {
+            second_moment: average / n as f64,
+            n_eff: 2.0 * average.powi(2) / variance,
+        }
+        .bounded()
+    }
+
+    /// The same with both numbers positive and finite.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        let n_eff = if self.n_eff.is_nan() { 1e9 } else { self.n_eff };
+        Self {
+            second_moment: self.second_moment.max(1e-12),
+            n_eff: n_eff.clamp(1e-3, 1e9),
+        }
+    }
+
     /// Checks both numbers.
     ///
     /// # Errors

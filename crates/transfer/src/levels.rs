@@ -1,6 +1,6 @@
 //! Noise levels that have been checked.
 
-use crate::ParameterError;
+use crate::{EdmSchedule, ParameterError, Schedule};
 
 /// The noise levels that a solver visits, one after the other: falling when it samples, rising when it encodes.
 ///
@@ -35,6 +35,26 @@ impl Levels {
             return accepted("two levels or more above 0");
         }
         Ok(Self(levels))
+    }
+
+    /// EDM's levels: even in `sigma^(1/rho)`, then 0; [`EdmSchedule`] says more.
+    ///
+    /// # Errors
+    ///
+    /// As [`EdmSchedule::check`].
+    pub fn edm(
+        num_steps: usize,
+        sigma_min: f64,
+        sigma_max: f64,
+        rho: f64,
+    ) -> Result<Self, ParameterError> {
+        let edm = EdmSchedule {
+            num_steps,
+            sigma_min,
+            sigma_max,
+            rho,
+        };
+        Schedule::Edm(edm).levels()
     }
 
     /// The levels, first to last.

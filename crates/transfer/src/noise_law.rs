@@ -47,6 +47,17 @@ pub enum NoiseLaw {
 }
 
 impl NoiseLaw {
+    /// `ln sigma ~ N(p_mean, p_std²)`.
+    ///
+    /// # Errors
+    ///
+    /// A mean or a deviation outside its range.
+    pub fn log_normal(p_mean: f64, p_std: f64) -> Result<Self, ParameterError> {
+        let law = Self::LogNormal { p_mean, p_std };
+        law.check()?;
+        Ok(law)
+    }
+
     /// Checks the parameters.
     ///
     /// # Errors
