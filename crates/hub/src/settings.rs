@@ -216,16 +216,38 @@ mod tests {
     fn a_token_counts_whatever_stands_around_it_and_under_its_old_name_too() {
         for (variables, want) in [
             (&[("HF_TOKEN", " hf_a\r\n")][..], Some("hf_a")),
-            (&[("HF_TOKEN", "\n"), ("HUGGING_FACE_HUB_TOKEN", "b")], Some("b")),
-            (&[("HF_TOKEN", "a"), ("HUGGING_FACE_HUB_TOKEN", "b")], Some("a")),
-            (&[("HF_TOKEN", "a"), ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "0")], Some("a")),
-            (&[("HF_TOKEN", "a"), ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "false")], Some("a")),
-            (&[("HF_TOKEN", "a"), ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "Yes")], None),
+            (
+                &[("HF_TOKEN", "\n"), ("HUGGING_FACE_HUB_TOKEN", "b")],
+                Some("b"),
+            ),
+            (
+                &[("HF_TOKEN", "a"), ("HUGGING_FACE_HUB_TOKEN", "b")],
+                Some("a"),
+            ),
+            (
+                &[("HF_TOKEN", "a"), ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "0")],
+                Some("a"),
+            ),
+            (
+                &[
+                    ("HF_TOKEN", "a"),
+                    ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "false"),
+                ],
+                Some("a"),
+            ),
+            (
+                &[("HF_TOKEN", "a"), ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "Yes")],
+                None,
+            ),
         ] {
             let mut variables = variables.to_vec();
             variables.push(("HF_HOME", "/nowhere"));
             let got = of(&variables).token;
-            assert_eq!(got.as_deref(), want, "{variables:?}: got {got:?}, want {want:?}");
+            assert_eq!(
+                got.as_deref(),
+                want,
+                "{variables:?}: got {got:?}, want {want:?}"
+            );
         }
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("token"), "\u{feff}hf_b\r\n").unwrap();
@@ -247,7 +269,11 @@ mod tests {
             ("HF_HUB_CACHE", "~other/c", "~other/c"),
         ] {
             let got = of(&[&variables[..], &[(name, value)]].concat()).cache;
-            assert_eq!(got, PathBuf::from(want), "{name}={value}: got {got:?}, want {want}");
+            assert_eq!(
+                got,
+                PathBuf::from(want),
+                "{name}={value}: got {got:?}, want {want}"
+            );
         }
     }
 
@@ -258,7 +284,10 @@ mod tests {
             (&[("HF_HUB_OFFLINE", " Yes ")], true),
             (&[("HF_HUB_OFFLINE", "0")], false),
             (&[("TRANSFORMERS_OFFLINE", "1")], true),
-            (&[("HF_HUB_OFFLINE", "no"), ("TRANSFORMERS_OFFLINE", "1")], false),
+            (
+                &[("HF_HUB_OFFLINE", "no"), ("TRANSFORMERS_OFFLINE", "1")],
+                false,
+            ),
         ] {
             let got = of(variables).offline;
             assert_eq!(got, want, "{variables:?}: got {got}, want {want}");

@@ -65,7 +65,9 @@ impl Cache {
                 }
                 // Two that write the same file at once leave a wrong checksum, which is noticed.
                 Err(fs::TryLockError::Error(_)) => {
-                    tell("the file system of the cache has no locks, so nothing else may fetch it now");
+                    tell(
+                        "the file system of the cache has no locks, so nothing else may fetch it now",
+                    );
                 }
             }
             Ok(file)

@@ -87,7 +87,11 @@ mod tests {
             ("https://", None),
         ] {
             let got = join(from, location);
-            assert_eq!(got.as_deref(), want, "{location}: got {got:?}, want {want:?}");
+            assert_eq!(
+                got.as_deref(),
+                want,
+                "{location}: got {got:?}, want {want:?}"
+            );
         }
         assert_eq!(join("http://a", "z").as_deref(), Some("http://a/z"));
     }

@@ -195,9 +195,10 @@ fn tls() -> TlsConfig {
 pub(super) fn next(address: &str, response: &Response<Body>) -> Result<String, Fault> {
     let location = response.headers().get("location");
     let Some(location) = location.and_then(|to| to.to_str().ok()) else {
-        return Err(Fault::Answer("it sends elsewhere without an address".into()));
+        return Err(Fault::Answer(
+            "it sends elsewhere without an address".into(),
+        ));
     };
-    join(address, location).ok_or_else(|| {
-        Fault::Answer("it sends to an address that is not of the web".into())
-    })
+    join(address, location)
+        .ok_or_else(|| Fault::Answer("it sends to an address that is not of the web".into()))
 }

@@ -191,7 +191,9 @@ pub(super) fn of_transport(error: Error) -> Fault {
         Error::BodyExceedsLimit(most) => {
             Fault::Answer(format!("its answer has more than {most} bytes"))
         }
-        Error::LargeResponseHeader(..) => Fault::Answer("the head of its answer is too long".into()),
+        Error::LargeResponseHeader(..) => {
+            Fault::Answer("the head of its answer is too long".into())
+        }
         Error::BadUri(_) | Error::Http(_) => {
             Fault::Answer("it sends to an address that is not of the web".into())
         }

@@ -105,9 +105,8 @@ impl Remote {
                 break;
             }
         }
-        let problem = format!(
-            "it lists more than {MAX_FILES} files or {MAX_PAGES} pages, or without end"
-        );
+        let problem =
+            format!("it lists more than {MAX_FILES} files or {MAX_PAGES} pages, or without end");
         Err(Fault::Answer(problem).at(&place.to_string(), &self.settings, 1))
     }
 

@@ -108,7 +108,11 @@ mod tests {
             (&[("http_proxy", " ")], "http://a/x", None),
         ] {
             let got = of(variables, address);
-            assert_eq!(got.as_deref(), want, "{address}: got {got:?}, want {want:?}");
+            assert_eq!(
+                got.as_deref(),
+                want,
+                "{address}: got {got:?}, want {want:?}"
+            );
         }
     }
 
