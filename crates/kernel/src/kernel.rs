@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor};
 use rand::Rng;
 
 use crate::Dimension;
-use crate::mixture::{ChiSquare, MixtureScale};
+use crate::mixture::{ChiSquare, MixtureScale, draw_score};
 use crate::noise::scaled_noise;
 
 /// A kernel that cannot be made, or a batch that it cannot perturb.
@@ -78,6 +78,8 @@ pub struct Kernel {
     n: usize,
     d: Dimension,
     scale: MixtureScale,
+    /// The law of chi² with N + D degrees of freedom, of the posterior of the scale.
+    posterior: Option<ChiSquare>,
 }
 
 impl Kernel {
@@ -91,8 +93,16 @@ impl Kernel {
             return Err(KernelError::DataDimension(n));
         }
         let d = Dimension::new(d.value())?;
-        let scale = MixtureScale::new(d);
-        Ok(Self { n, d, scale })
+        let posterior = match d {
+            Dimension::Finite(d) => Some(ChiSquare::new(n as f64 + d)),
+            Dimension::Infinite => None,
+        };
+        Ok(Self {
+            n,
+            d,
+            scale: MixtureScale::new(d),
+            posterior,
+        })
     }
 
     /// The data dimension N.
@@ -108,7 +118,7 @@ impl Kernel {
     }
 
     /// Draws the true noise scale `s` of a sample that lies `distance` from its data point, at
-    /// `sigma > 0`: the posterior of `s = sigma sqrt(w)`; `sigma` itself, without a draw, at D = ∞.
+    /// `sigma > 0`: the posterior of `s = sigma sqrt(w)`; `sigma` itself at D = ∞. Takes one normal from `rng` at every D.
     ///
     /// ```text
     /// s² ~ InvGamma((N+D)/2, (distance² + D sigma²)/2)
@@ -119,16 +129,20 @@ impl Kernel {
         sigma: f64,
         rng: &mut R,
     ) -> f64 {
-        let Dimension::Finite(d) = self.d else {
+        let (Dimension::Finite(d), Some(chi_square)) = (self.d, &self.posterior) else {
+            draw_score(rng);
             return sigma;
         };
-        let ln_half = ChiSquare::new(self.n as f64 + d).draw_ln_half(rng);
+        let ln_half = chi_square.draw_ln_half(rng);
         // In units of sigma, and by its logarithm: no square overflows.
         let ratio = (distance / sigma).hypot(d.sqrt());
         sigma * (ratio.ln() - 0.5 * (ln_half + std::f64::consts::LN_2)).exp()
     }
 
-    /// Draws the mixture scale sqrt(w), `w = D / chi²_D`; exactly 1, without a draw, at D = ∞.
+    /// Draws the mixture scale sqrt(w), `w = D / chi²_D`; exactly 1 at D = ∞.
+    ///
+    /// It is the quantile of its law at the probability of one normal that `rng` gives, at every D: for one state of
+    /// `rng` it is continuous in D up to ∞, and the generator stands at the same place after it.
     ///
     /// The result is held within [1e-150, 1e150], so that it and its square are finite at every D.
     /// The chance of meeting the upper bound is that of `sqrt(w) > s` at s = 1e150, about
@@ -146,7 +160,7 @@ impl Kernel {
     ///
     /// - `y`: clean data, shape `[B, ...]` with N values per sample, `f32` or `f64`.
     /// - `sigma`: noise level of each sample, length `B`, in units of the data; 0 leaves `y` as it is.
-    /// - `rngs`: one generator per sample; each gives its mixture scale first, then its N normals.
+    /// - `rngs`: one generator per sample; each gives a normal for its mixture scale first, then the N of eps: the same for every D.
     ///
     /// Returns the shape, dtype and device of `y`. All draws are `f64`, rounded once, and made in
     /// parallel over samples in the current rayon pool. `sigma sqrt(w)` is held below 1e36 for `f32`

@@ -51,6 +51,7 @@ mod quadrature;
 mod query;
 mod radius;
 mod rng;
+mod score_table;
 mod wide;
 
 pub use condition::{Condition, ConditionError, ConditionSpec};

@@ -1,50 +1,51 @@
-//! Draws of chi-square variates and of the mixture scale, safe at every number of degrees of freedom.
+//! Draws of chi-square variates and of the mixture scale, as quantiles at one normal score each.
+
+use std::sync::{Arc, OnceLock};
 
 use rand::Rng;
-use rand_distr::{Distribution, Gamma, Open01};
+use rand_distr::{Distribution, StandardNormal};
 
 use crate::Dimension;
+use crate::score_table::ScoreTable;
 
 /// Bounds of the mixture scale: it and its square stay normal numbers.
 const SMALLEST: f64 = 1e-150;
 const LARGEST: f64 = 1e150;
+/// Below this number of degrees of freedom the law is that of this one: what is drawn leaves the range of f64 anyway.
+const FEWEST: f64 = 1e-300;
 
-/// The law of `chi²_k`, drawn as its logarithm where the variate itself would underflow.
+/// The law of `chi²_k`, drawn as its logarithm, which never underflows.
+///
+/// A draw takes one standard normal z from the generator, whatever k is, and is the quantile of the law at the
+/// probability of z. So draws of one generator are paired across k: they rise together, and change continuously with k.
 #[derive(Clone, Debug)]
 pub(crate) struct ChiSquare {
-    /// The gamma law of shape k/2, or of k/2 + 1 where `boost` lowers it by one.
-    gamma: Gamma<f64>,
-    /// The shape k/2 where it is below 1.
-    boost: Option<f64>,
+    k: f64,
+    ln_half_k: f64,
+    /// Made at the first draw, shared by copies.
+    table: Arc<OnceLock<ScoreTable>>,
 }
 
 impl ChiSquare {
     /// The law with `k` degrees of freedom, `k` positive and finite.
     pub(crate) fn new(k: f64) -> Self {
-        let shape = k / 2.0;
-        let boost = (shape < 1.0).then_some(shape);
-        let shape = boost.map_or(shape, |small| small + 1.0);
-        let gamma = Gamma::new(shape, 1.0).expect("the shape is positive: k is");
-        Self { gamma, boost }
+        let k = k.max(FEWEST);
+        Self {
+            k,
+            ln_half_k: (k / 2.0).ln(),
+            table: Arc::default(),
+        }
     }
 
-    /// Draws `ln(chi²_k / 2)`, the logarithm of a gamma variate of shape a = k/2.
-    ///
-    /// ```text
-    /// ln G(a) = ln G(a+1) + ln(U) / a     for a < 1
-    /// ```
-    ///
-    /// At a = 0.001 every second variate underflows, at any a no logarithm does (the identity:
-    /// Marsaglia and Tsang 2000, "A simple method for generating gamma variables", section 6).
+    /// Draws `ln(chi²_k / 2)`, the logarithm of a gamma variate of shape k/2.
     pub(crate) fn draw_ln_half<R: Rng + ?Sized>(&self, rng: &mut R) -> f64 {
-        let ln_gamma = self.gamma.sample(rng).ln();
-        match self.boost {
-            None => ln_gamma,
-            Some(shape) => {
-                let u: f64 = Open01.sample(rng);
-                ln_gamma + u.ln() / shape
-            }
-        }
+        self.ln_half_k + 2.0 * self.ln_root(draw_score(rng))
+    }
+
+    /// `ln sqrt(chi²_k / k)` at the probability of the normal score `z`.
+    pub(crate) fn ln_root(&self, z: f64) -> f64 {
+        let table = self.table.get_or_init(|| ScoreTable::new(self.k));
+        table.value(z)
     }
 }
 
@@ -52,30 +53,30 @@ impl ChiSquare {
 #[derive(Clone, Debug)]
 pub(crate) struct MixtureScale {
     /// `None` at D = ∞, where w is 1.
-    law: Option<(f64, ChiSquare)>,
+    law: Option<ChiSquare>,
 }
 
 impl MixtureScale {
     pub(crate) fn new(d: Dimension) -> Self {
         let law = match d {
             Dimension::Infinite => None,
-            Dimension::Finite(d) => {
-                // Half of the smallest subnormal number is zero, which has no logarithm.
-                let d = d.max(f64::MIN_POSITIVE);
-                Some(((d / 2.0).ln(), ChiSquare::new(d)))
-            }
+            Dimension::Finite(d) => Some(ChiSquare::new(d)),
         };
         Self { law }
     }
 
-    /// Draws sqrt(w), within [1e-150, 1e150].
+    /// Draws sqrt(w), within [1e-150, 1e150]; one normal score at every D, ∞ included.
     pub(crate) fn draw<R: Rng + ?Sized>(&self, rng: &mut R) -> f64 {
+        let z = draw_score(rng);
         match &self.law {
             None => 1.0,
-            Some((ln_half_d, chi_square)) => {
-                let ln_w = ln_half_d - chi_square.draw_ln_half(rng);
-                (0.5 * ln_w).exp().clamp(SMALLEST, LARGEST)
-            }
+            // Minus, so that the scale rises with the score.
+            Some(chi_square) => (-chi_square.ln_root(-z)).exp().clamp(SMALLEST, LARGEST),
         }
     }
+}
+
+/// The score that a draw is a quantile at.
+pub(crate) fn draw_score<R: Rng + ?Sized>(rng: &mut R) -> f64 {
+    StandardNormal.sample(rng)
 }

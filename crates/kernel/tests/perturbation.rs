@@ -79,7 +79,11 @@ fn a_perturbation_is_the_data_plus_the_prior_of_its_noise_level() {
 #[test]
 fn infinite_d_is_gaussian_noise_times_sigma() {
     let kernel = kernel(10, f64::INFINITY);
-    let noise = standard_normal(&[10], &mut rngs(0, 4), DType::F64, CPU);
+    let mut after_the_scale = rngs(0, 4);
+    for rng in &mut after_the_scale {
+        assert_eq!(kernel.draw_mixture_scale(rng), 1.0);
+    }
+    let noise = standard_normal(&[10], &mut after_the_scale, DType::F64, CPU);
     let want = (noise.expect("noise") * 3.0).expect("scaled");
     let got = kernel.prior(&[10], 3.0, &mut rngs(0, 4), DType::F64, CPU);
     assert_eq!(values(&got.expect("prior")), values(&want));
@@ -122,12 +126,58 @@ fn noise_is_finite_at_every_d_and_noise_level() {
     }
 }
 
+/// What one generator gives at each D: the mixture scale, then noise.
+fn at_every_d(ds: &[f64], seed: u64) -> Vec<(f64, Vec<f64>)> {
+    let draw = |&d: &f64| {
+        let mut rng = SampleRng::new(seed, Stream::Prior, 0);
+        let scale = kernel(6, d).draw_mixture_scale(&mut rng);
+        let noise = kernel(6, d).prior(&[6], 2.0, &mut rngs(seed, 1), DType::F64, CPU);
+        (scale, values(&noise.expect("prior")))
+    };
+    ds.iter().map(draw).collect()
+}
+
 #[test]
-fn the_mixture_scale_is_one_in_the_limit_and_draws_nothing() {
-    let mut rng = SampleRng::new(1, Stream::Prior, 0);
-    let got = kernel(3, f64::INFINITY).draw_mixture_scale(&mut rng);
-    assert_eq!(got, 1.0);
-    assert_eq!(rng, SampleRng::new(1, Stream::Prior, 0), "a draw was made");
+fn one_seed_gives_one_direction_of_noise_at_every_d() {
+    let ds = [0.5, 1.0, 1.9, 2.0, 3.0, 128.0, 1e6, 1e15, f64::INFINITY];
+    for seed in 0..20 {
+        let draws = at_every_d(&ds, seed);
+        let gaussian = &draws[ds.len() - 1].1;
+        for ((_, noise), d) in draws.iter().zip(ds) {
+            let scale = noise[0] / gaussian[0];
+            for (got, want) in noise.iter().zip(gaussian) {
+                let want = want * scale;
+                assert!(
+                    (got - want).abs() < 1e-12 * want.abs(),
+                    "seed {seed}, d {d}: got {got}, want {want}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn one_seed_is_continuous_in_d_up_to_infinity() {
+    for seed in 0..50 {
+        for d in [0.5, 1.0, 2.0, 3.7, 128.0, 2048.0] {
+            // ln w of one score moves with ln D at a bounded rate, about (1 + z²) / (2 D) at small D.
+            let near = at_every_d(&[d * (1.0 - 1e-6), d, d * (1.0 + 1e-6)], seed);
+            let ln: Vec<f64> = near.iter().map(|(scale, _)| scale.ln()).collect();
+            for pair in ln.windows(2) {
+                let got = (pair[1] - pair[0]).abs();
+                assert!(
+                    got < 1e-4,
+                    "seed {seed}, d {d}: ln of the scale jumps by {got}"
+                );
+            }
+        }
+        let limit = at_every_d(&[1e15, f64::INFINITY], seed);
+        for (got, want) in limit[0].1.iter().zip(&limit[1].1) {
+            let apart = (got / want - 1.0).abs();
+            // sqrt(w) - 1 is z / sqrt(2 D), 2e-8 for z = 1.
+            assert!(apart < 2e-7, "seed {seed}: got {got}, want {want}");
+        }
+    }
 }
 
 #[test]

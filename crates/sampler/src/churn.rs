@@ -103,7 +103,14 @@ impl<'a> Churn<'a> {
             .map(|&seed| SampleRng::new(seed, Stream::Churn, step as u64))
             .collect();
         let scales = match (self.config.kind, path.denoised()) {
-            (ChurnKind::Gaussian, _) => vec![sigma; self.seeds.len()],
+            // The scale's normal is taken by either kind, so that both add the same noise.
+            (ChurnKind::Gaussian, _) => {
+                let draws = rngs.iter_mut();
+                draws.for_each(|rng| {
+                    let _ = self.kernel.draw_posterior_scale(0.0, sigma, rng);
+                });
+                vec![sigma; self.seeds.len()]
+            }
             (ChurnKind::Posterior, Some(denoised)) => {
                 posterior_scales(self.kernel, &x, denoised, sigma, &mut rngs)?
             }
