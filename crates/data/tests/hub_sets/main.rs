@@ -95,7 +95,7 @@ fn rows_that_cannot_be_read_are_named_and_not_passed_over() {
             "row 1: no label in 0..10",
         ),
         (
-            parquet("img", &[good.clone(), good.clone()], &[-1, 1]),
+            parquet("img", &[good.clone(), good], &[-1, 1]),
             "row 0: no label in 0..10",
         ),
         (whole[..whole.len() / 2].to_vec(), "0000.parquet: "),
