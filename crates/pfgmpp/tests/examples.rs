@@ -79,3 +79,31 @@ fn a_checkpoint_samples_at_its_own_d_and_another() {
         "got {difference}"
     );
 }
+
+/// Sixteen images of one diffusion checkpoint at each D, and how far they are from those of the D before.
+#[test]
+fn images_of_one_seed_change_continuously_with_d() {
+    let checkpoint = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../checkpoint/tests/data/edm-classes.pkl"
+    );
+    let at = |d: f64| {
+        let d = Some(Dimension::new(d).unwrap());
+        sample_checkpoint::sample(checkpoint.as_ref(), d).unwrap()
+    };
+    let apart = |a: &Tensor, b: &Tensor| {
+        let square = (a - b).unwrap().sqr().unwrap().mean_all().unwrap();
+        square.to_scalar::<f32>().unwrap().sqrt()
+    };
+    let gaussian = at(f64::INFINITY);
+    let size = apart(&gaussian, &gaussian.zeros_like().unwrap());
+    for d in [0.5, 1.0, 1.9, 2.0, 3.0, 128.0, 1e6] {
+        let (here, near) = (at(d), at(d * 1.001));
+        let (step, whole) = (apart(&here, &near), apart(&here, &gaussian));
+        println!("D = {d}: {step:.1e} to 1.001 D, {whole:.1e} to D = inf, images are {size:.2}");
+        assert!(step < 0.02 * size, "D = {d}: images jump by {step}");
+    }
+    let limit = apart(&at(1e15), &gaussian);
+    println!("D = 1e15: {limit:.1e} to D = inf");
+    assert!(limit < 1e-5 * size, "D = 1e15: got {limit} from D = inf");
+}
