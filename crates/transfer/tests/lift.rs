@@ -69,7 +69,7 @@ fn the_effective_level_stands_in_for_d_where_the_nominal_one_does_not() {
         (1.0, 0.5, 0.035, 0.02),
         (8.0, 0.19, 0.043, 0.02),
         (128.0, 0.035, 0.017, 0.009),
-        (2048.0, 0.005, 0.0015, 0.001),
+        (2048.0, 0.005, 0.0016, 0.0014),
     ] {
         let exact = ExactPosterior::new(&train, Dimension::Finite(d)).unwrap();
         let lift = EffectiveNoise::new(&gaussian, &kernel(d), TWICE, data.clone()).unwrap();
