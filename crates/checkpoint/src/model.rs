@@ -82,7 +82,11 @@ impl Model {
         left.refuse(path)?;
         let denoiser = config
             .prediction
-            .denoiser(network, &kernel, config.data.scale);
+            .denoiser(network, &kernel, config.data.scale)
+            .map_err(|e| CheckpointError::Config {
+                path: path.to_path_buf(),
+                message: e.to_string(),
+            })?;
         Ok(Self {
             config,
             denoiser,

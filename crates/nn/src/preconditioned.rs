@@ -5,8 +5,8 @@ use pfgmpp_kernel::{
     ConditionSpec, Denoiser, Kernel, Pullback, Query, column, inner_products, squared_norms,
 };
 use pfgmpp_transfer::{
-    Coefficients, DataScale, Dual, EdmPreconditioning, NoiseLevel, PosteriorNoise, Preconditioning,
-    Real,
+    Coefficients, DataScale, Dual, EdmPreconditioning, NoiseLevel, ParameterError, PosteriorNoise,
+    Preconditioning, Real,
 };
 
 use crate::evaluation::Evaluation;
@@ -30,28 +30,38 @@ impl Preconditioned {
     ///
     /// `data` is what the effective noise level needs to know of the training data; nominal
     /// preconditioning does not look at it.
+    ///
+    /// # Errors
+    ///
+    /// A parameter of the preconditioning, or a number of the data's scale, outside its range.
     pub fn new(
         network: Box<dyn Network>,
         preconditioning: Preconditioning,
         kernel: &Kernel,
         data: DataScale,
-    ) -> Self {
-        Self {
+    ) -> std::result::Result<Self, ParameterError> {
+        preconditioning.check()?;
+        data.check()?;
+        Ok(Self {
             network,
             preconditioning,
             posterior: PosteriorNoise::new(kernel.n(), kernel.d(), data),
-        }
+        })
     }
 
     /// EDM's preconditioning at the posterior noise level, which holds at every D.
     ///
     /// - `sigma_data`: the data's standard deviation, as EDM assumes it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
     pub fn edm(
         network: Box<dyn Network>,
         sigma_data: f64,
         kernel: &Kernel,
         data: DataScale,
-    ) -> Self {
+    ) -> std::result::Result<Self, ParameterError> {
         let edm = EdmPreconditioning {
             sigma_data,
             noise: NoiseLevel::Posterior,

@@ -1,7 +1,7 @@
 //! What a network's output stands for.
 
 use pfgmpp_kernel::{Denoiser, Kernel};
-use pfgmpp_transfer::{DataScale, FieldPrediction, Preconditioning};
+use pfgmpp_transfer::{DataScale, FieldPrediction, ParameterError, Preconditioning};
 use serde::{Deserialize, Serialize};
 
 use crate::{FieldNetwork, Network, Preconditioned, Signature};
@@ -30,20 +30,25 @@ impl Prediction {
     }
 
     /// Makes `network` a denoiser for data of scale `data` perturbed by `kernel`.
+    ///
+    /// # Errors
+    ///
+    /// A parameter outside its range.
     pub fn denoiser(
         &self,
         network: Box<dyn Network>,
         kernel: &Kernel,
         data: DataScale,
-    ) -> Box<dyn Denoiser> {
-        match self {
-            Self::Denoised(preconditioning) => Box::new(Preconditioned::new(
-                network,
-                preconditioning.clone(),
-                kernel,
-                data,
-            )),
-            Self::Field(field) => Box::new(FieldNetwork::new(network, field.clone())),
-        }
+    ) -> Result<Box<dyn Denoiser>, ParameterError> {
+        Ok(match self {
+            Self::Denoised(preconditioning) => {
+                let preconditioning = preconditioning.clone();
+                Box::new(Preconditioned::new(network, preconditioning, kernel, data)?)
+            }
+            Self::Field(field) => {
+                field.check()?;
+                Box::new(FieldNetwork::new(network, field.clone()))
+            }
+        })
     }
 }

@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 use pfgmpp_kernel::{Kernel, SampleRng};
-use pfgmpp_transfer::NoiseLaw;
+use pfgmpp_transfer::{NoiseLaw, ParameterError};
 
 use crate::{Loss, TrainingModel};
 
@@ -15,8 +15,13 @@ pub struct UnbiasedObjective {
 
 impl UnbiasedObjective {
     /// The objective that perturbs by `kernel` at noise levels drawn from `noise_law`.
-    pub fn new(kernel: Kernel, noise_law: NoiseLaw) -> Self {
-        Self { kernel, noise_law }
+    ///
+    /// # Errors
+    ///
+    /// A noise law with a parameter outside its range.
+    pub fn new(kernel: Kernel, noise_law: NoiseLaw) -> std::result::Result<Self, ParameterError> {
+        noise_law.check().map_err(|e| e.under("noise_law"))?;
+        Ok(Self { kernel, noise_law })
     }
 
     /// Perturbs a batch and measures the model's error on it.

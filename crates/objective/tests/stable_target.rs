@@ -40,8 +40,8 @@ fn rngs(count: usize) -> Vec<SampleRng> {
 fn a_reference_batch_of_one_is_the_unbiased_objective() {
     for d in [0.5, 1.0, 128.0, f64::INFINITY] {
         let y = data(0, 1, 6);
-        let stable = StableTargetObjective::new(kernel(6, d), LAW);
-        let unbiased = UnbiasedObjective::new(kernel(6, d), LAW);
+        let stable = StableTargetObjective::new(kernel(6, d), LAW).unwrap();
+        let unbiased = UnbiasedObjective::new(kernel(6, d), LAW).unwrap();
         let got = stable.loss(&Shrink, &y, &y, &mut rngs(1)).unwrap();
         let want = unbiased.loss(&Shrink, &y, &mut rngs(1)).unwrap();
         assert_eq!(got.sigma, want.sigma, "d {d}");
@@ -68,12 +68,12 @@ fn the_target_over_all_data_is_the_posterior_mean() {
     for d in [1.0, 128.0, f64::INFINITY] {
         let y = data(0, 50, 6);
         let exact = Exact(ExactPosterior::new(&y, Dimension::new(d).unwrap()).unwrap());
-        let stable = StableTargetObjective::new(kernel(6, d), LAW);
+        let stable = StableTargetObjective::new(kernel(6, d), LAW).unwrap();
         let batch = y.narrow(0, 0, 20).unwrap();
         let got = stable.loss(&exact, &batch, &y, &mut rngs(20)).unwrap();
         let got = got.mean.to_scalar::<f64>().unwrap();
         assert!(got < 1e-20, "d {d}: got loss {got}, want 0");
-        let unbiased = UnbiasedObjective::new(kernel(6, d), LAW);
+        let unbiased = UnbiasedObjective::new(kernel(6, d), LAW).unwrap();
         let with_noise = unbiased.loss(&exact, &batch, &mut rngs(20)).unwrap();
         let with_noise = with_noise.mean.to_scalar::<f64>().unwrap();
         assert!(with_noise > 1e-3, "d {d}: unbiased loss {with_noise}");
@@ -85,7 +85,7 @@ fn the_target_over_all_data_is_the_posterior_mean() {
 #[test]
 fn a_larger_reference_batch_gives_steadier_targets() {
     let n = 2;
-    let stable = StableTargetObjective::new(kernel(n, f64::INFINITY), LAW);
+    let stable = StableTargetObjective::new(kernel(n, f64::INFINITY), LAW).unwrap();
     let spread = |size: usize| {
         let (batch, mut total) = (4, 0.0);
         for seed in 0..200 {

@@ -47,7 +47,7 @@ fn mean_loss(d: f64, model: &TwoPoints) -> f64 {
         p_mean: 0.0,
         p_std: 0.5,
     };
-    let objective = UnbiasedObjective::new(Kernel::new(n, dimension).unwrap(), law);
+    let objective = UnbiasedObjective::new(Kernel::new(n, dimension).unwrap(), law).unwrap();
     let y: Vec<f64> = (0..b * n)
         .map(|i| if (i / n) % 2 == 0 { 1.0 } else { -1.0 })
         .collect();

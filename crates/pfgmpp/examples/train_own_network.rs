@@ -31,8 +31,8 @@ pub fn train(points: &Tensor, d: Dimension, steps: u64) -> anyhow::Result<Tensor
     let (kernel, count) = (Kernel::new(2, d)?, points.dims()[0]);
     let parameters = Parameters::new(0, &Device::Cpu);
     let net = Box::new(Net::new(&parameters.builder())?);
-    let model = Preconditioned::edm(net, 0.7, &kernel, DataScale::measure(points)?);
-    let objective = UnbiasedObjective::new(kernel.clone(), NoiseLaw::log_normal(-0.8, 1.4)?);
+    let model = Preconditioned::edm(net, 0.7, &kernel, DataScale::measure(points)?)?;
+    let objective = UnbiasedObjective::new(kernel.clone(), NoiseLaw::log_normal(-0.8, 1.4)?)?;
     let mut adam = Adam::new(AdamConfig::with_lr(3e-3), &parameters)?;
     for step in 0..steps {
         let first = step * count as u64;

@@ -39,6 +39,9 @@ pub enum TrainError {
     /// The data cannot be used.
     #[error(transparent)]
     Data(#[from] pfgmpp_data::DataError),
+    /// A hyperparameter outside its range.
+    #[error(transparent)]
+    Parameter(#[from] pfgmpp_transfer::ParameterError),
     /// The kernel cannot be made.
     #[error(transparent)]
     Kernel(#[from] pfgmpp_kernel::KernelError),

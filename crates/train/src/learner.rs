@@ -52,14 +52,14 @@ impl Learner {
                 reference_batch,
             } => {
                 let denoiser =
-                    Preconditioned::new(network, preconditioning.clone(), &kernel, scale);
+                    Preconditioned::new(network, preconditioning.clone(), &kernel, scale)?;
                 match reference_batch {
                     None => {
-                        let objective = UnbiasedObjective::new(kernel, noise_law.clone());
+                        let objective = UnbiasedObjective::new(kernel, noise_law.clone())?;
                         (Task::Unbiased(objective, denoiser), None)
                     }
                     Some(size) => {
-                        let objective = StableTargetObjective::new(kernel, noise_law.clone());
+                        let objective = StableTargetObjective::new(kernel, noise_law.clone())?;
                         (Task::StableTarget(objective, denoiser), Some(*size))
                     }
                 }
@@ -172,7 +172,7 @@ pub fn denoiser(
 ) -> Result<Box<dyn Denoiser>, TrainError> {
     let kernel = Kernel::new(data.n(), model.d)?;
     let network = network(model, data, builder)?;
-    Ok(model.prediction().denoiser(network, &kernel, scale))
+    Ok(model.prediction().denoiser(network, &kernel, scale)?)
 }
 
 fn network(

@@ -76,7 +76,7 @@ fn preconditioned(shape: [usize; 3], d: f64, preconditioning: Preconditioning) -
     let n = shape.iter().product();
     let kernel = Kernel::new(n, Dimension::new(d).unwrap()).unwrap();
     let network = mlp(shape, shape[0], 1.5);
-    Preconditioned::new(network, preconditioning, &kernel, data(n))
+    Preconditioned::new(network, preconditioning, &kernel, data(n)).unwrap()
 }
 
 /// Steps for [`errors`]: a share `small` of the scales of x and sigma, and such that c_noise goes over no more than
@@ -226,7 +226,7 @@ fn networks_of_every_kind_have_the_derivative_of_central_differences() -> Result
     for config in kinds(0.0) {
         let (_, network) = build(&config, 3)?;
         let preconditioning = edm(NoiseLevel::Posterior);
-        let model = Preconditioned::new(network, preconditioning, &kernel, data(192));
+        let model = Preconditioned::new(network, preconditioning, &kernel, data(192)).unwrap();
         let (x, sigma) = (normal(7, shape), 0.7);
         // Fourier embeddings turn some hundreds of times as fast as positional ones, and these networks bend more.
         let fourier = matches!(
