@@ -34,3 +34,5 @@ mod server;
 mod sweep;
 #[path = "end_to_end/transfer.rs"]
 mod transfer;
+#[path = "end_to_end/words.rs"]
+mod words;

@@ -89,13 +89,13 @@ fn models_that_no_run_trains_are_refused() {
             "trained: {axes: {d: [8]}}",
             "{setup: trained}",
             "",
-            &["trained", "missing field `config`"],
+            &["base.trained.config: is missing", "must be a text"],
         ),
         (
             "trained: {config: DIGITS, axis: {}}",
             "{setup: trained}",
             "",
-            &["unknown field `axis`"],
+            &["no key `axis`", "accepted are config"],
         ),
         (
             "trained: [DIGITS]",

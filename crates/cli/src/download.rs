@@ -1,12 +1,11 @@
 //! Downloads as a user sees them: a bar on a terminal, a line for each file elsewhere.
 
-use std::io::IsTerminal;
 use std::sync::{Arc, Mutex};
 
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use pfgmpp_hub::{Hub, HubEvent, HubObserver};
 
-use crate::terminal::note;
+use crate::output::{is_watched, note};
 
 /// The Hub of this process's environment, with its downloads shown.
 pub fn hub() -> Hub {
@@ -52,7 +51,7 @@ impl HubObserver for Downloads {
 
 /// A bar, hidden where there is no terminal; there a line says what is waited for.
 fn begin(file: &str, total: u64) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
+    if !is_watched() {
         note(format_args!("fetching {file} ({})", HumanBytes(total)));
         return ProgressBar::hidden();
     }

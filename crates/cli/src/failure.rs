@@ -1,12 +1,15 @@
 //! How a command ends when it does not succeed: one line and an exit code.
 
 use std::fmt;
+use std::path::Path;
 use std::process::ExitCode;
 
 use pfgmpp_checkpoint::CheckpointError;
-use pfgmpp_config::ConfigError;
+use pfgmpp_config::{ConfigError, ConfigKind};
 use pfgmpp_run::RunError;
 use pfgmpp_train::TrainError;
+
+use crate::output::shell_word;
 
 /// Characters of an error that are shown.
 const LONGEST: usize = 500;
@@ -60,18 +63,35 @@ impl fmt::Display for Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        Self::BadInput(error.into())
+        Self::BadInput(with_command(error))
     }
 }
 
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
-        if error.is_bad_input() {
-            Self::BadInput(error.into())
-        } else {
-            Self::Failed(error.into())
+        let bad_input = error.is_bad_input();
+        let elsewhere = error.wants_another_folder();
+        let error = match error {
+            RunError::Config(error) => with_command(error),
+            error if elsewhere => anyhow::anyhow!("{error} with --out"),
+            error => error.into(),
+        };
+        match bad_input {
+            true => Self::BadInput(error),
+            false => Self::Failed(error),
         }
     }
+}
+
+/// The error with the command that a file of another kind is for.
+fn with_command(error: ConfigError) -> anyhow::Error {
+    let command = match error.other_kind {
+        None => return error.into(),
+        Some(ConfigKind::Run) => "train",
+        Some(ConfigKind::Sweep) => "sweep",
+    };
+    let file = shell_word(Path::new(&error.origin));
+    anyhow::anyhow!("{error}: pfgmpp {command} {file}")
 }
 
 impl From<TrainError> for Failure {

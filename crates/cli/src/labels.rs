@@ -39,9 +39,9 @@ impl Labels {
             }
             Err(error) => return Err(pfgmpp_run::RunError::io(&path)(error).into()),
         };
-        let document: Document = serde_json::from_slice(&bytes).map_err(|e| {
+        let document: Document = serde_json::from_slice(&bytes).map_err(|_| {
             Failure::bad_input(format!(
-                "{}: is not a list of labels as this program writes it ({e}): give another folder",
+                "{}: is not a list of labels as this program writes it: give another folder",
                 path.display()
             ))
         })?;

@@ -9,6 +9,8 @@ mod download;
 mod failure;
 mod interrupt;
 mod labels;
+mod opening;
+mod output;
 mod table;
 mod terminal;
 mod threads;
@@ -25,7 +27,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Train, sample and compare PFGM++ models for every D from 1 (Poisson flow) to infinity (diffusion).
 #[derive(Parser)]
-#[command(version, max_term_width = 100)]
+#[command(version, max_term_width = 80)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -33,6 +35,9 @@ struct Cli {
     /// each core]
     #[arg(long, global = true, value_name = "N", value_parser = threads::parse)]
     threads: Option<usize>,
+    /// Show results and errors only, neither progress nor what was found
+    #[arg(long, short, global = true)]
+    quiet: bool,
 }
 
 #[derive(Subcommand)]
@@ -57,17 +62,21 @@ fn main() -> ExitCode {
     set_up_environment();
     keep_freed_memory();
     let cli = Cli::parse();
+    if cli.quiet {
+        output::be_quiet();
+    }
     let done = check_environment()
         .and_then(|()| threads::settle(cli.threads))
         // From outside the pool each operation would put this thread to sleep and wake another:
         // 23,000 times in place of 10 in 60 steps of a small network.
-        .and_then(|()| rayon::scope(|_| execute(&cli.command)));
+        .and_then(|()| rayon::scope(|_| execute(&cli.command)))
+        .and_then(|()| output::finish());
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             match failure {
-                Failure::Interrupted(_) => terminal::note(&failure),
-                _ => terminal::note(format_args!("error: {failure}")),
+                Failure::Interrupted(_) => output::complain(&failure),
+                _ => output::complain(format_args!("error: {failure}")),
             }
             failure.code()
         }

@@ -5,10 +5,10 @@ use std::path::Path;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 use pfgmpp_metrics::Description;
-use pfgmpp_sweep::{Plan, Row, Status, SweepResult, axes};
+use pfgmpp_sweep::{Jobs, Plan, Row, Status, SweepResult, axes};
 
-/// The runs of a plan.
-pub fn plan(plan: &Plan, out: &Path) -> String {
+/// The runs of a plan, of which `jobs` are to go on at a time.
+pub fn plan(plan: &Plan, out: &Path, jobs: Jobs) -> String {
     let mut table = new_table();
     let linked = plan.points.iter().any(|point| point.provider.is_some());
     let last = linked.then_some("model of");
@@ -24,7 +24,7 @@ pub fn plan(plan: &Plan, out: &Path) -> String {
         table.add_row(cells.into_iter().chain(provider));
     }
     align_right(&mut table, 1..3);
-    let (runs, jobs) = (plan.points.len(), plan.jobs);
+    let runs = plan.points.len();
     format!("{table}\n{runs} runs, jobs: {jobs}, into {}", out.display())
 }
 

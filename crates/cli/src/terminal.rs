@@ -1,6 +1,5 @@
 //! Progress: bars on a terminal, now and then a plain line elsewhere.
 
-use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -8,6 +7,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pfgmpp_metrics::Scores;
 use pfgmpp_run::{Observer, Phase, Progress};
 use pfgmpp_sweep::{Plan, Point, Row, Status, SweepObserver};
+
+use crate::output::is_watched;
+pub use crate::output::{note, print, print_json, shell_word};
 
 /// Time between two plain lines of one run.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
@@ -93,9 +95,7 @@ fn duration(seconds: f64) -> String {
 }
 
 fn bars() -> Option<MultiProgress> {
-    std::io::stderr()
-        .is_terminal()
-        .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5)))
+    is_watched().then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5)))
 }
 
 /// Shows a sweep: one display for each run that is going on.
@@ -211,7 +211,11 @@ pub struct Counter(ProgressBar);
 impl Counter {
     /// A bar that counts to `total` of `what`; hidden when the output is not a terminal.
     pub fn new(total: u64, what: &str) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+        let target = match is_watched() {
+            true => ProgressDrawTarget::stderr(),
+            false => ProgressDrawTarget::hidden(),
+        };
+        let bar = ProgressBar::with_draw_target(Some(total), target);
         let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}  {eta} left");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.set_message(what.to_string());
@@ -227,14 +231,4 @@ impl Counter {
     pub fn close(&self) {
         self.0.finish_and_clear();
     }
-}
-
-/// Prints a result; a reader that has gone away, such as `head`, is no failure.
-pub fn print(text: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stdout(), "{text}");
-}
-
-/// Writes a line for the reader of the progress; one that has gone away stops no work.
-pub fn note(text: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -6,11 +6,13 @@
 mod blame;
 mod error;
 mod file;
+mod kind;
 mod run_config;
 mod scoring;
 pub mod yaml;
 
 pub use error::ConfigError;
+pub use kind::{ConfigKind, Configuration};
 pub use run_config::{CheckpointSource, ModelConfig, RunConfig};
 pub use scoring::ScoringConfig;
-pub use yaml::Document;
+pub use yaml::{Document, Override};

@@ -3,15 +3,22 @@
 //! Enums with fields are maps of one key (`log_normal: {p_mean: -1.2, ...}`), so that every key
 //! has a dotted path. Errors name the file, the path and, where the text is at hand, the line.
 
-use std::fs;
+mod path;
+mod phrase;
+mod text;
+mod words;
+mod write;
+
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_yaml::with::singleton_map_recursive;
 use serde_yaml::{Mapping, Value};
 
 use crate::error::ConfigError;
+use crate::kind::{ConfigKind, Configuration};
+
+pub use write::{to_line, to_string};
 
 /// A YAML document as a tree of values that overrides can still change.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,16 +34,16 @@ impl Document {
     /// # Errors
     ///
     /// A file that cannot be read, a syntax error, an unknown key, a value of the wrong kind.
-    pub fn read<T: DeserializeOwned>(path: &Path) -> Result<(Self, T), ConfigError> {
-        // A device or a pipe could go on for ever.
-        if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-            return Err(ConfigError::new(path.display(), "is not a file"));
-        }
-        let text =
-            fs::read_to_string(path).map_err(|e| ConfigError::new(path.display(), plain_io(&e)))?;
-        let typed = parse(&text, path)?;
-        let value = serde_yaml::from_str(&text)
-            .map_err(|e| ConfigError::new(path.display(), yaml_message(&e)))?;
+    pub fn read<T: Configuration>(path: &Path) -> Result<(Self, T), ConfigError> {
+        let origin = path.display().to_string();
+        let text = text::read(path)?;
+        let value = text::tree(&text, &origin)?;
+        let typed = words::read(&value).map_err(|message| match ConfigKind::of(&value) {
+            Some(found) if found != T::KIND => ConfigError::other_kind(&origin, found, T::KIND),
+            // What is missing has no place.
+            _ if message.contains(": is missing") => ConfigError::new(&origin, message),
+            _ => ConfigError::new(&origin, message + &place::<T>(&text)),
+        })?;
         let path = path.to_path_buf();
         Ok((Self { path, value }, typed))
     }
@@ -69,41 +76,27 @@ impl Document {
     ///
     /// An unknown key or a value of the wrong kind, with its dotted path.
     pub fn to<T: DeserializeOwned>(&self, origin: &str) -> Result<T, ConfigError> {
-        let mut track = serde_path_to_error::Track::new();
-        let tracked = serde_path_to_error::Deserializer::new(self.value.clone(), &mut track);
-        singleton_map_recursive::deserialize(tracked).map_err(|e: serde_yaml::Error| {
-            let path = track.path().to_string();
-            let message = yaml_message(&e);
-            ConfigError::new(
-                origin,
-                if path == "." {
-                    message
-                } else {
-                    format!("{path}: {message}")
-                },
-            )
-        })
+        from_value(&self.value, origin)
     }
 }
 
-/// Reads `text`, the contents of `path`, as a `T`.
-fn parse<T: DeserializeOwned>(text: &str, path: &Path) -> Result<T, ConfigError> {
-    let deserializer = serde_yaml::Deserializer::from_str(text);
-    singleton_map_recursive::deserialize(deserializer)
-        .map_err(|e: serde_yaml::Error| ConfigError::new(path.display(), yaml_message(&e)))
+/// Where in `text` reading a `T` stops: ` (line 3)`, empty where it is not known.
+fn place<T: DeserializeOwned>(text: &str) -> String {
+    let read = singleton_map_recursive::deserialize(serde_yaml::Deserializer::from_str(text));
+    let error: Option<serde_yaml::Error> = read.map(|_: T| ()).err();
+    let place = error.and_then(|error| error.location());
+    // The beginning of the file is where a reader stands that has not kept its place.
+    let place = place.filter(|at| at.index() > 0);
+    place.map_or(String::new(), |at| format!(" (line {})", at.line()))
 }
 
-/// Writes `value` as YAML.
+/// Reads a value as a `T`; `origin` names it in errors.
 ///
 /// # Errors
 ///
-/// A value that YAML cannot hold, which no configuration is.
-pub fn to_string<T: Serialize>(value: &T) -> Result<String, ConfigError> {
-    let mut text = Vec::new();
-    let mut serializer = serde_yaml::Serializer::new(&mut text);
-    singleton_map_recursive::serialize(value, &mut serializer)
-        .map_err(|e| ConfigError::new("configuration", e))?;
-    Ok(String::from_utf8_lossy(&text).into_owned())
+/// An unknown key or a value of the wrong kind, with its dotted path.
+pub fn from_value<T: DeserializeOwned>(value: &Value, origin: &str) -> Result<T, ConfigError> {
+    words::read(value).map_err(|message| ConfigError::new(origin, message))
 }
 
 /// The first place where two YAML texts differ, as `path: A there, B asked for`.
@@ -128,10 +121,7 @@ fn difference(path: &str, here: &Value, there: &Value) -> Option<String> {
         });
         return below.into_iter().next();
     }
-    let show = |value: &Value| {
-        let text = serde_yaml::to_string(value).unwrap_or_default();
-        text.trim().replace('\n', " ")
-    };
+    let show = |value: &Value| to_line(value);
     Some(format!(
         "{path}: {} there, {} asked for",
         show(here),
@@ -145,16 +135,41 @@ fn difference(path: &str, here: &Value, there: &Value) -> Option<String> {
 ///
 /// No `=`, an empty key, or a value that is no YAML.
 pub fn parse_assignment(text: &str) -> Result<(String, Value), ConfigError> {
-    let origin = format!("--set {text}");
     let (key, value) = text
         .split_once('=')
         .filter(|(key, _)| !key.is_empty())
         .ok_or_else(|| {
-            ConfigError::new(&origin, "must be KEY=VALUE, such as training.nimg=10000")
+            ConfigError::new(
+                phrase::cut(text),
+                "must be KEY=VALUE, such as training.nimg=10000",
+            )
         })?;
-    let value =
-        serde_yaml::from_str(value).map_err(|e| ConfigError::new(&origin, yaml_message(&e)))?;
-    Ok((key.to_string(), value))
+    Ok((key.to_string(), text::tree(value, &phrase::cut(text))?))
+}
+
+/// A value that is set over that of a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Override {
+    /// Who set it, for errors.
+    pub origin: String,
+    /// The dotted key.
+    pub key: String,
+    /// The value.
+    pub value: Value,
+}
+
+impl Override {
+    /// Reads `KEY=VALUE`; `origin` names who set it in errors.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse_assignment`].
+    pub fn parse(text: &str, origin: String) -> Result<Self, ConfigError> {
+        match parse_assignment(text) {
+            Ok((key, value)) => Ok(Self { origin, key, value }),
+            Err(error) => Err(ConfigError::new(origin, error.message)),
+        }
+    }
 }
 
 /// Reads a flag's value, `text`, as a `T`; `origin` names the flag.
@@ -163,8 +178,7 @@ pub fn parse_assignment(text: &str) -> Result<(String, Value), ConfigError> {
 ///
 /// A text that is no YAML or no `T`.
 pub fn parse_value<T: DeserializeOwned>(text: &str, origin: &str) -> Result<T, ConfigError> {
-    singleton_map_recursive::deserialize(serde_yaml::Deserializer::from_str(text))
-        .map_err(|e: serde_yaml::Error| ConfigError::new(origin, yaml_message(&e)))
+    from_value(&text::tree(text, origin)?, origin)
 }
 
 fn keys_of(node: &Value) -> Vec<String> {
@@ -190,117 +204,5 @@ fn no_key(part: &str, parent: &str, file: &str, keys: &[String]) -> String {
     }
 }
 
-/// One line, without the parser's own notes on recursion.
-fn yaml_message(error: &serde_yaml::Error) -> String {
-    error.to_string().replace('\n', " ")
-}
-
-/// The file system's words without the error number.
-fn plain_io(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    let end = text.find(" (os error").unwrap_or(text.len());
-    text[..end].to_lowercase()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use pfgmpp_train::count;
-    use serde::Deserialize;
-
-    #[derive(Debug, Deserialize, Serialize, PartialEq)]
-    #[serde(deny_unknown_fields)]
-    struct Config {
-        #[serde(deserialize_with = "count")]
-        nimg: u64,
-        law: Law,
-    }
-
-    #[derive(Debug, Deserialize, Serialize, PartialEq)]
-    #[serde(rename_all = "snake_case")]
-    enum Law {
-        LogNormal(LogNormal),
-        Plain,
-    }
-
-    #[derive(Debug, Deserialize, Serialize, PartialEq)]
-    #[serde(deny_unknown_fields)]
-    struct LogNormal {
-        p_mean: f64,
-    }
-
-    fn read(text: &str) -> Result<(Document, Config), ConfigError> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("c.yaml");
-        fs::write(&path, text).unwrap();
-        let strip = |mut e: ConfigError| {
-            e.origin = "c.yaml".into();
-            e
-        };
-        Document::read(&path).map_err(strip)
-    }
-
-    const GOOD: &str = "nimg: 2e5\nlaw:\n  log_normal:\n    p_mean: -1.2\n";
-
-    #[test]
-    fn a_written_configuration_reads_back_the_same() {
-        let (_, config) = read(GOOD).unwrap();
-        assert_eq!(config.nimg, 200_000);
-        let (_, again) = read(&to_string(&config).unwrap()).unwrap();
-        assert_eq!(config, again);
-    }
-
-    #[test]
-    fn counts_may_be_written_with_underscores_and_exponents() {
-        for (text, want) in [("200_000", 200_000), ("1e3", 1000), ("7", 7)] {
-            let (_, config) = read(&GOOD.replace("2e5", text)).unwrap();
-            assert_eq!(config.nimg, want, "{text}");
-        }
-        for text in ["-1", "1.5", "_1", "many", ".inf", ".nan"] {
-            let error = read(&GOOD.replace("2e5", text)).unwrap_err();
-            assert!(
-                error.message.contains("a whole number"),
-                "{text}: got {error}"
-            );
-        }
-    }
-
-    #[test]
-    fn errors_name_the_place() {
-        for (text, want) in [
-            (
-                "nimg: 1\nlaw:\n  log_normal:\n    p_mena: 1\n",
-                ["p_mena", "line 4"],
-            ),
-            ("nimg: x\nlaw: plain\n", ["\"x\"", "line 1"]),
-            ("nimg: 1\nlaw: [\n", ["line", "column"]),
-            ("nimg: 1\nlaw: fancy\n", ["fancy", "plain"]),
-        ] {
-            let got = read(text).unwrap_err().to_string();
-            for part in want {
-                assert!(got.contains(part), "got `{got}`, want `{part}` in it");
-            }
-        }
-    }
-
-    #[test]
-    fn overrides_change_existing_keys_only() {
-        let (mut document, _) = read(GOOD).unwrap();
-        let (key, value) = parse_assignment("law.log_normal.p_mean=0.5").unwrap();
-        document.set(&key, value, "--set").unwrap();
-        let config: Config = document.to("here").unwrap();
-        assert_eq!(config.law, Law::LogNormal(LogNormal { p_mean: 0.5 }));
-
-        let error = document
-            .set("law.log_normal.p", Value::Null, "--set p")
-            .unwrap_err();
-        assert!(error.message.contains("accepted are p_mean"), "got {error}");
-        let (key, value) = parse_assignment("law.log_normal.p_mean=high").unwrap();
-        document.set(&key, value, "--set").unwrap();
-        let error = document.to::<Config>("here").unwrap_err();
-        assert!(
-            error.message.contains("law.log_normal.p_mean"),
-            "got {error}"
-        );
-    }
-}
+mod tests;

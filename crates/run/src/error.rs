@@ -21,7 +21,7 @@ pub enum RunError {
     #[error(transparent)]
     Train(#[from] TrainError),
     /// The folder holds a run of another configuration.
-    #[error("{}: holds a run of another configuration ({difference}): choose another folder with --out, or remove this one", path.display())]
+    #[error("{}: holds a run of another configuration ({difference}): remove it or choose another folder", path.display())]
     OtherConfig {
         /// The folder.
         path: PathBuf,
@@ -29,7 +29,7 @@ pub enum RunError {
         difference: String,
     },
     /// The disk has no room for the results.
-    #[error("{}: the results need about {needed_mib} MiB, {free_mib} MiB are free: make room or choose another folder with --out", path.display())]
+    #[error("{}: the results need about {needed_mib} MiB, {free_mib} MiB are free: make room or choose another folder", path.display())]
     Space {
         /// The folder.
         path: PathBuf,
@@ -84,6 +84,15 @@ impl RunError {
         move |source| Self::Store(error(source))
     }
 
+    /// Whether the message ends by asking for another folder, so that a program can add how one is named.
+    pub fn wants_another_folder(&self) -> bool {
+        match self {
+            Self::OtherConfig { .. } | Self::Space { .. } => true,
+            Self::Store(e) | Self::Train(TrainError::Store(e)) => e.wants_another_folder(),
+            _ => false,
+        }
+    }
+
     /// Whether the user can mend it by changing what was asked for, or where to.
     pub fn is_bad_input(&self) -> bool {
         match self {
@@ -96,6 +105,7 @@ impl RunError {
             Self::Data(e) | Self::Train(TrainError::Data(e)) => {
                 e.is_bad_input() || e.io_error().is_some_and(is_about_place)
             }
+            Self::Events(e) => is_about_place(e.io_error()),
             // One that is read was named by the user; one that is written fails by its place only.
             Self::Checkpoint(e) | Self::Train(TrainError::Checkpoint(e)) => {
                 !e.is_outage() && e.io_error().is_none_or(is_about_place)

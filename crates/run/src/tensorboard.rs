@@ -35,6 +35,13 @@ pub struct EventError {
     cause: io::Error,
 }
 
+impl EventError {
+    /// What the file system said.
+    pub fn io_error(&self) -> &io::Error {
+        &self.cause
+    }
+}
+
 /// Appends events to one TensorBoard event file, the only one of this process for its folder.
 ///
 /// Events are buffered; [`flush`](Self::flush) brings them to the disk, and dropping the writer

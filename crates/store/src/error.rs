@@ -15,13 +15,13 @@ pub enum StoreError {
         source: io::Error,
     },
     /// Another process holds the folder.
-    #[error("{}: in use by another process: wait for it or choose another folder with --out", path.display())]
+    #[error("{}: in use by another process: wait for it or choose another folder", path.display())]
     InUse {
         /// The folder.
         path: PathBuf,
     },
     /// A file stands where a folder is needed.
-    #[error("{}: is a file, a folder is needed: choose another place with --out", path.display())]
+    #[error("{}: is a file, a folder is needed: choose another folder", path.display())]
     NotAFolder {
         /// The file.
         path: PathBuf,
@@ -33,6 +33,11 @@ impl StoreError {
     pub fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Io { path, source }
+    }
+
+    /// Whether the message ends by asking for another folder, so that a program can add how one is named.
+    pub fn wants_another_folder(&self) -> bool {
+        matches!(self, Self::InUse { .. } | Self::NotAFolder { .. })
     }
 
     /// Whether another place would do: a full disk, a missing file, a folder in use or one that may not be

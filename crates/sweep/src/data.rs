@@ -24,11 +24,16 @@ pub(crate) fn all_references(plan: &Plan, data: &[Loaded]) -> Result<Vec<Referen
     }
     let mut all = Vec::new();
     let of_data = |data: &DataSource| ways.iter().filter(|way| way.config.data == *data).count();
-    for Point { name, config, .. } in &ways {
+    for Point {
+        name,
+        data: data_set,
+        config,
+        ..
+    } in &ways
+    {
         let sigma_max = config.sampler.schedule.sigma_max();
-        let data_set = config.data.name();
         let splits = splits_of(data, config);
-        let mut rows = references(splits, &data_set, &config.scoring, sigma_max)?;
+        let mut rows = references(splits, data_set, &config.scoring, sigma_max)?;
         if of_data(&config.data) > 1 {
             rows.iter_mut()
                 .for_each(|row| row.name = format!("{} ({name})", row.name));

@@ -1,6 +1,7 @@
 //! From a sweep file to an ordered list of runs.
 
 mod axes;
+mod data_name;
 mod file;
 mod name;
 mod provider;
@@ -8,12 +9,11 @@ mod setup;
 
 use std::path::Path;
 
-use pfgmpp_config::yaml::parse_assignment;
-use pfgmpp_config::{ConfigError, Document, RunConfig};
+use pfgmpp_config::{ConfigError, Document, Override, RunConfig};
 use pfgmpp_metrics::Description;
 
 use crate::Jobs;
-use file::{Override, SweepFile};
+use file::SweepFile;
 use setup::Setup;
 
 /// One run of a sweep.
@@ -23,6 +23,8 @@ pub struct Point {
     pub name: String,
     /// Each axis and this run's value on it, as text.
     pub values: Vec<(String, String)>,
+    /// The name of its data set, another for each data set of the sweep.
+    pub data: String,
     /// The complete configuration.
     pub config: RunConfig,
     /// The run of the plan that trains the model which this one samples, if one does.
@@ -51,7 +53,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Reads a sweep file and the configurations it starts from, with `KEY=VALUE` overrides.
+    /// Reads a sweep file and the configurations it starts from, with overrides.
     ///
     /// A key under `axes.` changes an axis, wherever the file has it, and one under
     /// `base.SETUP.axes.` an axis of one setup; any other key changes the configuration of every run.
@@ -60,7 +62,7 @@ impl Plan {
     ///
     /// Anything in the files or overrides that is not accepted, with the place where it stands; a run
     /// that samples the model of one that is not there or trains none.
-    pub fn read(path: &Path, overrides: &[String]) -> Result<Self, ConfigError> {
+    pub fn read(path: &Path, overrides: &[Override]) -> Result<Self, ConfigError> {
         let (_, mut file) = Document::read::<SweepFile>(path)?;
         let origin = path.display().to_string();
         let overrides = take_axes(&mut file, overrides)?;
@@ -73,6 +75,7 @@ impl Plan {
         axes::check_runs(setups.iter().map(|setup| &*setup.axes), &origin)?;
         let points: Vec<Vec<Point>> = setups.iter().map(Setup::points).collect::<Result<_, _>>()?;
         let mut points = points.concat();
+        data_name::name_data(&mut points);
         name::check_points(&points, &origin)?;
         provider::name_providers(&mut points, &setups, &file.axes, &origin)?;
         provider::link(&mut points, &origin)?;
@@ -99,12 +102,10 @@ impl Plan {
 }
 
 /// Takes the overrides of axes into `file`; gives the others, which are for the configurations.
-fn take_axes(file: &mut SweepFile, overrides: &[String]) -> Result<Vec<Override>, ConfigError> {
+fn take_axes(file: &mut SweepFile, overrides: &[Override]) -> Result<Vec<Override>, ConfigError> {
     let mut others = Vec::new();
-    for text in overrides {
-        let (key, value) = parse_assignment(text)?;
-        let origin = format!("--set {text}");
-        others.extend(file.take(Override { origin, key, value })?);
+    for other in overrides {
+        others.extend(file.take(other.clone())?);
     }
     Ok(others)
 }

@@ -69,7 +69,7 @@ impl Row {
         Self {
             name: point.name.clone(),
             values: point.values.clone(),
-            data: point.config.data.name(),
+            data: point.data.clone(),
             d: point.config.d(),
             seed: point.config.seed,
             status: Status::Pending,

@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use pfgmpp_config::{CheckpointSource, ModelConfig, RunConfig};
+use pfgmpp_config::{CheckpointSource, ModelConfig, RunConfig, yaml};
 use pfgmpp_run::{Reference, RunFolder, RunResult, read_log};
 use pfgmpp_sampler::SamplerConfig;
 use pfgmpp_train::Method;
-use serde::Serialize;
 
 use crate::report::{self, Metric, Report};
 use crate::{Plan, Point, Row, Status, SweepResult};
@@ -115,16 +114,16 @@ fn shared(points: &[&Point]) -> Settings {
 fn settings_of(config: &RunConfig) -> Settings {
     let scoring = &config.scoring;
     let mut settings = vec![
-        ("data", one_line(&config.data)),
+        ("data", yaml::to_line(&config.data)),
         ("model", model_line(&config.model)),
     ];
     if let Some(model) = config.trained() {
         let (nimg, batch_size) = (model.training.nimg, model.training.batch_size);
         settings.extend([
-            ("network", one_line(&model.network)),
+            ("network", yaml::to_line(&model.network)),
             ("method", method_line(&model.method)),
-            ("optimizer", one_line(&model.optimizer)),
-            ("average", one_line(&model.ema)),
+            ("optimizer", yaml::to_line(&model.optimizer)),
+            ("average", yaml::to_line(&model.ema)),
             (
                 "training",
                 format!("{nimg} images in batches of {batch_size}"),
@@ -155,7 +154,7 @@ fn settings_of(config: &RunConfig) -> Settings {
 
 /// The sampler but for its D, which each run shows.
 fn sampler_line(sampler: &SamplerConfig) -> String {
-    one_line(&SamplerConfig {
+    yaml::to_line(&SamplerConfig {
         d: None,
         ..sampler.clone()
     })
@@ -185,8 +184,8 @@ fn method_line(method: &Method) -> String {
             };
             format!(
                 "{target}, {}, {}",
-                one_line(noise_law),
-                one_line(preconditioning)
+                yaml::to_line(noise_law),
+                yaml::to_line(preconditioning)
             )
         }
         Method::Field {
@@ -195,21 +194,10 @@ fn method_line(method: &Method) -> String {
             large_batch,
         } => format!(
             "original PFGM, field of {large_batch}, {}, {}",
-            one_line(perturbation),
-            one_line(prediction)
+            yaml::to_line(perturbation),
+            yaml::to_line(prediction)
         ),
     }
-}
-
-/// A part of a configuration as YAML writes it on one line.
-fn one_line(part: &impl Serialize) -> String {
-    let json = serde_json::to_string(part).unwrap_or_default();
-    let spaced = json.replace('"', "").replace(':', ": ").replace(',', ", ");
-    spaced
-        .trim_start_matches('{')
-        .strip_suffix('}')
-        .unwrap_or(&spaced)
-        .to_string()
 }
 
 fn report_row(row: &Row, out: &Path) -> report::Row {

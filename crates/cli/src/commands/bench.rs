@@ -20,6 +20,9 @@ use crate::terminal::{Counter, print};
 /// Runs before those that count: they fill caches and bring memory in.
 const WARM_UPS: u32 = 2;
 
+/// Images in the largest batch that is timed.
+const MAX_BATCH: u64 = 65_536;
+
 /// The noise level of the evaluations.
 const SIGMA: f64 = 1.3;
 
@@ -28,7 +31,7 @@ pub struct Args {
     /// Configuration, such as configs/bench_a.yaml
     config: PathBuf,
     /// Images in a batch [default: the configuration's training.batch_size]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=65_536))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_BATCH))]
     batch: Option<u64>,
     /// Timed runs of each, after two that are not; the median is reported
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -68,6 +71,7 @@ struct Figures {
 pub fn bench(args: &Args) -> Result<(), Failure> {
     let mut config = read(&args.config, &args.set)?;
     set_length(&mut config, args);
+    check_batch(&config)?;
     let file = args.config.display();
     config.check(&file.to_string())?;
     fetch(&mut config, &[], &hub())?;
@@ -107,6 +111,16 @@ pub fn bench(args: &Args) -> Result<(), Failure> {
     };
     print(serde_json::to_string(&figures).map_err(|e| Failure::Failed(e.into()))?);
     Ok(())
+}
+
+/// Refuses a batch of the configuration that the flag would not take either.
+fn check_batch(config: &RunConfig) -> Result<(), Failure> {
+    match config.trained().map(|model| model.training.batch_size) {
+        Some(batch) if batch > MAX_BATCH => Err(Failure::bad_input(format!(
+            "training.batch_size: must be up to {MAX_BATCH} to be timed, got {batch}: give another with --batch"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Gives training the batch that is asked for, and images for just as many steps as are run.

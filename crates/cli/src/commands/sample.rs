@@ -1,5 +1,7 @@
 //! `pfgmpp sample`: samples of a trained model, or of one that needs no training.
 
+mod place;
+
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
@@ -11,13 +13,15 @@ use pfgmpp_run::{Draw, RunError, SamplingModel, fetch, sample_grid, square};
 use pfgmpp_sampler::{Classes, SamplerConfig};
 use pfgmpp_store::write_file;
 use pfgmpp_transfer::Guess;
+use serde::Serialize;
 
 use crate::device::DeviceArgs;
 use crate::download::hub;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
 use crate::labels::Labels;
-use crate::terminal::{Counter, note, print};
+use crate::opening;
+use crate::terminal::{Counter, note, print, print_json};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -50,6 +54,12 @@ pub struct Args {
     /// all alike or as in the training data [default: as the model was scored with, else uniform]
     #[arg(long = "class", value_name = "CLASSES")]
     classes: Option<Classes>,
+    /// Replace samples that lie in the folder already
+    #[arg(long)]
+    overwrite: bool,
+    /// Write what was drawn as JSON
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     device: DeviceArgs,
 }
@@ -87,15 +97,29 @@ impl From<GuessArg> for Guess {
     }
 }
 
-/// The largest number of samples that one grid shows.
-const MAX_GRID: u64 = 4096;
+/// What was drawn, as JSON.
+#[derive(Serialize)]
+struct Drawn<'a> {
+    /// The picture or folder.
+    out: &'a Path,
+    /// Samples.
+    num: u64,
+    /// Seed of the first; the next has the next.
+    first_seed: u64,
+    /// The dimension D of the samples.
+    d: Dimension,
+    /// The shape of a sample, `[C, H, W]`.
+    shape: [usize; 3],
+    /// The class of each sample, empty without classes.
+    classes: Vec<usize>,
+}
 
 pub fn sample(args: &Args) -> Result<(), Failure> {
     let as_grid = args
         .out
         .extension()
         .is_some_and(|e| e.eq_ignore_ascii_case("png"));
-    check_out(args, as_grid)?;
+    place::check(&args.out, as_grid, args.num)?;
     let device = args.device.open()?;
     let model = load(args, &device)?;
     if !as_grid && is_planar(model.shape()) {
@@ -109,6 +133,11 @@ pub fn sample(args: &Args) -> Result<(), Failure> {
             args.seed, args.num
         ))
     })?;
+    let seeds: Vec<u64> = (args.seed..=last).collect();
+    if !as_grid && !args.overwrite {
+        place::check_samples(&args.out, &seeds)?;
+    }
+    note(opening::place(&args.device, &args.out));
     let mut labels = match model.label_dim() {
         0 => None,
         _ if as_grid => None,
@@ -119,7 +148,6 @@ pub fn sample(args: &Args) -> Result<(), Failure> {
     }
     let stop = stop_on_signal()?;
     let counter = Counter::new(args.num, "samples");
-    let seeds: Vec<u64> = (args.seed..=last).collect();
     let draw = Draw {
         model: &model,
         seeds: &seeds,
@@ -141,7 +169,12 @@ pub fn sample(args: &Args) -> Result<(), Failure> {
             counter.add(group.len() as u64);
             let seeds = &seeds[group];
             if let (Some(labels), Some(classes)) = (&mut labels, model.classes(seeds)) {
-                labels.add(seeds.iter().map(|&seed| file_name(seed)).zip(classes));
+                labels.add(
+                    seeds
+                        .iter()
+                        .map(|&seed| place::file_name(seed))
+                        .zip(classes),
+                );
             }
             write_each(&samples, seeds, &args.out)
         })?;
@@ -153,13 +186,23 @@ pub fn sample(args: &Args) -> Result<(), Failure> {
             return Err(stopped());
         }
     }
+    let classes = model.classes(&seeds).unwrap_or_default();
+    if args.json {
+        return print_json(&Drawn {
+            out: &args.out,
+            num: args.num,
+            first_seed: args.seed,
+            d: model.d(),
+            shape: model.shape(),
+            classes,
+        });
+    }
     print(format_args!(
         "{} samples at D = {}: {}",
         args.num,
         model.d(),
         args.out.display()
     ));
-    let classes = model.classes(&seeds).unwrap_or_default();
     if as_grid && classes.iter().any(|class| *class != classes[0]) {
         for row in classes.chunks(square(classes.len())) {
             let row: Vec<String> = row.iter().map(ToString::to_string).collect();
@@ -184,6 +227,7 @@ fn load(args: &Args, device: &Device) -> Result<SamplingModel, Failure> {
         fetch(&mut config, &[], &hub())?;
         let splits = config.data.load().map_err(RunError::from)?;
         note(format_args!("data: {}", splits.found));
+        note(opening::run(&config, 0));
         return Ok(SamplingModel::untrained(&config, &splits.train, device)?);
     }
     let path = args.source.checkpoint.as_deref().unwrap_or(Path::new(""));
@@ -192,6 +236,7 @@ fn load(args: &Args, device: &Device) -> Result<SamplingModel, Failure> {
     let trained_at = loaded.config.d;
     let sampler = adjusted(loaded.config.sampler.clone(), trained_at, args)?;
     check_classes(&sampler, &data, args)?;
+    note(opening::checkpoint(&loaded.config, &loaded.notes));
     for text in &loaded.notes {
         note(text);
     }
@@ -273,57 +318,13 @@ fn adjusted(
     Ok(sampler)
 }
 
-/// Refuses a place that cannot be written to before any work is done.
-fn check_out(args: &Args, as_grid: bool) -> Result<(), Failure> {
-    let out = &args.out;
-    let picture = ["jpg", "jpeg", "gif", "webp", "bmp", "tif", "tiff"];
-    let extension = out.extension().unwrap_or_default().to_ascii_lowercase();
-    if picture.iter().any(|other| extension == *other) {
-        return Err(Failure::bad_input(format!(
-            "{}: pictures are written as PNG: give a name that ends in .png, or a folder",
-            out.display()
-        )));
-    }
-    if as_grid && args.num > MAX_GRID {
-        return Err(Failure::bad_input(format!(
-            "--num: a grid shows up to {MAX_GRID} samples, got {}: give a folder to --out",
-            args.num
-        )));
-    }
-    if as_grid && out.is_dir() {
-        return Err(Failure::bad_input(format!(
-            "{}: is a folder",
-            out.display()
-        )));
-    }
-    if !as_grid && out.is_file() {
-        return Err(Failure::bad_input(format!(
-            "{}: is a file: a grid needs a name that ends in .png",
-            out.display()
-        )));
-    }
-    let parent = out.parent().filter(|p| *p != Path::new(""));
-    match parent {
-        Some(parent) if as_grid && !parent.is_dir() => Err(Failure::bad_input(format!(
-            "{}: no such folder",
-            parent.display()
-        ))),
-        _ => Ok(()),
-    }
-}
-
 fn write_each(samples: &Tensor, seeds: &[u64], folder: &Path) -> Result<(), Failure> {
     for (index, seed) in seeds.iter().enumerate() {
         let image = to_image(&samples.get(index)?).map_err(RunError::from)?;
-        let path = folder.join(file_name(*seed));
+        let path = folder.join(place::file_name(*seed));
         write(&path, &image.to_png().map_err(RunError::from)?)?;
     }
     Ok(())
-}
-
-/// The name of the picture of the sample of `seed`.
-fn file_name(seed: u64) -> String {
-    format!("{seed:06}.png")
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {

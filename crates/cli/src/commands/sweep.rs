@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use pfgmpp_data::Found;
 use pfgmpp_sweep::{Jobs, Plan, Status, Sweep, SweepResult};
 
+use crate::commands::train::overrides;
 use crate::device::DeviceArgs;
 use crate::download::hub;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
+use crate::opening;
 use crate::table;
-use crate::terminal::{Terminal, note, print};
+use crate::terminal::{Terminal, note, print, print_json, shell_word};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -29,30 +31,43 @@ pub struct Args {
     /// Check everything, print the runs and stop
     #[arg(long)]
     dry_run: bool,
+    /// Write the table as JSON, that of results.json
+    #[arg(long, conflicts_with = "dry_run")]
+    json: bool,
     #[command(flatten)]
     device: DeviceArgs,
 }
 
 pub fn sweep(args: &Args) -> Result<(), Failure> {
-    let mut plan = Plan::read(&args.file, &args.set)?;
+    let mut plan = Plan::read(&args.file, &overrides(&args.set)?)?;
     let device = args.device.open()?;
     let out = args
         .out
         .clone()
         .unwrap_or_else(|| PathBuf::from("runs").join(&plan.name));
     plan.fetch(&out, &hub())?;
+    let jobs = args.jobs.unwrap_or(plan.jobs);
     if args.dry_run {
         let (found, notes) = Sweep::check(&plan, &out)?;
         say(&found, &notes);
-        print(table::plan(&plan, &out));
+        print(table::plan(&plan, &out, jobs));
         return Ok(());
     }
     let stop = stop_on_signal()?;
     let sweep = Sweep::open(&plan, &out)?;
     say(&sweep.found(), sweep.notes());
+    note(format_args!(
+        "{} runs, jobs: {jobs}, {}",
+        plan.points.len(),
+        opening::place(&args.device, &out)
+    ));
     let terminal = Terminal::new(&plan);
     let result = sweep.execute(args.jobs, &device, &terminal, &stop)?;
     terminal.close();
+    if args.json {
+        print_json(&result)?;
+        return judge(&result, stop.is_raised(), &args.file);
+    }
     print(table::results(&result));
     print(format_args!(
         "\nReport: {}",
@@ -64,7 +79,7 @@ pub fn sweep(args: &Args) -> Result<(), Failure> {
     ));
     print(format_args!(
         "Curves: tensorboard --logdir {}",
-        out.display()
+        shell_word(&out)
     ));
     judge(&result, stop.is_raised(), &args.file)
 }

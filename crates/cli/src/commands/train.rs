@@ -2,16 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use pfgmpp_config::yaml::parse_assignment;
-use pfgmpp_config::{Document, RunConfig};
+use pfgmpp_config::{ConfigError, Document, Override, RunConfig};
 use pfgmpp_metrics::Estimate;
 use pfgmpp_run::{ClassScores, Outcome, RunError, RunFolder, RunResult, fetch, preflight, run};
+use serde::Serialize;
 
 use crate::device::DeviceArgs;
 use crate::download::hub;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
-use crate::terminal::{RunTerminal, note, print};
+use crate::opening;
+use crate::terminal::{RunTerminal, note, print, print_json, shell_word};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -23,8 +24,22 @@ pub struct Args {
     /// Change a value of the configuration, such as d=128 or training.nimg=10000
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Write what was found as JSON
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     device: DeviceArgs,
+}
+
+/// A finished run, as JSON.
+#[derive(Serialize)]
+struct Finished<'a> {
+    /// The run's folder.
+    out: &'a Path,
+    /// The folder of its weights, if it has trained any.
+    checkpoint: Option<PathBuf>,
+    /// What it found.
+    result: &'a RunResult,
 }
 
 pub fn train(args: &Args) -> Result<(), Failure> {
@@ -41,11 +56,18 @@ pub fn train(args: &Args) -> Result<(), Failure> {
     for text in preflight([(out.clone(), &config, &splits)].into_iter(), &out)? {
         note(text);
     }
+    note(opening::run(&config, splits.found.classes));
+    note(opening::place(&args.device, &out));
     let folder = RunFolder::open(&out).map_err(RunError::from)?;
     let mut terminal = RunTerminal::new(&format!("d={}", config.d()));
     let outcome = run(&config, &splits, &folder, &device, &mut terminal, &stop)?;
     terminal.close();
     match outcome {
+        Outcome::Finished(result) if args.json => print_json(&Finished {
+            out: &out,
+            checkpoint: config.trained().map(|_| folder.checkpoint()),
+            result: &result,
+        }),
         Outcome::Finished(result) => {
             print(figures(&result));
             print_class_agreement(&folder.class_scores());
@@ -56,7 +78,7 @@ pub fn train(args: &Args) -> Result<(), Failure> {
             }
             print(format_args!(
                 "Curves:     tensorboard --logdir {}",
-                out.display()
+                shell_word(&out)
             ));
             Ok(())
         }
@@ -103,15 +125,19 @@ fn print_class_agreement(path: &Path) {
     }
 }
 
+/// What the flags `--set` say.
+pub fn overrides(set: &[String]) -> Result<Vec<Override>, ConfigError> {
+    let parse = |text: &String| Override::parse(text, format!("--set {text}"));
+    set.iter().map(parse).collect()
+}
+
 /// Reads a configuration with the overrides of `--set`.
 pub fn read(path: &Path, set: &[String]) -> Result<RunConfig, Failure> {
     let (mut document, _) = Document::read::<RunConfig>(path)?;
     let mut places = Vec::new();
-    for text in set {
-        let (key, value) = parse_assignment(text)?;
-        let flag = format!("--set {text}");
-        document.set(&key, value, &flag)?;
-        places.push((key, flag));
+    for Override { origin, key, value } in overrides(set)? {
+        document.set(&key, value, &origin)?;
+        places.push((key, origin));
     }
     Ok(RunConfig::read(&document, &places)?)
 }

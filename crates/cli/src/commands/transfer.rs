@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::download::hub;
 use crate::failure::Failure;
-use crate::terminal::{note, print};
+use crate::terminal::{note, print, print_json};
 
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -199,10 +199,4 @@ fn load(source: &DataSource) -> Result<Splits, Failure> {
     let splits = source.load().map_err(RunError::from)?;
     note(format_args!("data: {}", splits.found));
     Ok(splits)
-}
-
-fn print_json(value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value).map_err(|e| Failure::Failed(e.into()))?;
-    print(text);
-    Ok(())
 }

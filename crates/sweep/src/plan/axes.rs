@@ -1,6 +1,6 @@
 //! The axes of a sweep, and the text of a value on one.
 
-use pfgmpp_config::{ConfigError, RunConfig};
+use pfgmpp_config::{ConfigError, RunConfig, yaml};
 use pfgmpp_kernel::Dimension;
 use serde_yaml::{Mapping, Value};
 
@@ -87,17 +87,48 @@ pub(super) fn plain_name(key: &str, value: &Value) -> String {
     {
         return d.to_string();
     }
+    value_text(value)
+}
+
+/// `[1, 2, 2]` is `1-2-2`, `{a: 1, b: 2}` is `a=1+b=2`.
+fn value_text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
         // The choice `log_normal: {...}` is known by its key.
         Value::Mapping(map) if map.len() == 1 => {
             let key = map.keys().next().and_then(Value::as_str);
             key.unwrap_or_default().to_string()
         }
-        other => serde_yaml::to_string(other)
-            .unwrap_or_default()
-            .trim()
-            .replace("\n- ", "-")
-            .replace('\n', ","),
+        Value::Mapping(map) => {
+            let entries = map.iter();
+            let entries =
+                entries.map(|(key, value)| format!("{}={}", value_text(key), value_text(value)));
+            entries.collect::<Vec<_>>().join("+")
+        }
+        Value::Sequence(list) => list.iter().map(value_text).collect::<Vec<_>>().join("-"),
+        other => yaml::to_line(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain_name;
+
+    #[test]
+    fn values_are_named_as_they_are_read_aloud() {
+        for (text, want) in [
+            ("[1, 2, 2]", "1-2-2"),
+            ("[[1, 2], [3]]", "1-2-3"),
+            ("{a: 1, b: [2, 3]}", "a=1+b=2-3"),
+            ("{log_normal: {p_mean: 1}}", "log_normal"),
+            ("0.00001", "0.00001"),
+            ("true", "true"),
+            ("[]", ""),
+            ("null", "null"),
+        ] {
+            let got = plain_name("x", &serde_yaml::from_str(text).unwrap());
+            assert_eq!(got, want, "{text}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pfgmpp_config::ConfigError;
+use pfgmpp_config::{ConfigError, ConfigKind, Configuration, Override, yaml};
 use serde::Deserialize;
 use serde_yaml::{Mapping, Value};
 
@@ -24,6 +24,10 @@ pub(super) struct SweepFile {
     /// may have more of their own.
     #[serde(default)]
     pub axes: Mapping,
+}
+
+impl Configuration for SweepFile {
+    const KIND: ConfigKind = ConfigKind::Sweep;
 }
 
 /// The configurations that runs start from.
@@ -60,13 +64,24 @@ impl TryFrom<Value> for Base {
                 let setups = setups.into_iter().map(|(name, setup)| {
                     let name = name.as_str().ok_or(wanted)?.to_string();
                     check_setup_name(&name)?;
-                    let setup = SetupFile::read(setup).map_err(|e| format!("base.{name}{e}"))?;
+                    let setup = SetupFile::read(setup).map_err(|e| below(&name, &e))?;
                     Ok((name, setup))
                 });
                 setups.collect::<Result<_, String>>().map(Self::Setups)
             }
             _ => Err(wanted.to_string()),
         }
+    }
+}
+
+/// The message of a setup, with the keys that lead to it.
+fn below(name: &str, message: &str) -> String {
+    let begins_with_key = message
+        .split_once(": ")
+        .is_some_and(|(key, _)| !key.contains(' '));
+    match begins_with_key {
+        true => format!("base.{name}.{message}"),
+        false => format!("base.{name}: {message}"),
     }
 }
 
@@ -101,28 +116,17 @@ impl Base {
 }
 
 impl SetupFile {
-    /// Reads a setup; the error begins with the dotted key below it.
+    /// Reads a setup.
     fn read(value: Value) -> Result<Self, String> {
         match value {
             Value::String(path) => Ok(Self {
                 config: path.into(),
                 ..Self::default()
             }),
-            Value::Mapping(_) => serde_path_to_error::deserialize(value).map_err(|e| {
-                let key = Some(e.path().to_string()).filter(|key| key != ".");
-                let dot = if key.is_some() { "." } else { "" };
-                format!("{dot}{}: {}", key.unwrap_or_default(), e.into_inner())
-            }),
-            _ => Err(": must be a file, or a mapping with config: a file".to_string()),
+            Value::Mapping(_) => yaml::from_value(&value, "").map_err(|e| e.message),
+            _ => Err("must be a file, or a section with config: a file".to_string()),
         }
     }
-}
-
-/// A `--set` that is for the configurations.
-pub(super) struct Override {
-    pub origin: String,
-    pub key: String,
-    pub value: Value,
 }
 
 impl SweepFile {

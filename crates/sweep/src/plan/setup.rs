@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use pfgmpp_config::{ConfigError, Document, RunConfig};
+use pfgmpp_config::{ConfigError, Document, Override, RunConfig};
 use serde_yaml::Mapping;
 
 use super::Point;
 use super::axes::{self, Axis, value_name};
-use super::file::{Override, SetupFile, SweepFile};
+use super::file::{SetupFile, SweepFile};
 use super::name::point_name;
 
 /// The axis of several setups.
@@ -94,6 +94,7 @@ impl Setup {
         Ok(Point {
             name: point_name(&values),
             values,
+            data: config.data.name(),
             config,
             provider: None,
         })

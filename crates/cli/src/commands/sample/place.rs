@@ -1,0 +1,109 @@
+//! Where samples go: checked before any work is done.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::path::{Path, is_separator};
+
+use crate::failure::Failure;
+
+/// The largest number of samples that one grid shows.
+const MAX_GRID: u64 = 4096;
+/// Endings of files that are longer than [`SHORT`].
+const LONG: [&str; 4] = ["safetensors", "parquet", "tfrecord", "tfrecords"];
+/// Characters of the endings of most files.
+const SHORT: usize = 5;
+
+/// Refuses a place that cannot be written to, and a name of a file that is not written.
+pub fn check(out: &Path, as_grid: bool, num: u64) -> Result<(), Failure> {
+    let refuse = |message: &str| Err(Failure::bad_input(format!("{}: {message}", out.display())));
+    if out.as_os_str().is_empty() {
+        return Err(Failure::bad_input(
+            "--out: must be a name that ends in .png, or a folder, got none",
+        ));
+    }
+    if !as_grid && !out.is_dir() && is_of_a_file(out) {
+        return refuse(
+            "samples are written as PNG: give a name that ends in .png, or a folder, with / at its end",
+        );
+    }
+    if as_grid && num > MAX_GRID {
+        return Err(Failure::bad_input(format!(
+            "--num: a grid shows up to {MAX_GRID} samples, got {num}: give a folder to --out"
+        )));
+    }
+    if as_grid && out.is_dir() {
+        return refuse("is a folder: give another name that ends in .png");
+    }
+    if !as_grid && out.exists() && !out.is_dir() {
+        return refuse("is a file: give a folder, or a name that ends in .png");
+    }
+    let parent = out.parent().filter(|p| *p != Path::new(""));
+    match parent {
+        Some(parent) if as_grid && !parent.is_dir() => Err(Failure::bad_input(format!(
+            "{}: no such folder",
+            parent.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a path ends as files do that are no folders: `x.npz`, not `d=0.5` or `x.npz/`.
+fn is_of_a_file(out: &Path) -> bool {
+    let Some(ending) = out.extension() else {
+        return false;
+    };
+    let ending = ending.to_string_lossy().to_ascii_lowercase();
+    let short = ending.chars().count() <= SHORT
+        && ending.starts_with(|c: char| c.is_ascii_alphabetic())
+        && ending.chars().all(|c| c.is_ascii_alphanumeric());
+    let a_folder = out.to_string_lossy().ends_with(is_separator);
+    !a_folder && (short || LONG.contains(&ending.as_str()))
+}
+
+/// Refuses to replace samples that lie in the folder.
+pub fn check_samples(folder: &Path, seeds: &[u64]) -> Result<(), Failure> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        // It is not there yet, or cannot be written to either.
+        return Ok(());
+    };
+    let there: HashSet<OsString> = entries.flatten().map(|entry| entry.file_name()).collect();
+    let is_there = |seed: &&u64| there.contains(&OsString::from(file_name(**seed)));
+    let mut found = seeds.iter().filter(is_there);
+    match found.next() {
+        None => Ok(()),
+        Some(first) => Err(Failure::bad_input(format!(
+            "{}: holds {} of these samples already, the first {}: give another folder, other seeds, or --overwrite",
+            folder.display(),
+            1 + found.count(),
+            file_name(*first)
+        ))),
+    }
+}
+
+/// The name of the picture of the sample of `seed`.
+pub fn file_name(seed: u64) -> String {
+    format!("{seed:06}.png")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_files_are_told_from_names_of_folders() {
+        for (name, want) in [
+            ("x.npz", true),
+            ("x.JPG", true),
+            ("x.mp4", true),
+            ("x.safetensors", true),
+            ("x.npz/", false),
+            ("samples", false),
+            ("runs/d=0.5", false),
+            ("v1.5", false),
+            (".hidden", false),
+            ("my.experiment", false),
+        ] {
+            assert_eq!(is_of_a_file(Path::new(name)), want, "{name}");
+        }
+    }
+}

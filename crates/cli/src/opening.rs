@@ -1,0 +1,81 @@
+//! The first lines of a command: what it took.
+
+use std::path::Path;
+
+use pfgmpp_checkpoint::{CheckpointConfig, network_name, prediction_name};
+use pfgmpp_config::{CheckpointSource, ModelConfig, RunConfig};
+
+use crate::device::DeviceArgs;
+
+/// `model: ddpmpp, denoiser, D = inf, 10 classes; trained on digits, 1x8x8; weights averaged over training`
+pub fn checkpoint(config: &CheckpointConfig, notes: &[String]) -> String {
+    let [channels, height, width] = config.data.shape;
+    let weights =
+        weights(config, notes).map_or(String::new(), |which| format!("; weights {which}"));
+    format!(
+        "model: {}, {}, D = {}, {}; trained on {}, {channels}x{height}x{width}{weights}",
+        network_name(&config.network),
+        prediction_name(&config.prediction),
+        config.d,
+        classes(config.data.label_dim),
+        config.data.name,
+    )
+}
+
+/// Whether weights are averages over training, where that is known.
+///
+/// What this program trained holds its averages; of another's weights, their reader notes which were taken.
+pub fn weights(config: &CheckpointConfig, notes: &[String]) -> Option<&'static str> {
+    let as_left = notes
+        .iter()
+        .any(|note| note.starts_with("the weights are those of"));
+    match config.training.nimg {
+        _ if as_left => Some("not averaged"),
+        0 => None,
+        _ => Some("averaged over training"),
+    }
+}
+
+/// What a run trains or takes, with the number of classes that it learns from its data.
+pub fn run(config: &RunConfig, label_dim: usize) -> String {
+    match &config.model {
+        ModelConfig::Exact { d } => {
+            format!("model: the exact posterior of the training data, D = {d}")
+        }
+        ModelConfig::Network(model) => format!(
+            "model: {}, to be trained on {} images, D = {}, {}",
+            network_name(&model.network),
+            model.training.nimg,
+            model.d,
+            classes(if model.condition.is_some() {
+                label_dim
+            } else {
+                0
+            }),
+        ),
+        ModelConfig::Checkpoint { source, d, .. } => {
+            let name = match source {
+                CheckpointSource::Reference(place) => place,
+                CheckpointSource::Run(name) => name,
+            };
+            format!("model: checkpoint {name}, sampled at D = {d}")
+        }
+    }
+}
+
+/// Where a command computes and writes.
+pub fn place(device: &DeviceArgs, out: &Path) -> String {
+    let threads = match rayon::current_num_threads() {
+        1 => "1 thread".to_string(),
+        several => format!("{several} threads"),
+    };
+    format!("on {device}, {threads}, into {}", out.display())
+}
+
+fn classes(number: usize) -> String {
+    match number {
+        0 => "no classes".to_string(),
+        1 => "1 class".to_string(),
+        several => format!("{several} classes"),
+    }
+}
