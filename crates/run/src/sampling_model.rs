@@ -5,7 +5,9 @@ use pfgmpp_checkpoint::Model;
 use pfgmpp_config::{CheckpointSource, ConfigError, ModelConfig, RunConfig};
 use pfgmpp_data::Dataset;
 use pfgmpp_kernel::{Condition, Denoiser, Dimension, ExactPosterior, Kernel, Query, SampleRng};
-use pfgmpp_sampler::{Classes, Sampler, SamplerConfig, Trajectory};
+use pfgmpp_sampler::{
+    Classes, Guidance, Guided, Sampler, SamplerConfig, Trajectory, WithoutClasses,
+};
 use pfgmpp_transfer::{DataMoments, EffectiveNoise, ParameterError};
 
 use crate::classes_asked::ClassesAsked;
@@ -19,6 +21,8 @@ pub struct SamplingModel {
     sampler: Sampler,
     /// What its configuration says of the classes.
     asked: Option<Classes>,
+    /// How far samples of a class are led away from those of none.
+    guidance: Option<Guidance>,
     /// Of each sample, for a model that has classes.
     classes: Option<ClassesAsked>,
     notes: Vec<String>,
@@ -48,6 +52,11 @@ impl SamplingModel {
             lift(denoiser, d, &kernel, moments()?, sampler)
                 .map_err(|e| ConfigError::new("sampler", e))?
         };
+        if let (0, Some(guidance)) = (denoiser.takes().label_dim, &sampler.guidance) {
+            let accepted = "absent: the model has no classes to be led to (label_dim 0)";
+            let error = ParameterError::new("guidance", guidance.scale, accepted);
+            return Err(ConfigError::new("sampler", error).into());
+        }
         let classes = match (denoiser.takes().label_dim, &sampler.classes) {
             (0, Some(classes)) => {
                 let accepted = "absent: the model has no classes (label_dim 0)";
@@ -65,6 +74,7 @@ impl SamplingModel {
                 .build()
                 .map_err(|e| ConfigError::new("sampler", e))?,
             asked: sampler.classes.clone(),
+            guidance: sampler.guidance.clone(),
             classes,
             notes: Vec::new(),
         })
@@ -199,17 +209,27 @@ impl SamplingModel {
     ///
     /// Samples that are not finite, and failures of the model.
     pub fn sample(&self, seeds: &[u64], device: &Device) -> Result<Tensor, RunError> {
-        let (denoiser, kernel) = (&*self.denoiser, &self.kernel);
+        let (denoiser, kernel) = (self.led()?, &self.kernel);
         let condition = self.condition(self.classes(seeds).as_deref(), device)?;
         let samples =
             self.sampler
-                .sample(denoiser, &condition, kernel, &self.shape, seeds, device)?;
+                .sample(&*denoiser, &condition, kernel, &self.shape, seeds, device)?;
         // Zero times what is not finite is not a number.
         let rest = (&samples * 0.0)?.sum_all()?.to_dtype(DType::F32)?;
         match rest.to_scalar::<f32>()? {
             0.0 => Ok(samples),
             _ => Err(RunError::NotFinite),
         }
+    }
+
+    /// The model that samples are drawn by: led to its classes, if there is guidance.
+    fn led(&self) -> Result<Box<dyn Denoiser + '_>, RunError> {
+        let model = &*self.denoiser;
+        let Some(guidance) = &self.guidance else {
+            return Ok(Box::new(model));
+        };
+        let led = Guided::new(model, WithoutClasses(model), guidance.clone());
+        Ok(Box::new(led.map_err(|e| ConfigError::new("sampler", e))?))
     }
 
     /// What the model is told of samples of `classes`.
@@ -244,11 +264,11 @@ impl SamplingModel {
     ///
     /// Failures of the model.
     pub fn trace(&self, seeds: &[u64], device: &Device) -> Result<Vec<Trajectory>, RunError> {
-        let (denoiser, kernel) = (&*self.denoiser, &self.kernel);
+        let (denoiser, kernel) = (self.led()?, &self.kernel);
         let condition = self.condition(self.classes(seeds).as_deref(), device)?;
-        let paths = self
-            .sampler
-            .trace(denoiser, &condition, kernel, &self.shape, seeds, device)?;
+        let paths =
+            self.sampler
+                .trace(&*denoiser, &condition, kernel, &self.shape, seeds, device)?;
         Ok(paths)
     }
 }

@@ -9,6 +9,7 @@ use pfgmpp_config::{ConfigError, Document, ModelConfig, RunConfig};
 use pfgmpp_data::{DataSource, Splits};
 use pfgmpp_kernel::{Condition, Denoiser, Query};
 use pfgmpp_run::{RunError, SamplingModel, preflight};
+use pfgmpp_sampler::Guidance;
 use pfgmpp_train::{Trainer, TrainerConfig};
 
 /// `configs/toy.yaml` with classes and a small network, after `overrides`.
@@ -287,4 +288,42 @@ fn a_foreign_network_with_classes_is_never_asked_without_one() {
     for (row, asked) in asked.iter().enumerate() {
         assert_eq!(*asked, alone[classes[row]][row], "sample {row}");
     }
+}
+
+#[test]
+fn guidance_leads_samples_of_a_class_and_is_refused_without_classes() {
+    let pickle =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../checkpoint/tests/data/edm-classes.pkl");
+    let led = |scale: Option<f64>, interval: Option<[f64; 2]>, d: f64| {
+        let model = pfgmpp_checkpoint::Model::load(&pickle, &Device::Cpu).unwrap();
+        let mut sampler = model.config.sampler.clone();
+        sampler.d = Some(pfgmpp_kernel::Dimension::new(d).unwrap());
+        sampler.guess = Some(pfgmpp_transfer::Guess::Previous);
+        sampler.guidance = scale.map(|scale| Guidance { scale, interval });
+        let model = SamplingModel::of_checkpoint(model, &sampler).unwrap();
+        let x = model.sample(&[0, 1, 2], &Device::Cpu).unwrap();
+        x.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+    };
+    for d in [8.0, f64::INFINITY] {
+        let plain = led(None, None, d);
+        assert_eq!(plain, led(Some(1.0), None, d), "d {d}: a scale of 1 leads");
+        assert_ne!(
+            plain,
+            led(Some(3.0), None, d),
+            "d {d}: a scale of 3 leads nowhere"
+        );
+        // No level of the schedule lies there.
+        let beyond = led(Some(3.0), Some([500.0, 501.0]), d);
+        assert_eq!(plain, beyond, "d {d}: led outside of the interval");
+    }
+    let got = config(&[
+        "condition=null",
+        "sampler.classes=null",
+        "sampler.guidance={scale: 2.0}",
+    ]);
+    let got = got.unwrap_err().to_string();
+    assert!(
+        got.contains("guidance must be absent for a model"),
+        "got {got}"
+    );
 }

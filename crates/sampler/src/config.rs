@@ -4,7 +4,7 @@ use pfgmpp_kernel::Dimension;
 use pfgmpp_transfer::{Guess, ParameterError, Schedule};
 use serde::{Deserialize, Serialize};
 
-use crate::{ChurnConfig, Classes, Sampler, SolverConfig};
+use crate::{ChurnConfig, Classes, Guidance, Sampler, SolverConfig};
 
 /// A sampler as it is written down, with the D that its denoiser is lifted to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,9 @@ pub struct SamplerConfig {
     /// The classes of the samples, for a model that has classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<Classes>,
+    /// How far samples of a class are led away from those of none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guidance: Option<Guidance>,
     /// Bounds that the norm of the prior's samples is held to, as original PFGM does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prior_radius: Option<[f64; 2]>,
@@ -40,6 +43,7 @@ impl SamplerConfig {
             d: None,
             guess: None,
             classes: None,
+            guidance: None,
             prior_radius: None,
             churn: None,
         }
@@ -53,6 +57,9 @@ impl SamplerConfig {
     pub fn check(&self) -> Result<(), ParameterError> {
         if let Some(guess) = &self.guess {
             guess.check().map_err(|e| e.under("guess.fixed_point"))?;
+        }
+        if let Some(guidance) = &self.guidance {
+            guidance.check().map_err(|e| e.under("guidance"))?;
         }
         if let Some(Classes::List(list)) = &self.classes
             && list.is_empty()

@@ -14,6 +14,7 @@ mod classes;
 mod config;
 #[cfg(test)]
 mod conformance;
+mod guidance;
 mod integration;
 mod path;
 mod sampler;
@@ -23,6 +24,7 @@ mod trajectory;
 pub use churn::{Churn, ChurnConfig, ChurnKind, posterior_scales, raise};
 pub use classes::Classes;
 pub use config::SamplerConfig;
+pub use guidance::{Guidance, Guided, WithoutClasses};
 pub use integration::Integration;
 pub use path::{Evaluation, Past, Path};
 pub use sampler::Sampler;

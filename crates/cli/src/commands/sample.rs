@@ -10,7 +10,7 @@ use pfgmpp_config::{Document, ModelConfig, RunConfig};
 use pfgmpp_data::{is_planar, to_image};
 use pfgmpp_kernel::Dimension;
 use pfgmpp_run::{Draw, RunError, SamplingModel, fetch, sample_grid, square};
-use pfgmpp_sampler::{Classes, SamplerConfig};
+use pfgmpp_sampler::{Classes, Guidance, SamplerConfig};
 use pfgmpp_store::write_file;
 use pfgmpp_transfer::Guess;
 use serde::Serialize;
@@ -54,6 +54,18 @@ pub struct Args {
     /// all alike or as in the training data [default: as the model was scored with, else uniform]
     #[arg(long = "class", value_name = "CLASSES")]
     classes: Option<Classes>,
+    /// Lead samples this far from those of no class to those of theirs: 1 for not at all, 2 for clearer classes
+    /// [default: as the model was scored with]
+    #[arg(long, value_name = "W")]
+    guidance: Option<f64>,
+    /// Noise levels between which samples are led [default: all]
+    #[arg(
+        long,
+        value_name = "LOW,HIGH",
+        value_delimiter = ',',
+        requires = "guidance"
+    )]
+    guidance_interval: Option<Vec<f64>>,
     /// Replace samples that lie in the folder already
     #[arg(long)]
     overwrite: bool,
@@ -312,10 +324,32 @@ fn adjusted(
     if args.classes.is_some() {
         sampler.classes.clone_from(&args.classes);
     }
+    if let Some(scale) = args.guidance {
+        let guidance = Guidance {
+            scale,
+            interval: interval(args)?,
+        };
+        guidance
+            .check()
+            .map_err(|e| Failure::bad_input(format!("--guidance: {e}")))?;
+        sampler.guidance = Some(guidance);
+    }
     if sampler.d.is_some_and(|other| other != d) && (args.d.is_some() || sampler.guess.is_none()) {
         sampler.guess = Some(args.guess.into());
     }
     Ok(sampler)
+}
+
+/// The two ends of `--guidance-interval`.
+fn interval(args: &Args) -> Result<Option<[f64; 2]>, Failure> {
+    match args.guidance_interval.as_deref() {
+        None => Ok(None),
+        Some(&[low, high]) => Ok(Some([low, high])),
+        Some(other) => Err(Failure::bad_input(format!(
+            "--guidance-interval: must be two noise levels such as 0.2,5, got {}",
+            other.len()
+        ))),
+    }
 }
 
 fn write_each(samples: &Tensor, seeds: &[u64], folder: &Path) -> Result<(), Failure> {
