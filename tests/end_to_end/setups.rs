@@ -186,7 +186,7 @@ fn a_model_that_is_gone_is_missed_before_a_run_begins() {
     let samples = out.join("setup=zero_shot,sampler.d=1,seed=0");
     fs::remove_dir_all(&samples).unwrap();
     // No run has begun.
-    let want = [DIFFUSION, "checkpoint", "remove the run folder"];
+    let want = [DIFFUSION, "checkpoint", "remove this file"];
     assert_refused(&run(&out, &FEW), &samples, &want);
 }
 

@@ -29,6 +29,8 @@ pub trait SweepObserver: Sync {
     fn started(&self, index: usize, point: &Point);
     /// Run `index` has come this far.
     fn progress(&self, index: usize, progress: &Progress);
+    /// There is this to say of run `index`.
+    fn note(&self, index: usize, note: &str);
     /// Run `index` has ended, or had been finished before.
     fn ended(&self, index: usize, row: &Row);
 }
@@ -239,6 +241,10 @@ struct Watch<'a> {
 impl Observer for Watch<'_> {
     fn progress(&mut self, progress: &Progress) {
         self.observer.progress(self.index, progress);
+    }
+
+    fn note(&mut self, note: &str) {
+        self.observer.note(self.index, note);
     }
 }
 
