@@ -182,3 +182,23 @@ fn damaged_files_of_a_run_are_noticed_and_their_removal_mends_it() {
     assert!(output(small_sweep(&out, &few)).status.success());
     assert_eq!(scores(&out), want);
 }
+
+#[test]
+fn the_state_of_another_run_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let two = ["axes.d=[1]", "axes.seed=[0,1]", "training.nimg=64"];
+    assert!(output(small_sweep(&out, &two)).status.success());
+    let state = |seed| out.join(format!("d=1,seed={seed}/state/state.safetensors"));
+    std::fs::copy(state(1), state(0)).unwrap();
+    std::fs::remove_file(only_run(&out).join("metrics.json")).unwrap();
+    let refused = output(small_sweep(&out, &two));
+    assert_eq!(refused.status.code(), Some(2), "got {}", stderr(&refused));
+    for want in [
+        "of another run: seed is 1 there and 0 here",
+        "remove this file to train",
+    ] {
+        let got = stderr(&refused);
+        assert!(got.contains(want), "got {got}, want {want}");
+    }
+}

@@ -18,6 +18,7 @@ use pfgmpp_store::{StoreError, lock, remove_partial, write_file};
 use crate::data::{Loaded, all_references, load_data, splits_of};
 use crate::queue::Queue;
 use crate::report::render;
+use crate::stale;
 use crate::{Jobs, Plan, Point, Row, Status, SweepResult, report_of};
 
 /// Bytes of a thread's stack: candle's backward pass calls itself as deep as a network is.
@@ -307,35 +308,9 @@ fn read_folder(
             }
         }
     }
-    forget_samples_of_unfinished(plan, out, &mut before)?;
+    stale::take_back(plan, out, &mut before)?;
     before.write(out)?;
     Ok(before)
-}
-
-/// Takes back the results of runs that sampled the checkpoint of one that now goes on: they are not those of the
-/// weights that it will end with.
-fn forget_samples_of_unfinished(
-    plan: &Plan,
-    out: &Path,
-    before: &mut SweepResult,
-) -> Result<(), RunError> {
-    let unfinished = |provider: usize| before.rows[provider].result.is_none();
-    let stale: Vec<usize> = (0..plan.points.len())
-        .filter(|&i| plan.points[i].provider.is_some_and(unfinished))
-        .filter(|&i| before.rows[i].result.is_some())
-        .collect();
-    if stale.is_empty() {
-        return Ok(());
-    }
-    let pending = SweepResult::pending(plan, Vec::new());
-    for (i, row) in pending.rows.into_iter().enumerate() {
-        if stale.contains(&i) {
-            let path = RunFolder::open(&out.join(&plan.points[i].name))?.metrics();
-            std::fs::remove_file(&path).map_err(RunError::io(&path))?;
-            before.rows[i] = row;
-        }
-    }
-    Ok(())
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> String {
