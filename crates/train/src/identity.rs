@@ -46,9 +46,25 @@ pub(crate) fn difference(there: &Map<String, Value>, here: &Map<String, Value>) 
     // What one of the two versions that wrote them does not know has no say.
     let both = there
         .iter()
-        .filter_map(|(name, value)| Some((name, value, here.get(name)?)));
+        .filter_map(|(name, there)| Some((name, there, here.get(name)?)));
     let mut different = both.filter(|(_, there, here)| there != here);
-    different
-        .next()
-        .map(|(name, there, here)| format!("{name} is {there} there and {here} here"))
+    let (name, there, here) = different.next()?;
+    let (name, there, here) = innermost(name.clone(), there, here);
+    Some(format!("{name} is {there} there and {here} here"))
+}
+
+/// The first difference of two values within them, with its dotted name.
+fn innermost<'a>(
+    name: String,
+    there: &'a Value,
+    here: &'a Value,
+) -> (String, &'a Value, &'a Value) {
+    let (Some(a), Some(b)) = (there.as_object(), here.as_object()) else {
+        return (name, there, here);
+    };
+    let both = a.iter().filter_map(|(key, a)| Some((key, a, b.get(key)?)));
+    match both.into_iter().find(|(_, a, b)| a != b) {
+        Some((key, a, b)) => innermost(format!("{name}.{key}"), a, b),
+        None => (name, there, here),
+    }
 }
