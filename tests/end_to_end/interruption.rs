@@ -101,3 +101,104 @@ fn a_folder_in_use_is_refused_and_left_alone() {
     );
     assert!(first.wait().unwrap().success());
 }
+
+/// The one run of a small sweep of D = 1.
+fn only_run(out: &Path) -> std::path::PathBuf {
+    out.join("d=1,seed=0")
+}
+
+#[test]
+fn a_finished_run_that_is_made_longer_ends_as_one_trained_in_one_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let [longer, alone] = ["longer", "alone"].map(|name| folder.path().join(name));
+    let short = ["axes.d=[1]", "training.nimg=256"];
+    assert!(output(small_sweep(&longer, &short)).status.success());
+    let before = scores(&longer);
+    let long = ["axes.d=[1]", "training.nimg=512", "training.log_every=128"];
+    assert!(output(small_sweep(&alone, &long)).status.success());
+
+    let done = output(small_sweep(&longer, &long));
+    assert!(done.status.success(), "got {}", stderr(&done));
+    assert_eq!(scores(&longer), scores(&alone));
+    assert_ne!(scores(&longer), before);
+    let log = std::fs::read_to_string(only_run(&longer).join("log.jsonl")).unwrap();
+    let first = log.lines().next().unwrap_or_default();
+    assert!(
+        first.contains(r#""nimg":64,"#),
+        "got {first}, want what was logged before"
+    );
+
+    // Nothing leads back.
+    let refused = output(small_sweep(&longer, &short));
+    assert_eq!(refused.status.code(), Some(2), "got {}", stderr(&refused));
+    for want in ["training.nimg: 512 there, 256 asked for", "another folder"] {
+        let got = stderr(&refused);
+        assert!(got.contains(want), "got {got}, want {want}");
+    }
+}
+
+#[test]
+fn damaged_files_of_a_run_are_noticed_and_their_removal_mends_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let few = ["axes.d=[1]", "training.nimg=128"];
+    assert!(output(small_sweep(&out, &few)).status.success());
+    let want = scores(&out);
+    let metrics = only_run(&out).join("metrics.json");
+    let state = only_run(&out).join("state/state.safetensors");
+
+    let text = std::fs::read_to_string(&metrics).unwrap();
+    let changed = text.replacen("\"train_loss\": 0.", "\"train_loss\": 1.", 1);
+    let changed = changed.replacen("\"seconds\": ", "\"seconds\": 1", 1);
+    assert_ne!(changed, text);
+    std::fs::write(&metrics, changed).unwrap();
+    let done = output(small_sweep(&out, &few));
+    assert!(done.status.success(), "got {}", stderr(&done));
+    assert!(
+        stderr(&done).contains("metrics.json: is damaged")
+            && stderr(&done).contains("scored again"),
+        "got {}",
+        stderr(&done)
+    );
+    assert_eq!(scores(&out), want);
+
+    // One bit in the last of the tensors.
+    let mut bytes = std::fs::read(&state).unwrap();
+    let last = bytes.len() - 3;
+    bytes[last] ^= 1;
+    std::fs::write(&state, bytes).unwrap();
+    std::fs::remove_file(&metrics).unwrap();
+    let refused = output(small_sweep(&out, &few));
+    assert!(!refused.status.success());
+    for want in [
+        "state.safetensors: cannot be used",
+        "damaged",
+        "remove this file to train",
+    ] {
+        let got = stderr(&refused);
+        assert!(got.contains(want), "got {got}, want {want}");
+    }
+    std::fs::remove_file(&state).unwrap();
+    assert!(output(small_sweep(&out, &few)).status.success());
+    assert_eq!(scores(&out), want);
+}
+
+#[test]
+fn the_state_of_another_run_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let two = ["axes.d=[1]", "axes.seed=[0,1]", "training.nimg=64"];
+    assert!(output(small_sweep(&out, &two)).status.success());
+    let state = |seed| out.join(format!("d=1,seed={seed}/state/state.safetensors"));
+    std::fs::copy(state(1), state(0)).unwrap();
+    std::fs::remove_file(only_run(&out).join("metrics.json")).unwrap();
+    let refused = output(small_sweep(&out, &two));
+    assert_eq!(refused.status.code(), Some(2), "got {}", stderr(&refused));
+    for want in [
+        "of another run: seed is 1 there and 0 here",
+        "remove this file to train",
+    ] {
+        let got = stderr(&refused);
+        assert!(got.contains(want), "got {got}, want {want}");
+    }
+}

@@ -175,6 +175,25 @@ fn setups_need_no_common_axis() {
 }
 
 #[test]
+fn a_model_that_is_trained_longer_is_sampled_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let [longer, alone] = ["longer", "alone"].map(|name| folder.path().join(name));
+    let few = |nimg| [&FEW[..], &[nimg]].concat();
+    assert!(run(&longer, &few("training.nimg=128")).status.success());
+    let before = scores(&longer);
+    for out in [&longer, &alone] {
+        let done = run(out, &few("training.nimg=256"));
+        assert!(done.status.success(), "got {}", stderr(&done));
+    }
+    assert_eq!(scores(&longer), scores(&alone));
+    let same: Vec<_> = scores(&longer)
+        .into_iter()
+        .filter(|row| before.contains(row))
+        .collect();
+    assert!(same.is_empty(), "got {same:?} of the shorter training");
+}
+
+#[test]
 fn a_model_that_is_gone_is_missed_before_a_run_begins() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
@@ -186,7 +205,7 @@ fn a_model_that_is_gone_is_missed_before_a_run_begins() {
     let samples = out.join("setup=zero_shot,sampler.d=1,seed=0");
     fs::remove_dir_all(&samples).unwrap();
     // No run has begun.
-    let want = [DIFFUSION, "checkpoint", "remove the run folder"];
+    let want = [DIFFUSION, "checkpoint", "remove this file"];
     assert_refused(&run(&out, &FEW), &samples, &want);
 }
 

@@ -17,6 +17,7 @@ mod model;
 mod pickle;
 mod resolve;
 mod seal;
+mod sealed;
 mod sniff;
 mod source;
 mod tensors;
@@ -32,5 +33,7 @@ pub use config::{CheckpointConfig, DATA_MEAN, DataSummary, FORMAT, TrainingSumma
 pub use error::CheckpointError;
 pub use model::Model;
 pub use resolve::{Resolved, resolve};
+pub use seal::{Seal, json_sha256};
+pub use sealed::{read_sealed_tensors, write_sealed_tensors};
 pub use source::{LoadOptions, Loaded, Source};
 pub use tensors::{Metadata, Tensors, read_tensors, write_tensors};

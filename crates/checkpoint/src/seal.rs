@@ -1,4 +1,5 @@
-//! The checksum of a configuration, which covers its weights too: it records theirs.
+//! Checksums that JSON files carry of their own content: a configuration's, which covers its weights too, as it
+//! records theirs, and a result's.
 
 use std::path::Path;
 
@@ -10,9 +11,9 @@ use crate::{CheckpointConfig, CheckpointError};
 /// The key that the checksum stands under.
 const KEY: &str = "config_sha256";
 
-/// Whether a configuration records its own checksum.
+/// Whether a file records its own checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Seal {
+pub enum Seal {
     /// It does, and it is right.
     Right,
     /// It does not.
@@ -30,7 +31,7 @@ pub(crate) fn write(config: &CheckpointConfig) -> String {
     let read: Value = serde_json::from_str(&as_text(&value)).expect("what was written is JSON");
     let mut value = value;
     if let Some(fields) = value.as_object_mut() {
-        fields.insert(KEY.into(), digest(&read).into());
+        fields.insert(KEY.into(), json_sha256(&read).into());
     }
     as_text(&value) + "\n"
 }
@@ -44,7 +45,7 @@ pub(crate) fn take(value: &mut Value, path: &Path) -> Result<Seal, CheckpointErr
     let Some(want) = value.as_object_mut().and_then(|fields| fields.remove(KEY)) else {
         return Ok(Seal::Absent);
     };
-    let got = digest(value);
+    let got = json_sha256(value);
     if want == got.as_str() {
         return Ok(Seal::Right);
     }
@@ -57,10 +58,15 @@ pub(crate) fn take(value: &mut Value, path: &Path) -> Result<Seal, CheckpointErr
 }
 
 /// SHA-256 of the value's text without white space and with its keys in order, in hexadecimal.
-fn digest(value: &Value) -> String {
+///
+/// Two texts of the same value, however laid out, have the same.
+pub fn json_sha256(value: &Value) -> String {
     let mut text = String::new();
     canonical(value, &mut text);
-    let digest = Sha256::digest(text.as_bytes());
+    hexadecimal(&Sha256::digest(text.as_bytes()))
+}
+
+pub(crate) fn hexadecimal(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

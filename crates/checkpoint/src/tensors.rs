@@ -225,7 +225,7 @@ fn cut(want: u64, got: u64) -> candle_core::Error {
     })
 }
 
-fn weights_error(path: &Path, source: candle_core::Error) -> CheckpointError {
+pub(crate) fn weights_error(path: &Path, source: candle_core::Error) -> CheckpointError {
     CheckpointError::Weights {
         path: path.to_path_buf(),
         source,

@@ -158,6 +158,10 @@ impl SweepObserver for Terminal {
         }
     }
 
+    fn note(&self, _: usize, note: &str) {
+        self.say(note);
+    }
+
     fn ended(&self, index: usize, row: &Row) {
         if let Some(display) = self.displays()[index].take() {
             display.close();
@@ -202,6 +206,10 @@ impl RunTerminal {
 impl Observer for RunTerminal {
     fn progress(&mut self, progress: &Progress) {
         self.display.show(progress);
+    }
+
+    fn note(&mut self, text: &str) {
+        note(text);
     }
 }
 

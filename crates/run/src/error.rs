@@ -21,7 +21,7 @@ pub enum RunError {
     #[error(transparent)]
     Train(#[from] TrainError),
     /// The folder holds a run of another configuration.
-    #[error("{}: holds a run of another configuration ({difference}): remove it or choose another folder", path.display())]
+    #[error("{}: holds a run of another configuration ({difference}): choose another folder", path.display())]
     OtherConfig {
         /// The folder.
         path: PathBuf,
@@ -38,8 +38,8 @@ pub enum RunError {
         /// MiB that are free.
         free_mib: u64,
     },
-    /// The saved state cannot be used.
-    #[error("{}: cannot be used ({message}): remove the run folder to start over", path.display())]
+    /// The result of a run cannot be used.
+    #[error("{}: cannot be used ({message}): remove this file to score the run again from its saved state", path.display())]
     State {
         /// The file.
         path: PathBuf,

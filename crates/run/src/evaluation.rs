@@ -82,9 +82,8 @@ impl Evaluation<'_> {
             params: self.trained.params,
             seconds: self.trained.seconds + began.elapsed().as_secs_f64(),
         };
-        let json = serde_json::to_string_pretty(&result).expect("a result has string keys");
         self.folder
-            .write(&self.folder.metrics(), (json + "\n").as_bytes())?;
+            .write(&self.folder.metrics(), result.to_json().as_bytes())?;
         Ok(Outcome::Finished(result))
     }
 

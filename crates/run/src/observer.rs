@@ -31,6 +31,8 @@ pub struct Progress {
 pub trait Observer {
     /// Called after every step.
     fn progress(&mut self, progress: &Progress);
+    /// Called with what there is to say of a run beside how far it is, one line each.
+    fn note(&mut self, note: &str);
 }
 
 /// A request to stop, shared between a signal handler and the runs that heed it.

@@ -110,8 +110,8 @@ fn check_finished((folder, _, _): &Candidate<'_>) -> Result<(), RunError> {
         return Ok(());
     }
     Err(RunError::State {
-        path: folder.clone(),
-        message: "it is finished, but its checkpoint, which another run samples, is gone".into(),
+        path: folder.join("metrics.json"),
+        message: "the run's checkpoint, which another run samples, is gone".into(),
     })
 }
 

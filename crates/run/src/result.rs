@@ -2,13 +2,19 @@
 
 use std::path::Path;
 
-use pfgmpp_config::{RunConfig, yaml};
+use pfgmpp_checkpoint::json_sha256;
+use pfgmpp_config::{ModelConfig, RunConfig, yaml};
 use pfgmpp_kernel::Dimension;
 use pfgmpp_metrics::Scores;
+use pfgmpp_train::TrainingConfig;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::error::RunError;
 use crate::folder::RunFolder;
+
+/// The key that the checksum of `metrics.json` stands under.
+const SEAL: &str = "sha256";
 
 /// What a finished run leaves in `metrics.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,179 +86,125 @@ pub enum Outcome {
 
 /// Refuses a folder that holds a run of another configuration.
 ///
+/// One that is to be trained longer, or reports and saves its state at other times, is no other.
+///
 /// # Errors
 ///
 /// [`RunError::OtherConfig`] with the first difference.
 pub fn check_config(config: &RunConfig, folder: &Path) -> Result<(), RunError> {
+    let other = |difference: String| RunError::OtherConfig {
+        path: folder.to_path_buf(),
+        difference,
+    };
     let path = folder.join("config.yaml");
     if !path.exists() {
-        return match ["metrics.json", "state"]
-            .iter()
-            .find(|name| folder.join(name).exists())
-        {
+        let found = ["metrics.json", "state"];
+        return match found.iter().find(|name| folder.join(name).exists()) {
             None => Ok(()),
-            Some(found) => Err(RunError::State {
-                path: folder.to_path_buf(),
-                message: format!("{found} is there and config.yaml is not"),
-            }),
+            Some(found) => Err(other(format!("{found} is there and config.yaml is not"))),
         };
     }
     let text = std::fs::read_to_string(&path).map_err(RunError::io(&path))?;
     // A file of an earlier version lacks what that version did not know, which has its old meaning as default.
     let there = yaml::parse_value::<RunConfig>(&text, "config.yaml");
-    let there = there.and_then(|there| yaml::to_string(&there));
+    let there = there.and_then(|there| yaml::to_string(&as_far_as(there, config)));
     match yaml::first_difference(&there.unwrap_or(text), &yaml::to_string(config)?) {
         None => Ok(()),
-        Some(difference) => Err(RunError::OtherConfig {
-            path: folder.to_path_buf(),
-            difference,
-        }),
+        Some(difference) => Err(other(difference)),
     }
 }
 
-/// The result of a run that is finished, `None` of one that is not.
+/// The configuration `there` with what a run may change as it goes on: all that leaves the weights at each
+/// number of images as they are.
+fn as_far_as(mut there: RunConfig, asked: &RunConfig) -> RunConfig {
+    if let (ModelConfig::Network(there), Some(asked)) = (&mut there.model, asked.trained()) {
+        let (there, asked) = (&mut there.training, &asked.training);
+        // Each named, so that a new one has to be thought of.
+        let TrainingConfig {
+            nimg,
+            batch_size: _,
+            log_every,
+            state_every,
+            grid_every,
+        } = there;
+        *nimg = asked.nimg.max(*nimg);
+        (*log_every, *state_every) = (asked.log_every, asked.state_every);
+        *grid_every = asked.grid_every;
+    }
+    there
+}
+
+/// What stands in a folder as the result of a run.
+pub(crate) enum FoundResult {
+    /// Nothing, or that of the same run when it was to be shorter.
+    None,
+    /// The run is finished.
+    Finished(RunResult),
+    /// Something that is not what was written, and why.
+    Damaged(String),
+}
+
+/// The result of a run that is finished, `None` of one that is not or whose result was damaged.
 ///
 /// # Errors
 ///
 /// A result that cannot be read, or that is not of this configuration.
 pub fn read_result(config: &RunConfig, folder: &RunFolder) -> Result<Option<RunResult>, RunError> {
+    match find_result(config, folder)? {
+        FoundResult::Finished(result) => Ok(Some(result)),
+        FoundResult::None | FoundResult::Damaged(_) => Ok(None),
+    }
+}
+
+/// As [`read_result`], with what is wrong with a result that was damaged.
+pub(crate) fn find_result(config: &RunConfig, folder: &RunFolder) -> Result<FoundResult, RunError> {
     let path = folder.metrics();
     if !path.exists() {
-        return Ok(None);
+        return Ok(FoundResult::None);
     }
     let bytes = std::fs::read(&path).map_err(RunError::io(&path))?;
-    let bad = |message: String| RunError::State {
-        path: path.clone(),
-        message,
+    let result = match RunResult::from_json(&bytes) {
+        Ok(result) => result,
+        Err(why) => return Ok(FoundResult::Damaged(why)),
     };
-    let result: RunResult = serde_json::from_slice(&bytes).map_err(|e| bad(e.to_string()))?;
     let asked = config.scoring.metrics.descriptions();
     let asked = asked.map(|metric| metric.name);
     let of_this_run = result.d == config.d()
         && result.seed == config.seed
-        && result.nimg == config.nimg()
+        && result.nimg <= config.nimg()
         && result.num_samples == config.scoring.num_samples
         && (result.scores.iter().map(|score| score.name.as_str())).eq(asked);
-    if of_this_run {
-        Ok(Some(result))
-    } else {
-        Err(bad("it is the result of another configuration".to_string()))
+    match of_this_run {
+        true if result.nimg < config.nimg() => Ok(FoundResult::None),
+        true => Ok(FoundResult::Finished(result)),
+        false => Err(RunError::State {
+            path,
+            message: "it is the result of another configuration".to_string(),
+        }),
+    }
+}
+
+impl RunResult {
+    /// The text of `metrics.json`, with its checksum.
+    pub(crate) fn to_json(&self) -> String {
+        let text = serde_json::to_string_pretty(self).expect("a result has string keys");
+        // As a reader will see it: numbers are what their text says.
+        let read = serde_json::from_str(&text).expect("what was written is JSON");
+        let fields = text.trim_end_matches('}').trim_end();
+        // In the text, not the value: scores are in the order of the configuration.
+        format!("{fields},\n  \"{SEAL}\": \"{}\"\n}}\n", json_sha256(&read))
+    }
+
+    /// Reads the text of `metrics.json` and compares its checksum; the version before wrote none.
+    fn from_json(bytes: &[u8]) -> Result<Self, String> {
+        let mut value: Value = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+        let seal = value.as_object_mut().and_then(|fields| fields.remove(SEAL));
+        if seal.is_some_and(|seal| seal != json_sha256(&value).as_str()) {
+            return Err("its checksum is not that of its content".to_string());
+        }
+        serde_json::from_slice(bytes).map_err(|e| e.to_string())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use pfgmpp_config::Document;
-
-    use super::*;
-
-    /// As the version before scores were a list wrote it.
-    const BEFORE: &str = r#"{
-  "d": 8.0,
-  "seed": 0,
-  "nimg": 3200,
-  "train_loss": 0.7081,
-  "scores": {
-    "energy_distance": 0.3597,
-    "sliced_wasserstein": 0.2366
-  },
-  "denoising_error": 0.25,
-  "num_samples": 128,
-  "params": 4000,
-  "seconds": 104.5
-}"#;
-
-    fn config(changes: &[(&str, &str)]) -> RunConfig {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/digits.yaml");
-        let (mut document, _) = Document::read::<RunConfig>(&path).unwrap();
-        for (key, value) in changes {
-            let (key, value) = yaml::parse_assignment(&format!("{key}={value}")).unwrap();
-            document.set(&key, value, "a test").unwrap();
-        }
-        RunConfig::read(&document, &[]).unwrap()
-    }
-
-    #[test]
-    fn a_result_of_the_version_before_is_read() {
-        let result: RunResult = serde_json::from_str(BEFORE).unwrap();
-        let got: Vec<(String, f64)> = result.scores.columns().collect();
-        let want = [
-            ("energy_distance", 0.3597),
-            ("sliced_wasserstein", 0.2366),
-            ("denoising_error", 0.25),
-        ];
-        assert_eq!(got, want.map(|(name, value)| (name.to_string(), value)));
-        assert_eq!(
-            (result.nimg, result.params, result.seconds),
-            (3200, 4000, 104.5)
-        );
-    }
-
-    #[test]
-    fn a_written_result_reads_back_the_same() {
-        let mut result: RunResult = serde_json::from_str(BEFORE).unwrap();
-        let estimate = pfgmpp_metrics::Estimate {
-            value: 0.98,
-            standard_error: Some(0.02),
-        };
-        result.scores.push("nearest", estimate);
-        result.scores.push("a_last_one", -0.0001);
-        let json = serde_json::to_string(&result).unwrap();
-        assert!(
-            json.contains(r#""nearest":0.98,"nearest_standard_error":0.02"#),
-            "got {json}"
-        );
-        let again: RunResult = serde_json::from_str(&json).unwrap();
-        assert_eq!(again, result, "from {json}");
-    }
-
-    #[test]
-    fn a_score_that_is_not_finite_does_not_spoil_the_file() {
-        let mut result: RunResult = serde_json::from_str(BEFORE).unwrap();
-        result.scores.push("ratio", f64::INFINITY);
-        let json = serde_json::to_string(&result).unwrap();
-        let again: RunResult = serde_json::from_str(&json).unwrap();
-        let got = again.scores.get("ratio").map(|found| found.value);
-        assert!(got.is_some_and(f64::is_nan), "got {got:?} from {json}");
-    }
-
-    #[test]
-    fn a_folder_of_the_version_before_goes_on_and_one_with_other_metrics_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = config(&[
-            ("training.nimg", "3200"),
-            ("scoring.num_samples", "128"),
-            ("d", "8"),
-        ]);
-        let text = yaml::to_string(&config).unwrap();
-        let (start, end) = (text.find("  metrics:").unwrap(), text.len());
-        let before = text[..start].to_string();
-        assert!(
-            text[start..end]
-                .lines()
-                .skip(1)
-                .all(|line| line.trim_start().starts_with("- "))
-        );
-        fs::write(folder.path().join("config.yaml"), before).unwrap();
-        fs::write(folder.path().join("metrics.json"), BEFORE).unwrap();
-        check_config(&config, folder.path()).unwrap();
-        let locked = RunFolder::open(folder.path()).unwrap();
-        let result = read_result(&config, &locked).unwrap().unwrap();
-        assert_eq!(result.scores.get("denoising_error").unwrap().value, 0.25);
-
-        let other = RunConfig {
-            scoring: pfgmpp_config::ScoringConfig {
-                metrics: vec!["energy_distance".to_string()].try_into().unwrap(),
-                ..config.scoring.clone()
-            },
-            ..config
-        };
-        let error = check_config(&other, folder.path()).unwrap_err().to_string();
-        for part in ["scoring.metrics", "denoising_error", "asked for"] {
-            assert!(error.contains(part), "got `{error}`, want `{part}` in it");
-        }
-        assert_eq!(error.lines().count(), 1, "got {error}");
-    }
-}
+mod tests;

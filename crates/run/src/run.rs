@@ -9,14 +9,15 @@ use crate::evaluation::{Evaluation, TrainedSummary};
 use crate::folder::RunFolder;
 use crate::monitor::Monitor;
 use crate::observer::{Observer, StopFlag};
-use crate::result::{Outcome, check_config, read_result};
+use crate::result::{FoundResult, Outcome, check_config, find_result};
 use crate::sampling_model::SamplingModel;
 use crate::training::{Trained, Training, TrainingEnd};
 
 /// Runs `config` in `folder`: starts, or goes on from its saved state, or reads its result.
 ///
 /// A run that was cut off anywhere and runs again ends with the same weights and scores, bit for
-/// bit on the same machine, as one left alone.
+/// bit on the same machine, as one left alone. One that had ended before its configuration was given a larger
+/// `training.nimg` goes on from its last state, and a result that was damaged is made again.
 ///
 /// # Errors
 ///
@@ -31,8 +32,15 @@ pub fn run(
     stop: &StopFlag,
 ) -> Result<Outcome, RunError> {
     check_config(config, folder.path())?;
-    if let Some(result) = read_result(config, folder)? {
-        return Ok(Outcome::Finished(result));
+    match find_result(config, folder)? {
+        FoundResult::Finished(result) => return Ok(Outcome::Finished(result)),
+        FoundResult::Damaged(why) => {
+            let path = folder.metrics().display().to_string();
+            observer.note(&format!(
+                "{path}: is damaged ({why}): the run is scored again"
+            ));
+        }
+        FoundResult::None => {}
     }
     folder.write(&folder.config(), yaml::to_string(config)?.as_bytes())?;
     let Trained {

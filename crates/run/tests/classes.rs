@@ -200,7 +200,7 @@ fn what_has_no_classes_or_not_those_is_refused_by_key() {
         ),
         (
             "sampler.classes=some",
-            "classes must be uniform, data, or classes such as 3, 0-9 or 0,3,5, got some",
+            "classes: must be uniform, data, or classes such as 3, 0-9 or 0,3,5, got some",
         ),
         (
             stable,
@@ -316,12 +316,10 @@ fn guidance_leads_samples_of_a_class_and_is_refused_without_classes() {
         let beyond = led(Some(3.0), Some([500.0, 501.0]), d);
         assert_eq!(plain, beyond, "d {d}: led outside of the interval");
     }
-    let got = config(&[
-        "condition=null",
-        "sampler.classes=null",
-        "sampler.guidance={scale: 2.0}",
-    ]);
-    let got = got.unwrap_err().to_string();
+    let mut without = config(&["condition=null", "sampler.classes=null"]).unwrap();
+    let (scale, interval) = (2.0, None);
+    without.sampler.guidance = Some(Guidance { scale, interval });
+    let got = without.check("a test").unwrap_err().to_string();
     assert!(
         got.contains("guidance must be absent for a model"),
         "got {got}"

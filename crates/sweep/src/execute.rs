@@ -18,6 +18,7 @@ use pfgmpp_store::{StoreError, lock, remove_partial, write_file};
 use crate::data::{Loaded, all_references, load_data, splits_of};
 use crate::queue::Queue;
 use crate::report::render;
+use crate::stale;
 use crate::{Jobs, Plan, Point, Row, Status, SweepResult, report_of};
 
 /// Bytes of a thread's stack: candle's backward pass calls itself as deep as a network is.
@@ -29,6 +30,8 @@ pub trait SweepObserver: Sync {
     fn started(&self, index: usize, point: &Point);
     /// Run `index` has come this far.
     fn progress(&self, index: usize, progress: &Progress);
+    /// There is this to say of run `index`.
+    fn note(&self, index: usize, note: &str);
     /// Run `index` has ended, or had been finished before.
     fn ended(&self, index: usize, row: &Row);
 }
@@ -240,6 +243,10 @@ impl Observer for Watch<'_> {
     fn progress(&mut self, progress: &Progress) {
         self.observer.progress(self.index, progress);
     }
+
+    fn note(&mut self, note: &str) {
+        self.observer.note(self.index, note);
+    }
 }
 
 fn found(data: &[Loaded]) -> Vec<Found> {
@@ -301,6 +308,7 @@ fn read_folder(
             }
         }
     }
+    stale::take_back(plan, out, &mut before)?;
     before.write(out)?;
     Ok(before)
 }

@@ -12,6 +12,7 @@ mod plan;
 mod queue;
 pub mod report;
 mod results;
+mod stale;
 mod summary;
 
 pub use execute::{Sweep, SweepObserver};

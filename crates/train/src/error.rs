@@ -12,7 +12,7 @@ pub enum TrainError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The saved state cannot be used.
-    #[error("{}: cannot be used ({message}): remove the run folder to start over", path.display())]
+    #[error("{}: cannot be used ({message}): remove this file to train from the beginning", path.display())]
     State {
         /// The file.
         path: PathBuf,

@@ -8,6 +8,7 @@ mod config;
 mod count;
 mod ema;
 mod error;
+mod identity;
 mod learner;
 mod lengths;
 mod state;

@@ -19,6 +19,7 @@ use crate::averages::Averages;
 use crate::config::{ConditionConfig, TrainerConfig};
 use crate::ema::{Ema, EmaConfig};
 use crate::error::TrainError;
+use crate::identity::identity;
 use crate::learner::{Learner, denoiser, label_dim};
 use crate::state::{self, Position};
 
@@ -259,8 +260,13 @@ impl Trainer {
         })
     }
 
+    /// Images behind which losses count for [`Self::train_loss`].
+    fn tail_start(&self) -> f64 {
+        self.model.training.nimg as f64 * (1.0 - TAIL)
+    }
+
     fn count(&mut self, losses: &[f64]) {
-        let tail_start = self.model.training.nimg as f64 * (1.0 - TAIL);
+        let tail_start = self.tail_start();
         for &loss in losses {
             self.nimg += 1;
             if self.nimg as f64 > tail_start {
@@ -288,34 +294,43 @@ impl Trainer {
             &self.adam,
             &self.averages,
             &position,
+            &identity(&self.model, self.seed, &self.data),
         )
     }
 
     /// Goes to the state saved in the file `path`; stays at the first image if there is none.
     ///
+    /// The state may be of a training of another length, or that was reported otherwise.
+    ///
     /// # Errors
     ///
-    /// A state that does not belong to this configuration.
+    /// A state that was damaged, that belongs to another training, or that is past the end of this one.
     pub fn restore(&mut self, path: &Path) -> Result<(), TrainError> {
         let restored = state::load(
             path,
             &self.parameters,
             &mut self.adam,
             &self.averages,
+            &identity(&self.model, self.seed, &self.data),
             &self.device,
         )?;
         if let Some(position) = restored {
-            if position.nimg > self.model.training.nimg {
+            let end = self.model.training.nimg;
+            if position.nimg > end {
+                let there = position.nimg;
                 return Err(TrainError::State {
                     path: path.to_path_buf(),
-                    message: format!("it stands at {} images", position.nimg),
+                    message: format!("it stands at {there} images, training.nimg is {end}"),
                 });
             }
             self.nimg = position.nimg;
-            self.tail = MeanLoss {
-                sum: f64::from_bits(position.tail_sum),
-                count: position.tail_count,
-            };
+            // The end of a training that is now longer may lie before the new one's last tenth.
+            if self.nimg as f64 > self.tail_start() {
+                self.tail = MeanLoss {
+                    sum: f64::from_bits(position.tail_sum),
+                    count: position.tail_count,
+                };
+            }
             self.seconds = position.seconds;
         }
         Ok(())

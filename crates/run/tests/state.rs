@@ -1,0 +1,99 @@
+//! Which training goes on from which saved state.
+
+use std::path::Path;
+
+use candle_core::Device;
+use pfgmpp_config::yaml::parse_assignment;
+use pfgmpp_config::{Document, RunConfig};
+use pfgmpp_data::{Dataset, Splits};
+use pfgmpp_train::Trainer;
+
+fn config(overrides: &[&str]) -> RunConfig {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/digits.yaml");
+    let (mut document, _) = Document::read::<RunConfig>(&path).unwrap();
+    for text in ["network.ddpmpp.model_channels=8"].iter().chain(overrides) {
+        let (key, value) = parse_assignment(text).unwrap();
+        document.set(&key, value, text).unwrap();
+    }
+    RunConfig::read(&document, &[]).unwrap()
+}
+
+fn trainer(config: &RunConfig, data: &Dataset) -> Trainer {
+    let model = config.trained().expect("a network");
+    Trainer::new(model, config.seed, data, &Device::Cpu).unwrap()
+}
+
+#[test]
+fn a_state_is_of_one_training_whatever_its_length() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.safetensors");
+    let first = config(&["training.nimg=128"]);
+    let splits: Splits = first.data.load().unwrap();
+    let mut before = trainer(&first, &splits.train);
+    before.step().unwrap();
+    before.save(&path).unwrap();
+
+    let restored = |overrides: &[&str], data: &Dataset| {
+        let mut trainer = trainer(&config(overrides), data);
+        let restored = trainer.restore(&path);
+        restored.map(|()| trainer.nimg()).map_err(|e| e.to_string())
+    };
+    for same in [
+        "training.nimg=128",
+        "training.nimg=256",
+        "training.log_every=64",
+        "training.state_every=64",
+        "training.grid_every=0",
+        "sampler.solver=euler",
+        "scoring.num_samples=8",
+    ] {
+        let got = restored(&[same], &splits.train);
+        assert_eq!(got, Ok(before.nimg()), "with {same}");
+    }
+    for (other, want) in [
+        ("d=64", "d is 128 there and 64 here"),
+        ("seed=1", "seed is 0 there and 1 here"),
+        (
+            "network.ddpmpp.dropout=0.1",
+            "network.ddpmpp.dropout is 0.0 there and 0.1 here",
+        ),
+        (
+            "preconditioning.edm.sigma_data=0.5",
+            "sigma_data is 0.75 there and 0.5 here",
+        ),
+        (
+            "objective.unbiased.noise_law.log_normal.p_std=1.1",
+            "p_std is 1.2 there and 1.1 here",
+        ),
+        (
+            "optimizer.lr=0.001",
+            "optimizer.lr is 0.002 there and 0.001 here",
+        ),
+        (
+            "ema.half_life=8000",
+            "ema.half_life is 16000.0 there and 8000.0 here",
+        ),
+        (
+            "training.batch_size=32",
+            "training.batch_size is 64 there and 32 here",
+        ),
+        (
+            "training.nimg=32",
+            "it stands at 64 images, training.nimg is 32",
+        ),
+    ] {
+        let got = restored(&[other], &splits.train).unwrap_err();
+        assert!(got.contains(want), "with {other}: got {got}, want {want}");
+        let advice = "remove this file to train from the beginning";
+        assert!(
+            got.contains(advice),
+            "with {other}: got {got}, want {advice}"
+        );
+        assert_eq!(got.lines().count(), 1, "with {other}: got {got}");
+    }
+    let got = restored(&[], &splits.held_out).unwrap_err();
+    assert!(
+        got.contains("data.images is"),
+        "with fewer images: got {got}"
+    );
+}
