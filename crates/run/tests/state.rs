@@ -92,8 +92,9 @@ fn a_state_is_of_one_training_whatever_its_length() {
         assert_eq!(got.lines().count(), 1, "with {other}: got {got}");
     }
     let got = restored(&[], &splits.held_out).unwrap_err();
+    let want = r#"data is "digits/train" there and "digits/held_out" here"#;
     assert!(
-        got.contains("data.images is"),
-        "with fewer images: got {got}"
+        got.contains(want),
+        "with other images: got {got}, want {want}"
     );
 }
