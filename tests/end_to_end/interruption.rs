@@ -202,3 +202,58 @@ fn the_state_of_another_run_is_refused_by_name() {
         assert!(got.contains(want), "got {got}, want {want}");
     }
 }
+
+/// Batch systems say so when a job's time is up, each by a signal of its own.
+#[test]
+fn signals_of_batch_systems_save_as_a_termination_does() {
+    for name in ["-TERM", "-USR1", "-USR2", "-XCPU"] {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out");
+        let child = start(&out);
+        wait_for_state(&out, "1");
+        signal(&child, name);
+        let done = child.wait_with_output().unwrap();
+        assert_eq!(done.status.code(), Some(130), "{name}: {}", stderr(&done));
+        let said = stderr(&done);
+        assert!(said.contains("the same command goes on"), "{name}: {said}");
+    }
+}
+
+#[test]
+fn a_folder_of_someone_else_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path();
+    std::fs::create_dir(out.join("checkpoint")).unwrap();
+    for name in [
+        "report.html",
+        "log.jsonl",
+        ".partial-notes",
+        "checkpoint/weights",
+    ] {
+        std::fs::write(out.join(name), "precious").unwrap();
+    }
+    let mut train = crate::program::pfgmpp();
+    train.args(["train", "configs/toy.yaml", "--out"]).arg(out);
+    for done in [output(small_sweep(out, &LONGER)), output(train)] {
+        assert_eq!(done.status.code(), Some(2), "got {}", stderr(&done));
+        let said = stderr(&done);
+        assert!(
+            said.contains("nothing of this program") && said.contains("--out"),
+            "got {said}"
+        );
+    }
+    let left: Vec<_> = std::fs::read_dir(out).unwrap().collect();
+    assert_eq!(left.len(), 4, "got {left:?}");
+    for name in [
+        "report.html",
+        "log.jsonl",
+        ".partial-notes",
+        "checkpoint/weights",
+    ] {
+        assert_eq!(
+            std::fs::read(out.join(name)).unwrap(),
+            b"precious",
+            "{name}"
+        );
+    }
+}

@@ -20,6 +20,14 @@ pub enum StoreError {
         /// The folder.
         path: PathBuf,
     },
+    /// The folder holds what this program has not written.
+    #[error("{}: holds {found} and nothing of this program, which would write among it: choose another folder", path.display())]
+    NotOurs {
+        /// The folder.
+        path: PathBuf,
+        /// A name in it.
+        found: String,
+    },
     /// A file stands where a folder is needed.
     #[error("{}: is a file, a folder is needed: choose another folder", path.display())]
     NotAFolder {
@@ -37,7 +45,10 @@ impl StoreError {
 
     /// Whether the message ends by asking for another folder, so that a program can add how one is named.
     pub fn wants_another_folder(&self) -> bool {
-        matches!(self, Self::InUse { .. } | Self::NotAFolder { .. })
+        matches!(
+            self,
+            Self::InUse { .. } | Self::NotOurs { .. } | Self::NotAFolder { .. }
+        )
     }
 
     /// Whether another place would do: a full disk, a missing file, a folder in use or one that may not be
@@ -45,7 +56,7 @@ impl StoreError {
     pub fn is_about_place(&self) -> bool {
         match self {
             Self::Io { source, .. } => is_about_place(source),
-            Self::InUse { .. } | Self::NotAFolder { .. } => true,
+            Self::InUse { .. } | Self::NotOurs { .. } | Self::NotAFolder { .. } => true,
         }
     }
 }

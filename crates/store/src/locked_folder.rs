@@ -45,11 +45,35 @@ impl LockedFolder {
     }
 }
 
+/// The file that is locked, by which a folder is known as one of this program.
+const LOCK: &str = ".lock";
+
+/// What file managers leave in any folder.
+const LITTER: [&str; 5] = [
+    ".DS_Store",
+    ".directory",
+    "Thumbs.db",
+    "desktop.ini",
+    "lost+found",
+];
+
+/// The first name in a folder that is not empty.
+fn someone_elses(path: &Path) -> std::io::Result<Option<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if !LITTER.contains(&&*name) {
+            names.push(name);
+        }
+    }
+    Ok(names.into_iter().min())
+}
+
 /// Makes the folder `path` if need be and takes its lock, `.lock`.
 ///
 /// # Errors
 ///
-/// A folder that another process holds, or that cannot be made.
+/// A folder that another process holds, that holds what this program has not written, or that cannot be made.
 pub fn lock(path: &Path) -> Result<File, StoreError> {
     if path.exists() && !path.is_dir() {
         return Err(StoreError::NotAFolder {
@@ -57,7 +81,17 @@ pub fn lock(path: &Path) -> Result<File, StoreError> {
         });
     }
     fs::create_dir_all(path).map_err(StoreError::io(path))?;
-    let file = path.join(".lock");
+    let file = path.join(LOCK);
+    if !file.exists()
+        && let Some(found) = someone_elses(path).map_err(StoreError::io(path))?
+        // Another process may have made the lock just now.
+        && !file.exists()
+    {
+        return Err(StoreError::NotOurs {
+            path: path.to_path_buf(),
+            found,
+        });
+    }
     // Not truncated: a link in its place must not cost anyone a file.
     let options = File::options()
         .write(true)
@@ -77,6 +111,33 @@ pub fn lock(path: &Path) -> Result<File, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_that_holds_something_else_is_refused_untouched() {
+        let parent = tempfile::tempdir().unwrap();
+        for name in ["checkpoint", ".partial-notes", "log.jsonl", "report.html"] {
+            let path = parent.path().join(name.trim_start_matches('.'));
+            fs::create_dir(&path).unwrap();
+            fs::write(path.join(name), "precious").unwrap();
+            let error = LockedFolder::open(&path).err().unwrap().to_string();
+            assert!(
+                error.contains(name) && error.contains("and nothing of this program"),
+                "got {error}"
+            );
+            let left: Vec<_> = fs::read_dir(&path).unwrap().collect();
+            assert_eq!(left.len(), 1, "{name}: got {left:?}");
+            assert_eq!(fs::read(path.join(name)).unwrap(), b"precious");
+        }
+    }
+
+    #[test]
+    fn an_empty_folder_one_with_litter_and_one_of_ours_are_taken() {
+        let parent = tempfile::tempdir().unwrap();
+        fs::write(parent.path().join(".DS_Store"), "").unwrap();
+        drop(LockedFolder::open(parent.path()).unwrap());
+        fs::write(parent.path().join("log.jsonl"), "").unwrap();
+        LockedFolder::open(parent.path()).unwrap();
+    }
 
     #[test]
     fn a_folder_in_use_is_refused() {
