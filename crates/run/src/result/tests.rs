@@ -97,7 +97,7 @@ fn a_folder_of_the_version_before_goes_on_and_one_with_other_metrics_is_refused(
     fs::write(folder.path().join("metrics.json"), BEFORE).unwrap();
     check_config(&config, folder.path()).unwrap();
     // Every version has left its lock beside what it wrote.
-    std::fs::write(folder.path().join(".lock"), "").unwrap();
+    fs::write(folder.path().join(".lock"), "").unwrap();
     let locked = RunFolder::open(folder.path()).unwrap();
     let result = read_result(&config, &locked).unwrap().unwrap();
     assert_eq!(result.scores.get("denoising_error").unwrap().value, 0.25);
