@@ -36,3 +36,5 @@ mod sweep;
 mod transfer;
 #[path = "end_to_end/words.rs"]
 mod words;
+#[path = "end_to_end/work_lost.rs"]
+mod work_lost;

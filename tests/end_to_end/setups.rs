@@ -146,7 +146,7 @@ fn a_sweep_killed_between_a_model_and_its_samples_ends_as_one_left_alone() {
 fn samples_of_a_model_that_failed_are_not_tried() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
-    let diverging = ["optimizer.lr=1e30", "optimizer.lr_ramp_up=0"];
+    let diverging = ["optimizer.lr=1e4", "optimizer.lr_ramp_up=0"];
     let done = run(&out, &[&FEW[..], &diverging].concat());
     assert_eq!(done.status.code(), Some(1), "got {}", stderr(&done));
     let rows = results(&out);

@@ -98,7 +98,7 @@ fn a_run_that_fails_is_reported_and_the_others_go_on() {
         &out,
         &[
             "axes.d=[8]",
-            "axes.optimizer.lr=[1e30,0.002]",
+            "axes.optimizer.lr=[1e4,0.002]",
             "optimizer.lr_ramp_up=0",
         ],
     ));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use pfgmpp_kernel::{Denoiser, Kernel};
-use pfgmpp_nn::Signature;
+use pfgmpp_nn::{MemoryEstimate, Signature};
 use pfgmpp_transfer::DataMoments;
 
 use crate::used::Leftover;
@@ -74,11 +74,10 @@ impl Model {
         })?;
         let moments = moments(&config.data, weights.get(DATA_MEAN)).map_err(fits)?;
         let (builder, left) = Leftover::of(weights, device);
-        let signature = Signature {
-            label_dim: config.data.label_dim,
-            ..config.prediction.signature(config.data.shape)
-        };
-        let network = config.network.build(signature, &builder).map_err(fits)?;
+        let network = config
+            .network
+            .build(config.signature(), &builder)
+            .map_err(fits)?;
         left.refuse(path)?;
         let denoiser = config
             .prediction
@@ -93,6 +92,25 @@ impl Model {
             moments,
             notes: Vec::new(),
         })
+    }
+}
+
+impl CheckpointConfig {
+    /// An estimate of the memory that the network takes.
+    ///
+    /// # Errors
+    ///
+    /// Sizes that do not fit each other.
+    pub fn memory(&self) -> candle_core::Result<MemoryEstimate> {
+        self.network.memory(self.signature())
+    }
+
+    /// The sizes that the network is built for.
+    fn signature(&self) -> Signature {
+        Signature {
+            label_dim: self.data.label_dim,
+            ..self.prediction.signature(self.data.shape)
+        }
     }
 }
 

@@ -1,17 +1,44 @@
 //! Ctrl-C and termination signals, those of batch systems among them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use pfgmpp_run::StopFlag;
 
 use crate::failure::Failure;
 use crate::terminal::note;
 
-/// A flag that the first Ctrl-C or termination signal raises; a second one ends the process at once.
-pub fn stop_on_signal() -> Result<StopFlag, Failure> {
+/// The exit code of a process that was stopped.
+const STOPPED: i32 = 130;
+
+/// What hears Ctrl-C and termination signals.
+pub struct Signals {
+    flag: StopFlag,
+    begun: Arc<AtomicBool>,
+}
+
+impl Signals {
+    /// The flag that the first signal raises from now on, for work that can be gone on with; a second one ends the
+    /// process at once.
+    pub fn begin(&self) -> &StopFlag {
+        self.begun.store(true, Ordering::SeqCst);
+        &self.flag
+    }
+}
+
+/// Hears signals. Until [`Signals::begin`] the first one ends the process: nothing has been begun that could be
+/// lost.
+pub fn stop_on_signal() -> Result<Signals, Failure> {
     let flag = StopFlag::default();
-    let raised = flag.clone();
+    let begun = Arc::new(AtomicBool::new(false));
+    let (raised, working) = (flag.clone(), Arc::clone(&begun));
     ctrlc::set_handler(move || {
+        if !working.load(Ordering::SeqCst) {
+            note("stopped before anything was begun");
+            std::process::exit(STOPPED);
+        }
         if raised.is_raised() {
-            std::process::exit(130);
+            std::process::exit(STOPPED);
         }
         raised.raise();
         note("stopping at the next step (once more to stop at once)");
@@ -19,7 +46,7 @@ pub fn stop_on_signal() -> Result<StopFlag, Failure> {
     .map_err(|e| Failure::Failed(e.into()))?;
     #[cfg(unix)]
     forward::forward().map_err(|e| Failure::Failed(e.into()))?;
-    Ok(flag)
+    Ok(Signals { flag, begun })
 }
 
 /// The signals by which batch systems say that time is up, which end a process unless it hears them.
@@ -36,6 +63,10 @@ mod forward {
             // SAFETY: the handler only raises a signal, which is allowed in one.
             unsafe { sigaction(signal, &action) }?;
         }
+        let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
+        // A file that grows beyond what is allowed is then an error of whoever writes it, with its name.
+        // SAFETY: nothing is run by it.
+        unsafe { sigaction(Signal::SIGXFSZ, &ignore) }?;
         Ok(())
     }
 

@@ -59,8 +59,7 @@ impl PfgmField {
     ///
     /// # Errors
     ///
-    /// [`FieldError`] for data that [`ExactPosterior::new`] refuses and a gamma that is negative or not
-    /// finite.
+    /// [`FieldError`] for data that [`ExactPosterior::new`] refuses and a gamma outside 0 to 1e6.
     pub fn new(data: &Tensor, gamma: f64) -> Result<Self, FieldError> {
         check_gamma(gamma)?;
         let posterior = ExactPosterior::new(data, Dimension::Finite(1.0))?;
@@ -85,12 +84,5 @@ impl PfgmField {
 }
 
 pub(crate) fn check_gamma(gamma: f64) -> Result<(), ParameterError> {
-    if gamma >= 0.0 && gamma.is_finite() {
-        return Ok(());
-    }
-    Err(ParameterError::new(
-        "gamma",
-        gamma,
-        "a finite number of at least 0",
-    ))
+    ParameterError::within("gamma", gamma, 0.0, 1e6)
 }

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::FieldError;
 
+/// The largest noise: samplers start from a radius of up to as much.
+const LARGEST: f64 = 1e12;
+
 /// The law of the points `(x, z)` where original PFGM learns the field.
 ///
 /// ```text
@@ -38,11 +41,20 @@ impl PfgmPerturbation {
     ///
     /// # Errors
     ///
-    /// A scale that is not positive, a negative `restricted_z`, and a `restricted_m` outside [0, 1].
+    /// Scales out of range, noise that grows beyond what `f32` and samplers know, a negative `restricted_z`, and a
+    /// `restricted_m` outside [0, 1].
     pub fn check(&self) -> Result<(), ParameterError> {
-        ParameterError::positive("tau", self.tau)?;
-        ParameterError::positive("max_m", self.max_m)?;
-        ParameterError::positive("sigma_end", self.sigma_end)?;
+        ParameterError::within("tau", self.tau, 1e-6, 1e3)?;
+        ParameterError::within("max_m", self.max_m, 1e-3, 1e7)?;
+        ParameterError::within("sigma_end", self.sigma_end, 1e-9, 1e4)?;
+        let largest = self.sigma_end.ln() + self.max_m * self.tau.ln_1p();
+        if largest > LARGEST.ln() {
+            let accepted = format!(
+                "so that sigma_end (1 + tau)^max_m is at most {LARGEST:e}: up to {:.1} here",
+                (LARGEST / self.sigma_end).ln() / self.tau.ln_1p()
+            );
+            return Err(ParameterError::new("max_m", self.max_m, accepted));
+        }
         if !(self.restricted_z >= 0.0 && self.restricted_z.is_finite()) {
             let accepted = "a finite number of at least 0";
             return Err(ParameterError::new(
@@ -100,5 +112,63 @@ impl PfgmPerturbation {
         let part = if restricted { self.restricted_m } else { 1.0 };
         let growth = (uniform * part * self.max_m * self.tau.ln_1p()).exp();
         (eps_z * growth, self.sigma_end * growth)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scales_of_which_nothing_can_come_are_refused_by_name() {
+        let published = PfgmPerturbation {
+            tau: 0.03,
+            max_m: 291.0,
+            sigma_end: 0.01,
+            restricted_z: 0.005,
+            restricted_m: 0.7,
+        };
+        published.check().unwrap();
+        let p = || published.clone();
+        for (bad, name) in [
+            (PfgmPerturbation { tau: 1e-300, ..p() }, "tau"),
+            (PfgmPerturbation { tau: 1e30, ..p() }, "tau"),
+            (
+                PfgmPerturbation {
+                    sigma_end: 1e30,
+                    ..p()
+                },
+                "sigma_end",
+            ),
+            (
+                PfgmPerturbation {
+                    sigma_end: f64::NAN,
+                    ..p()
+                },
+                "sigma_end",
+            ),
+            (PfgmPerturbation { max_m: 1e-9, ..p() }, "max_m"),
+            (
+                PfgmPerturbation {
+                    max_m: 5000.0,
+                    ..p()
+                },
+                "max_m",
+            ),
+        ] {
+            let got = bad.check().unwrap_err();
+            assert_eq!(got.name, name, "got {got}");
+        }
+        let error = PfgmPerturbation {
+            max_m: 5000.0,
+            ..p()
+        }
+        .check()
+        .unwrap_err();
+        // ln(1e12 / 0.01) / ln(1.03).
+        assert!(
+            error.to_string().contains("up to 1090.6 here"),
+            "got {error}"
+        );
     }
 }

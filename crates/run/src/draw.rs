@@ -25,7 +25,8 @@ pub struct Draw<'a> {
 
 impl Draw<'_> {
     /// Draws every sample and hands `take` the place of each group in `seeds` and the group itself,
-    /// `[n, C, H, W]`, as it is finished, in no order; `false` when asked to stop before the end.
+    /// `[n, C, H, W]`, as it is finished, in no order; `false` when asked to stop before the end, within a
+    /// group as well.
     ///
     /// On the CPU each of the current pool's threads draws groups of its own: small networks have too
     /// little work in one operation for several. One sample, or a batch on another device, is left to
@@ -65,8 +66,11 @@ impl Draw<'_> {
                 return Ok(false);
             }
             let group = start..(start + size).min(len);
-            let samples = self.group(&group)?;
-            take(group, samples)?;
+            match self.group(&group, stop) {
+                Ok(samples) => take(group, samples)?,
+                Err(RunError::Stopped) => return Ok(false),
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(true)
     }
@@ -86,11 +90,14 @@ impl Draw<'_> {
             let (sender, receiver) = sync_channel(workers);
             for _ in 0..workers {
                 let (sender, next) = (sender.clone(), &next);
-                scope.spawn(move || self.work(threads, size, next, go_on, &sender));
+                scope.spawn(move || self.work(threads, size, next, stop, go_on, &sender));
             }
             drop(sender);
             let mut left = self.seeds.len();
             for (group, samples) in receiver {
+                if matches!(samples, Err(RunError::Stopped)) {
+                    continue;
+                }
                 left -= group.len();
                 let taken = samples.map_err(E::from);
                 let taken = taken.and_then(|samples| take(group, samples));
@@ -109,6 +116,7 @@ impl Draw<'_> {
         threads: usize,
         size: usize,
         next: &AtomicUsize,
+        stop: &StopFlag,
         go_on: impl Fn() -> bool,
         sender: &SyncSender<(Range<usize>, Result<Tensor, RunError>)>,
     ) {
@@ -120,9 +128,9 @@ impl Draw<'_> {
             }
             let group = start..(start + size).min(self.seeds.len());
             let samples = match &pool {
-                Ok(pool) => pool.install(|| self.group(&group)),
+                Ok(pool) => pool.install(|| self.group(&group, stop)),
                 // Without a pool of its own the operations share the program's.
-                Err(_) => self.group(&group),
+                Err(_) => self.group(&group, stop),
             };
             // Nobody receives any more after a failure.
             if sender.send((group, samples)).is_err() {
@@ -131,8 +139,9 @@ impl Draw<'_> {
         }
     }
 
-    fn group(&self, group: &Range<usize>) -> Result<Tensor, RunError> {
-        self.model.sample(&self.seeds[group.clone()], self.device)
+    fn group(&self, group: &Range<usize>, stop: &StopFlag) -> Result<Tensor, RunError> {
+        let seeds = &self.seeds[group.clone()];
+        self.model.sample_until(seeds, self.device, stop)
     }
 
     /// As [`Self::run`], all samples in the order of their seeds in host memory, `[n, C, H, W]`; `None`

@@ -46,6 +46,23 @@ pub enum RunError {
         /// What is wrong with it.
         message: String,
     },
+    /// The memory does not suffice.
+    #[error("{key}: {value}: needs about {} of memory, {} are free: {advice}", in_words(*needed), in_words(*free))]
+    Memory {
+        /// What asks for it, as a configuration or the command line names it.
+        key: String,
+        /// What it is set to.
+        value: String,
+        /// Bytes that are needed.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
+        /// What to change.
+        advice: String,
+    },
+    /// A stop was asked for and nothing was left to save.
+    #[error("stopped")]
+    Stopped,
     /// The model's samples are infinite or not numbers.
     #[error(
         "the samples are not finite: the weights are not, or the sampler is not for this model"
@@ -99,6 +116,7 @@ impl RunError {
             Self::Config(_)
             | Self::OtherConfig { .. }
             | Self::Space { .. }
+            | Self::Memory { .. }
             | Self::State { .. }
             | Self::Train(TrainError::State { .. }) => true,
             Self::Store(e) | Self::Train(TrainError::Store(e)) => e.is_about_place(),
@@ -112,5 +130,14 @@ impl RunError {
             }
             _ => false,
         }
+    }
+}
+
+/// Bytes in MiB or GiB.
+pub(crate) fn in_words(bytes: u64) -> String {
+    let mib = bytes as f64 / (1u64 << 20) as f64;
+    match mib {
+        ..1024.0 => format!("{mib:.0} MiB"),
+        _ => format!("{:.1} GiB", mib / 1024.0),
     }
 }

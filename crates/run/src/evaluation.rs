@@ -18,7 +18,7 @@ use crate::paths::write_paths;
 use crate::preview::Preview;
 use crate::result::{Outcome, RunResult};
 use crate::sampling_model::SamplingModel;
-use crate::score::inputs;
+use crate::score::{inputs, measure};
 
 /// What a result says of the training before it; nothing where there was none.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,8 +44,21 @@ pub struct Evaluation<'a> {
 }
 
 impl Evaluation<'_> {
-    /// Samples, scores and writes the grid and, last, the result.
+    /// Samples, scores and writes the grid and, last, the result, or stops when asked to.
     pub fn finish(
+        self,
+        monitor: &mut Monitor,
+        observer: &mut dyn Observer,
+        stop: &StopFlag,
+    ) -> Result<Outcome, RunError> {
+        let nimg = self.trained.nimg;
+        match self.evaluate(monitor, observer, stop) {
+            Err(RunError::Stopped) => Ok(Outcome::Interrupted { nimg }),
+            other => other,
+        }
+    }
+
+    fn evaluate(
         self,
         monitor: &mut Monitor,
         observer: &mut dyn Observer,
@@ -56,7 +69,7 @@ impl Evaluation<'_> {
         let Some(samples) = self.draw_samples(monitor.last_loss(), observer, stop)? else {
             return Ok(Outcome::Interrupted { nimg });
         };
-        let scores = self.score(&samples)?;
+        let scores = self.score(&samples, stop)?;
         let seeds = self.config.sample_seeds(self.config.scoring.num_samples);
         let preview = Preview::of(self.model, &seeds);
         let held_out = self.splits.held_out.images();
@@ -67,7 +80,7 @@ impl Evaluation<'_> {
             self.config,
             self.splits,
             self.folder,
-            self.device,
+            (self.device, stop),
         )?;
         monitor.image(&grid, nimg)?;
         monitor.scores(&scores, nimg)?;
@@ -88,19 +101,20 @@ impl Evaluation<'_> {
     }
 
     /// Scores `samples` and the model by what the configuration names.
-    fn score(&self, samples: &Tensor) -> Result<Scores, RunError> {
+    fn score(&self, samples: &Tensor, stop: &StopFlag) -> Result<Scores, RunError> {
         let scoring = &self.config.scoring;
         let held_out = HeldOut {
             model: self.model,
             data: &self.splits.held_out,
             classes: classes_of(self.model, &self.splits.held_out, scoring.seed),
             device: self.device,
+            stop,
         };
         let inputs = Inputs {
             denoiser: Some(&held_out),
             ..inputs(samples, self.splits, scoring)
         };
-        Ok(Scores::measure(scoring.metrics.metrics(), &inputs)?)
+        measure(scoring.metrics.metrics(), &inputs, stop)
     }
 
     /// Scores the samples by class, if there are classes.

@@ -2,19 +2,46 @@
 
 use std::path::{Path, PathBuf};
 
-use pfgmpp_store::{LockedFolder, StoreError};
+use pfgmpp_store::{LockedFolder, StoreError, check_writable};
+
+/// The folders of the state and of pictures.
+const INNER: [&str; 2] = ["state", "samples"];
 
 /// A locked run folder; the lock ends with the value, or with the process.
 pub struct RunFolder(LockedFolder);
 
 impl RunFolder {
-    /// Opens `path`, makes it if need be, and locks it.
+    /// Opens `path`, makes it if need be, locks it, and removes what an interrupted write left in it.
     ///
     /// # Errors
     ///
     /// A folder that another process holds, or that cannot be made.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        LockedFolder::open(path).map(Self)
+        LockedFolder::open(path, &INNER).map(Self)
+    }
+
+    /// Makes the folders that a run writes into in the end, and finds out whether it may.
+    ///
+    /// # Errors
+    ///
+    /// One that cannot be made, or may not be written into.
+    pub fn prepare(&self) -> Result<(), StoreError> {
+        for name in INNER {
+            let path = self.path().join(name);
+            std::fs::create_dir_all(&path)
+                .and_then(|()| check_writable(&path))
+                .map_err(StoreError::io(&path))?;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the folder is still there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Gone`].
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.0.check()
     }
 
     /// The folder.

@@ -8,6 +8,7 @@ use pfgmpp_kernel::{SampleRng, widest_float};
 use pfgmpp_metrics::HeldOutDenoiser;
 
 use crate::error::RunError;
+use crate::observer::StopFlag;
 use crate::sampling_model::SamplingModel;
 
 /// A model and held-out data to denoise.
@@ -17,6 +18,7 @@ pub(crate) struct HeldOut<'a> {
     /// The class of each image, as [`classes_of`] has it.
     pub classes: Option<Vec<usize>>,
     pub device: &'a Device,
+    pub stop: &'a StopFlag,
 }
 
 impl HeldOut<'_> {
@@ -26,6 +28,9 @@ impl HeldOut<'_> {
         sigma: f64,
         rngs: &mut [SampleRng],
     ) -> Result<Tensor, RunError> {
+        if self.stop.is_raised() {
+            return Err(RunError::Stopped);
+        }
         let y = self.data.batch(batch, self.device)?;
         let y = y.to_dtype(widest_float(self.device))?;
         let sigma = vec![sigma; batch.len()];

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::error::RunError;
+
 /// What a run is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -43,6 +45,14 @@ impl StopFlag {
     /// Asks every holder of this flag to save and stop.
     pub fn raise(&self) {
         self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// `result`, or [`RunError::Stopped`] in place of a failure that a stop has brought about.
+    pub(crate) fn blame<T, E: Into<RunError>>(&self, result: Result<T, E>) -> Result<T, RunError> {
+        match result {
+            Err(_) if self.is_raised() => Err(RunError::Stopped),
+            other => other.map_err(E::into),
+        }
     }
 
     /// Whether a stop was asked for.

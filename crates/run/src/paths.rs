@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::RunError;
 use crate::folder::RunFolder;
+use crate::observer::StopFlag;
 use crate::sampling_model::SamplingModel;
 
 /// Paths drawn in the plane.
@@ -35,16 +36,16 @@ pub(crate) fn write_paths(
     config: &RunConfig,
     splits: &Splits,
     folder: &RunFolder,
-    device: &Device,
+    (device, stop): (&Device, &StopFlag),
 ) -> Result<(), RunError> {
     let shape = splits.train.image_shape();
     if splits.train.is_planar() {
-        let trajectories = model.trace(&config.sample_seeds(PLANE), device)?;
+        let trajectories = model.trace(&config.sample_seeds(PLANE), device, stop)?;
         let paths = in_plane(&trajectories, splits)?;
         let json = serde_json::to_string(&paths).expect("paths are finite numbers");
         return Ok(folder.write(&RunFolder::paths_in(folder.path()), json.as_bytes())?);
     }
-    let trajectories = model.trace(&config.sample_seeds(STRIP), device)?;
+    let trajectories = model.trace(&config.sample_seeds(STRIP), device, stop)?;
     let pictures = strip(&trajectories, shape)?;
     let layout = GridLayout {
         columns: PICTURES,

@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 use pfgmpp_config::{CheckpointSource, ConfigError, ModelConfig, RunConfig};
-use pfgmpp_data::{DataError, Splits};
-use pfgmpp_train::{TrainError, Trainer};
+use pfgmpp_data::{DataError, Dataset, Splits};
+use pfgmpp_train::{TrainError, Trainer, TrainerConfig};
 use pfgmpp_transfer::DataMoments;
 
+use crate::ending::check_ending;
 use crate::error::RunError;
 use crate::held_out::has_classes_of;
+use crate::memory::{Footprint, RunMemory};
 use crate::sampling_model::SamplingModel;
 
 /// Copies of the weights that a run keeps: state (weights, two moments, average), checkpoint, and
@@ -21,45 +23,71 @@ const SMALL_FILES: u64 = 2 << 20;
 /// A run that is to begin: its folder, its configuration and its data.
 type Candidate<'a> = (PathBuf, &'a RunConfig, &'a Splits);
 
-/// Checks that every run's model can be made for its data and that its results fit the disk.
+/// What a check of runs that are to begin has found.
+#[derive(Clone, Debug, Default)]
+pub struct Preflight {
+    /// What was assumed of models and of how they are sampled, a sentence each.
+    pub notes: Vec<String>,
+    /// Bytes of memory that each run takes at its peak, 0 of one that is finished or of which it is not known.
+    pub memory: Vec<u64>,
+}
+
+/// Checks that every run's model can be made for its data, that it fits the memory, that its end can be reached and
+/// that its results fit the disk.
 ///
 /// - `runs`: folder, configuration and data of each.
 /// - `out`: the folder that holds them all; it need not exist.
 ///
-/// Gives what was assumed of models and of how they are sampled, a sentence each.
+/// - `device`: where they are to run; only the memory of the CPU is known.
 ///
 /// # Errors
 ///
-/// A network that cannot be built, a checkpoint that cannot be read, or too little space for the
-/// runs that are not finished.
+/// A network that cannot be built, a checkpoint that cannot be read, or too little memory or space for
+/// the runs that are not finished.
 pub fn preflight<'a>(
     runs: impl Iterator<Item = (PathBuf, &'a RunConfig, &'a Splits)>,
     out: &Path,
-) -> Result<Vec<String>, RunError> {
+    device: &Device,
+) -> Result<Preflight, RunError> {
     let runs: Vec<Candidate<'a>> = runs.collect();
-    let mut built: Vec<(&RunConfig, u64)> = Vec::new();
-    let mut notes: Vec<String> = Vec::new();
+    let mut built: Vec<(&RunConfig, Built)> = Vec::new();
+    let mut preflight = Preflight::default();
     let mut needed = 0;
     for run in &runs {
-        let (folder, config, _) = run;
+        let (folder, config, splits) = run;
+        check_ending(config, splits)?;
         let provider = provider(run, &runs);
-        if !folder.join("metrics.json").exists() {
+        let finished = folder.join("metrics.json").exists();
+        let (_, trained, data) = provider.unwrap_or(run);
+        let mut memory = 0;
+        if !finished {
             provider.map_or(Ok(()), check_finished)?;
+            // Before anything is built.
+            if let (Some(model), true) = (trained.trained(), device.is_cpu()) {
+                memory = check_network(run, model, &data.train, provider.is_none())?;
+            }
         }
-        let found = built.iter().find(|(other, _)| alike(other, config));
-        let params = match found {
-            Some((_, params)) => *params,
+        let found = built.iter().position(|(other, _)| alike(other, config));
+        let found = match found {
+            Some(found) => found,
             None => {
-                let (params, about) = build(run, provider)?;
+                let (model, about) = build(run, provider)?;
+                let notes = &mut preflight.notes;
                 let new = about.into_iter().filter(|note| !notes.contains(note));
-                notes.extend(new.collect::<Vec<_>>());
-                built.push((config, params));
-                params
+                let new: Vec<String> = new.collect();
+                notes.extend(new);
+                built.push((config, model));
+                built.len() - 1
             }
         };
-        if !folder.join("metrics.json").exists() {
-            needed += COPIES * params * 4 + SMALL_FILES;
+        let model = &built[found].1;
+        if !finished {
+            needed += COPIES * model.params * 4 + SMALL_FILES;
+            if let (Some(untrained), true) = (&model.untrained, device.is_cpu()) {
+                memory = check_untrained(untrained, splits.train.n() as u64, config)?;
+            }
         }
+        preflight.memory.push(memory);
     }
     let place = out.ancestors().find(|path| path.is_dir());
     let place = place.unwrap_or(Path::new("."));
@@ -70,8 +98,61 @@ pub fn preflight<'a>(
             free_mib: free >> 20,
         }),
         // A file system that does not say is found out when it is written to.
-        _ => Ok(notes),
+        _ => Ok(preflight),
     }
+}
+
+/// What is kept of a model that was made.
+struct Built {
+    /// Values that the run itself trains.
+    params: u64,
+    /// What one takes that is not trained here.
+    untrained: Option<Footprint>,
+}
+
+/// Checks that the training of `model`, if the run trains it, and the run's samples fit the memory; gives the
+/// larger of both.
+fn check_network(
+    (folder, config, _): &Candidate<'_>,
+    model: &TrainerConfig,
+    data: &Dataset,
+    trains: bool,
+) -> Result<u64, RunError> {
+    let memory = RunMemory::of(model, data).map_err(|e| match e {
+        RunError::Train(e) => refuse_network(&e, folder),
+        other => other,
+    })?;
+    let training = match trains {
+        true => memory.check_training("training.batch_size")?,
+        false => 0,
+    };
+    let (key, batch, num) = samples_of(config);
+    Ok(training.max(memory.check_sampling(key, batch, num)?))
+}
+
+/// Checks that the samples of `config`, of `n` values each, fit the memory; gives what they take.
+fn check_untrained(footprint: &Footprint, n: u64, config: &RunConfig) -> Result<u64, RunError> {
+    let (key, batch, num) = samples_of(config);
+    footprint.check_sampling(n, key, batch, num)
+}
+
+/// How many samples are drawn at a time, under its key, and in all.
+fn samples_of(config: &RunConfig) -> (&'static str, u64, u64) {
+    let scoring = &config.scoring;
+    (
+        "scoring.batch_size",
+        scoring.batch_size,
+        scoring.num_samples,
+    )
+}
+
+/// The error of a network that cannot be made, under the key that it is about.
+fn refuse_network(error: &TrainError, folder: &Path) -> RunError {
+    let key = match error {
+        TrainError::NoClasses(_) | TrainError::Data(DataError::Labels { .. }) => "condition",
+        _ => "network",
+    };
+    ConfigError::new(key, format!("{error} (run {})", folder.display())).into()
 }
 
 /// Whether one of the two can be made if the other can.
@@ -116,25 +197,24 @@ fn check_finished((folder, _, _): &Candidate<'_>) -> Result<(), RunError> {
 }
 
 /// Makes the model once, that of `provider` as long as its checkpoint is still to be trained; returns
-/// the number of values that the run itself trains, and what there is to say of the model.
+/// what is kept of it, and what there is to say of the model.
 fn build(
     run: &Candidate<'_>,
     provider: Option<&Candidate<'_>>,
-) -> Result<(u64, Vec<String>), RunError> {
+) -> Result<(Built, Vec<String>), RunError> {
     let device = Device::Cpu;
     let (folder, config, splits) = run;
     let (_, trained, data) = provider.unwrap_or(run);
     let Some(model) = trained.trained() else {
         let model = SamplingModel::untrained(&config.located(folder), &splits.train, &device)?;
-        return Ok((0, notes(&model, splits)));
-    };
-    let trainer = Trainer::new(model, trained.seed, &data.train, &device).map_err(|e| {
-        let key = match &e {
-            TrainError::NoClasses(_) | TrainError::Data(DataError::Labels { .. }) => "condition",
-            _ => "network",
+        let built = Built {
+            params: 0,
+            untrained: model.footprint().cloned(),
         };
-        ConfigError::new(key, format!("{e} (run {})", folder.display()))
-    })?;
+        return Ok((built, notes(&model, splits)));
+    };
+    let trainer = Trainer::new(model, trained.seed, &data.train, &device)
+        .map_err(|e| refuse_network(&e, folder))?;
     let shape = data.train.image_shape();
     if shape != splits.train.image_shape() {
         let want = splits.train.image_shape();
@@ -149,7 +229,11 @@ fn build(
         None => trainer.num_parameters() as u64,
         Some(_) => 0,
     };
-    Ok((params, notes(&sampled, splits)))
+    let built = Built {
+        params,
+        untrained: None,
+    };
+    Ok((built, notes(&sampled, splits)))
 }
 
 /// What there is to say of sampling `model` and of scoring it on `splits`.

@@ -43,6 +43,7 @@ pub fn run(
         FoundResult::None => {}
     }
     folder.write(&folder.config(), yaml::to_string(config)?.as_bytes())?;
+    folder.prepare()?;
     let Trained {
         model,
         mut monitor,

@@ -12,6 +12,9 @@ use pfgmpp_transfer::{DataMoments, EffectiveNoise, ParameterError};
 
 use crate::classes_asked::ClassesAsked;
 use crate::error::RunError;
+use crate::memory::Footprint;
+use crate::observer::StopFlag;
+use crate::stoppable::Stoppable;
 
 /// A denoiser with its kernel and sampler.
 pub struct SamplingModel {
@@ -26,6 +29,7 @@ pub struct SamplingModel {
     /// Of each sample, for a model that has classes.
     classes: Option<ClassesAsked>,
     notes: Vec<String>,
+    footprint: Option<Footprint>,
 }
 
 impl SamplingModel {
@@ -77,7 +81,32 @@ impl SamplingModel {
             guidance: sampler.guidance.clone(),
             classes,
             notes: Vec::new(),
+            footprint: None,
         })
+    }
+
+    /// Says what the model takes to be evaluated.
+    pub(crate) fn with_footprint(mut self, footprint: Footprint) -> Self {
+        self.footprint = Some(footprint);
+        self
+    }
+
+    /// What the model takes to be evaluated, where that is known.
+    pub(crate) fn footprint(&self) -> Option<&Footprint> {
+        self.footprint.as_ref()
+    }
+
+    /// Checks that there is memory to draw `num` samples, `batch` at a time; `key` is what sets the batch. Gives the
+    /// bytes that it takes, 0 of a model of which that is not known.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Memory`].
+    pub fn check_memory(&self, key: &str, batch: u64, num: u64) -> Result<u64, RunError> {
+        let Some(footprint) = &self.footprint else {
+            return Ok(0);
+        };
+        footprint.check_sampling(self.kernel.n() as u64, key, batch, num)
     }
 
     /// Draws samples of the classes that its sampler names, or of all alike if that names none.
@@ -128,6 +157,7 @@ impl SamplingModel {
                 let (exact, shape) = (Box::new(exact), data.image_shape());
                 let moments = || DataMoments::measure(data.images());
                 Self::new(exact, *d, shape, moments, &config.sampler)?
+                    .with_footprint(Footprint::Exact(data.num_images() as u64))
                     .with_classes(config.first_seed(), &data.class_counts())
             }
             ModelConfig::Checkpoint {
@@ -168,7 +198,9 @@ impl SamplingModel {
             notes,
         } = model;
         let shape = config.data.shape;
+        let footprint = Footprint::Network(config.memory()?);
         let model = Self::new(denoiser, config.d, shape, || Ok(moments), sampler)?;
+        let model = model.with_footprint(footprint);
         Ok(Self { notes, ..model })
     }
 
@@ -209,11 +241,27 @@ impl SamplingModel {
     ///
     /// Samples that are not finite, and failures of the model.
     pub fn sample(&self, seeds: &[u64], device: &Device) -> Result<Tensor, RunError> {
-        let (denoiser, kernel) = (self.led()?, &self.kernel);
+        self.sample_until(seeds, device, &StopFlag::default())
+    }
+
+    /// As [`Self::sample`], until `stop` is raised.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::sample`], and [`RunError::Stopped`].
+    pub fn sample_until(
+        &self,
+        seeds: &[u64],
+        device: &Device,
+        stop: &StopFlag,
+    ) -> Result<Tensor, RunError> {
+        let (led, kernel) = (self.led()?, &self.kernel);
+        let denoiser = Stoppable::new(&*led, stop);
         let condition = self.condition(self.classes(seeds).as_deref(), device)?;
         let samples =
             self.sampler
-                .sample(&*denoiser, &condition, kernel, &self.shape, seeds, device)?;
+                .sample(&denoiser, &condition, kernel, &self.shape, seeds, device);
+        let samples = stop.blame(samples)?;
         // Zero times what is not finite is not a number.
         let rest = (&samples * 0.0)?.sum_all()?.to_dtype(DType::F32)?;
         match rest.to_scalar::<f32>()? {
@@ -258,18 +306,24 @@ impl SamplingModel {
         Ok(self.denoiser.denoise(&query)?)
     }
 
-    /// The paths of one sample for each of `seeds`.
+    /// The paths of one sample for each of `seeds`, until `stop` is raised.
     ///
     /// # Errors
     ///
-    /// Failures of the model.
-    pub fn trace(&self, seeds: &[u64], device: &Device) -> Result<Vec<Trajectory>, RunError> {
-        let (denoiser, kernel) = (self.led()?, &self.kernel);
+    /// Failures of the model, and [`RunError::Stopped`].
+    pub fn trace(
+        &self,
+        seeds: &[u64],
+        device: &Device,
+        stop: &StopFlag,
+    ) -> Result<Vec<Trajectory>, RunError> {
+        let (led, kernel) = (self.led()?, &self.kernel);
+        let denoiser = Stoppable::new(&*led, stop);
         let condition = self.condition(self.classes(seeds).as_deref(), device)?;
-        let paths =
-            self.sampler
-                .trace(&*denoiser, &condition, kernel, &self.shape, seeds, device)?;
-        Ok(paths)
+        let paths = self
+            .sampler
+            .trace(&denoiser, &condition, kernel, &self.shape, seeds, device);
+        stop.blame(paths)
     }
 }
 

@@ -4,10 +4,11 @@ use candle_core::{Device, Tensor};
 use pfgmpp_config::ScoringConfig;
 use pfgmpp_data::Splits;
 use pfgmpp_kernel::{Dimension, Kernel, SampleRng, Stream};
-use pfgmpp_metrics::{GaussianFit, Inputs, Scores};
+use pfgmpp_metrics::{GaussianFit, Inputs, Metric, Scores};
 use serde::{Deserialize, Serialize};
 
 use crate::error::RunError;
+use crate::observer::StopFlag;
 
 /// The scores of something that is not a model under test.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +37,25 @@ pub(crate) fn inputs<'a>(
         num_projections: scoring.num_projections as usize,
         seed: scoring.seed,
     }
+}
+
+/// As [`Scores::measure`], until `stop` is raised: it is asked between metrics, and by those that ask a model.
+pub(crate) fn measure(
+    metrics: &[&dyn Metric],
+    inputs: &Inputs<'_>,
+    stop: &StopFlag,
+) -> Result<Scores, RunError> {
+    let mut all = Scores::default();
+    for metric in metrics {
+        if stop.is_raised() {
+            return Err(RunError::Stopped);
+        }
+        let scores = stop.blame(Scores::measure(&[*metric], inputs))?;
+        for score in scores.iter() {
+            all.push(score.name.clone(), score.estimate);
+        }
+    }
+    Ok(all)
 }
 
 /// Sets of Gaussian samples that the reference row averages over: the scores of a single set
@@ -94,4 +114,40 @@ pub fn references(
             score(&prior)?,
         ),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use pfgmpp_metrics::{Description, Estimate, MetricError, Need, metric};
+
+    use super::*;
+
+    /// A metric during which someone presses Ctrl-C.
+    struct Interrupted(StopFlag);
+
+    impl Metric for Interrupted {
+        fn description(&self) -> Description {
+            metric("energy_distance").unwrap().description()
+        }
+
+        fn needs(&self) -> &'static [Need] {
+            &[]
+        }
+
+        fn evaluate(&self, _: &Inputs<'_>) -> Result<Estimate, MetricError> {
+            self.0.raise();
+            Ok(Estimate::from(0.0))
+        }
+    }
+
+    #[test]
+    fn a_stop_is_heard_between_two_metrics() {
+        let stop = StopFlag::default();
+        let first = Interrupted(stop.clone());
+        let inputs = Inputs::default();
+        let one = measure(&[&first], &inputs, &StopFlag::default()).unwrap();
+        assert_eq!(one.iter().count(), 1);
+        let error = measure(&[&first, &first], &inputs, &stop).unwrap_err();
+        assert!(matches!(error, RunError::Stopped), "got {error}");
+    }
 }

@@ -85,6 +85,7 @@ impl<'a> Training<'a> {
             return Ok(TrainingEnd::Stopped { nimg });
         }
         let checkpoint = self.trainer.checkpoint(self.config.sampler.clone())?;
+        self.folder.check()?;
         checkpoint.save(&self.folder.checkpoint())?;
         Ok(TrainingEnd::Trained(Box::new(Trained {
             model: self.sampling_model()?,
@@ -104,7 +105,7 @@ impl<'a> Training<'a> {
         while self.trainer.nimg() < training.nimg {
             if stop.is_raised() {
                 self.report()?;
-                self.trainer.save(&self.folder.state())?;
+                self.save()?;
                 return Ok(false);
             }
             let (began, before) = (Instant::now(), self.trainer.nimg());
@@ -120,10 +121,10 @@ impl<'a> Training<'a> {
                 self.report()?;
             }
             if crossed(training.grid_every) && !at_end {
-                self.draw_grid()?;
+                self.draw_grid(stop)?;
             }
             if crossed(training.state_every) || at_end {
-                self.trainer.save(&self.folder.state())?;
+                self.save()?;
             }
             observer.progress(&self.progress());
         }
@@ -143,7 +144,14 @@ impl<'a> Training<'a> {
         }
     }
 
+    fn save(&self) -> Result<(), RunError> {
+        self.folder.check()?;
+        Ok(self.trainer.save(&self.folder.state())?)
+    }
+
     fn report(&mut self) -> Result<(), RunError> {
+        // The log would go on into a file that nobody sees.
+        self.folder.check()?;
         self.monitor.report(self.trainer.nimg())
     }
 
@@ -156,13 +164,17 @@ impl<'a> Training<'a> {
             .with_classes(self.config.first_seed(), &counts)
     }
 
-    fn draw_grid(&mut self) -> Result<(), RunError> {
+    /// Shows samples of the weights as they are, unless it is stopped meanwhile.
+    fn draw_grid(&mut self, stop: &StopFlag) -> Result<(), RunError> {
         let model = self.sampling_model()?;
         let preview = Preview::of(
             &model,
             &self.config.sample_seeds(self.config.scoring.num_samples),
         );
-        let samples = model.sample(&preview.seeds, self.device)?;
+        let samples = match model.sample_until(&preview.seeds, self.device, stop) {
+            Err(RunError::Stopped) => return Ok(()),
+            other => other?,
+        };
         let grid = preview.draw(&samples, self.splits.held_out.images())?;
         self.monitor.image(&grid, self.trainer.nimg())
     }

@@ -218,7 +218,9 @@ fn what_has_no_classes_or_not_those_is_refused_by_key() {
         let data = config.data.load().unwrap();
         let out = tempfile::tempdir().unwrap();
         let runs = [(out.path().join("run"), &config, &data)];
-        preflight(runs.into_iter(), out.path()).map_err(|e| e.to_string())
+        preflight(runs.into_iter(), out.path(), &Device::Cpu)
+            .map(|found| found.notes)
+            .map_err(|e| e.to_string())
     };
     let got = run(&["sampler.classes=[8]"]).unwrap_err();
     let want = "sampler: classes must be from 0 to 7: the model has 8 classes (label_dim), got 8";
@@ -252,7 +254,9 @@ fn a_foreign_network_with_classes_is_never_asked_without_one() {
     let data = config.data.load().unwrap();
     let out = tempfile::tempdir().unwrap();
     let runs = [(out.path().join("run"), &config, &data)];
-    let notes = preflight(runs.into_iter(), out.path()).unwrap();
+    let notes = preflight(runs.into_iter(), out.path(), &Device::Cpu)
+        .unwrap()
+        .notes;
     let has = |want: &str| notes.iter().any(|note| note.contains(want));
     assert!(
         has("the model has 3 classes and none is asked for: each sample is of a random one"),

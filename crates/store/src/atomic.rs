@@ -2,10 +2,12 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// Where a folder that is being replaced waits, within the temporary folder.
-const OLD: &str = "old";
+use tempfile::NamedTempFile;
+
+use crate::error::is_about_place;
+use crate::partial::{OLD, prefix};
 
 /// Writes `bytes` to `path`, replacing what was there in one step.
 ///
@@ -13,19 +15,45 @@ const OLD: &str = "old";
 ///
 /// Any failure of the file system; the old file then stands untouched and nothing is left beside it.
 pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let parent = parent_of(path);
+    let file = write_beside(path, bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|e| e.error)?;
+    sync_folder(parent_of(path))
+}
+
+/// Writes `bytes` to a temporary file beside `path`, which is not synced.
+pub(crate) fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
+    let prefix = prefix(path);
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".partial-");
+    builder.prefix(&prefix);
     // As readable as any other new file of this user: the umask is applied to this mode.
     #[cfg(unix)]
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
     #[cfg(unix)]
     builder.permissions(mode);
-    let mut file = builder.tempfile_in(parent)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|e| e.error)?;
-    sync_folder(parent)
+    let made = builder.tempfile_in(parent_of(path));
+    let mut file = made.map_err(plain)?;
+    file.write_all(bytes).map_err(plain)?;
+    Ok(file)
+}
+
+/// Finds out whether files can be made in `folder`, by making one and removing it.
+///
+/// # Errors
+///
+/// What the file system says against it.
+pub fn check_writable(folder: &Path) -> io::Result<()> {
+    let builder = &mut tempfile::Builder::new();
+    let made = builder.prefix(".partial-").tempfile_in(folder);
+    made.and_then(NamedTempFile::close).map_err(plain)
+}
+
+/// An error without the name of a temporary file, which tells nobody anything.
+fn plain(error: io::Error) -> io::Error {
+    match is_about_place(&error) {
+        true => error.kind().into(),
+        false => error,
+    }
 }
 
 /// Fills a new folder by `fill` and puts it at `path` in place of the folder that was there.
@@ -41,7 +69,7 @@ pub fn replace_folder<E: From<io::Error>>(
 ) -> Result<(), E> {
     let parent = parent_of(path);
     let fresh = tempfile::Builder::new()
-        .prefix(".partial-")
+        .prefix(&prefix(path))
         .tempdir_in(parent)?;
     let new = fresh.path().join("new");
     fs::create_dir(&new)?;
@@ -66,7 +94,7 @@ pub fn replace_folder<E: From<io::Error>>(
     Ok(sync_folder(parent)?)
 }
 
-fn parent_of(path: &Path) -> &Path {
+pub(crate) fn parent_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
@@ -74,44 +102,9 @@ fn parent_of(path: &Path) -> &Path {
 }
 
 /// Makes a rename in `folder` durable.
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) {
         File::open(folder)?.sync_all()?;
-    }
-    Ok(())
-}
-
-/// Removes what an interrupted [`write_file`] or [`replace_folder`] left in `folder`, and puts a
-/// folder back that was taken away and not replaced yet.
-///
-/// # Errors
-///
-/// Any failure of the file system.
-pub fn remove_partial(folder: &Path) -> io::Result<()> {
-    let partial =
-        |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(".partial-");
-    let left: Vec<PathBuf> = fs::read_dir(folder)?
-        .collect::<io::Result<Vec<_>>>()?
-        .iter()
-        .filter(|entry| partial(entry))
-        .map(fs::DirEntry::path)
-        .collect();
-    for path in left {
-        let waiting = path.join(OLD);
-        if waiting.is_dir() {
-            for entry in fs::read_dir(waiting)? {
-                let entry = entry?;
-                let home = folder.join(entry.file_name());
-                if !home.exists() {
-                    fs::rename(entry.path(), home)?;
-                }
-            }
-        }
-        if path.is_dir() {
-            fs::remove_dir_all(path)?;
-        } else {
-            fs::remove_file(path)?;
-        }
     }
     Ok(())
 }
@@ -147,21 +140,5 @@ mod tests {
         replace_folder(&path, fill("two")).unwrap();
         assert_eq!(fs::read_to_string(path.join("f")).unwrap(), "two");
         assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn what_an_interruption_left_is_removed() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(".partial-x"), "half").unwrap();
-        fs::create_dir(folder.path().join(".partial-y")).unwrap();
-        fs::write(folder.path().join("whole"), "1").unwrap();
-        // Killed between the two renames: the old folder is away, the new one not there yet.
-        let waiting = folder.path().join(".partial-z/old/checkpoint");
-        fs::create_dir_all(&waiting).unwrap();
-        fs::write(waiting.join("f"), "one").unwrap();
-        remove_partial(folder.path()).unwrap();
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
-        let back = fs::read_to_string(folder.path().join("checkpoint/f"));
-        assert_eq!(back.unwrap(), "one");
     }
 }

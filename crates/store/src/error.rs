@@ -28,6 +28,20 @@ pub enum StoreError {
         /// A name in it.
         found: String,
     },
+    /// A file says that another process holds the folder.
+    #[error("{}: in use by {holder}: wait for it or choose another folder; if it no longer runs, remove this file", path.display())]
+    Claimed {
+        /// The file.
+        path: PathBuf,
+        /// The process.
+        holder: String,
+    },
+    /// The folder was there and is no more.
+    #[error("{}: was removed or moved while it was worked in: nothing more is written", path.display())]
+    Gone {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A file stands where a folder is needed.
     #[error("{}: is a file, a folder is needed: choose another folder", path.display())]
     NotAFolder {
@@ -47,7 +61,10 @@ impl StoreError {
     pub fn wants_another_folder(&self) -> bool {
         matches!(
             self,
-            Self::InUse { .. } | Self::NotOurs { .. } | Self::NotAFolder { .. }
+            Self::InUse { .. }
+                | Self::Claimed { .. }
+                | Self::NotOurs { .. }
+                | Self::NotAFolder { .. }
         )
     }
 
@@ -56,7 +73,11 @@ impl StoreError {
     pub fn is_about_place(&self) -> bool {
         match self {
             Self::Io { source, .. } => is_about_place(source),
-            Self::InUse { .. } | Self::NotOurs { .. } | Self::NotAFolder { .. } => true,
+            Self::InUse { .. }
+            | Self::Claimed { .. }
+            | Self::Gone { .. }
+            | Self::NotOurs { .. }
+            | Self::NotAFolder { .. } => true,
         }
     }
 }
@@ -68,6 +89,7 @@ pub fn is_about_place(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::StorageFull
             | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge
             | io::ErrorKind::NotFound
             | io::ErrorKind::PermissionDenied
             | io::ErrorKind::ReadOnlyFilesystem

@@ -1,12 +1,19 @@
 //! Files and folders on disk: written whole or not at all, and held by one process at a time.
 //!
-//! [`write_file`] and [`replace_folder`] write beside, sync and rename; [`LockedFolder`] is a folder that
-//! no second process can open while this one works in it.
+//! [`write_file`] and [`replace_folder`] write beside, sync and rename, [`write_files`] many files at once;
+//! [`LockedFolder`] is a folder that no second process can open while this one works in it.
 
 mod atomic;
+mod batch;
+mod claim;
 mod error;
+mod lock;
 mod locked_folder;
+mod partial;
 
-pub use atomic::{remove_partial, replace_folder, write_file};
+pub use atomic::{check_writable, replace_folder, write_file};
+pub use batch::write_files;
 pub use error::{StoreError, is_about_place};
-pub use locked_folder::{LockedFolder, lock};
+pub use lock::{Lock, lock};
+pub use locked_folder::LockedFolder;
+pub use partial::{remove_partial, remove_partial_of};

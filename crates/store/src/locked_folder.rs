@@ -1,110 +1,59 @@
-//! A folder that one process holds.
+//! A folder that one process works in.
 
-use std::fs::{self, File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 
-use crate::atomic::{remove_partial, write_file};
+use crate::atomic::write_file;
 use crate::error::StoreError;
+use crate::lock::{Lock, lock};
+use crate::partial::remove_partial;
 
 /// A locked folder; the lock ends with the value, or with the process.
-pub struct LockedFolder {
-    path: PathBuf,
-    _lock: File,
-}
+pub struct LockedFolder(Lock);
 
 impl LockedFolder {
-    /// Opens `path`, makes it if need be, locks it and removes what an interrupted write left in it.
+    /// Opens `path`, makes it if need be, locks it and removes what an interrupted write left in it and in those of
+    /// its folders that are named in `inner`.
     ///
     /// # Errors
     ///
     /// A folder that another process holds, or that cannot be made.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+    pub fn open(path: &Path, inner: &[&str]) -> Result<Self, StoreError> {
         let lock = lock(path)?;
-        remove_partial(path).map_err(StoreError::io(path))?;
-        Ok(Self {
-            path: path.to_path_buf(),
-            _lock: lock,
-        })
+        let inner = inner.iter().map(|name| path.join(name));
+        for folder in std::iter::once(path.to_path_buf()).chain(inner) {
+            if folder.is_dir() {
+                remove_partial(&folder).map_err(StoreError::io(&folder))?;
+            }
+        }
+        Ok(Self(lock))
     }
 
     /// The folder.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.0.path()
+    }
+
+    /// As [`Lock::check`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Gone`].
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.0.check()
     }
 
     /// Writes a file of this folder whole, with the folder that holds it.
     ///
     /// # Errors
     ///
-    /// Any failure of the file system.
+    /// Any failure of the file system; [`StoreError::Gone`] if this folder is no longer there.
     pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        self.check()?;
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(StoreError::io(parent))?;
         }
         write_file(path, bytes).map_err(StoreError::io(path))
-    }
-}
-
-/// The file that is locked, by which a folder is known as one of this program.
-const LOCK: &str = ".lock";
-
-/// What file managers leave in any folder.
-const LITTER: [&str; 5] = [
-    ".DS_Store",
-    ".directory",
-    "Thumbs.db",
-    "desktop.ini",
-    "lost+found",
-];
-
-/// The first name in a folder that is not empty.
-fn someone_elses(path: &Path) -> std::io::Result<Option<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(path)? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if !LITTER.contains(&&*name) {
-            names.push(name);
-        }
-    }
-    Ok(names.into_iter().min())
-}
-
-/// Makes the folder `path` if need be and takes its lock, `.lock`.
-///
-/// # Errors
-///
-/// A folder that another process holds, that holds what this program has not written, or that cannot be made.
-pub fn lock(path: &Path) -> Result<File, StoreError> {
-    if path.exists() && !path.is_dir() {
-        return Err(StoreError::NotAFolder {
-            path: path.to_path_buf(),
-        });
-    }
-    fs::create_dir_all(path).map_err(StoreError::io(path))?;
-    let file = path.join(LOCK);
-    if !file.exists()
-        && let Some(found) = someone_elses(path).map_err(StoreError::io(path))?
-        // Another process may have made the lock just now.
-        && !file.exists()
-    {
-        return Err(StoreError::NotOurs {
-            path: path.to_path_buf(),
-            found,
-        });
-    }
-    // Not truncated: a link in its place must not cost anyone a file.
-    let options = File::options()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&file);
-    let lock = options.map_err(StoreError::io(&file))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse {
-            path: path.to_path_buf(),
-        }),
-        Err(TryLockError::Error(source)) => Err(StoreError::Io { path: file, source }),
     }
 }
 
@@ -119,7 +68,7 @@ mod tests {
             let path = parent.path().join(name.trim_start_matches('.'));
             fs::create_dir(&path).unwrap();
             fs::write(path.join(name), "precious").unwrap();
-            let error = LockedFolder::open(&path).err().unwrap().to_string();
+            let error = LockedFolder::open(&path, &[]).err().unwrap().to_string();
             assert!(
                 error.contains(name) && error.contains("and nothing of this program"),
                 "got {error}"
@@ -134,19 +83,50 @@ mod tests {
     fn an_empty_folder_one_with_litter_and_one_of_ours_are_taken() {
         let parent = tempfile::tempdir().unwrap();
         fs::write(parent.path().join(".DS_Store"), "").unwrap();
-        drop(LockedFolder::open(parent.path()).unwrap());
+        drop(LockedFolder::open(parent.path(), &[]).unwrap());
         fs::write(parent.path().join("log.jsonl"), "").unwrap();
-        LockedFolder::open(parent.path()).unwrap();
+        LockedFolder::open(parent.path(), &[]).unwrap();
     }
 
     #[test]
     fn a_folder_in_use_is_refused() {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("run");
-        let first = LockedFolder::open(&path).unwrap();
-        let error = LockedFolder::open(&path).err().unwrap().to_string();
+        let first = LockedFolder::open(&path, &[]).unwrap();
+        let error = LockedFolder::open(&path, &[]).err().unwrap().to_string();
         assert!(error.contains("in use by another process"), "got {error}");
         drop(first);
-        LockedFolder::open(&path).unwrap();
+        LockedFolder::open(&path, &[]).unwrap();
+    }
+
+    #[test]
+    fn what_an_interruption_left_further_down_is_removed() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path();
+        drop(LockedFolder::open(path, &[]).unwrap());
+        let left = path.join("state/.partial-state.safetensors-abcdef");
+        let others = path.join("notes/.partial-thesis");
+        for file in [&left, &others] {
+            fs::create_dir(file.parent().unwrap()).unwrap();
+            fs::write(file, "half").unwrap();
+        }
+        drop(LockedFolder::open(path, &["state", "samples"]).unwrap());
+        assert!(!left.exists() && others.exists());
+    }
+
+    #[test]
+    fn a_folder_that_was_removed_is_not_made_again() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("run");
+        let folder = LockedFolder::open(&path, &[]).unwrap();
+        folder.write(&path.join("samples/a"), b"").unwrap();
+        fs::remove_dir_all(&path).unwrap();
+        let error = folder.write(&path.join("samples/a"), b"").unwrap_err();
+        assert!(matches!(error, StoreError::Gone { .. }), "got {error}");
+        assert!(!path.exists());
+        // Nor is one taken for it that came in its place.
+        drop(LockedFolder::open(&path, &[]).unwrap());
+        let error = folder.check().unwrap_err();
+        assert!(matches!(error, StoreError::Gone { .. }), "got {error}");
     }
 }

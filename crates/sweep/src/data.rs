@@ -2,7 +2,7 @@
 
 use pfgmpp_config::RunConfig;
 use pfgmpp_data::{DataSource, Splits};
-use pfgmpp_run::{Reference, RunError, references};
+use pfgmpp_run::{Reference, RunError, load, references};
 
 use crate::{Plan, Point};
 
@@ -48,7 +48,7 @@ pub(crate) fn load_data(plan: &Plan) -> Result<Vec<Loaded>, RunError> {
     let mut data: Vec<Loaded> = Vec::new();
     for Point { config, .. } in &plan.points {
         if !data.iter().any(|(source, _)| *source == config.data) {
-            data.push((config.data.clone(), config.data.load()?));
+            data.push((config.data.clone(), load(&config.data)?));
         }
     }
     Ok(data)

@@ -1,7 +1,6 @@
 //! Executing a plan: several runs at a time, each in its own folder.
 
 use std::any::Any;
-use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,15 +9,17 @@ use std::thread;
 use candle_core::Device;
 use pfgmpp_data::Found;
 use pfgmpp_run::{
-    Observer, Outcome, Progress, Reference, RunError, RunFolder, StopFlag, check_config, preflight,
-    read_result, run,
+    Observer, Outcome, Preflight, Progress, Reference, RunError, RunFolder, StopFlag, check_config,
+    free_memory, preflight, read_result, run,
 };
-use pfgmpp_store::{StoreError, lock, remove_partial, write_file};
+use pfgmpp_store::{Lock, StoreError, lock, remove_partial, write_file};
 
 use crate::data::{Loaded, all_references, load_data, splits_of};
+use crate::pace::Pace;
 use crate::queue::Queue;
 use crate::report::render;
 use crate::stale;
+use crate::workers::Workers;
 use crate::{Jobs, Plan, Point, Row, Status, SweepResult, report_of};
 
 /// Bytes of a thread's stack: candle's backward pass calls itself as deep as a network is.
@@ -41,10 +42,10 @@ pub struct Sweep<'a> {
     plan: &'a Plan,
     out: PathBuf,
     data: Vec<Loaded>,
-    notes: Vec<String>,
+    preflight: Preflight,
     /// The table before this call: runs that an earlier call finished, and pending ones.
     before: SweepResult,
-    _lock: File,
+    lock: Lock,
 }
 
 impl<'a> Sweep<'a> {
@@ -54,17 +55,17 @@ impl<'a> Sweep<'a> {
     ///
     /// A network that does not fit its data, a folder in use, a run folder of another
     /// configuration, too little space; nothing is left behind then.
-    pub fn open(plan: &'a Plan, out: &Path) -> Result<Self, RunError> {
-        let (data, notes) = check(plan, out)?;
+    pub fn open(plan: &'a Plan, out: &Path, device: &Device) -> Result<Self, RunError> {
+        let (data, preflight) = check(plan, out, device)?;
         let references = all_references(plan, &data)?;
         let (lock, before) = open_folder(plan, out, references)?;
         Ok(Self {
             plan,
             out: out.to_path_buf(),
             data,
-            notes,
+            preflight,
             before,
-            _lock: lock,
+            lock,
         })
     }
 
@@ -76,13 +77,17 @@ impl<'a> Sweep<'a> {
     ///
     /// Data that cannot be loaded, a network that does not fit them, too little space, a folder
     /// with another run.
-    pub fn check(plan: &Plan, out: &Path) -> Result<(Vec<Found>, Vec<String>), RunError> {
-        check(plan, out).map(|(data, notes)| (found(&data), notes))
+    pub fn check(
+        plan: &Plan,
+        out: &Path,
+        device: &Device,
+    ) -> Result<(Vec<Found>, Vec<String>), RunError> {
+        check(plan, out, device).map(|(data, preflight)| (found(&data), preflight.notes))
     }
 
     /// What was assumed of models and of how they are sampled, a sentence each.
     pub fn notes(&self) -> &[String] {
-        &self.notes
+        &self.preflight.notes
     }
 
     /// What was found where the runs' data were looked for.
@@ -90,7 +95,22 @@ impl<'a> Sweep<'a> {
         found(&self.data)
     }
 
-    /// Executes every run that is not finished on `device` and writes the results, the table after each run.
+    /// How many runs go on at a time, by what is asked for and by the memory.
+    pub fn workers(&self, jobs: Option<Jobs>, device: &Device) -> Workers {
+        let rows = self.before.rows.iter().zip(&self.preflight.memory);
+        let waiting = rows.filter(|(row, _)| row.status != Status::Finished);
+        let memory: Vec<u64> = waiting.map(|(_, memory)| *memory).collect();
+        let asked = match jobs.unwrap_or(self.plan.jobs) {
+            Jobs::Auto if device.is_cpu() => rayon::current_num_threads(),
+            // A GPU is one for all.
+            Jobs::Auto => 1,
+            Jobs::Fixed(jobs) => jobs,
+        };
+        Workers::that_fit(asked, memory, free_memory())
+    }
+
+    /// Executes every run that is not finished on `device` and writes the results, the table after each run unless
+    /// that would take much of the time.
     ///
     /// A run that fails is reported in its row and the others go on.
     ///
@@ -112,19 +132,14 @@ impl<'a> Sweep<'a> {
             }
         }
         let cores = rayon::current_num_threads();
-        let workers = match jobs.unwrap_or(self.plan.jobs) {
-            Jobs::Auto if device.is_cpu() => cores,
-            // A GPU is one for all.
-            Jobs::Auto => 1,
-            Jobs::Fixed(jobs) => jobs,
-        }
-        .clamp(1, waiting.len().max(1));
+        let workers = self.workers(jobs, device).fit;
         let threads = (cores / workers).max(1);
         let execution = Execution {
             sweep: self,
             device,
             queue: Queue::new(self.plan, waiting),
             result: Mutex::new(self.before.clone()),
+            written: Mutex::default(),
             observer,
             stop,
         };
@@ -136,6 +151,8 @@ impl<'a> Sweep<'a> {
                 .try_for_each(|handle| handle.join().expect("a worker catches its runs' panics"))
         })?;
         let result = execution.result();
+        self.lock.check()?;
+        result.write(&self.out)?;
         self.write_report(&result)?;
         Ok(result.clone())
     }
@@ -153,6 +170,7 @@ struct Execution<'a> {
     device: &'a Device,
     queue: Queue<'a>,
     result: Mutex<SweepResult>,
+    written: Mutex<Pace>,
     observer: &'a dyn SweepObserver,
     stop: &'a StopFlag,
 }
@@ -173,7 +191,10 @@ impl Execution<'_> {
             // Whoever waits for this run finds its row, whatever becomes of what follows.
             self.queue.end(index);
             self.observer.ended(index, &result.rows[index]);
-            result.write(out)?;
+            self.sweep.lock.check()?;
+            // The table is made again of the runs' own files, so that a late one loses nothing.
+            let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+            written.now_and_then(|| result.write(out))?;
         }
         Ok(())
     }
@@ -210,6 +231,8 @@ impl Execution<'_> {
     }
 
     fn attempt(&self, index: usize, point: &Point) -> Result<Outcome, RunError> {
+        // What is made in a folder that is gone would bring it back empty.
+        self.sweep.lock.check()?;
         let folder = RunFolder::open(&self.sweep.out.join(&point.name))?;
         self.observer.started(index, point);
         let mut watch = Watch {
@@ -256,7 +279,7 @@ fn found(data: &[Loaded]) -> Vec<Found> {
 }
 
 /// What [`Sweep::check`] checks; gives the data and what there is to say of the models.
-fn check(plan: &Plan, out: &Path) -> Result<(Vec<Loaded>, Vec<String>), RunError> {
+fn check(plan: &Plan, out: &Path, device: &Device) -> Result<(Vec<Loaded>, Preflight), RunError> {
     if out.exists() && !out.is_dir() {
         let path = out.to_path_buf();
         return Err(StoreError::NotAFolder { path }.into());
@@ -266,11 +289,11 @@ fn check(plan: &Plan, out: &Path) -> Result<(Vec<Loaded>, Vec<String>), RunError
         let splits = splits_of(&data, &point.config);
         (out.join(&point.name), &point.config, splits)
     });
-    let notes = preflight(runs, out)?;
+    let preflight = preflight(runs, out, device)?;
     for point in &plan.points {
         check_config(&point.config, &out.join(&point.name))?;
     }
-    Ok((data, notes))
+    Ok((data, preflight))
 }
 
 /// Makes and locks `out`, and reads what earlier calls finished in it.
@@ -278,7 +301,7 @@ fn open_folder(
     plan: &Plan,
     out: &Path,
     references: Vec<Reference>,
-) -> Result<(File, SweepResult), RunError> {
+) -> Result<(Lock, SweepResult), RunError> {
     let existed = out.exists();
     let lock = lock(out)?;
     let before = read_folder(plan, out, references).inspect_err(|_| {

@@ -8,15 +8,18 @@ mod data;
 mod execute;
 mod fetch;
 mod jobs;
+mod pace;
 mod plan;
 mod queue;
 pub mod report;
 mod results;
 mod stale;
 mod summary;
+mod workers;
 
 pub use execute::{Sweep, SweepObserver};
 pub use jobs::Jobs;
 pub use plan::{Plan, Point};
 pub use results::{Row, Status, SweepResult, axes};
 pub use summary::report_of;
+pub use workers::Workers;

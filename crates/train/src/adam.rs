@@ -40,10 +40,10 @@ impl AdamConfig {
     ///
     /// # Errors
     ///
-    /// A rate or epsilon that is not positive, a decay outside [0, 1), a negative ramp.
+    /// A rate or an epsilon with which nothing is learned in `f32`, a decay outside [0, 1), a negative ramp.
     pub fn check(&self) -> std::result::Result<(), ParameterError> {
-        ParameterError::positive("lr", self.lr)?;
-        ParameterError::positive("eps", self.eps)?;
+        ParameterError::within("lr", self.lr, 1e-12, 1e4)?;
+        ParameterError::within("eps", self.eps, 1e-30, 1e3)?;
         for (name, beta) in [("beta1", self.beta1), ("beta2", self.beta2)] {
             if !(0.0..1.0).contains(&beta) {
                 return Err(ParameterError::new(name, beta, "at least 0 and below 1"));

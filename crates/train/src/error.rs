@@ -30,6 +30,17 @@ pub enum TrainError {
         /// The loss.
         loss: f64,
     },
+    /// The weights, or what moves them, are infinite or not numbers.
+    #[error(
+        "after {nimg} images {name} is not finite, and is not saved: {}",
+        advice(*nimg)
+    )]
+    NotFinite {
+        /// Images seen.
+        nimg: u64,
+        /// What, as the state has it.
+        name: String,
+    },
     /// A state or checkpoint could not be written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),

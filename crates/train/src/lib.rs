@@ -11,6 +11,7 @@ mod error;
 mod identity;
 mod learner;
 mod lengths;
+mod memory;
 mod state;
 mod trainer;
 
@@ -22,4 +23,5 @@ pub use ema::{Ema, EmaConfig};
 pub use error::TrainError;
 pub use learner::InTraining;
 pub use lengths::TrainingConfig;
+pub use memory::TrainingMemory;
 pub use trainer::{MeanLoss, Step, Trainer};

@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 use pfgmpp_checkpoint::{CheckpointError, Seal, read_sealed_tensors, write_sealed_tensors};
 use pfgmpp_nn::Parameters;
 use pfgmpp_store::StoreError;
@@ -37,7 +37,7 @@ const POSITION: &str = "position";
 /// Whose state it is; states of the version before do not say.
 const RUN: &str = "run";
 
-/// Writes the state of the training `run`, whole or not at all.
+/// Writes the state of the training `run`, whole or not at all, and only if all of it is finite.
 pub(crate) fn save(
     path: &Path,
     parameters: &Parameters,
@@ -46,11 +46,19 @@ pub(crate) fn save(
     position: &Position,
     run: &Map<String, Value>,
 ) -> Result<(), TrainError> {
+    let slots = slots(parameters, adam, averages);
+    // From such a state every resume would fail as this run does; the one before it still stands.
+    for (name, var) in &slots {
+        if !is_finite(var)? {
+            let (nimg, name) = (position.nimg, name.clone());
+            return Err(TrainError::NotFinite { nimg, name });
+        }
+    }
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(StoreError::io(parent))?;
     }
     let mut tensors: HashMap<String, Tensor> = HashMap::new();
-    for (key, var) in slots(parameters, adam, averages) {
+    for (key, var) in slots {
         tensors.insert(key, var.as_detached_tensor());
     }
     let position = serde_json::to_string(position).expect("a position has string keys");
@@ -125,6 +133,12 @@ fn check_run(
         None => Ok(()),
         Some(difference) => Err(format!("it is of another run: {difference}")),
     }
+}
+
+/// Whether every value is: zero times what is not is not a number.
+fn is_finite(tensor: &Tensor) -> candle_core::Result<bool> {
+    let rest = (tensor * 0.0)?.sum_all()?.to_dtype(DType::F32)?;
+    Ok(rest.to_scalar::<f32>()? == 0.0)
 }
 
 /// Every variable of the state under the key that it has in the file.

@@ -28,10 +28,10 @@ impl FieldPrediction {
     ///
     /// # Errors
     ///
-    /// A `sigma_data` outside 1e-4 to 1e4, a gamma that is not positive, a `z_exp` that is negative or not finite.
+    /// A `sigma_data` outside 1e-4 to 1e4, a gamma outside 1e-9 to 1e6, a `z_exp` that is negative or not finite.
     pub fn check(&self) -> Result<(), ParameterError> {
         ParameterError::within("sigma_data", self.sigma_data, 1e-4, 1e4)?;
-        ParameterError::positive("gamma", self.gamma)?;
+        ParameterError::within("gamma", self.gamma, 1e-9, 1e6)?;
         if self.z_exp >= 0.0 && self.z_exp.is_finite() {
             return Ok(());
         }

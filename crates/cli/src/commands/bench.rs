@@ -7,8 +7,8 @@ use candle_core::Device;
 use pfgmpp_config::{ModelConfig, RunConfig};
 use pfgmpp_data::Dataset;
 use pfgmpp_kernel::{Denoiser, Query, widest_float};
-use pfgmpp_run::{RunError, fetch};
-use pfgmpp_train::{Trainer, TrainerConfig};
+use pfgmpp_run::{RunError, RunMemory, fetch, load};
+use pfgmpp_train::{TrainError, Trainer, TrainerConfig};
 use serde::Serialize;
 
 use crate::commands::train::read;
@@ -62,6 +62,10 @@ struct Figures {
     train_peak_rss_mib: Option<f64>,
     /// The most that it held before training was set up.
     eval_peak_rss_mib: Option<f64>,
+    /// What training was expected to hold at most.
+    train_estimate_mib: f64,
+    /// What evaluation was expected to.
+    eval_estimate_mib: f64,
     /// Threads that work on a batch.
     threads: usize,
     /// What it ran on.
@@ -79,18 +83,28 @@ pub fn bench(args: &Args) -> Result<(), Failure> {
         let message = format!("{file}: model: must be network, got one that trains nothing");
         return Err(Failure::bad_input(message));
     };
-    let data = config.data.load().map_err(RunError::from)?.train;
+    let data = load(&config.data)?.train;
+    let device = args.device.open()?;
+    let unfit = |e: &TrainError| Failure::bad_input(format!("{file}: network: {e}"));
+    let memory = RunMemory::of(model, &data).map_err(|e| match e {
+        RunError::Train(e) => unfit(&e),
+        other => other.into(),
+    })?;
+    if device.is_cpu() {
+        let key = args.batch.map_or("training.batch_size", |_| "--batch");
+        memory.check_training(key)?;
+    }
     let bench = Bench {
         model,
         seed: config.seed,
         data: &data,
-        device: args.device.open()?,
+        device,
         runs: args.runs,
         counter: Counter::new(2 * u64::from(args.runs + WARM_UPS), "runs"),
     };
     // Evaluation first: the memory that training holds would hide its own.
-    let initial = Trainer::initial_model(model, config.seed, &data, &bench.device)
-        .map_err(|e| Failure::bad_input(format!("{file}: network: {e}")))?;
+    let initial =
+        Trainer::initial_model(model, config.seed, &data, &bench.device).map_err(|e| unfit(&e))?;
     let eval_ms = bench.evaluate(&*initial)?;
     drop(initial);
     let eval_peak_rss_mib = peak_rss_mib();
@@ -106,6 +120,8 @@ pub fn bench(args: &Args) -> Result<(), Failure> {
         peak_rss_mib: peak,
         train_peak_rss_mib: peak,
         eval_peak_rss_mib,
+        train_estimate_mib: mib(memory.training(batch)),
+        eval_estimate_mib: mib(memory.sampling(batch, batch)),
         threads: rayon::current_num_threads(),
         device: args.device.to_string(),
     };
@@ -186,6 +202,10 @@ impl Bench<'_> {
         let (low, high) = (times[(times.len() - 1) / 2], times[times.len() / 2]);
         Ok((low + high) / 2.0)
     }
+}
+
+fn mib(bytes: u64) -> f64 {
+    (bytes as f64 / f64::from(1 << 20)).round()
 }
 
 fn thousandths(value: f64) -> f64 {

@@ -7,6 +7,8 @@ use pfgmpp_checkpoint::{
     Checkpoint, LoadOptions, Loaded, Model, Resolved, Source, model_card, resolve,
 };
 use pfgmpp_kernel::Dimension;
+use pfgmpp_run::RunError;
+use pfgmpp_store::{check_writable, remove_partial_of};
 
 use crate::download::hub;
 use crate::failure::Failure;
@@ -68,17 +70,21 @@ pub fn convert(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Refuses to replace anything, and a place that cannot be written to, before any work is done.
+/// Refuses to replace anything, and a place that cannot be written to, before any work is done; removes what an
+/// interrupted call has left of the same folder.
 fn check_out(out: &Path) -> Result<(), Failure> {
     if out.exists() {
         let message = format!("{}: is there already: name a new folder", out.display());
         return Err(Failure::bad_input(message));
     }
-    match out.parent().filter(|p| *p != Path::new("")) {
-        Some(parent) if !parent.is_dir() => Err(Failure::bad_input(format!(
-            "{}: no such folder",
-            parent.display()
-        ))),
-        _ => Ok(()),
+    let parent = out.parent().filter(|p| *p != Path::new(""));
+    let parent = parent.unwrap_or(Path::new("."));
+    if !parent.is_dir() {
+        let message = format!("{}: no such folder", parent.display());
+        return Err(Failure::bad_input(message));
     }
+    let name = out.file_name().unwrap_or_default().to_string_lossy();
+    check_writable(parent)
+        .and_then(|()| remove_partial_of(parent, |partial| partial == name))
+        .map_err(|e| RunError::io(parent)(e).into())
 }

@@ -1,20 +1,22 @@
 //! `pfgmpp sample`: samples of a trained model, or of one that needs no training.
 
+mod pictures;
 mod place;
 
 use std::path::{Path, PathBuf};
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use pfgmpp_checkpoint::{DataSummary, Model, resolve};
 use pfgmpp_config::{Document, ModelConfig, RunConfig};
-use pfgmpp_data::{is_planar, to_image};
+use pfgmpp_data::is_planar;
 use pfgmpp_kernel::Dimension;
-use pfgmpp_run::{Draw, RunError, SamplingModel, fetch, sample_grid, square};
+use pfgmpp_run::{Draw, RunError, SamplingModel, check_drawable, fetch, sample_grid, square};
 use pfgmpp_sampler::{Classes, Guidance, SamplerConfig};
 use pfgmpp_store::write_file;
 use pfgmpp_transfer::Guess;
 use serde::Serialize;
 
+use self::pictures::Pictures;
 use crate::device::DeviceArgs;
 use crate::download::hub;
 use crate::failure::Failure;
@@ -132,6 +134,7 @@ pub fn sample(args: &Args) -> Result<(), Failure> {
         .extension()
         .is_some_and(|e| e.eq_ignore_ascii_case("png"));
     place::check(&args.out, as_grid, args.num)?;
+    let signals = stop_on_signal()?;
     let device = args.device.open()?;
     let model = load(args, &device)?;
     if !as_grid && is_planar(model.shape()) {
@@ -139,6 +142,7 @@ pub fn sample(args: &Args) -> Result<(), Failure> {
             "--out: points in the plane are drawn together: give a name that ends in .png",
         ));
     }
+    check_drawable(model.shape()).map_err(|e| Failure::bad_input(format!("--out: {e}")))?;
     let last = args.seed.checked_add(args.num - 1).ok_or_else(|| {
         Failure::bad_input(format!(
             "--seed: {} leaves no room for {} seeds",
@@ -149,6 +153,12 @@ pub fn sample(args: &Args) -> Result<(), Failure> {
     if !as_grid && !args.overwrite {
         place::check_samples(&args.out, &seeds)?;
     }
+    if device.is_cpu() {
+        let batch = args.batch.min(args.num);
+        // Pictures of their own are not kept.
+        let kept = if as_grid { args.num } else { batch };
+        model.check_memory("--batch", batch, kept)?;
+    }
     note(opening::place(&args.device, &args.out));
     let mut labels = match model.label_dim() {
         0 => None,
@@ -158,7 +168,8 @@ pub fn sample(args: &Args) -> Result<(), Failure> {
     if !as_grid {
         std::fs::create_dir_all(&args.out).map_err(|e| at(&args.out, e))?;
     }
-    let stop = stop_on_signal()?;
+    place::prepare(&args.out, as_grid, &seeds)?;
+    let stop = signals.begin();
     let counter = Counter::new(args.num, "samples");
     let draw = Draw {
         model: &model,
@@ -169,7 +180,7 @@ pub fn sample(args: &Args) -> Result<(), Failure> {
     let stopped = || Failure::Interrupted("stopped".to_string());
     if as_grid {
         let mut before = 0;
-        let samples = draw.collect(&stop, |done| {
+        let samples = draw.collect(stop, |done| {
             counter.add(done - before);
             before = done;
         })?;
@@ -177,7 +188,8 @@ pub fn sample(args: &Args) -> Result<(), Failure> {
         let grid = sample_grid(&samples.ok_or_else(stopped)?, None).map_err(RunError::from)?;
         write(&args.out, &grid.to_png().map_err(RunError::from)?)?;
     } else {
-        let all = draw.run(&stop, |group, samples| {
+        let mut pictures = Pictures::new(&args.out);
+        let all = draw.run(stop, |group, samples| {
             counter.add(group.len() as u64);
             let seeds = &seeds[group];
             if let (Some(labels), Some(classes)) = (&mut labels, model.classes(seeds)) {
@@ -188,9 +200,12 @@ pub fn sample(args: &Args) -> Result<(), Failure> {
                         .zip(classes),
                 );
             }
-            write_each(&samples, seeds, &args.out)
-        })?;
+            pictures.add(&samples, seeds)
+        });
         counter.close();
+        // What was drawn before a failure is not lost by it.
+        pictures.write()?;
+        let all = all?;
         if let Some(labels) = &labels {
             labels.write().map_err(|e| at(&args.out, e))?;
         }
@@ -237,7 +252,7 @@ fn load(args: &Args, device: &Device) -> Result<SamplingModel, Failure> {
         config.sampler = adjusted(config.sampler, config.model.d(), args)?;
         config.check("the flags")?;
         fetch(&mut config, &[], &hub())?;
-        let splits = config.data.load().map_err(RunError::from)?;
+        let splits = pfgmpp_run::load(&config.data)?;
         note(format_args!("data: {}", splits.found));
         note(opening::run(&config, 0));
         return Ok(SamplingModel::untrained(&config, &splits.train, device)?);
@@ -350,15 +365,6 @@ fn interval(args: &Args) -> Result<Option<[f64; 2]>, Failure> {
             other.len()
         ))),
     }
-}
-
-fn write_each(samples: &Tensor, seeds: &[u64], folder: &Path) -> Result<(), Failure> {
-    for (index, seed) in seeds.iter().enumerate() {
-        let image = to_image(&samples.get(index)?).map_err(RunError::from)?;
-        let path = folder.join(place::file_name(*seed));
-        write(&path, &image.to_png().map_err(RunError::from)?)?;
-    }
-    Ok(())
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {

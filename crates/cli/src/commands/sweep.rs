@@ -48,21 +48,26 @@ pub fn sweep(args: &Args) -> Result<(), Failure> {
     plan.fetch(&out, &hub())?;
     let jobs = args.jobs.unwrap_or(plan.jobs);
     if args.dry_run {
-        let (found, notes) = Sweep::check(&plan, &out)?;
+        let (found, notes) = Sweep::check(&plan, &out, &device)?;
         say(&found, &notes);
         print(table::plan(&plan, &out, jobs));
         return Ok(());
     }
-    let stop = stop_on_signal()?;
-    let sweep = Sweep::open(&plan, &out)?;
+    let signals = stop_on_signal()?;
+    let sweep = Sweep::open(&plan, &out, &device)?;
     say(&sweep.found(), sweep.notes());
     note(format_args!(
         "{} runs, jobs: {jobs}, {}",
         plan.points.len(),
         opening::place(&args.device, &out)
     ));
+    let workers = sweep.workers(args.jobs, &device);
+    if workers.are_fewer() {
+        note(workers);
+    }
+    let stop = signals.begin();
     let terminal = Terminal::new(&plan);
-    let result = sweep.execute(args.jobs, &device, &terminal, &stop)?;
+    let result = sweep.execute(args.jobs, &device, &terminal, stop)?;
     terminal.close();
     if args.json {
         print_json(&result)?;

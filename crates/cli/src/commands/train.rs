@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use pfgmpp_config::{ConfigError, Document, Override, RunConfig};
 use pfgmpp_metrics::Estimate;
-use pfgmpp_run::{ClassScores, Outcome, RunError, RunFolder, RunResult, fetch, preflight, run};
+use pfgmpp_run::{
+    ClassScores, Outcome, RunError, RunFolder, RunResult, fetch, load, preflight, run,
+};
 use serde::Serialize;
 
 use crate::device::DeviceArgs;
@@ -50,17 +52,18 @@ pub fn train(args: &Args) -> Result<(), Failure> {
     });
     let device = args.device.open()?;
     fetch(&mut config, std::slice::from_ref(&out), &hub())?;
-    let stop = stop_on_signal()?;
-    let splits = config.data.load().map_err(RunError::from)?;
+    let signals = stop_on_signal()?;
+    let splits = load(&config.data)?;
     note(format_args!("data: {}", splits.found));
-    for text in preflight([(out.clone(), &config, &splits)].into_iter(), &out)? {
+    for text in preflight([(out.clone(), &config, &splits)].into_iter(), &out, &device)?.notes {
         note(text);
     }
     note(opening::run(&config, splits.found.classes));
     note(opening::place(&args.device, &out));
     let folder = RunFolder::open(&out).map_err(RunError::from)?;
+    let stop = signals.begin();
     let mut terminal = RunTerminal::new(&format!("d={}", config.d()));
-    let outcome = run(&config, &splits, &folder, &device, &mut terminal, &stop)?;
+    let outcome = run(&config, &splits, &folder, &device, &mut terminal, stop)?;
     terminal.close();
     match outcome {
         Outcome::Finished(result) if args.json => print_json(&Finished {

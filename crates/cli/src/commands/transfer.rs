@@ -18,6 +18,9 @@ use crate::download::hub;
 use crate::failure::Failure;
 use crate::terminal::{note, print, print_json};
 
+/// The most figures of one answer, all of which lie in memory at a time.
+const MOST: usize = 10_000_000;
+
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Args {
@@ -101,6 +104,14 @@ fn setup(args: &SetupArgs) -> Result<(), Failure> {
         None => Setup::from_flags(args)?,
     };
     let dims: &[Dimension] = if args.d.is_empty() { &setup.d } else { &args.d };
+    let figures = dims.len().saturating_mul(setup.sigma.len());
+    if figures > MOST {
+        return Err(Failure::bad_input(format!(
+            "--num-steps: {} levels at {} dimensions are more figures than {MOST}",
+            setup.sigma.len(),
+            dims.len()
+        )));
+    }
     let sigma_data = setup.data.second_moment.sqrt();
     let levels: Vec<f64> = setup.sigma.iter().copied().filter(|s| *s > 0.0).collect();
     let (highest, lowest) = (levels[0], levels[levels.len() - 1]);

@@ -227,3 +227,31 @@ fn every_flipped_bit_of_a_state_is_refused_or_harmless() {
         "got {refused} refused, {harmless} harmless"
     );
 }
+
+#[test]
+fn a_state_that_is_not_finite_is_not_saved_and_the_one_before_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.safetensors");
+    let (parameters, adam, averages) = training(&[500.0]);
+    let save = || {
+        save(
+            &path,
+            &parameters,
+            &adam,
+            &averages,
+            &POSITION_OF_A_RUN,
+            &Map::new(),
+        )
+    };
+    save().unwrap();
+    let before = std::fs::read(&path).unwrap();
+    for bad in [f32::NAN, f32::INFINITY] {
+        let values = Tensor::new(&[1.0, bad, 1.0], &Device::Cpu).unwrap();
+        parameters.vars()[0].1.set(&values).unwrap();
+        let error = save().unwrap_err().to_string();
+        for part in ["after 640 images", "weights/weight", "lower optimizer.lr"] {
+            assert!(error.contains(part), "got {error}, want {part}");
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+}

@@ -4,6 +4,9 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, is_separator};
 
+use pfgmpp_run::RunError;
+use pfgmpp_store::{check_writable, remove_partial_of};
+
 use crate::failure::Failure;
 
 /// The largest number of samples that one grid shows.
@@ -37,14 +40,12 @@ pub fn check(out: &Path, as_grid: bool, num: u64) -> Result<(), Failure> {
     if !as_grid && out.exists() && !out.is_dir() {
         return refuse("is a file: give a folder, or a name that ends in .png");
     }
-    let parent = out.parent().filter(|p| *p != Path::new(""));
-    match parent {
-        Some(parent) if as_grid && !parent.is_dir() => Err(Failure::bad_input(format!(
-            "{}: no such folder",
-            parent.display()
-        ))),
-        _ => Ok(()),
+    let parent = folder_of(out);
+    if as_grid && !parent.is_dir() {
+        let message = format!("{}: no such folder", parent.display());
+        return Err(Failure::bad_input(message));
     }
+    Ok(())
 }
 
 /// Whether a path ends as files do that are no folders: `x.npz`, not `d=0.5` or `x.npz/`.
@@ -78,6 +79,28 @@ pub fn check_samples(folder: &Path, seeds: &[u64]) -> Result<(), Failure> {
             file_name(*first)
         ))),
     }
+}
+
+/// Makes sure that `out` can be written, and removes what an interrupted call has left of the same files.
+pub fn prepare(out: &Path, as_grid: bool, seeds: &[u64]) -> Result<(), Failure> {
+    let name = out.file_name().unwrap_or_default().to_string_lossy();
+    let ours: HashSet<String> = match as_grid {
+        true => HashSet::from([name.into_owned()]),
+        false => seeds.iter().map(|seed| file_name(*seed)).collect(),
+    };
+    let folder = match as_grid {
+        true => folder_of(out),
+        false => out,
+    };
+    check_writable(folder)
+        .and_then(|()| remove_partial_of(folder, |name| ours.contains(name)))
+        .map_err(|e| RunError::io(folder)(e).into())
+}
+
+/// The folder that a file lies in.
+fn folder_of(file: &Path) -> &Path {
+    let parent = file.parent().filter(|parent| *parent != Path::new(""));
+    parent.unwrap_or(Path::new("."))
 }
 
 /// The name of the picture of the sample of `seed`.

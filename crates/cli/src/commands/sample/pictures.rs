@@ -1,0 +1,59 @@
+//! One PNG a sample, written many at a time.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use candle_core::Tensor;
+use pfgmpp_data::to_image;
+use pfgmpp_run::RunError;
+use pfgmpp_store::write_files;
+
+use super::place::file_name;
+use crate::failure::Failure;
+
+/// What is drawn is written at the latest after this time, or when it takes so many bytes: to bring each picture
+/// to the disk by itself would take several times as long as to draw it.
+const LATEST: Duration = Duration::from_secs(1);
+const MOST: usize = 32 << 20;
+
+/// Pictures on their way into a folder.
+pub struct Pictures<'a> {
+    folder: &'a Path,
+    waiting: Vec<(PathBuf, Vec<u8>)>,
+    bytes: usize,
+    since: Instant,
+}
+
+impl<'a> Pictures<'a> {
+    /// None yet.
+    pub fn new(folder: &'a Path) -> Self {
+        Self {
+            folder,
+            waiting: Vec::new(),
+            bytes: 0,
+            since: Instant::now(),
+        }
+    }
+
+    /// Takes `samples` `[n, C, H, W]` of `seeds`, and writes what has waited long enough.
+    pub fn add(&mut self, samples: &Tensor, seeds: &[u64]) -> Result<(), Failure> {
+        for (index, seed) in seeds.iter().enumerate() {
+            let image = to_image(&samples.get(index)?).map_err(RunError::from)?;
+            let png = image.to_png().map_err(RunError::from)?;
+            self.bytes += png.len();
+            self.waiting.push((self.folder.join(file_name(*seed)), png));
+        }
+        if self.since.elapsed() >= LATEST || self.bytes >= MOST {
+            self.write()?;
+        }
+        Ok(())
+    }
+
+    /// Writes all that waits.
+    pub fn write(&mut self) -> Result<(), Failure> {
+        write_files(&self.waiting).map_err(RunError::from)?;
+        self.waiting.clear();
+        (self.bytes, self.since) = (0, Instant::now());
+        Ok(())
+    }
+}

@@ -1,0 +1,76 @@
+//! What a run needs at its end, all of it checked before its start: hours of training are not to be lost to a
+//! picture that cannot be drawn.
+//!
+//! - the picture of samples: [`check_drawable`];
+//! - scores: at least two samples ([`ScoringConfig`](pfgmpp_config::ScoringConfig) refuses fewer), two held-out data and two
+//!   training data;
+//! - the disk: [`preflight`](crate::preflight()) counts what a run leaves, and
+//!   [`RunFolder::prepare`](crate::RunFolder::prepare) tries its folders;
+//! - memory for the samples: [`SamplingModel::check_memory`](crate::SamplingModel::check_memory).
+
+use candle_core::{DType, Device, Tensor};
+use pfgmpp_config::{ConfigError, RunConfig};
+use pfgmpp_data::{PictureError, Splits, is_planar};
+
+use crate::error::RunError;
+use crate::grid::sample_grid;
+
+/// Fewer cannot be compared with anything.
+const FEWEST: usize = 2;
+
+/// Checks what the run of `config` needs of its data at its end.
+pub(crate) fn check_ending(config: &RunConfig, splits: &Splits) -> Result<(), RunError> {
+    check_drawable(splits.train.image_shape())
+        .map_err(|e| ConfigError::new("data", format!("samples could not be shown: {e}")))?;
+    for (part, what) in [
+        (&splits.train, "train on"),
+        (
+            &splits.held_out,
+            "hold out, with which samples are compared",
+        ),
+    ] {
+        let num = part.num_images();
+        if num < FEWEST {
+            let message = format!(
+                "{} has {num} images to {what}: at least {FEWEST} are needed",
+                config.data.name()
+            );
+            return Err(ConfigError::new("data", message).into());
+        }
+    }
+    Ok(())
+}
+
+/// Refuses samples of `shape` `[C, H, W]` that no picture shows.
+///
+/// # Errors
+///
+/// Other than grey or RGB images and points in the plane, and images of more pixels than a picture may have.
+pub fn check_drawable(shape: [usize; 3]) -> Result<(), PictureError> {
+    let [channels, height, width] = shape;
+    // Nothing is drawn; the view of one value has the shape.
+    let one = Tensor::zeros((1, 1, 1, 1), DType::F32, &Device::Cpu)?;
+    match is_planar(shape) {
+        true => Ok(()),
+        false => sample_grid(&one.broadcast_as((1, channels, height, width))?, None).map(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grey_images_rgb_images_and_points_can_be_drawn_and_others_not() {
+        for (shape, want) in [
+            ([1, 8, 8], true),
+            ([3, 32, 16], true),
+            ([2, 1, 1], true),
+            ([2, 8, 8], false),
+            ([4, 32, 32], false),
+        ] {
+            let got = check_drawable(shape);
+            assert_eq!(got.is_ok(), want, "{shape:?}: {got:?}");
+        }
+    }
+}
