@@ -1,6 +1,7 @@
 //! Samples a checkpoint: `cargo run --release --example sample_checkpoint -- FOLDER_OR_FILE [D]`.
 //!
 //! Any checkpoint that `pfgmpp sample` takes will do, of this program or another; a diffusion model samples at any D.
+//! Guidance and classes that a checkpoint names are not applied here: the classes take turns.
 
 use std::path::Path;
 

@@ -5,7 +5,7 @@ use pfgmpp::{
     Condition, Dimension, ExactPosterior, Heun, Kernel, Levels, Path, Sampler, Solver, Step,
 };
 
-/// Second order: the slope a quarter of the way's weight, that two thirds along three quarters.
+/// Second order: the slope at the start with weight 1/4, that two thirds of the way along with weight 3/4.
 #[derive(Clone, Copy, Debug)]
 pub struct Ralston;
 

@@ -1,7 +1,7 @@
 //! PFGM++ for every D from 1 to infinity: what a program of your own needs.
 //!
 //! PFGM++ (Xu et al. 2023, arXiv:2302.04265) puts Poisson flow models (D = 1) and diffusion models (D = ∞) on one line.
-//! A model is a [`Denoiser`]: it estimates the clean data behind perturbed ones. Everything else works with any denoiser
+//! A model is a [`Denoiser`]: it estimates the clean data behind perturbed data. Everything else works with any denoiser
 //! at any D: the exact posterior of points ([`ExactPosterior`]), a network of yours or of ours ([`Preconditioned`]), a
 //! checkpoint of this or another program ([`Model::load`]), a diffusion model lifted to another D ([`EffectiveNoise`]).
 //!
@@ -25,7 +25,7 @@
 //! ```
 //!
 //! The crates behind it are modules here, complete: [`kernel`], [`transfer`], [`objective`], [`sampler`], [`nn`],
-//! [`checkpoint`], [`data`], [`metrics`], [`train`]. What most programs name stands at the top. Configuration files,
+//! [`checkpoint`], [`data`], [`hub`], [`metrics`], [`train`]. What most programs name stands at the top. Configuration files,
 //! sweeps, reports and TensorBoard belong to the binary and are not part of it.
 //!
 //! # Sample a checkpoint
@@ -53,9 +53,10 @@
 //! ```
 
 pub use {
-    pfgmpp_checkpoint as checkpoint, pfgmpp_data as data, pfgmpp_kernel as kernel,
-    pfgmpp_metrics as metrics, pfgmpp_nn as nn, pfgmpp_objective as objective,
-    pfgmpp_sampler as sampler, pfgmpp_train as train, pfgmpp_transfer as transfer,
+    pfgmpp_checkpoint as checkpoint, pfgmpp_data as data, pfgmpp_hub as hub,
+    pfgmpp_kernel as kernel, pfgmpp_metrics as metrics, pfgmpp_nn as nn,
+    pfgmpp_objective as objective, pfgmpp_sampler as sampler, pfgmpp_train as train,
+    pfgmpp_transfer as transfer,
 };
 
 pub use pfgmpp_checkpoint::{Checkpoint, Model};

@@ -70,8 +70,11 @@ impl SamplerConfig {
         self.build().map(|_| ())
     }
 
-    /// The sampler. Its D is that of the kernel it is given, and its denoiser one for that D: `d` and `guess` say how
-    /// to lift one there, [`EffectiveNoise`](pfgmpp_transfer::EffectiveNoise) does it.
+    /// The sampler: solver, levels, prior radius and churn.
+    ///
+    /// The other keys are for the caller: its D is that of the kernel it is given, `d` and `guess` say how to lift a
+    /// denoiser there ([`EffectiveNoise`](pfgmpp_transfer::EffectiveNoise)), `guidance` is applied by
+    /// [`Guided`](crate::Guided), `classes` by the condition.
     ///
     /// # Errors
     ///
