@@ -1,7 +1,7 @@
 //! What an evaluation buys: the share of samples that end at another data point than the exact path does.
 //!
 //! `cargo run --release -p pfgmpp-sampler --example cost` prints the table of `docs/samplers.md`: 64 data points in 8
-//! dimensions, 500 samples, sigma from 80 to 0.002, the exact posterior at D = 1, 8 and infinity.
+//! dimensions, 4,000 samples, sigma from 80 to 0.002, the exact posterior at D = 1, 8 and infinity.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -15,7 +15,7 @@ use pfgmpp_transfer::{EdmSchedule, GeometricSchedule, Schedule};
 
 const N: usize = 8;
 const POINTS: usize = 64;
-const SAMPLES: u64 = 500;
+const SAMPLES: u64 = 4000;
 
 /// A denoiser that counts the samples it is asked for.
 struct Counted(ExactPosterior, AtomicUsize);
@@ -87,6 +87,9 @@ fn main() -> Result<()> {
     let methods = [
         ("euler, edm, 35", SolverConfig::Euler, edm(35)),
         ("dpmpp2m, edm, 18", SolverConfig::Dpmpp2m, edm(18)),
+        ("heun, edm, 9", SolverConfig::Heun, edm(9)),
+        ("unipc 2 bh2, edm, 18", unipc(2), edm(18)),
+        ("unipc 3 bh2, edm, 18", unipc(3), edm(18)),
         ("dpmpp2m, edm, 35", SolverConfig::Dpmpp2m, edm(35)),
         ("dpmpp3m, edm, 18", SolverConfig::Dpmpp3m, edm(18)),
         ("dpmpp3m, edm, 34", SolverConfig::Dpmpp3m, edm(34)),

@@ -163,15 +163,9 @@ impl Sampler {
         condition: &Condition,
         x: &Tensor,
     ) -> Result<Tensor> {
-        let rise = Integration {
-            solver: &*self.solver,
-            denoiser,
-            condition,
-            levels: &self.levels.reversed(),
-            churn: None,
-        };
         let x = x.to_dtype(widest_float(x.device()))?;
-        rise.run(x, &mut |_, _, _| Ok(()))
+        self.way(denoiser, condition, &self.levels.reversed())
+            .run(x, &mut |_, _, _| Ok(()))
     }
 
     /// The data of latent states, as [`Self::encode`] gives them: the ODE down the levels from `x`.
@@ -187,15 +181,26 @@ impl Sampler {
         condition: &Condition,
         x: &Tensor,
     ) -> Result<Tensor> {
-        let fall = Integration {
+        let x = x.to_dtype(widest_float(x.device()))?;
+        self.way(denoiser, condition, &self.levels)
+            .run(x, &mut |_, _, _| Ok(()))?
+            .to_dtype(DType::F32)
+    }
+
+    /// The way over `levels`, without added noise.
+    fn way<'a>(
+        &'a self,
+        denoiser: &'a dyn Denoiser,
+        condition: &'a Condition,
+        levels: &'a Levels,
+    ) -> Integration<'a> {
+        Integration {
             solver: &*self.solver,
             denoiser,
             condition,
-            levels: &self.levels,
+            levels,
             churn: None,
-        };
-        let x = x.to_dtype(widest_float(x.device()))?;
-        fall.run(x, &mut |_, _, _| Ok(()))?.to_dtype(DType::F32)
+        }
     }
 
     /// The states at `sigma_max`.
@@ -231,13 +236,7 @@ impl Sampler {
     ) -> Result<Tensor> {
         let churn = self.churn.as_ref();
         let churn = churn.map(|config| Churn::new(config, kernel, seeds, self.levels.num_steps()));
-        let fall = Integration {
-            solver: &*self.solver,
-            denoiser,
-            condition,
-            levels: &self.levels,
-            churn,
-        };
-        fall.run(x, watch)
+        let way = self.way(denoiser, condition, &self.levels);
+        Integration { churn, ..way }.run(x, watch)
     }
 }
