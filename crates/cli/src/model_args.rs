@@ -8,7 +8,7 @@ use pfgmpp_config::yaml::parse_value;
 use pfgmpp_config::{Document, ModelConfig, RunConfig};
 use pfgmpp_kernel::Dimension;
 use pfgmpp_run::{SamplingModel, fetch};
-use pfgmpp_sampler::{Classes, Guidance, SamplerConfig};
+use pfgmpp_sampler::{Classes, Guidance, SamplerConfig, SelfTimed};
 use pfgmpp_transfer::{Guess, Schedule};
 
 use crate::download::hub;
@@ -39,6 +39,10 @@ pub struct ModelArgs {
     /// Where the effective noise takes its guess of the data from
     #[arg(long, value_enum, default_value_t = GuessArg::Previous)]
     guess: GuessArg,
+    /// Ask the model at the noise level that a sample shows; the schedule counts as KAPPA observations beside the
+    /// sample's own values: 4 is a good start for few steps, inf for the schedule alone
+    #[arg(long, value_name = "KAPPA")]
+    self_timed: Option<Dimension>,
     /// Classes of the samples, in turn, of a model that has classes: 3, 0-9 or 0,3,5; uniform or data for random ones,
     /// all alike or as in the training data [default: as the model was scored with, else uniform]
     #[arg(long = "class", value_name = "CLASSES")]
@@ -194,6 +198,17 @@ impl ModelArgs {
             sampler.classes.clone_from(&self.classes);
         }
         self.set_guidance(&mut sampler)?;
+        if let Some(kappa) = self.self_timed {
+            let step = sampler
+                .self_timed
+                .map(|timed| timed.step)
+                .unwrap_or_default();
+            (sampler.self_timed, sampler.guess) = (Some(SelfTimed { kappa, step }), None);
+            checked(&sampler, "--self-timed")?;
+        }
+        if sampler.self_timed.is_some() {
+            return Ok(sampler);
+        }
         if sampler.d.is_some_and(|other| other != d)
             && (self.d.is_some() || sampler.guess.is_none())
         {

@@ -50,10 +50,11 @@ impl SamplingModel {
         sampler: &SamplerConfig,
     ) -> Result<Self, RunError> {
         let kernel = Kernel::new(shape.iter().product(), sampler.d.unwrap_or(d))?;
-        let denoiser = if kernel.d() == d {
+        let timed = sampler.self_timed.is_some();
+        let denoiser = if kernel.d() == d && !timed {
             denoiser
         } else {
-            lift(denoiser, d, &kernel, moments()?, sampler)
+            at_levels_shown(denoiser, d, &kernel, moments()?, sampler)
                 .map_err(|e| ConfigError::new("sampler", e))?
         };
         if let (0, Some(guidance)) = (denoiser.takes().label_dim, &sampler.guidance) {
@@ -327,25 +328,29 @@ impl SamplingModel {
     }
 }
 
-/// `denoiser`, which is for data perturbed at `d`, as one for the D of `kernel`.
-fn lift(
+/// `denoiser`, which is for data perturbed at `d`, as one for the D of `kernel`: asked at the levels that samples show.
+fn at_levels_shown(
     denoiser: Box<dyn Denoiser>,
     d: Dimension,
     kernel: &Kernel,
     moments: DataMoments,
     sampler: &SamplerConfig,
 ) -> Result<Box<dyn Denoiser>, ParameterError> {
-    if !d.is_infinite() {
+    if !d.is_infinite() && kernel.d() != d {
         let accepted =
             format!("{d}, that of the model: only a model of D = inf samples at another");
         return Err(ParameterError::new("d", kernel.d(), accepted));
+    }
+    let sigma_max = sampler.schedule.sigma_max();
+    if let Some(timed) = &sampler.self_timed {
+        let timed = timed.denoiser(denoiser, kernel.n(), moments, sigma_max);
+        return Ok(Box::new(timed.map_err(|e| e.under("self_timed"))?));
     }
     let Some(guess) = sampler.guess else {
         let accepted = "data_mean, fixed_point or previous where d is not that of the model";
         return Err(ParameterError::new("guess", "none", accepted));
     };
     let lifted = EffectiveNoise::new(denoiser, kernel, guess, moments)?;
-    let sigma_max = sampler.schedule.sigma_max();
     Ok(Box::new(lifted.with_sigma_max(sigma_max)?))
 }
 

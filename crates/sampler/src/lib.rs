@@ -9,6 +9,7 @@
 //! Student-t prior, its fixed-step methods in `ln z` are [`Euler`] and [`Heun`] on a geometric
 //! schedule, and its field gives a denoiser `x - z v_x / v_z`.
 
+mod before_step;
 mod churn;
 mod classes;
 mod config;
@@ -18,9 +19,11 @@ mod guidance;
 mod integration;
 mod path;
 mod sampler;
+mod self_timed;
 mod solver;
 mod trajectory;
 
+pub use before_step::{BeforeStep, InjectedNoise};
 pub use churn::{Churn, ChurnConfig, ChurnKind, posterior_scales, raise};
 pub use classes::Classes;
 pub use config::SamplerConfig;
@@ -28,5 +31,6 @@ pub use guidance::{Guidance, Guided, WithoutClasses};
 pub use integration::Integration;
 pub use path::{Evaluation, Past, Path};
 pub use sampler::Sampler;
+pub use self_timed::{SelfTimed, TimedStep};
 pub use solver::*;
 pub use trajectory::{Trajectory, Watch};

@@ -92,7 +92,7 @@ fn watched(
         denoiser,
         condition: Condition::unconditional(),
         levels,
-        churn: None,
+        before: Vec::new(),
     };
     way.run(x, watch)
 }
