@@ -1,6 +1,6 @@
 //! A model that is ready to sample, wherever it came from.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Error, Tensor};
 use pfgmpp_checkpoint::Model;
 use pfgmpp_config::{CheckpointSource, ConfigError, ModelConfig, RunConfig};
 use pfgmpp_data::Dataset;
@@ -12,6 +12,7 @@ use pfgmpp_transfer::{DataMoments, EffectiveNoise, ParameterError};
 
 use crate::classes_asked::ClassesAsked;
 use crate::error::RunError;
+use crate::error_curve::error_curve;
 use crate::memory::Footprint;
 use crate::observer::StopFlag;
 use crate::stoppable::Stoppable;
@@ -155,9 +156,18 @@ impl SamplingModel {
             }
             ModelConfig::Exact { d } => {
                 let exact = ExactPosterior::new(data.images(), *d)?;
-                let (exact, shape) = (Box::new(exact), data.image_shape());
-                let moments = || DataMoments::measure(data.images());
-                Self::new(exact, *d, shape, moments, &config.sampler)?
+                let shape = data.image_shape();
+                let sampler = &config.sampler;
+                let moments = || {
+                    let stop = StopFlag::default();
+                    let batch = config.scoring.batch_size;
+                    let error = error_curve(&exact, data, sampler, batch, device, &stop)
+                        .map_err(Error::wrap)?;
+                    DataMoments::measure(data.images())?
+                        .with_denoising_error(error)
+                        .map_err(Error::wrap)
+                };
+                Self::new(Box::new(exact.clone()), *d, shape, moments, &config.sampler)?
                     .with_footprint(Footprint::Exact(data.num_images() as u64))
                     .with_classes(config.first_seed(), &data.class_counts())
             }
