@@ -12,6 +12,7 @@ mod labels;
 mod model_args;
 mod opening;
 mod output;
+mod seeds;
 mod table;
 mod terminal;
 mod threads;
