@@ -4,6 +4,7 @@ pub mod bench;
 pub mod convert;
 pub mod inspect;
 pub mod sample;
+pub mod schedule;
 pub mod sweep;
 pub mod train;
 pub mod transfer;

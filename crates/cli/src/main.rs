@@ -19,6 +19,7 @@ mod threads;
 
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use crate::failure::Failure;
@@ -50,6 +51,8 @@ enum Command {
     Train(commands::train::Args),
     /// Draw samples from a trained model
     Sample(commands::sample::Args),
+    /// Find the best few noise levels for a model and a solver
+    Schedule(commands::schedule::Args),
     /// Time training and evaluation of a configuration on this machine
     Bench(commands::bench::Args),
     /// Convert a checkpoint of EDM, PFGM++, diffusers or PyTorch to one of this program
@@ -63,7 +66,10 @@ enum Command {
 fn main() -> ExitCode {
     set_up_environment();
     keep_freed_memory();
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
     if cli.quiet {
         output::be_quiet();
     }
@@ -85,11 +91,29 @@ fn main() -> ExitCode {
     }
 }
 
+/// Says in one line what is wrong with the command line; shows a help text that was asked for.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        error.exit();
+    }
+    let text = error.render().to_string();
+    // Behind the fault and any hint stand the usage and where to find help, which one word replaces.
+    let parts = text.split("\n\n").map(|part| {
+        let words: Vec<&str> = part.split_whitespace().collect();
+        words.join(" ")
+    });
+    let told = |part: &String| !part.starts_with("Usage:") && !part.starts_with("For more");
+    let told: Vec<String> = parts.filter(told).collect();
+    output::complain(format_args!("{} (see --help)", told.join("; ")));
+    ExitCode::from(2)
+}
+
 fn execute(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Sweep(args) => commands::sweep::sweep(args),
         Command::Train(args) => commands::train::train(args),
         Command::Sample(args) => commands::sample::sample(args),
+        Command::Schedule(args) => commands::schedule::schedule(args),
         Command::Bench(args) => commands::bench::bench(args),
         Command::Convert(args) => commands::convert::convert(args),
         Command::Inspect(args) => commands::inspect::inspect(args),

@@ -47,5 +47,5 @@ pub use preflight::{Preflight, preflight};
 pub use result::{Outcome, RunResult, check_config, read_result};
 pub use run::run;
 pub use sample_file::{SampleFile, SampleFormat};
-pub use sampling_model::SamplingModel;
+pub use sampling_model::{FoundLevels, SamplingModel};
 pub use score::{Reference, references};

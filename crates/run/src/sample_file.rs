@@ -174,7 +174,8 @@ impl SampleFile {
         let file = match self.sink {
             Sink::Plain(SampleFormat::Safetensors, mut file) => {
                 let mut seeds = self.seeds.iter();
-                seeds.try_for_each(|seed| file.write_all(&seed.to_le_bytes()))?;
+                // Signed, as few readers know other ones.
+                seeds.try_for_each(|&seed| file.write_all(&(seed as i64).to_le_bytes()))?;
                 classes(&mut file)?;
                 file
             }
@@ -212,7 +213,9 @@ fn stored() -> SimpleFileOptions {
 
 /// The header of a `.npy` file, version 1.0: its length is a multiple of 64.
 fn npy_header(dtype: &str, dims: &[usize]) -> Vec<u8> {
-    let sizes: String = dims.iter().map(|size| format!("{size}, ")).collect();
+    let sizes: Vec<String> = dims.iter().map(ToString::to_string).collect();
+    // Python writes a tuple of one with a comma.
+    let sizes = sizes.join(", ") + if dims.len() == 1 { "," } else { "" };
     let mut text = format!("{{'descr': '{dtype}', 'fortran_order': False, 'shape': ({sizes}), }}");
     // Magic number, version and length take 10 bytes, the line break 1.
     let padding = (64 - (text.len() + 11) % 64) % 64;
@@ -233,7 +236,7 @@ fn safetensors_header(dims: &[usize], num: usize, has_classes: bool) -> Vec<u8> 
     let seeds = samples + 8 * num;
     let mut tensors = json!({
         "samples": {"dtype": "F32", "shape": dims, "data_offsets": [0, samples]},
-        "seeds": {"dtype": "U64", "shape": [num], "data_offsets": [samples, seeds]},
+        "seeds": {"dtype": "I64", "shape": [num], "data_offsets": [samples, seeds]},
     });
     if has_classes {
         tensors["classes"] =

@@ -96,9 +96,15 @@ impl Axis {
 fn with_settings(value: &Value) -> Option<String> {
     let map = value.as_mapping().filter(|map| map.len() == 1)?;
     let (key, settings) = map.iter().next()?;
-    let entries = settings.as_mapping()?.iter();
-    let entries = entries.map(|(key, value)| format!("+{}={}", value_text(key), value_text(value)));
-    Some(value_text(key) + &entries.collect::<String>())
+    let settings = match settings {
+        Value::Mapping(map) => {
+            let entries = map.iter();
+            let text = |(key, value)| format!("+{}={}", value_text(key), value_text(value));
+            entries.map(text).collect()
+        }
+        other => format!("+{}", value_text(other)),
+    };
+    Some(value_text(key) + &settings)
 }
 
 /// As [`Axis::text`] where neither a configuration nor the axis is at hand.
@@ -143,6 +149,7 @@ mod tests {
                 "{unipc: {order: 2, variant: bh2}}",
                 Some("unipc+order=2+variant=bh2"),
             ),
+            ("{levels: [8.5, 1, 0]}", Some("levels+8.5-1-0")),
             ("{rounded: {}}", Some("rounded")),
             ("heun", None),
             ("{a: 1, b: 2}", None),
