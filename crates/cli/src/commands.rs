@@ -2,7 +2,9 @@
 
 pub mod bench;
 pub mod convert;
+pub mod encode;
 pub mod inspect;
+pub mod interpolate;
 pub mod sample;
 pub mod schedule;
 pub mod sweep;

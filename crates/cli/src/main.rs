@@ -4,6 +4,7 @@
 #![allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
 
 mod commands;
+mod data_args;
 mod device;
 mod download;
 mod failure;
@@ -51,6 +52,10 @@ enum Command {
     Train(commands::train::Args),
     /// Draw samples from a trained model
     Sample(commands::sample::Args),
+    /// Turn data into latent states of a model, and back
+    Encode(commands::encode::Args),
+    /// Draw the way from one sample to the next through latent states
+    Interpolate(commands::interpolate::Args),
     /// Find the best few noise levels for a model and a solver
     Schedule(commands::schedule::Args),
     /// Time training and evaluation of a configuration on this machine
@@ -113,6 +118,8 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Sweep(args) => commands::sweep::sweep(args),
         Command::Train(args) => commands::train::train(args),
         Command::Sample(args) => commands::sample::sample(args),
+        Command::Encode(args) => commands::encode::encode(args),
+        Command::Interpolate(args) => commands::interpolate::interpolate(args),
         Command::Schedule(args) => commands::schedule::schedule(args),
         Command::Bench(args) => commands::bench::bench(args),
         Command::Convert(args) => commands::convert::convert(args),

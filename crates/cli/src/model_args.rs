@@ -45,6 +45,10 @@ pub struct ModelArgs {
     /// sample's own values: 4 is a good start for few steps, inf for the schedule alone
     #[arg(long, value_name = "KAPPA")]
     self_timed: Option<Dimension>,
+    /// Factor on the norm of what samples start from: below 1 for less varied samples [default: as the model was scored
+    /// with, else 1]
+    #[arg(long, value_name = "T")]
+    temperature: Option<f64>,
     /// Classes of the samples, in turn, of a model that has classes: 3, 0-9 or 0,3,5; uniform or data for random ones,
     /// all alike or as in the training data [default: as the model was scored with, else uniform]
     #[arg(long = "class", value_name = "CLASSES")]
@@ -200,6 +204,10 @@ impl ModelArgs {
             sampler.classes.clone_from(&self.classes);
         }
         self.set_guidance(&mut sampler)?;
+        if self.temperature.is_some() {
+            sampler.temperature = self.temperature;
+            checked(&sampler, "--temperature")?;
+        }
         if let Some(kappa) = self.self_timed {
             let step = sampler
                 .self_timed
@@ -287,7 +295,7 @@ fn checked(sampler: &SamplerConfig, flag: &str) -> Result<(), Failure> {
 }
 
 /// A value with parameters may leave out the braces around it: `levels: [1, 0]` as `{levels: [1, 0]}`.
-fn tagged(text: &str) -> String {
+pub fn tagged(text: &str) -> String {
     let text = text.trim();
     match text.contains(": ") && !text.starts_with('{') {
         true => format!("{{{text}}}"),

@@ -9,6 +9,7 @@
 //!   a resumed run needs no saved loader state.
 //! - [`grid()`], [`scatter()`] and [`to_image`] turn samples into 8-bit pictures.
 
+mod animation;
 mod dataset;
 mod error;
 mod file_error;
@@ -23,6 +24,7 @@ mod sources;
 mod splits;
 mod statistics;
 
+pub use animation::animation;
 pub use dataset::{Dataset, is_planar};
 pub use error::DataError;
 pub use file_error::FileError;

@@ -25,7 +25,7 @@ pub fn sample_grid(samples: &Tensor, behind: Option<&Tensor>) -> Result<Picture,
     if is_planar([channels, height, width]) {
         return scatter(samples, behind);
     }
-    grid_of(samples, square(num))
+    sample_rows(samples, square(num))
 }
 
 /// Images in a row of a square grid of `num`.
@@ -38,7 +38,7 @@ pub fn square(num: usize) -> usize {
 /// # Errors
 ///
 /// As [`sample_grid`].
-pub fn grid_of(samples: &Tensor, columns: usize) -> Result<Picture, PictureError> {
+pub fn sample_rows(samples: &Tensor, columns: usize) -> Result<Picture, PictureError> {
     let (_, _, height, width) = samples.dims4()?;
     let layout = GridLayout {
         columns,

@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor};
 use pfgmpp_data::{Picture, PictureError, is_planar};
 
-use crate::grid::{grid_of, sample_grid, shown_samples};
+use crate::grid::{sample_grid, sample_rows, shown_samples};
 use crate::sampling_model::SamplingModel;
 
 /// The most classes that have a row of the picture each.
@@ -51,7 +51,7 @@ impl Preview {
     /// The picture of the samples that are shown; points in the plane are drawn over the points `behind`.
     pub fn draw(&self, samples: &Tensor, behind: &Tensor) -> Result<Picture, PictureError> {
         match self.columns {
-            Some(columns) => grid_of(samples, columns),
+            Some(columns) => sample_rows(samples, columns),
             None => sample_grid(samples, Some(behind)),
         }
     }

@@ -21,7 +21,7 @@ use crate::stoppable::Stoppable;
 /// A denoiser with its kernel and sampler.
 pub struct SamplingModel {
     denoiser: Box<dyn Denoiser>,
-    kernel: Kernel,
+    pub(crate) kernel: Kernel,
     shape: [usize; 3],
     sampler: Sampler,
     /// What its configuration says of the classes.
@@ -289,17 +289,11 @@ impl SamplingModel {
         let samples =
             self.sampler
                 .sample(&denoiser, &condition, kernel, &self.shape, seeds, device);
-        let samples = stop.blame(samples)?;
-        // Zero times what is not finite is not a number.
-        let rest = (&samples * 0.0)?.sum_all()?.to_dtype(DType::F32)?;
-        match rest.to_scalar::<f32>()? {
-            0.0 => Ok(samples),
-            _ => Err(RunError::NotFinite),
-        }
+        finite(stop.blame(samples)?)
     }
 
     /// The model that samples are drawn by: led to its classes, if there is guidance.
-    fn led(&self) -> Result<Box<dyn Denoiser + '_>, RunError> {
+    pub(crate) fn led(&self) -> Result<Box<dyn Denoiser + '_>, RunError> {
         let model = &*self.denoiser;
         let Some(guidance) = &self.guidance else {
             return Ok(Box::new(model));
@@ -309,7 +303,11 @@ impl SamplingModel {
     }
 
     /// What the model is told of samples of `classes`.
-    fn condition(&self, classes: Option<&[usize]>, device: &Device) -> Result<Condition, RunError> {
+    pub(crate) fn condition(
+        &self,
+        classes: Option<&[usize]>,
+        device: &Device,
+    ) -> Result<Condition, RunError> {
         Ok(match classes {
             None => Condition::none(),
             Some(classes) => Condition::of_classes(classes, self.label_dim(), device)?,
@@ -425,6 +423,16 @@ impl SamplingModel {
             .sampler
             .trace(&denoiser, &condition, kernel, &self.shape, seeds, device);
         stop.blame(paths)
+    }
+}
+
+/// Refuses samples that are not finite.
+pub(crate) fn finite(samples: Tensor) -> Result<Tensor, RunError> {
+    // Zero times what is not finite is not a number.
+    let rest = (&samples * 0.0)?.sum_all()?.to_dtype(DType::F32)?;
+    match rest.to_scalar::<f32>()? {
+        0.0 => Ok(samples),
+        _ => Err(RunError::NotFinite),
     }
 }
 

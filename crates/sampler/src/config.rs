@@ -29,6 +29,9 @@ pub struct SamplerConfig {
     /// How far samples of a class are led away from those of none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guidance: Option<Guidance>,
+    /// Factor on the norm of the prior's samples, 1 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
     /// Bounds that the norm of the prior's samples is held to, as original PFGM does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prior_radius: Option<[f64; 2]>,
@@ -52,6 +55,7 @@ impl SamplerConfig {
             self_timed: None,
             classes: None,
             guidance: None,
+            temperature: None,
             prior_radius: None,
             churn: None,
             injected_noise: None,
@@ -98,6 +102,9 @@ impl SamplerConfig {
         let named = |e: ParameterError| e.under(self.solver.name()).under("solver");
         solver.check().map_err(named)?;
         let mut sampler = Sampler::new(solver, levels)?;
+        if let Some(temperature) = self.temperature {
+            sampler = sampler.with_temperature(temperature)?;
+        }
         if let Some(radius) = self.prior_radius {
             sampler = sampler.with_prior_radius(radius)?;
         }

@@ -20,6 +20,7 @@ pub struct Sampler {
     solver: Arc<dyn Solver>,
     levels: Levels,
     prior_radius: Option<[f64; 2]>,
+    temperature: f64,
     churn: Option<ChurnConfig>,
     injected_noise: f64,
     to_schedule: Option<f64>,
@@ -47,6 +48,7 @@ impl Sampler {
             solver: solver.into(),
             levels,
             prior_radius: None,
+            temperature: 1.0,
             churn: None,
             injected_noise: 0.0,
             to_schedule: None,
@@ -66,6 +68,21 @@ impl Sampler {
         ParameterError::within("prior_radius[1]", high, 1e-12, 1e12)?;
         ParameterError::ordered("prior_radius[0]", low, "prior_radius[1]", high)?;
         self.prior_radius = Some([low, high]);
+        Ok(self)
+    }
+
+    /// With the norm of the prior's samples multiplied by `temperature`: below 1 for samples nearer to the middle of the
+    /// data, less varied, above 1 for more varied ones.
+    ///
+    /// # Errors
+    ///
+    /// A temperature outside 0.01 to 10.
+    pub fn with_temperature(
+        mut self,
+        temperature: f64,
+    ) -> std::result::Result<Self, ParameterError> {
+        ParameterError::within("temperature", temperature, 0.01, 10.0)?;
+        self.temperature = temperature;
         Ok(self)
     }
 
@@ -230,6 +247,25 @@ impl Sampler {
             .to_dtype(DType::F32)
     }
 
+    /// The states at the lowest level above 0 of latent states: the way of [`Self::encode`] back, which gives what it took
+    /// but for the solver's error.
+    ///
+    /// Returns the shape of `x` in `f64` (in `f32` on Metal). No noise is added.
+    ///
+    /// # Errors
+    ///
+    /// Failures of the model.
+    pub fn return_from(
+        &self,
+        denoiser: &dyn Denoiser,
+        condition: &Condition,
+        x: &Tensor,
+    ) -> Result<Tensor> {
+        let x = x.to_dtype(widest_float(x.device()))?;
+        self.way(denoiser, condition, &self.levels.reversed().reversed())
+            .run(x, &mut |_, _, _| Ok(()))
+    }
+
     /// The way over `levels`, without added noise.
     fn way<'a>(
         &'a self,
@@ -263,7 +299,10 @@ impl Sampler {
             .map(|&seed| SampleRng::new(seed, Stream::Prior, 0))
             .collect();
         let sigma_max = self.levels.sigma_max();
-        let x = kernel.prior(shape, sigma_max, &mut rngs, widest_float(device), device)?;
+        let mut x = kernel.prior(shape, sigma_max, &mut rngs, widest_float(device), device)?;
+        if self.temperature != 1.0 {
+            x = (x * self.temperature)?;
+        }
         let Some([low, high]) = self.prior_radius else {
             return Ok(x);
         };

@@ -1,0 +1,161 @@
+//! `pfgmpp interpolate`: from one sample to the next through latent states.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Tensor};
+use pfgmpp_data::{Picture, animation, is_planar};
+use pfgmpp_run::{RunError, SamplingModel, check_drawable, sample_rows, square};
+use pfgmpp_sampler::interpolate as between;
+use pfgmpp_store::write_file;
+
+use crate::device::DeviceArgs;
+use crate::failure::Failure;
+use crate::interrupt::stop_on_signal;
+use crate::model_args::ModelArgs;
+use crate::opening;
+use crate::seeds::Seeds;
+use crate::terminal::{Counter, note, print};
+
+/// The most pictures that one call draws.
+const MOST: u64 = 4096;
+/// Hundredths of a second that a picture of an animation is shown.
+const SHOWN: u16 = 8;
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Seeds of the samples between which latent states are interpolated, two or more: from each to the next
+    #[arg(long, value_name = "LIST", default_value = "0-4")]
+    seeds: Seeds,
+    /// Pictures from one sample to the next, both counted
+    #[arg(long, value_name = "K", default_value_t = 9, value_parser = clap::value_parser!(u64).range(2..=256))]
+    frames: u64,
+    /// A name ending in .png for one picture, a row from each sample to the next, or in .gif for an animation of all
+    /// rows at once
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Replace that file if it is there
+    #[arg(long)]
+    overwrite: bool,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+pub fn interpolate(args: &Args) -> Result<(), Failure> {
+    let as_animation = check_place(args)?;
+    let rows = args.seeds.num() - 1;
+    if rows == 0 {
+        let message = "--seeds: must be two seeds or more, got 1";
+        return Err(Failure::bad_input(message));
+    }
+    if rows.saturating_mul(args.frames) > MOST {
+        return Err(Failure::bad_input(format!(
+            "--frames: {rows} rows of {} pictures are more than {MOST}: take fewer seeds or frames",
+            args.frames
+        )));
+    }
+    let signals = stop_on_signal()?;
+    let device = args.device.open()?;
+    let model = args.model.load(0, &device)?;
+    check_drawable(model.shape()).map_err(|e| Failure::bad_input(format!("--out: {e}")))?;
+    if is_planar(model.shape()) {
+        let message =
+            "--checkpoint: points in the plane are not interpolated: there is no picture of one";
+        return Err(Failure::bad_input(message));
+    }
+    if device.is_cpu() {
+        model.check_memory("--seeds", rows, rows * args.frames)?;
+    }
+    note(opening::place(&args.device, &args.out));
+    let seeds = args.seeds.list();
+    let ends = model.prior(&seeds, &device)?;
+    let (first, last) = (
+        ends.narrow(0, 0, rows as usize).map_err(RunError::from)?,
+        ends.narrow(0, 1, rows as usize).map_err(RunError::from)?,
+    );
+    // A row is of one class throughout: that of the sample it begins with.
+    let classes = model.classes(&seeds[..rows as usize]);
+    let stop = signals.begin();
+    let counter = Counter::new(args.frames, "frames");
+    let mut frames = Vec::new();
+    for frame in 0..args.frames {
+        let t = frame as f64 / (args.frames - 1) as f64;
+        let x = between(&first, &last, t).map_err(RunError::from)?;
+        let drawn = model.decode(&x, classes.as_deref(), true, stop);
+        frames.push(drawn.map_err(|error| match error {
+            RunError::Stopped => Failure::Interrupted("stopped".to_string()),
+            error => error.into(),
+        })?);
+        counter.add(1);
+    }
+    counter.close();
+    let bytes = match as_animation {
+        true => animated(&frames)?,
+        false => in_rows(&frames, rows as usize)?,
+    };
+    write_file(&args.out, &bytes).map_err(|e| RunError::io(&args.out)(e))?;
+    say(args, &model, rows);
+    Ok(())
+}
+
+fn say(args: &Args, model: &SamplingModel, rows: u64) {
+    print(format_args!(
+        "{rows} {} of {} pictures at D = {}: {}",
+        if rows == 1 { "row" } else { "rows" },
+        args.frames,
+        model.d(),
+        args.out.display()
+    ));
+}
+
+/// Whether the name asks for an animation; refuses a name of another kind, and one that is taken.
+fn check_place(args: &Args) -> Result<bool, Failure> {
+    let refuse = |message: &str| {
+        Err(Failure::bad_input(format!(
+            "{}: {message}",
+            args.out.display()
+        )))
+    };
+    let ends_in = |ending: &str| {
+        let own = args.out.extension();
+        own.is_some_and(|own| own.eq_ignore_ascii_case(ending))
+    };
+    if !ends_in("png") && !ends_in("gif") {
+        return refuse("pictures are written as .png or .gif: give such a name");
+    }
+    if args.out.exists() && !args.overwrite {
+        return refuse("is there already: give another name, or --overwrite");
+    }
+    let parent = args.out.parent().filter(|parent| *parent != Path::new(""));
+    match parent {
+        Some(parent) if !parent.is_dir() => refuse("lies in a folder that is not there"),
+        _ => Ok(ends_in("gif")),
+    }
+}
+
+/// One picture, a row from each sample to the next.
+fn in_rows(frames: &[Tensor], rows: usize) -> Result<Vec<u8>, RunError> {
+    let all = Tensor::stack(frames, 1)?.flatten(0, 1)?;
+    debug_assert_eq!(all.dim(0)?, rows * frames.len());
+    Ok(sample_rows(&all.to_dtype(DType::F32)?, frames.len())?.to_png()?)
+}
+
+/// All rows side by side, forth and back.
+fn animated(frames: &[Tensor]) -> Result<Vec<u8>, RunError> {
+    let picture = |frame: &Tensor| -> Result<Picture, RunError> {
+        Ok(sample_rows(frame, square(frame.dim(0)?))?)
+    };
+    let there: Result<Vec<Picture>, RunError> = frames.iter().map(picture).collect();
+    let mut all = there?;
+    let back = frames
+        .iter()
+        .rev()
+        .skip(1)
+        .take(frames.len().saturating_sub(2));
+    for frame in back {
+        all.push(picture(frame)?);
+    }
+    animation(&all, SHOWN)
+        .ok_or_else(|| candle_core::Error::msg("pictures are too large for an animation").into())
+}
