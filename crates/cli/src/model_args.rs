@@ -53,7 +53,8 @@ pub struct ModelArgs {
     /// all alike or as in the training data [default: as the model was scored with, else uniform]
     #[arg(long = "class", value_name = "CLASSES")]
     classes: Option<Classes>,
-    /// Lead samples this far from those of no class to those of theirs: 1 for not at all, 2 for clearer classes
+    /// Lead samples this far from those of no class to those of theirs, or from those of --autoguidance: 1 for not at
+    /// all, 2 for clearer classes
     /// [default: as the model was scored with]
     #[arg(long, value_name = "W")]
     guidance: Option<f64>,
@@ -65,6 +66,9 @@ pub struct ModelArgs {
         requires = "guidance"
     )]
     guidance_interval: Option<Vec<f64>>,
+    /// A less trained or smaller checkpoint to lead samples away from
+    #[arg(long, value_name = "REF", requires = "guidance")]
+    autoguidance: Option<PathBuf>,
 }
 
 /// Where the model comes from.
@@ -122,7 +126,7 @@ impl ModelArgs {
         for text in &loaded.notes {
             note(text);
         }
-        let model = SamplingModel::of_checkpoint(loaded, &sampler)?;
+        let model = SamplingModel::of_checkpoint(loaded, &sampler)?.with_reference(device)?;
         let model = model.with_classes(first_seed, &data.class_counts)?;
         if let Some(classes) = model.asked_for() {
             self.say_classes(classes, data.label_dim);
@@ -268,7 +272,15 @@ impl ModelArgs {
                 )));
             }
         };
-        let guidance = Guidance { scale, interval };
+        let reference = match &self.autoguidance {
+            None => None,
+            Some(path) => Some(resolve(path, &hub())?.path.display().to_string()),
+        };
+        let guidance = Guidance {
+            scale,
+            interval,
+            reference,
+        };
         let refused = |e| Failure::bad_input(format!("--guidance: {e}"));
         guidance.check().map_err(refused)?;
         sampler.guidance = Some(guidance);

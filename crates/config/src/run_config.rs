@@ -126,8 +126,10 @@ impl RunConfig {
             ModelConfig::Exact { .. } => false,
             ModelConfig::Network(model) => model.condition == Some(ConditionConfig::Classes),
         };
-        if let (Some(guidance), false) = (&self.sampler.guidance, has_classes) {
-            let accepted = "absent for a model that is told no classes (condition: classes)";
+        if let (Some(guidance), false) = (&self.sampler.guidance, has_classes)
+            && guidance.reference.is_none()
+        {
+            let accepted = "absent for a model that is told no classes (condition: classes), or with a reference";
             return Err(ParameterError::new("guidance", guidance.scale, accepted));
         }
         match (&self.sampler.classes, has_classes) {

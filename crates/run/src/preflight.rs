@@ -224,6 +224,7 @@ fn build(
     let denoiser = trainer.averaged_model()?;
     let moments = || DataMoments::measure(data.train.images());
     let sampled = SamplingModel::new(denoiser, model.d, shape, moments, &config.sampler)?
+        .with_reference(&device)?
         .with_classes(config.first_seed(), &splits.train.class_counts())?;
     let params = match provider {
         None => trainer.num_parameters() as u64,

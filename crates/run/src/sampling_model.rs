@@ -28,6 +28,10 @@ pub struct SamplingModel {
     asked: Option<Classes>,
     /// How far samples of a class are led away from those of none.
     guidance: Option<Guidance>,
+    /// What its guidance leads away from, where that is another checkpoint.
+    reference: Option<Box<dyn Denoiser>>,
+    /// The sampler as it is written down.
+    config: SamplerConfig,
     /// Of each sample, for a model that has classes.
     classes: Option<ClassesAsked>,
     notes: Vec<String>,
@@ -70,8 +74,11 @@ impl SamplingModel {
             at_levels_shown(denoiser, d, &kernel, moments()?, sampler)
                 .map_err(|e| ConfigError::new("sampler", e))?
         };
-        if let (0, Some(guidance)) = (denoiser.takes().label_dim, &sampler.guidance) {
-            let accepted = "absent: the model has no classes to be led to (label_dim 0)";
+        if let (0, Some(guidance)) = (denoiser.takes().label_dim, &sampler.guidance)
+            && guidance.reference.is_none()
+        {
+            let accepted = "absent: the model has no classes to be led to (label_dim 0), and no reference to be led \
+                            away from";
             let error = ParameterError::new("guidance", guidance.scale, accepted);
             return Err(ConfigError::new("sampler", error).into());
         }
@@ -96,7 +103,51 @@ impl SamplingModel {
             classes,
             notes: Vec::new(),
             footprint: None,
+            reference: None,
+            config: sampler.clone(),
         })
+    }
+
+    /// Loads the checkpoint that its guidance leads away from, if it names one.
+    ///
+    /// # Errors
+    ///
+    /// A checkpoint that cannot be read, or does not fit the model.
+    pub fn with_reference(mut self, device: &Device) -> Result<Self, RunError> {
+        let named = self.guidance.as_ref().and_then(|g| g.reference.clone());
+        let Some(name) = named else {
+            return Ok(self);
+        };
+        let refused = |message: String| {
+            ConfigError::new("sampler", format!("guidance.reference {name}: {message}"))
+        };
+        let loaded = Model::load(name.as_ref(), device)?;
+        let (shape, d) = (loaded.config.data.shape, loaded.config.d);
+        if shape != self.shape {
+            let want = self.shape;
+            return Err(refused(format!("is of shape {shape:?}, the model of {want:?}")).into());
+        }
+        let (classes, own) = (loaded.denoiser.takes().label_dim, self.label_dim());
+        if classes != 0 && classes != own {
+            return Err(refused(format!("has {classes} classes, the model {own}")).into());
+        }
+        let timed = self.config.self_timed.is_some();
+        let denoiser = match self.kernel.d() == d && !timed {
+            true => loaded.denoiser,
+            false => at_levels_shown(
+                loaded.denoiser,
+                d,
+                &self.kernel,
+                loaded.moments,
+                &self.config,
+            )
+            .map_err(|e| refused(e.to_string()))?,
+        };
+        self.reference = Some(match classes < own {
+            true => Box::new(WithoutClasses(denoiser)),
+            false => denoiser,
+        });
+        Ok(self)
     }
 
     /// Says what the model takes to be evaluated.
@@ -181,6 +232,7 @@ impl SamplingModel {
                 };
                 Self::new(Box::new(exact.clone()), *d, shape, moments, &config.sampler)?
                     .with_footprint(Footprint::Exact(data.num_images() as u64))
+                    .with_reference(device)?
                     .with_classes(config.first_seed(), &data.class_counts())
             }
             ModelConfig::Checkpoint {
@@ -203,6 +255,7 @@ impl SamplingModel {
                     ));
                 }
                 Self::of_checkpoint(model, &config.sampler)?
+                    .with_reference(device)?
                     .with_classes(config.first_seed(), &data.class_counts())
             }
         }
@@ -298,8 +351,21 @@ impl SamplingModel {
         let Some(guidance) = &self.guidance else {
             return Ok(Box::new(model));
         };
-        let led = Guided::new(model, WithoutClasses(model), guidance.clone());
-        Ok(Box::new(led.map_err(|e| ConfigError::new("sampler", e))?))
+        let refused = |e: ParameterError| ConfigError::new("sampler", e);
+        Ok(match (&guidance.reference, &self.reference) {
+            (None, _) => {
+                let led = Guided::new(model, WithoutClasses(model), guidance.clone());
+                Box::new(led.map_err(refused)?)
+            }
+            (Some(_), Some(reference)) => {
+                let led = Guided::new(model, &**reference, guidance.clone());
+                Box::new(led.map_err(refused)?)
+            }
+            (Some(name), None) => {
+                let message = format!("guidance.reference {name}: has not been loaded");
+                return Err(ConfigError::new("sampler", message).into());
+            }
+        })
     }
 
     /// What the model is told of samples of `classes`.

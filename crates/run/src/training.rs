@@ -185,6 +185,7 @@ impl<'a> Training<'a> {
         };
         let counts = self.splits.train.class_counts();
         SamplingModel::new(denoiser, self.model.d, shape, moments, &self.config.sampler)?
+            .with_reference(self.device)?
             .with_classes(self.config.first_seed(), &counts)
     }
 

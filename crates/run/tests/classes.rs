@@ -303,7 +303,11 @@ fn guidance_leads_samples_of_a_class_and_is_refused_without_classes() {
         let mut sampler = model.config.sampler.clone();
         sampler.d = Some(pfgmpp_kernel::Dimension::new(d).unwrap());
         sampler.guess = Some(pfgmpp_transfer::Guess::Previous);
-        sampler.guidance = scale.map(|scale| Guidance { scale, interval });
+        sampler.guidance = scale.map(|scale| Guidance {
+            scale,
+            interval,
+            reference: None,
+        });
         let model = SamplingModel::of_checkpoint(model, &sampler).unwrap();
         let x = model.sample(&[0, 1, 2], &Device::Cpu).unwrap();
         x.flatten_all().unwrap().to_vec1::<f32>().unwrap()
@@ -322,7 +326,11 @@ fn guidance_leads_samples_of_a_class_and_is_refused_without_classes() {
     }
     let mut without = config(&["condition=null", "sampler.classes=null"]).unwrap();
     let (scale, interval) = (2.0, None);
-    without.sampler.guidance = Some(Guidance { scale, interval });
+    without.sampler.guidance = Some(Guidance {
+        scale,
+        interval,
+        reference: None,
+    });
     let got = without.check("a test").unwrap_err().to_string();
     assert!(
         got.contains("guidance must be absent for a model"),

@@ -16,6 +16,10 @@ pub struct Guidance {
     /// The lowest and the highest noise level at which samples are led; everywhere if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<[f64; 2]>,
+    /// A checkpoint to be led away from, less trained or smaller than the model: autoguidance. Where absent, it is the
+    /// model itself without its classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
 }
 
 impl Guidance {
@@ -26,6 +30,17 @@ impl Guidance {
     /// A scale outside 0 to 100, or an interval of no length.
     pub fn check(&self) -> std::result::Result<(), ParameterError> {
         ParameterError::within("scale", self.scale, 0.0, 100.0)?;
+        if let Some(reference) = &self.reference
+            && (reference.is_empty() || reference.starts_with("hf://"))
+        {
+            let accepted =
+                "a checkpoint on this machine (pfgmpp convert brings one of the Hub here)";
+            return Err(ParameterError::new(
+                "reference",
+                format!("{reference:?}"),
+                accepted,
+            ));
+        }
         let Some([low, high]) = self.interval else {
             return Ok(());
         };
@@ -195,7 +210,11 @@ mod tests {
     }
 
     fn guided(scale: f64, interval: Option<[f64; 2]>) -> Guided<Shifted, WithoutClasses<Shifted>> {
-        let guidance = Guidance { scale, interval };
+        let guidance = Guidance {
+            scale,
+            interval,
+            reference: None,
+        };
         Guided::new(Shifted, WithoutClasses(Shifted), guidance).unwrap()
     }
 
@@ -245,10 +264,14 @@ mod tests {
                 "interval[0] must be below interval[1] = 0.2, got 5",
             ),
         ] {
-            let got = Guidance { scale, interval }
-                .check()
-                .unwrap_err()
-                .to_string();
+            let got = Guidance {
+                scale,
+                interval,
+                reference: None,
+            }
+            .check()
+            .unwrap_err()
+            .to_string();
             assert_eq!(got, want);
         }
     }
