@@ -122,6 +122,39 @@ fn seeds_that_overlap_or_run_backwards_are_refused_in_one_line() {
 }
 
 #[test]
+fn a_model_is_led_away_from_another_and_from_itself_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let sweep = folder.path().join("out");
+    let done = output(small_sweep(&sweep, &["axes.d=[1,inf]"]));
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let model = sweep.join("d=inf,seed=0");
+    let draw = |name: &str, flags: &[&str]| {
+        let out = folder.path().join(name);
+        let flags = [&["--num", "4"], flags].concat();
+        let done = sample(&model, &out, &flags);
+        assert!(done.status.success(), "got {}", stderr(&done));
+        let all = candle_core::Tensor::read_npy(out).unwrap();
+        all.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+    };
+    let own = model.to_str().unwrap();
+    let plain = draw("plain.npy", &[]);
+    let led = draw("own.npy", &["--guidance", "3", "--autoguidance", own]);
+    let off = plain.iter().zip(&led).map(|(a, b)| (a - b).abs());
+    assert!(off.fold(0.0, f32::max) < 1e-3);
+    // One of D = 1 does not sample at D = inf.
+    let other = sweep.join("d=1,seed=0");
+    let out = folder.path().join("x.npy");
+    let flags = ["--guidance", "2", "--autoguidance", other.to_str().unwrap()];
+    let refused = sample(&model, &out, &flags);
+    assert_eq!(refused.status.code(), Some(2));
+    let got = stderr(&refused);
+    assert!(
+        got.contains("guidance.reference") && got.contains("only a model of D = inf"),
+        "got {got}"
+    );
+}
+
+#[test]
 fn neither_threads_nor_batch_change_a_sample() {
     let folder = tempfile::tempdir().unwrap();
     let run = trained(folder.path());
