@@ -17,6 +17,7 @@ mod conformance;
 mod guidance;
 mod integration;
 mod path;
+mod restoration;
 mod sampler;
 mod solver;
 mod trajectory;
@@ -27,6 +28,10 @@ pub use config::SamplerConfig;
 pub use guidance::{Guidance, Guided, WithoutClasses};
 pub use integration::Integration;
 pub use path::{Evaluation, Past, Path};
+pub use restoration::{
+    BoxAverage, ConjugateGradients, Covariance, Dps, ExactConditional, Identity, JointNoise, Mask, Mmps,
+    Observation, Operator,
+};
 pub use sampler::Sampler;
 pub use solver::*;
 pub use trajectory::{Trajectory, Watch};
