@@ -53,7 +53,9 @@ pub enum ConditionError {
         image: usize,
     },
     /// An observation for a model that is not told one.
-    #[error("an observation was given to a model that takes none: wrap it by one of the methods of restoration")]
+    #[error(
+        "an observation was given to a model that takes none: wrap it by one of the methods of restoration"
+    )]
     NoObservation,
     /// An observation of a batch of another size.
     #[error("the observation must have a row for each of the {want} samples, got {got}")]

@@ -29,8 +29,8 @@ pub use guidance::{Guidance, Guided, WithoutClasses};
 pub use integration::Integration;
 pub use path::{Evaluation, Past, Path};
 pub use restoration::{
-    BoxAverage, ConjugateGradients, Covariance, Dps, ExactConditional, Identity, JointNoise, Mask, Mmps,
-    Observation, Operator,
+    BoxAverage, ConjugateGradients, Covariance, Dps, ExactConditional, Identity, JointNoise, Mask,
+    Mmps, Observation, Operator,
 };
 pub use sampler::Sampler;
 pub use solver::*;

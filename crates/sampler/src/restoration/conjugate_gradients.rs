@@ -5,6 +5,9 @@ use pfgmpp_kernel::{column, inner_products};
 use pfgmpp_transfer::ParameterError;
 use serde::{Deserialize, Serialize};
 
+/// A squared residual of so many times the right-hand side's means that the iteration diverges.
+const TOO_FAR: f64 = 100.0;
+
 /// When conjugate gradients end.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,8 +34,9 @@ impl ConjugateGradients {
     /// - `product`: takes p to `(M' p, M M' p)`, where `M M'` need be symmetric only nearly: that of a learned model is not
     ///   quite.
     ///
-    /// Step sizes and ends are those of each sample, so that none depends on its batch. A sample ends, too, where the
-    /// matrix is not positive along its direction, which only an asymmetric one can be.
+    /// Step sizes and ends are those of each sample, so that none depends on its batch. A sample ends, too, before a step
+    /// along which the matrix is not positive or after which the residual would be [`TOO_FAR`]: only with a matrix
+    /// that is far from symmetric can either be.
     pub(super) fn solve(
         &self,
         b: &Tensor,
@@ -41,6 +45,7 @@ impl ConjugateGradients {
     ) -> Result<Option<Tensor>> {
         let (mut r, mut p) = (b.clone(), b.clone());
         let mut rr = inner_products(b, b)?;
+        let too_far: Vec<f64> = rr.iter().map(|rr| rr * TOO_FAR).collect();
         let ends: Vec<f64> = rr.iter().map(|rr| rr * self.tolerance.powi(2)).collect();
         let mut open: Vec<bool> = rr.iter().map(|rr| *rr > 0.0).collect();
         let mut solution: Option<Tensor> = None;
@@ -51,10 +56,13 @@ impl ConjugateGradients {
             let (moved, taken) = product(&p)?;
             let taken = (taken + (&p * shift)?)?;
             let curvature = inner_products(&p, &taken)?;
+            let (along, square) = (inner_products(&r, &taken)?, inner_products(&taken, &taken)?);
             let alpha: Vec<f64> = (0..rr.len())
                 .map(|i| {
-                    open[i] = open[i] && curvature[i] > 0.0;
-                    if open[i] { rr[i] / curvature[i] } else { 0.0 }
+                    let alpha = rr[i] / curvature[i];
+                    let next = rr[i] - 2.0 * alpha * along[i] + alpha * alpha * square[i];
+                    open[i] = open[i] && curvature[i] > 0.0 && next <= too_far[i];
+                    if open[i] { alpha } else { 0.0 }
                 })
                 .collect();
             let step = moved.broadcast_mul(&column(&alpha, &moved)?)?;
@@ -122,11 +130,17 @@ mod tests {
         };
         let u = solve(&[0, 1, 2], &b, config);
         for (k, (u, b)) in u.iter().zip(b.to_vec2::<f64>().unwrap()).enumerate() {
-            let u = Tensor::new(&u[..], &Device::Cpu).unwrap().reshape((1, 5)).unwrap();
+            let u = Tensor::new(&u[..], &Device::Cpu)
+                .unwrap()
+                .reshape((1, 5))
+                .unwrap();
             let taken = (u.matmul(&matrix(k)).unwrap() + (&u * 0.1).unwrap()).unwrap();
             let got = taken.flatten_all().unwrap().to_vec1::<f64>().unwrap();
             for (got, want) in got.iter().zip(b) {
-                assert!((got - want).abs() < 1e-12, "system {k}: got {got}, want {want}");
+                assert!(
+                    (got - want).abs() < 1e-12,
+                    "system {k}: got {got}, want {want}"
+                );
             }
         }
     }

@@ -9,10 +9,11 @@ use super::{Covariance, Observation};
 /// A denoiser told of an observation by how far its estimate is off it.
 ///
 /// ```text
-/// E[y | x, y_o] ≈ m - zeta c grad_x |y_o - A m(x)|  =  m + zeta c J^T A^T (y_o - A m) / |y_o - A m|
+/// E[y | x, y_o] ≈ m + zeta S A^T (y_o - A m) / |y_o - A m|,   m = E[y | x]
+///               = m - zeta sigma² grad_x |y_o - A m(x)|   at D = ∞
 /// ```
 ///
-/// with c by [`Covariance`]: `zeta/|y_o - A m|` stands for `1/sigma_o²`, so that `sigma_o` itself is not used. The published
+/// with S by [`Covariance`]: `zeta/|y_o - A m|` stands for `1/sigma_o²`, so that `sigma_o` itself is not used. The published
 /// method adds a gradient at each of a fixed number of steps; here it is part of the slope, whatever the solver and its steps.
 /// Takes one evaluation of the model and one with its derivative. (Chung et al. 2022, arXiv:2209.14687, at D = ∞.)
 #[derive(Clone, Debug)]
@@ -59,14 +60,12 @@ impl<M: Denoiser> Denoiser for Dps<M> {
         let asked = query.under(&condition);
         let m = self.model.denoise(&asked)?;
         let r = self.observation.residual(query, &m)?;
-        let c = self.covariance.scales(self.d, query.x, query.sigma, &m)?;
         let norms = squared_norms(&r)?.into_iter().map(f64::sqrt);
-        let weights: Vec<f64> = norms
-            .zip(&c)
-            .map(|(norm, c)| if norm > 0.0 { self.zeta * c / norm } else { 0.0 })
-            .collect();
+        let weights = norms.map(|norm| if norm > 0.0 { self.zeta / norm } else { 0.0 });
+        let weights: Vec<f64> = weights.collect();
         let back = self.observation.operator().transpose(&r)?;
-        let (_, pulled) = self.model.vjp(&asked, &back)?;
-        m + pulled.broadcast_mul(&column(&weights, &pulled)?)?
+        let spread = self.covariance.at(&self.model, self.d, asked, &m)?;
+        let moved = spread.times(&back)?;
+        m + moved.broadcast_mul(&column(&weights, &moved)?)?
     }
 }

@@ -34,7 +34,10 @@ impl ExactConditional {
     pub fn new(data: &Tensor, d: Dimension, observation: Observation) -> Result<Self> {
         let shape = data.dims().get(1..).unwrap_or_default().to_vec();
         if data.rank() < 2 || data.elem_count() == 0 {
-            bail!("data must have shape [points, ...] with at least one value, got {:?}", data.dims());
+            bail!(
+                "data must have shape [points, ...] with at least one value, got {:?}",
+                data.dims()
+            );
         }
         let fits = observation.operator().observed_shape(&shape);
         fits.map_err(candle_core::Error::wrap)?;
@@ -144,7 +147,8 @@ impl Denoiser for ExactConditional {
         let condition = query.condition.without_observed();
         self.takes().check(&query.under(&condition))?;
         let observed = self.observation.of(query)?;
-        let ln_weights = (self.ln_kernel(query.x, query.sigma)? + self.ln_likelihood(&observed)?)?;
+        let ln_weights =
+            (self.ln_kernel(query.x, query.sigma)? + self.ln_likelihood(&observed)?)?;
         let mean = self.mean(&ln_weights)?;
         mean.to_dtype(query.x.dtype())?.to_device(query.x.device())
     }

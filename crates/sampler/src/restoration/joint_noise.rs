@@ -30,11 +30,7 @@ impl<M: Denoiser> JointNoise<M> {
     /// # Errors
     ///
     /// What [`Observation::new`] refuses.
-    pub fn new(
-        model: M,
-        d: Dimension,
-        sigma_o: f64,
-    ) -> std::result::Result<Self, ParameterError> {
+    pub fn new(model: M, d: Dimension, sigma_o: f64) -> std::result::Result<Self, ParameterError> {
         let observation = Observation::new(std::sync::Arc::new(Identity), sigma_o)?;
         Ok(Self {
             model,
@@ -49,7 +45,7 @@ impl<M: Denoiser> JointNoise<M> {
             return Ok(query.sigma.iter().map(|s| s * s).collect());
         }
         let m = self.model.denoise(query)?;
-        Covariance::Effective.scales(self.d, query.x, query.sigma, &m)
+        Covariance::Effective.scales(self.d, query, &m)
     }
 }
 
@@ -66,7 +62,10 @@ impl<M: Denoiser> Denoiser for JointNoise<M> {
         let c = self.variances(&asked)?;
         // The share of the observation; that of the sample is the rest.
         let share: Vec<f64> = c.iter().map(|c| c / (c + variance)).collect();
-        let sigma: Vec<f64> = share.iter().map(|share| (share * variance).sqrt()).collect();
+        let sigma: Vec<f64> = share
+            .iter()
+            .map(|share| (share * variance).sqrt())
+            .collect();
         let x = (query.x + (observed - query.x)?.broadcast_mul(&column(&share, query.x)?)?)?;
         let joint = Query {
             x: &x,

@@ -62,7 +62,11 @@ impl Operator for Mask {
 
     fn apply(&self, y: &Tensor) -> Result<Tensor> {
         if y.dims()[1..] != self.shape {
-            bail!("the mask is of {:?}, the data of {:?}", self.shape, y.dims());
+            bail!(
+                "the mask is of {:?}, the data of {:?}",
+                self.shape,
+                y.dims()
+            );
         }
         let flat = y.flatten_from(1)?.contiguous()?;
         flat.index_select(&self.places(y)?, 1)

@@ -1,7 +1,7 @@
 //! Moment matching: the data behind a sample taken for Gaussian.
 
 use candle_core::{Result, Tensor};
-use pfgmpp_kernel::{ConditionSpec, Denoiser, Dimension, Query, column};
+use pfgmpp_kernel::{ConditionSpec, Denoiser, Dimension, Query};
 use pfgmpp_transfer::ParameterError;
 
 use super::{ConjugateGradients, Covariance, Observation};
@@ -9,10 +9,10 @@ use super::{ConjugateGradients, Covariance, Observation};
 /// A denoiser told of an observation by the first two moments of the data behind a sample.
 ///
 /// ```text
-/// E[y | x, y_o] ≈ m + S A^T (sigma_o² + A S A^T)^-1 (y_o - A m),   m = E[y | x],   S = c J
+/// E[y | x, y_o] ≈ m + S A^T (sigma_o² + A S A^T)^-1 (y_o - A m),   m = E[y | x],   S ≈ Cov(y | x)
 /// ```
 ///
-/// with J by [`Denoiser::vjp`] and c by [`Covariance`]. Exact where the data behind a sample are Gaussian, as at low noise or
+/// with S by [`Denoiser::pullback`] as [`Covariance`] says. Exact where the data behind a sample are Gaussian, as at low noise or
 /// of Gaussian data. Takes one evaluation of the model, and one with its derivative for each iteration. (Rozet et al. 2024,
 /// arXiv:2405.13712, at D = ∞.)
 #[derive(Clone, Debug)]
@@ -58,13 +58,11 @@ impl<M: Denoiser> Denoiser for Mmps<M> {
         let asked = query.under(&condition);
         let m = self.model.denoise(&asked)?;
         let r = self.observation.residual(query, &m)?;
-        let c = self.covariance.scales(self.d, query.x, query.sigma, &m)?;
-        let c = column(&c, query.x)?;
+        let spread = self.covariance.at(&self.model, self.d, asked, &m)?;
         let operator = self.observation.operator();
         let shift = self.observation.sigma_o().powi(2);
         let moved = self.iterations.solve(&r, shift, |p| {
-            let (_, pulled) = self.model.vjp(&asked, &operator.transpose(p)?)?;
-            let moved = pulled.broadcast_mul(&c)?;
+            let moved = spread.times(&operator.transpose(p)?)?;
             let taken = operator.apply(&moved)?;
             Ok((moved, taken))
         })?;

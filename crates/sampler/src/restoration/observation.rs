@@ -53,7 +53,11 @@ impl Observation {
     pub fn observe(&self, y: &Tensor, rngs: &mut [SampleRng]) -> Result<Tensor> {
         let seen = self.operator.apply(y)?;
         if rngs.len() != seen.dim(0)? {
-            bail!("rngs must have one stream for each of the {} data, got {}", seen.dim(0)?, rngs.len());
+            bail!(
+                "rngs must have one stream for each of the {} data, got {}",
+                seen.dim(0)?,
+                rngs.len()
+            );
         }
         let noise = standard_normal(&seen.dims()[1..], rngs, seen.dtype(), seen.device());
         seen + (noise.map_err(candle_core::Error::wrap)? * self.sigma_o)?
@@ -71,9 +75,14 @@ impl Observation {
                 .map_err(candle_core::Error::wrap)?,
         );
         if observed.dims() != want {
-            bail!("the observation must have shape {want:?}, got {:?}", observed.dims());
+            bail!(
+                "the observation must have shape {want:?}, got {:?}",
+                observed.dims()
+            );
         }
-        observed.to_device(query.x.device())?.to_dtype(query.x.dtype())
+        observed
+            .to_device(query.x.device())?
+            .to_dtype(query.x.dtype())
     }
 
     /// `y_o - A m` of each sample.
