@@ -374,7 +374,8 @@ fn moment_matching_of_points_is_near_the_exact_conditional_where_the_observation
         let moved = largest_difference(&m, &want);
         let (effective, nominal) = (error(Covariance::Effective), error(Covariance::Nominal));
         println!("D {d}: without {moved:.2e}, effective {effective:.2e}, nominal {nominal:.2e}");
-        assert!(effective < 0.1 * moved, "D {d}: {effective} of {moved}");
+        // 1/p scatters about sigma_eff² by a share of sqrt(2/N) times that of the data in |x - y|.
+        assert!(effective < 0.2 * moved, "D {d}: {effective} of {moved}");
         if d == Dimension::Finite(1.0) {
             assert!(
                 effective < 0.2 * nominal,
