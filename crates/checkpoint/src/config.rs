@@ -3,7 +3,7 @@
 use pfgmpp_kernel::Dimension;
 use pfgmpp_nn::{NetworkConfig, Prediction};
 use pfgmpp_sampler::SamplerConfig;
-use pfgmpp_transfer::{DataScale, ParameterError};
+use pfgmpp_transfer::{DataScale, DenoisingError, ParameterError};
 use serde::{Deserialize, Serialize};
 
 /// Version of the checkpoint format that this crate writes.
@@ -26,6 +26,10 @@ pub struct CheckpointConfig {
     pub network: NetworkConfig,
     /// What the network predicts, and so how it is made a denoiser.
     pub prediction: Prediction,
+    /// Its squared error on data it was not trained on, perturbed by Gaussian noise, by level: what the lift to another D
+    /// and self-timed sampling read levels by; absent where it was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denoising_error: Option<DenoisingError>,
     /// The sampler that its training run was scored with.
     pub sampler: SamplerConfig,
     /// How it was trained.
@@ -54,6 +58,9 @@ impl CheckpointConfig {
             ParameterError::within("d", d, 1e-3, 1e15)?;
         }
         self.data.check()?;
+        if let Some(error) = &self.denoising_error {
+            error.check().map_err(|e| e.under("denoising_error"))?;
+        }
         self.sampler.check().map_err(|e| e.under("sampler"))
     }
 }

@@ -72,7 +72,14 @@ impl Model {
             path: path.to_path_buf(),
             message: e.to_string(),
         })?;
-        let moments = moments(&config.data, weights.get(DATA_MEAN)).map_err(fits)?;
+        let mut moments = moments(&config.data, weights.get(DATA_MEAN)).map_err(fits)?;
+        if let Some(error) = &config.denoising_error {
+            let moments_with = moments.with_denoising_error(error.clone());
+            moments = moments_with.map_err(|e| CheckpointError::Config {
+                path: path.to_path_buf(),
+                message: e.under("denoising_error").to_string(),
+            })?;
+        }
         let (builder, left) = Leftover::of(weights, device);
         let network = config
             .network

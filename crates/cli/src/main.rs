@@ -9,6 +9,7 @@ mod download;
 mod failure;
 mod interrupt;
 mod labels;
+mod model_args;
 mod opening;
 mod output;
 mod table;

@@ -14,6 +14,8 @@ pub enum Stream {
     Prior,
     /// Noise that a stochastic sampler adds to a sample, whose own seed is the seed; index: the step.
     Churn,
+    /// Noise injected into a sample, whose own seed is the seed, without its sampler's knowledge; index: the step.
+    Injected,
     /// Dropout masks of a training sample; index: its position in the run (`nimg`).
     Dropout,
     /// The class of a generated sample, whose own seed is the seed; index: 0.
@@ -49,6 +51,7 @@ impl Stream {
             Self::Dropout => [5, 0],
             Self::Metric => [8, 0],
             Self::Class => [12, 0],
+            Self::Injected => [20, 0],
             Self::Observation => [24, 0],
             Self::Score(number) => [16, number],
             Self::Other(number) => [0, number],
@@ -140,6 +143,7 @@ mod tests {
             Stream::Training,
             Stream::Prior,
             Stream::Churn,
+            Stream::Injected,
             Stream::Dropout,
             Stream::Metric,
             Stream::score(""),

@@ -8,6 +8,7 @@ mod classes_asked;
 mod draw;
 mod ending;
 mod error;
+mod error_curve;
 mod evaluation;
 mod fetch;
 mod folder;

@@ -1,6 +1,6 @@
 //! A model that is ready to sample, wherever it came from.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Error, Tensor};
 use pfgmpp_checkpoint::Model;
 use pfgmpp_config::{CheckpointSource, ConfigError, ModelConfig, RunConfig};
 use pfgmpp_data::Dataset;
@@ -12,6 +12,7 @@ use pfgmpp_transfer::{DataMoments, EffectiveNoise, ParameterError};
 
 use crate::classes_asked::ClassesAsked;
 use crate::error::RunError;
+use crate::error_curve::error_curve;
 use crate::memory::Footprint;
 use crate::observer::StopFlag;
 use crate::stoppable::Stoppable;
@@ -50,10 +51,11 @@ impl SamplingModel {
         sampler: &SamplerConfig,
     ) -> Result<Self, RunError> {
         let kernel = Kernel::new(shape.iter().product(), sampler.d.unwrap_or(d))?;
-        let denoiser = if kernel.d() == d {
+        let timed = sampler.self_timed.is_some();
+        let denoiser = if kernel.d() == d && !timed {
             denoiser
         } else {
-            lift(denoiser, d, &kernel, moments()?, sampler)
+            at_levels_shown(denoiser, d, &kernel, moments()?, sampler)
                 .map_err(|e| ConfigError::new("sampler", e))?
         };
         if let (0, Some(guidance)) = (denoiser.takes().label_dim, &sampler.guidance) {
@@ -154,9 +156,18 @@ impl SamplingModel {
             }
             ModelConfig::Exact { d } => {
                 let exact = ExactPosterior::new(data.images(), *d)?;
-                let (exact, shape) = (Box::new(exact), data.image_shape());
-                let moments = || DataMoments::measure(data.images());
-                Self::new(exact, *d, shape, moments, &config.sampler)?
+                let shape = data.image_shape();
+                let sampler = &config.sampler;
+                let moments = || {
+                    let stop = StopFlag::default();
+                    let batch = config.scoring.batch_size;
+                    let error = error_curve(&exact, data, sampler, batch, device, &stop)
+                        .map_err(Error::wrap)?;
+                    DataMoments::measure(data.images())?
+                        .with_denoising_error(error)
+                        .map_err(Error::wrap)
+                };
+                Self::new(Box::new(exact.clone()), *d, shape, moments, &config.sampler)?
                     .with_footprint(Footprint::Exact(data.num_images() as u64))
                     .with_classes(config.first_seed(), &data.class_counts())
             }
@@ -327,25 +338,29 @@ impl SamplingModel {
     }
 }
 
-/// `denoiser`, which is for data perturbed at `d`, as one for the D of `kernel`.
-fn lift(
+/// `denoiser`, which is for data perturbed at `d`, as one for the D of `kernel`: asked at the levels that samples show.
+fn at_levels_shown(
     denoiser: Box<dyn Denoiser>,
     d: Dimension,
     kernel: &Kernel,
     moments: DataMoments,
     sampler: &SamplerConfig,
 ) -> Result<Box<dyn Denoiser>, ParameterError> {
-    if !d.is_infinite() {
+    if !d.is_infinite() && kernel.d() != d {
         let accepted =
             format!("{d}, that of the model: only a model of D = inf samples at another");
         return Err(ParameterError::new("d", kernel.d(), accepted));
+    }
+    let sigma_max = sampler.schedule.sigma_max();
+    if let Some(timed) = &sampler.self_timed {
+        let timed = timed.denoiser(denoiser, kernel.n(), moments, sigma_max);
+        return Ok(Box::new(timed.map_err(|e| e.under("self_timed"))?));
     }
     let Some(guess) = sampler.guess else {
         let accepted = "data_mean, fixed_point or previous where d is not that of the model";
         return Err(ParameterError::new("guess", "none", accepted));
     };
     let lifted = EffectiveNoise::new(denoiser, kernel, guess, moments)?;
-    let sigma_max = sampler.schedule.sigma_max();
     Ok(Box::new(lifted.with_sigma_max(sigma_max)?))
 }
 

@@ -2,13 +2,14 @@
 
 use std::time::Instant;
 
-use candle_core::Device;
+use candle_core::{Device, Error};
 use pfgmpp_config::RunConfig;
 use pfgmpp_data::Splits;
 use pfgmpp_train::{Trainer, TrainerConfig};
-use pfgmpp_transfer::DataMoments;
+use pfgmpp_transfer::{DataMoments, DenoisingError};
 
 use crate::error::RunError;
+use crate::error_curve::error_curve;
 use crate::evaluation::TrainedSummary;
 use crate::folder::RunFolder;
 use crate::monitor::Monitor;
@@ -84,11 +85,16 @@ impl<'a> Training<'a> {
             let nimg = self.trainer.nimg();
             return Ok(TrainingEnd::Stopped { nimg });
         }
-        let checkpoint = self.trainer.checkpoint(self.config.sampler.clone())?;
+        let Some(error) = self.denoising_error(stop)? else {
+            let nimg = self.trainer.nimg();
+            return Ok(TrainingEnd::Stopped { nimg });
+        };
+        let mut checkpoint = self.trainer.checkpoint(self.config.sampler.clone())?;
+        checkpoint.config.denoising_error = Some(error.clone());
         self.folder.check()?;
         checkpoint.save(&self.folder.checkpoint())?;
         Ok(TrainingEnd::Trained(Box::new(Trained {
-            model: self.sampling_model()?,
+            model: self.sampling_model(Some(error))?,
             summary: TrainedSummary {
                 nimg: self.trainer.nimg(),
                 loss: self.trainer.train_loss(),
@@ -155,10 +161,28 @@ impl<'a> Training<'a> {
         self.monitor.report(self.trainer.nimg())
     }
 
-    fn sampling_model(&self) -> Result<SamplingModel, RunError> {
+    /// The averaged weights' error by noise level; `None` when asked to stop.
+    fn denoising_error(&self, stop: &StopFlag) -> Result<Option<DenoisingError>, RunError> {
+        let denoiser = self.trainer.averaged_model()?;
+        let (sampler, batch) = (&self.config.sampler, self.config.scoring.batch_size);
+        let data = &self.splits.held_out;
+        match error_curve(&*denoiser, data, sampler, batch, self.device, stop) {
+            Ok(error) => Ok(Some(error)),
+            Err(RunError::Stopped) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn sampling_model(&self, error: Option<DenoisingError>) -> Result<SamplingModel, RunError> {
         let denoiser = self.trainer.averaged_model()?;
         let shape = self.splits.train.image_shape();
-        let moments = || DataMoments::measure(self.splits.train.images());
+        let moments = || {
+            let moments = DataMoments::measure(self.splits.train.images())?;
+            match error {
+                None => Ok(moments),
+                Some(error) => Ok(moments.with_denoising_error(error).map_err(Error::wrap)?),
+            }
+        };
         let counts = self.splits.train.class_counts();
         SamplingModel::new(denoiser, self.model.d, shape, moments, &self.config.sampler)?
             .with_classes(self.config.first_seed(), &counts)
@@ -166,7 +190,7 @@ impl<'a> Training<'a> {
 
     /// Shows samples of the weights as they are, unless it is stopped meanwhile.
     fn draw_grid(&mut self, stop: &StopFlag) -> Result<(), RunError> {
-        let model = self.sampling_model()?;
+        let model = self.sampling_model(None)?;
         let preview = Preview::of(
             &model,
             &self.config.sample_seeds(self.config.scoring.num_samples),

@@ -5,8 +5,8 @@ use pfgmpp_kernel::{Kernel, SampleRng, Stream, squared_norms, standard_normal};
 use pfgmpp_transfer::ParameterError;
 use serde::{Deserialize, Serialize};
 
-use crate::Path;
 use crate::path::column;
+use crate::{BeforeStep, Path};
 
 /// How much noise a stochastic sampler adds before each step.
 ///
@@ -82,17 +82,13 @@ impl<'a> Churn<'a> {
             growth: 1.0 + gamma,
         }
     }
+}
 
+impl BeforeStep for Churn<'_> {
     /// Raises the noise level of `x` `[B, ...]` before step `step`; gives `x` back where nothing is added.
     ///
     /// The posterior kind measures by the path's last estimate, and takes one evaluation where there is none yet.
-    pub(crate) fn step(
-        &self,
-        step: usize,
-        x: Tensor,
-        sigma: f64,
-        path: &mut Path,
-    ) -> Result<(Tensor, f64)> {
+    fn before(&self, step: usize, x: Tensor, sigma: f64, path: &mut Path) -> Result<(Tensor, f64)> {
         let window = self.config.s_min..=self.config.s_max;
         if self.growth == 1.0 || !window.contains(&sigma) {
             return Ok((x, sigma));

@@ -4,7 +4,7 @@ use pfgmpp_kernel::Dimension;
 use pfgmpp_transfer::{Guess, ParameterError, Schedule};
 use serde::{Deserialize, Serialize};
 
-use crate::{ChurnConfig, Classes, Guidance, Sampler, SolverConfig};
+use crate::{ChurnConfig, Classes, Guidance, Sampler, SelfTimed, SolverConfig};
 
 /// A sampler as it is written down, with the D that its denoiser is lifted to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct SamplerConfig {
     /// Where a denoiser of D = ∞ that samples at another D takes its guess of the data from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guess: Option<Guess>,
+    /// How far the denoiser is asked at the level that the sample shows; at the schedule's alone if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_timed: Option<SelfTimed>,
     /// The classes of the samples, for a model that has classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<Classes>,
@@ -32,6 +35,10 @@ pub struct SamplerConfig {
     /// Noise added on the way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub churn: Option<ChurnConfig>,
+    /// Noise added before each step that the solver is not told of, in units of the noise level: a test of how errors
+    /// are borne.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub injected_noise: Option<f64>,
 }
 
 impl SamplerConfig {
@@ -42,10 +49,12 @@ impl SamplerConfig {
             schedule,
             d: None,
             guess: None,
+            self_timed: None,
             classes: None,
             guidance: None,
             prior_radius: None,
             churn: None,
+            injected_noise: None,
         }
     }
 
@@ -66,6 +75,10 @@ impl SamplerConfig {
         {
             let accepted = "uniform, data, or a list of at least one class";
             return Err(ParameterError::new("classes", "[]", accepted));
+        }
+        if let (Some(_), Some(guess)) = (&self.self_timed, &self.guess) {
+            let accepted = "absent with self_timed, which takes the solver's last estimate";
+            return Err(ParameterError::new("guess", format!("{guess:?}"), accepted));
         }
         self.build().map(|_| ())
     }
@@ -90,6 +103,13 @@ impl SamplerConfig {
         }
         if let Some(churn) = &self.churn {
             sampler = sampler.with_churn(churn.clone())?;
+        }
+        if let Some(alpha) = self.injected_noise {
+            sampler = sampler.with_injected_noise(alpha)?;
+        }
+        if let Some(timed) = &self.self_timed {
+            let refused = |e: ParameterError| e.under("self_timed");
+            sampler = sampler.with_self_timed(timed).map_err(refused)?;
         }
         Ok(sampler)
     }

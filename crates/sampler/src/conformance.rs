@@ -76,7 +76,7 @@ fn run(solver: &dyn Solver, denoiser: &dyn Denoiser, levels: &Levels, x: &Tensor
         denoiser,
         condition: Condition::unconditional(),
         levels,
-        churn: None,
+        before: Vec::new(),
     };
     way.run(x.clone(), &mut |_, _, _| Ok(())).unwrap()
 }

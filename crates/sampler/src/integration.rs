@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor, bail};
 use pfgmpp_kernel::{Condition, Denoiser};
 use pfgmpp_transfer::Levels;
 
-use crate::{Churn, Path, Solver, Step, Watch};
+use crate::{BeforeStep, Path, Solver, Step, Watch};
 
 /// A batch on its way along the ODE: down the levels to data, or up them to the prior.
 pub struct Integration<'a> {
@@ -16,8 +16,8 @@ pub struct Integration<'a> {
     pub condition: &'a Condition,
     /// The noise levels, falling or rising.
     pub levels: &'a Levels,
-    /// Noise to add before each step; only where levels fall.
-    pub churn: Option<Churn<'a>>,
+    /// What is done before each step, in this order; only where levels fall.
+    pub before: Vec<Box<dyn BeforeStep + 'a>>,
 }
 
 impl Integration<'_> {
@@ -31,19 +31,19 @@ impl Integration<'_> {
     ///
     /// # Errors
     ///
-    /// Churn where it has no meaning, failures of the model, and the error of `watch`.
+    /// Something done before steps where it has no meaning, failures of the model, and the error of `watch`.
     pub fn run(&self, mut x: Tensor, watch: &mut Watch) -> Result<Tensor> {
-        if self.churn.is_some() && (self.solver.adapts() || !self.levels.fall()) {
-            bail!("noise can be added to fixed steps down the noise levels only");
+        if !self.before.is_empty() && (self.solver.adapts() || !self.levels.fall()) {
+            bail!("something can be done before fixed steps down the noise levels only");
         }
         let samples: Vec<usize> = (0..x.dim(0)?).collect();
         let history = self.solver.history();
         let mut path = Path::new(self.denoiser, self.condition, history, watch);
         for (index, (from, to)) in self.stops().into_iter().enumerate() {
-            let (x_hat, sigma_hat) = match &self.churn {
-                None => (x, from),
-                Some(churn) => churn.step(index, x, from, &mut path)?,
-            };
+            let (mut x_hat, mut sigma_hat) = (x, from);
+            for before in &self.before {
+                (x_hat, sigma_hat) = before.before(index, x_hat, sigma_hat, &mut path)?;
+            }
             let step = Step {
                 x: x_hat,
                 sigma: sigma_hat,

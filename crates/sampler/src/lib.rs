@@ -9,6 +9,7 @@
 //! Student-t prior, its fixed-step methods in `ln z` are [`Euler`] and [`Heun`] on a geometric
 //! schedule, and its field gives a denoiser `x - z v_x / v_z`.
 
+mod before_step;
 mod churn;
 mod classes;
 mod config;
@@ -19,9 +20,11 @@ mod integration;
 mod path;
 mod restoration;
 mod sampler;
+mod self_timed;
 mod solver;
 mod trajectory;
 
+pub use before_step::{BeforeStep, InjectedNoise};
 pub use churn::{Churn, ChurnConfig, ChurnKind, posterior_scales, raise};
 pub use classes::Classes;
 pub use config::SamplerConfig;
@@ -33,5 +36,6 @@ pub use restoration::{
     Mmps, Observation, Operator,
 };
 pub use sampler::Sampler;
+pub use self_timed::{SelfTimed, TimedStep};
 pub use solver::*;
 pub use trajectory::{Trajectory, Watch};

@@ -33,6 +33,8 @@ pub struct Path<'a, 'w> {
     /// The last estimate, which the next query takes as its guess.
     denoised: Option<Tensor>,
     past: VecDeque<Past>,
+    /// The evaluation that the next step begins with, where it is known already.
+    expected: Option<Past>,
     /// How much of the past is kept.
     history: usize,
 }
@@ -50,6 +52,7 @@ impl<'a, 'w> Path<'a, 'w> {
             watch,
             denoised: None,
             past: VecDeque::new(),
+            expected: None,
             history,
         }
     }
@@ -62,6 +65,9 @@ impl<'a, 'w> Path<'a, 'w> {
     ///
     /// Failures of the model.
     pub fn evaluate(&mut self, x: &Tensor, sigma: f64) -> Result<Evaluation> {
+        if let Some(found) = self.take_expected(sigma) {
+            return Ok(found);
+        }
         let sigma = vec![sigma; x.dim(0)?];
         let query = Query::new(x, &sigma).under(self.condition);
         let found = slope(self.denoiser, &query.near(self.denoised.as_ref()))?;
@@ -76,10 +82,23 @@ impl<'a, 'w> Path<'a, 'w> {
     ///
     /// Failures of the model.
     pub fn here(&mut self, x: &Tensor, sigma: f64) -> Result<Evaluation> {
+        if let Some(found) = self.take_expected(sigma) {
+            return Ok(found);
+        }
         match self.past.front() {
             Some(past) if past.sigma == sigma => Ok(past.evaluation.clone()),
             _ => self.evaluate(x, sigma),
         }
+    }
+
+    /// Hands the next step the evaluation at its beginning, which is at `sigma`.
+    pub(crate) fn expect(&mut self, sigma: f64, evaluation: Evaluation) {
+        self.expected = Some(Past { sigma, evaluation });
+    }
+
+    fn take_expected(&mut self, sigma: f64) -> Option<Evaluation> {
+        let expected = self.expected.take()?;
+        (expected.sigma == sigma).then_some(expected.evaluation)
     }
 
     /// The slope of some samples of the batch, `x` `[samples.len(), ...]`, each at a level and with a guess of its own.

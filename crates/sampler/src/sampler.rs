@@ -9,7 +9,10 @@ use pfgmpp_kernel::{
 use pfgmpp_transfer::{Levels, ParameterError};
 
 use crate::path::column;
-use crate::{Churn, ChurnConfig, Integration, Solver, Trajectory, Watch};
+use crate::self_timed::ToSchedule;
+use crate::{
+    Churn, ChurnConfig, InjectedNoise, Integration, SelfTimed, Solver, TimedStep, Trajectory, Watch,
+};
 
 /// A solver, the noise levels it visits, and what it starts from: checked where it is made.
 #[derive(Clone, Debug)]
@@ -18,6 +21,8 @@ pub struct Sampler {
     levels: Levels,
     prior_radius: Option<[f64; 2]>,
     churn: Option<ChurnConfig>,
+    injected_noise: f64,
+    to_schedule: Option<f64>,
 }
 
 impl Sampler {
@@ -43,6 +48,8 @@ impl Sampler {
             levels,
             prior_radius: None,
             churn: None,
+            injected_noise: 0.0,
+            to_schedule: None,
         })
     }
 
@@ -74,6 +81,42 @@ impl Sampler {
             return Err(ParameterError::new("churn", "given", accepted));
         }
         self.churn = Some(churn);
+        Ok(self)
+    }
+
+    /// With Gaussian noise of `alpha` times the level added before each step, of which the solver is not told.
+    ///
+    /// # Errors
+    ///
+    /// An alpha out of range, and a solver that chooses its own steps.
+    pub fn with_injected_noise(mut self, alpha: f64) -> std::result::Result<Self, ParameterError> {
+        InjectedNoise::check(alpha)?;
+        if self.solver.adapts() && alpha > 0.0 {
+            let accepted = "0 with a solver that chooses its steps";
+            return Err(ParameterError::new("injected_noise", alpha, accepted));
+        }
+        self.injected_noise = alpha;
+        Ok(self)
+    }
+
+    /// With steps as self-timed sampling takes them; the denoiser is to be [`SelfTimed::denoiser`]'s.
+    ///
+    /// # Errors
+    ///
+    /// A kappa out of range, and steps to the schedule with a solver that chooses its own.
+    pub fn with_self_timed(
+        mut self,
+        timed: &SelfTimed,
+    ) -> std::result::Result<Self, ParameterError> {
+        timed.check()?;
+        if timed.step == TimedStep::ToSchedule {
+            if self.solver.adapts() {
+                let accepted = "keep_ratio with a solver that chooses its steps";
+                return Err(ParameterError::new("step", "to_schedule", accepted));
+            }
+            // With kappa infinite a sample shows what the schedule says.
+            self.to_schedule = Some(timed.kappa.value()).filter(|kappa| kappa.is_finite());
+        }
         Ok(self)
     }
 
@@ -199,7 +242,7 @@ impl Sampler {
             denoiser,
             condition,
             levels,
-            churn: None,
+            before: Vec::new(),
         }
     }
 
@@ -234,9 +277,18 @@ impl Sampler {
         seeds: &[u64],
         watch: &mut Watch,
     ) -> Result<Tensor> {
-        let churn = self.churn.as_ref();
-        let churn = churn.map(|config| Churn::new(config, kernel, seeds, self.levels.num_steps()));
-        let way = self.way(denoiser, condition, &self.levels);
-        Integration { churn, ..way }.run(x, watch)
+        let mut way = self.way(denoiser, condition, &self.levels);
+        if self.injected_noise > 0.0 {
+            let noise = InjectedNoise::new(self.injected_noise, seeds);
+            way.before.push(Box::new(noise));
+        }
+        if let Some(config) = &self.churn {
+            let churn = Churn::new(config, kernel, seeds, self.levels.num_steps());
+            way.before.push(Box::new(churn));
+        }
+        if let Some(kappa) = self.to_schedule {
+            way.before.push(Box::new(ToSchedule { kappa }));
+        }
+        way.run(x, watch)
     }
 }

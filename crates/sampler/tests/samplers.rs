@@ -92,7 +92,7 @@ fn watched(
         denoiser,
         condition: Condition::unconditional(),
         levels,
-        churn: None,
+        before: Vec::new(),
     };
     way.run(x, watch)
 }
@@ -433,12 +433,12 @@ fn samplers_that_cannot_be_are_refused_where_they_are_made() {
         denoiser: &posterior,
         condition: Condition::unconditional(),
         levels: &geometric(5).reversed(),
-        churn: Some(pfgmpp_sampler::Churn::new(
+        before: vec![Box::new(pfgmpp_sampler::Churn::new(
             &churn,
             &kernel,
             &[1, 2, 3, 4],
             5,
-        )),
+        ))],
     };
     let got = upwards.run(x, &mut |_, _, _| Ok(())).unwrap_err();
     assert!(

@@ -37,7 +37,7 @@ fn trajectories_end_at_the_golden_points() {
                 denoiser: &posterior,
                 condition: Condition::unconditional(),
                 levels: &edm.levels().unwrap(),
-                churn: None,
+                before: Vec::new(),
             };
             let x0 = golden[&format!("{tag}.x0")].clone();
             let got = values(&way.run(x0, &mut |_, _, _| Ok(())).unwrap());

@@ -187,6 +187,7 @@ impl Trainer {
                 },
                 network: self.model.network.clone(),
                 prediction: self.model.prediction(),
+                denoising_error: None,
                 sampler,
                 training: TrainingSummary {
                     nimg: self.nimg,

@@ -2,13 +2,14 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 
-use crate::DataScale;
+use crate::{DataScale, DenoisingError, ParameterError};
 
 /// Mean of the data and the scale of what is left about it.
 #[derive(Clone, Debug)]
 pub struct DataMoments {
     mean: Tensor,
     scale: DataScale,
+    denoising_error: Option<DenoisingError>,
 }
 
 impl DataMoments {
@@ -28,7 +29,11 @@ impl DataMoments {
         let mean = data.mean(0)?;
         let squares = data.broadcast_sub(&mean)?.sqr()?.flatten_from(1)?.sum(1)?;
         let scale = DataScale::of_squared_norms(&squares.to_vec1::<f64>()?, mean.elem_count());
-        Ok(Self { mean, scale })
+        Ok(Self {
+            mean,
+            scale,
+            denoising_error: None,
+        })
     }
 
     /// Moments that are known without the data: `mean` `[...]` and the scale about it.
@@ -38,7 +43,34 @@ impl DataMoments {
     /// Failures of the tensor backend.
     pub fn new(mean: &Tensor, scale: DataScale) -> Result<Self> {
         let mean = mean.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
-        Ok(Self { mean, scale })
+        Ok(Self {
+            mean,
+            scale,
+            denoising_error: None,
+        })
+    }
+
+    /// With what is left of the data's spread once a denoiser has seen them perturbed, by level.
+    ///
+    /// # Errors
+    ///
+    /// A curve that [`DenoisingError::check`] refuses.
+    pub fn with_denoising_error(
+        self,
+        error: DenoisingError,
+    ) -> std::result::Result<Self, ParameterError> {
+        error.check()?;
+        let denoising_error = Some(error);
+        Ok(Self {
+            denoising_error,
+            ..self
+        })
+    }
+
+    /// The squared error of a denoiser of the data by level, where it is known.
+    #[must_use]
+    pub fn denoising_error(&self) -> Option<&DenoisingError> {
+        self.denoising_error.as_ref()
     }
 
     /// The mean, shape of one sample, `f64`, on the CPU.

@@ -82,6 +82,8 @@ pub struct EffectiveNoise<M> {
 impl<M: Denoiser> EffectiveNoise<M> {
     /// Lifts `denoiser`, one of Gaussian noise, to data perturbed by `kernel`.
     ///
+    /// Where `data` knows the denoiser's error, it is accounted for ([`Self::with_denoising_error`]).
+    ///
     /// # Errors
     ///
     /// A number of evaluations out of range, and a mean of another size than the kernel's N.
@@ -104,9 +106,9 @@ impl<M: Denoiser> EffectiveNoise<M> {
             n,
             d,
             guess,
-            data,
             posterior,
-            error: None,
+            error: data.denoising_error().cloned(),
+            data,
             sigma_max: f64::INFINITY,
         })
     }
@@ -117,7 +119,8 @@ impl<M: Denoiser> EffectiveNoise<M> {
     /// sigma_eff² = (|x - m|² + e(sigma_eff) + D sigma²) / (N + D)
     /// ```
     ///
-    /// It serves [`Guess::FixedPoint`]; the other guesses are not estimates from x itself.
+    /// It serves [`Guess::FixedPoint`], and [`Guess::Previous`], whose estimate is from a place on the same line through
+    /// x a step before; not [`Guess::DataMean`], which is no estimate.
     ///
     /// # Errors
     ///
@@ -258,7 +261,11 @@ impl<M: Denoiser> Denoiser for EffectiveNoise<M> {
         }
         let (x, sigma) = (query.x, query.sigma);
         let levels = match (self.guess, query.guess) {
-            (Guess::Previous, Some(m)) => self.levels_near(x, sigma, m)?,
+            (Guess::Previous, Some(m)) => {
+                let mut levels = self.levels_near(x, sigma, m)?;
+                self.add_denoising_error(&mut levels);
+                levels
+            }
             _ => self.levels_about_mean(x, sigma)?,
         };
         let mut denoised = self.ask(query, &levels)?;

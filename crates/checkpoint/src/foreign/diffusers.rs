@@ -169,6 +169,7 @@ impl Diffusers {
             network: unet.network,
             sampler: noise.sampler(height.max(width)),
             prediction: Prediction::Denoised(noise.preconditioning),
+            denoising_error: None,
             training: TrainingSummary { nimg: 0, seed: 0 },
             weights_sha256: String::new(),
             weights_crc32: String::new(),

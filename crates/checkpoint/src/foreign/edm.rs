@@ -73,6 +73,7 @@ pub(crate) fn describe(
         network,
         sampler: precond.sampler(side),
         prediction: Prediction::Denoised(precond.preconditioning),
+        denoising_error: None,
         training: TrainingSummary {
             nimg: nimg(file).unwrap_or(0),
             seed: 0,

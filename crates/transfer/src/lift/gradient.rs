@@ -69,7 +69,8 @@ impl<M: Denoiser> EffectiveNoise<M> {
         let &Query { x, sigma, .. } = query;
         let like = |m: Tensor| m.detach().to_dtype(x.dtype())?.to_device(x.device());
         if let (Guess::Previous, Some(m)) = (self.guess, query.guess) {
-            let levels = near(self.n, d, x, sigma, m)?;
+            let mut levels = near(self.n, d, x, sigma, m)?;
+            self.add_denoising_error(&mut levels);
             let m = like(m.clone())?;
             return Ok(Evaluation { m, levels });
         }
@@ -117,7 +118,7 @@ impl<M: Denoiser> EffectiveNoise<M> {
         })
     }
 
-    /// Raises levels that were measured by the denoiser's own estimate.
+    /// Raises levels that were measured by an estimate of the denoiser.
     ///
     /// ```text
     /// s² = level² + e(s)/(N+D),   ds = 2 level dlevel / (2 s - e'(s)/(N+D))
