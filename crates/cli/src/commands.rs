@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod convert;
 pub mod inspect;
+pub mod restore;
 pub mod sample;
 pub mod sweep;
 pub mod train;

@@ -49,6 +49,8 @@ enum Command {
     Train(commands::train::Args),
     /// Draw samples from a trained model
     Sample(commands::sample::Args),
+    /// Fill in, enlarge or clean images by a model that was not trained for it
+    Restore(commands::restore::Args),
     /// Time training and evaluation of a configuration on this machine
     Bench(commands::bench::Args),
     /// Convert a checkpoint of EDM, PFGM++, diffusers or PyTorch to one of this program
@@ -89,6 +91,7 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Sweep(args) => commands::sweep::sweep(args),
         Command::Train(args) => commands::train::train(args),
         Command::Sample(args) => commands::sample::sample(args),
+        Command::Restore(args) => commands::restore::restore(args),
         Command::Bench(args) => commands::bench::bench(args),
         Command::Convert(args) => commands::convert::convert(args),
         Command::Inspect(args) => commands::inspect::inspect(args),

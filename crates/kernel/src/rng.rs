@@ -150,6 +150,7 @@ mod tests {
             Stream::score("a"),
             Stream::Score(0),
             Stream::Class,
+            Stream::Observation,
             Stream::Other(0),
             Stream::Other(1),
             Stream::Other(9),
