@@ -22,6 +22,8 @@ mod interruption;
 mod parquet_file;
 #[path = "end_to_end/program.rs"]
 mod program;
+#[path = "end_to_end/restore.rs"]
+mod restore;
 #[path = "end_to_end/sample.rs"]
 mod sample;
 #[path = "end_to_end/setups.rs"]

@@ -198,7 +198,10 @@ impl SamplingModel {
                         .with_denoising_error(error)
                         .map_err(Error::wrap)
                 };
-                Self::new(Box::new(exact.clone()), *d, shape, moments, &config.sampler)?
+                let mut model =
+                    Self::new(Box::new(exact.clone()), *d, shape, moments, &config.sampler)?;
+                model.data = Some(data.images().clone());
+                model
                     .with_footprint(Footprint::Exact(data.num_images() as u64))
                     .with_classes(config.first_seed(), &data.class_counts())
             }
@@ -244,6 +247,11 @@ impl SamplingModel {
         let model = Self::new(denoiser, config.d, shape, || Ok(moments), sampler)?;
         let model = model.with_footprint(footprint);
         Ok(Self { notes, ..model })
+    }
+
+    /// Whether the model is the exact posterior of data.
+    pub fn is_exact(&self) -> bool {
+        self.data.is_some()
     }
 
     /// What was assumed of the model or of how it is sampled, a sentence each.

@@ -93,6 +93,7 @@ pub fn restore(args: &Args) -> Result<(), Failure> {
     let seeds = seeds(args, files.names.len())?;
     let model = args.model.load(args.seed, &device)?;
     check_drawable(model.shape()).map_err(|e| Failure::bad_input(format!("--out: {e}")))?;
+    args.task.check_model(model.is_exact())?;
     let operator = args.task.operator(mask.as_ref(), model.shape())?;
     let observation = args.task.observation(Arc::clone(&operator))?;
     let observed = observe(args, &files, &observation, &*operator, model.shape())?;

@@ -192,6 +192,16 @@ impl TaskArgs {
         })
     }
 
+    /// Refuses a method that the model is not for.
+    pub fn check_model(&self, exact: bool) -> Result<(), Failure> {
+        match self.chosen() {
+            Method::Exact if !exact => Err(Failure::bad_input(
+                "--method exact: only for a configuration with model: exact: take mmps or dps",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     fn chosen(&self) -> Method {
         self.method.unwrap_or(match self.task {
             Task::Denoise => Method::Joint,
