@@ -34,6 +34,9 @@ const ITERATIONS: ConjugateGradients = ConjugateGradients {
     tolerance: 1e-3,
 };
 
+/// The step size of DPS.
+const ZETA: f64 = 30.0;
+
 type Failure = Box<dyn std::error::Error>;
 
 /// The digits, what is seen of the held-out ones, and what is known of them by it.
@@ -69,11 +72,17 @@ impl Problem {
         let exact = ExactPosterior::new(&self.data, d)?;
         let of = || self.observation.clone();
         let mmps = |covariance| Mmps::new(exact.clone(), d, of(), covariance, ITERATIONS);
-        let dps = Dps::new(exact.clone(), d, of(), Covariance::Effective, 10.0)?;
+        let few = ConjugateGradients {
+            max_iterations: 3,
+            ..ITERATIONS
+        };
+        let few = Mmps::new(exact.clone(), d, of(), Covariance::Effective, few)?;
+        let dps = Dps::new(exact.clone(), d, of(), Covariance::Effective, ZETA)?;
         Ok(vec![
             ("sigma_eff² K", Box::new(mmps(Covariance::Effective)?)),
             ("sigma_eff² J", Box::new(mmps(Covariance::Scaled)?)),
             ("sigma² J", Box::new(mmps(Covariance::Nominal)?)),
+            ("K, 3 products", Box::new(few)),
             ("DPS", Box::new(dps)),
             ("unconditional", Box::new(Unaware(exact))),
         ])

@@ -35,11 +35,11 @@ pub struct TaskArgs {
     /// What mmps and dps take for the covariance of the images behind a sample
     #[arg(long, value_enum, default_value_t = CovarianceArg::Effective)]
     covariance: CovarianceArg,
-    /// Iterations of mmps at most, an evaluation with its derivative each
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    /// Iterations of mmps at most, each of them an evaluation with its derivative
+    #[arg(long, value_name = "N", default_value_t = 3)]
     iterations: usize,
     /// Step size of dps
-    #[arg(long, value_name = "ZETA", default_value_t = 10.0)]
+    #[arg(long, value_name = "ZETA", default_value_t = 30.0)]
     zeta: f64,
 }
 
