@@ -47,6 +47,81 @@ fn a_seed_gives_the_same_image_in_any_batch() {
 }
 
 #[test]
+fn ranges_of_seeds_that_are_drawn_apart_are_those_drawn_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = trained(folder.path());
+    let draw = |name: &str, seeds: &str| {
+        let out = folder.path().join(name);
+        let done = sample(&run, &out, &["--seeds", seeds, "--batch", "3"]);
+        assert!(done.status.success(), "got {}", stderr(&done));
+        out
+    };
+    let all = candle_core::Tensor::read_npy(draw("all.npy", "0-4,9,12-13")).unwrap();
+    assert_eq!(all.dims(), [8, 1, 8, 8]);
+    let parts = [
+        draw("a.npy", "0-2"),
+        draw("b.npy", "3-4,9"),
+        draw("c.npy", "12-13"),
+    ];
+    let parts = parts.map(|path| candle_core::Tensor::read_npy(path).unwrap());
+    let together = candle_core::Tensor::cat(&parts, 0).unwrap();
+    let values = |t: &candle_core::Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    assert_eq!(values(&all), values(&together));
+
+    // The bytes that evaluators read are those of the pictures.
+    let npz = candle_core::npy::NpzTensors::new(draw("all.npz", "0-4,9,12-13")).unwrap();
+    let bytes = npz.get("arr_0").unwrap().unwrap();
+    assert_eq!(bytes.dims(), [8, 8, 8, 1]);
+    let picture = image::open(draw("pictures", "9").join("000009.png")).unwrap();
+    let got = bytes.get(5).unwrap().flatten_all().unwrap();
+    assert_eq!(got.to_vec1::<u8>().unwrap(), picture.to_luma8().into_raw());
+}
+
+#[test]
+fn a_file_of_samples_is_not_replaced_unasked() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("x.safetensors");
+    let draw = |flags: &[&str]| {
+        let mut command = pfgmpp();
+        command.args(["sample", "--config", "configs/exact.yaml", "--seeds", "3,5"]);
+        command.arg("--out").arg(&out).args(flags);
+        output(command)
+    };
+    assert!(draw(&[]).status.success());
+    let refused = draw(&[]);
+    assert_eq!(refused.status.code(), Some(2));
+    let got = stderr(&refused);
+    let want = "is there already: give another name, or --overwrite";
+    assert!(got.contains(want), "got {got}, want {want}");
+    assert!(draw(&["--overwrite"]).status.success());
+    let all = candle_core::safetensors::load(&out, &candle_core::Device::Cpu).unwrap();
+    assert_eq!(all["samples"].dims(), [2, 2]);
+}
+
+#[test]
+fn seeds_that_overlap_or_run_backwards_are_refused_in_one_line() {
+    for (seeds, want) in [
+        ("5-3", "must rise: 5-3 runs backwards"),
+        (
+            "0-5,5",
+            "must rise without repetition: 5 does not come after 5",
+        ),
+        ("a", "must be seeds such as 0-63,100"),
+    ] {
+        let mut command = pfgmpp();
+        command.args(["sample", "--config", "configs/exact.yaml", "--out", "x.npy"]);
+        command.args(["--seeds", seeds]);
+        let refused = output(command);
+        assert_eq!(refused.status.code(), Some(2));
+        let got = stderr(&refused);
+        assert!(
+            got.contains(want) && got.trim().lines().count() == 1,
+            "got {got}"
+        );
+    }
+}
+
+#[test]
 fn neither_threads_nor_batch_change_a_sample() {
     let folder = tempfile::tempdir().unwrap();
     let run = trained(folder.path());

@@ -5,6 +5,7 @@ pub mod convert;
 pub mod inspect;
 pub mod restore;
 pub mod sample;
+pub mod schedule;
 pub mod sweep;
 pub mod train;
 pub mod transfer;

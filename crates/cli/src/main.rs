@@ -12,12 +12,14 @@ mod labels;
 mod model_args;
 mod opening;
 mod output;
+mod seeds;
 mod table;
 mod terminal;
 mod threads;
 
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use crate::failure::Failure;
@@ -51,6 +53,8 @@ enum Command {
     Sample(commands::sample::Args),
     /// Fill in, enlarge or clean images by a model that was not trained for it
     Restore(commands::restore::Args),
+    /// Find the best few noise levels for a model and a solver
+    Schedule(commands::schedule::Args),
     /// Time training and evaluation of a configuration on this machine
     Bench(commands::bench::Args),
     /// Convert a checkpoint of EDM, PFGM++, diffusers or PyTorch to one of this program
@@ -64,7 +68,10 @@ enum Command {
 fn main() -> ExitCode {
     set_up_environment();
     keep_freed_memory();
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
     if cli.quiet {
         output::be_quiet();
     }
@@ -86,12 +93,30 @@ fn main() -> ExitCode {
     }
 }
 
+/// Says in one line what is wrong with the command line; shows a help text that was asked for.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        error.exit();
+    }
+    let text = error.render().to_string();
+    // Behind the fault and any hint stand the usage and where to find help, which one word replaces.
+    let parts = text.split("\n\n").map(|part| {
+        let words: Vec<&str> = part.split_whitespace().collect();
+        words.join(" ")
+    });
+    let told = |part: &String| !part.starts_with("Usage:") && !part.starts_with("For more");
+    let told: Vec<String> = parts.filter(told).collect();
+    output::complain(format_args!("{} (see --help)", told.join("; ")));
+    ExitCode::from(2)
+}
+
 fn execute(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Sweep(args) => commands::sweep::sweep(args),
         Command::Train(args) => commands::train::train(args),
         Command::Sample(args) => commands::sample::sample(args),
         Command::Restore(args) => commands::restore::restore(args),
+        Command::Schedule(args) => commands::schedule::schedule(args),
         Command::Bench(args) => commands::bench::bench(args),
         Command::Convert(args) => commands::convert::convert(args),
         Command::Inspect(args) => commands::inspect::inspect(args),

@@ -7,9 +7,10 @@ use pfgmpp_checkpoint::{DataSummary, Model, resolve};
 use pfgmpp_config::yaml::parse_value;
 use pfgmpp_config::{Document, ModelConfig, RunConfig};
 use pfgmpp_kernel::Dimension;
-use pfgmpp_run::{SamplingModel, fetch};
+use pfgmpp_run::{RunError, SamplingModel, fetch};
 use pfgmpp_sampler::{Classes, Guidance, SamplerConfig, SelfTimed};
 use pfgmpp_transfer::{Guess, Schedule};
+use serde::Deserialize;
 
 use crate::download::hub;
 use crate::failure::Failure;
@@ -25,7 +26,8 @@ pub struct ModelArgs {
     /// [default: as the model was scored with]
     #[arg(long, value_name = "SOLVER")]
     solver: Option<String>,
-    /// Noise levels, as in a configuration: 'levels: [80, 10, 1, 0.1, 0]' or 'edm: {num_steps: 18, ...}'
+    /// Noise levels, as in a configuration: 'levels: [80, 10, 1, 0.1, 0]' or 'edm: {num_steps: 18, ...}'; or a file that
+    /// pfgmpp schedule wrote
     /// [default: as the model was scored with]
     #[arg(long, value_name = "SCHEDULE")]
     schedule: Option<String>,
@@ -220,7 +222,10 @@ impl ModelArgs {
     /// Sets the solver and the levels that the flags ask for; an error names the flag that brought it.
     fn set_way(&self, sampler: &mut SamplerConfig) -> Result<(), Failure> {
         if let Some(text) = &self.schedule {
-            sampler.schedule = parse_value(&tagged(text), "--schedule")?;
+            sampler.schedule = match Path::new(text).is_file() {
+                true => read_schedule(Path::new(text))?,
+                false => parse_value(&tagged(text), "--schedule")?,
+            };
             checked(sampler, "--schedule")?;
         }
         if let Some(steps) = self.steps {
@@ -261,6 +266,18 @@ impl ModelArgs {
         sampler.guidance = Some(guidance);
         Ok(())
     }
+}
+
+/// The levels in a file that `pfgmpp schedule` wrote.
+fn read_schedule(path: &Path) -> Result<Schedule, Failure> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct File {
+        schedule: Schedule,
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| RunError::io(path)(e))?;
+    let file: File = parse_value(&text, &path.display().to_string())?;
+    Ok(file.schedule)
 }
 
 /// Blames `flag` for what is wrong with a sampler that it was the last to change.

@@ -1,5 +1,6 @@
 //! Drawing many samples on all threads, whatever the batch size.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -144,6 +145,30 @@ impl Draw<'_> {
         self.model.sample_until(seeds, self.device, stop)
     }
 
+    /// As [`Self::run`], the groups in the order of their seeds and in host memory.
+    ///
+    /// A group that is finished before its turn is kept, at most about one for each thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::run`].
+    pub fn run_in_order<E: From<RunError>>(
+        &self,
+        stop: &StopFlag,
+        mut take: impl FnMut(Range<usize>, Tensor) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        let (mut waiting, mut next) = (BTreeMap::new(), 0);
+        self.run(stop, |group, samples| {
+            let samples = samples.to_device(&Device::Cpu).map_err(RunError::from)?;
+            waiting.insert(group.start, (group, samples));
+            while let Some((group, samples)) = waiting.remove(&next) {
+                next = group.end;
+                take(group, samples)?;
+            }
+            Ok(())
+        })
+    }
+
     /// As [`Self::run`], all samples in the order of their seeds in host memory, `[n, C, H, W]`; `None`
     /// when asked to stop. `progress` is told how many have been drawn.
     ///
@@ -156,18 +181,14 @@ impl Draw<'_> {
         mut progress: impl FnMut(u64),
     ) -> Result<Option<Tensor>, RunError> {
         let mut drawn = Vec::new();
-        let mut done = 0;
-        let all = self.run::<RunError>(stop, |group, samples| {
-            done += group.len() as u64;
-            drawn.push((group.start, samples.to_device(&Device::Cpu)?));
-            progress(done);
+        let all = self.run_in_order::<RunError>(stop, |group, samples| {
+            drawn.push(samples);
+            progress(group.end as u64);
             Ok(())
         })?;
         if !all {
             return Ok(None);
         }
-        drawn.sort_by_key(|(start, _)| *start);
-        let drawn: Vec<Tensor> = drawn.into_iter().map(|(_, samples)| samples).collect();
         Ok(Some(Tensor::cat(&drawn, 0)?))
     }
 }

@@ -17,6 +17,7 @@ mod config;
 mod conformance;
 mod guidance;
 mod integration;
+mod level_search;
 mod path;
 mod restoration;
 mod sampler;
@@ -30,6 +31,7 @@ pub use classes::Classes;
 pub use config::SamplerConfig;
 pub use guidance::{Guidance, Guided, WithoutClasses};
 pub use integration::Integration;
+pub use level_search::{GridTrajectories, LevelSearch};
 pub use path::{Evaluation, Past, Path};
 pub use restoration::{
     BoxAverage, ConjugateGradients, Covariance, Dps, ExactConditional, Identity, JointNoise, Mask,

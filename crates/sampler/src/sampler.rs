@@ -246,8 +246,12 @@ impl Sampler {
         }
     }
 
-    /// The states at `sigma_max`.
-    fn prior(
+    /// The states that sampling starts from, one for each seed, `[seeds.len(), shape...]` at the highest level.
+    ///
+    /// # Errors
+    ///
+    /// A shape that does not hold N elements, and failures of the tensor backend.
+    pub fn prior(
         &self,
         kernel: &Kernel,
         shape: &[usize],

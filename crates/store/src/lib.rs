@@ -9,6 +9,7 @@ mod claim;
 mod error;
 mod lock;
 mod locked_folder;
+mod new_file;
 mod partial;
 
 pub use atomic::{check_writable, replace_folder, write_file};
@@ -16,4 +17,5 @@ pub use batch::write_files;
 pub use error::{StoreError, is_about_place};
 pub use lock::{Lock, lock};
 pub use locked_folder::LockedFolder;
+pub use new_file::NewFile;
 pub use partial::{remove_partial, remove_partial_of};

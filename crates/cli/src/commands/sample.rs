@@ -7,17 +7,19 @@ use std::path::{Path, PathBuf};
 
 use pfgmpp_data::is_planar;
 use pfgmpp_kernel::Dimension;
-use pfgmpp_run::{Draw, RunError, check_drawable, sample_grid, square};
+use pfgmpp_run::{Draw, RunError, SampleFile, SamplingModel, check_drawable, sample_grid, square};
 use pfgmpp_store::write_file;
 use serde::Serialize;
 
 use self::pictures::Pictures;
+use self::place::Form;
 use crate::device::DeviceArgs;
 use crate::failure::Failure;
-use crate::interrupt::stop_on_signal;
+use crate::interrupt::{Signals, stop_on_signal};
 use crate::labels::Labels;
 use crate::model_args::ModelArgs;
 use crate::opening;
+use crate::seeds::Seeds;
 use crate::terminal::{Counter, note, print, print_json};
 
 #[derive(clap::Args)]
@@ -30,14 +32,18 @@ pub struct Args {
     /// Seed of the first sample; the next has the next seed
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
-    /// A file ending in .png for one picture, or a folder for one PNG a sample, named by its seed, with the classes in
-    /// dataset.json if there are any
+    /// Seeds of the samples instead: 0-63,100. A seed gives the same sample whatever stands beside it, so that ranges
+    /// can be drawn on several machines
+    #[arg(long, value_name = "LIST", conflicts_with_all = ["num", "seed"])]
+    seeds: Option<Seeds>,
+    /// A name ending in .png for one picture, .npz for images as bytes (arr_0), .npy or .safetensors for the values; or a
+    /// folder for one PNG per sample, named by its seed, with the classes in dataset.json if there are any
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
     /// Samples drawn at a time, at least one by each thread; it changes memory and speed, not the samples
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     batch: u64,
-    /// Replace samples that lie in the folder already
+    /// Replace samples that are there already
     #[arg(long)]
     overwrite: bool,
     /// Write what was drawn as JSON
@@ -54,8 +60,10 @@ struct Drawn<'a> {
     out: &'a Path,
     /// Samples.
     num: u64,
-    /// Seed of the first; the next has the next.
+    /// Seed of the first.
     first_seed: u64,
+    /// All seeds, as `--seeds` takes them.
+    seeds: String,
     /// The dimension D of the samples.
     d: Dimension,
     /// The shape of a sample, `[C, H, W]`.
@@ -65,96 +73,137 @@ struct Drawn<'a> {
 }
 
 pub fn sample(args: &Args) -> Result<(), Failure> {
-    let as_grid = args
-        .out
-        .extension()
-        .is_some_and(|e| e.eq_ignore_ascii_case("png"));
-    place::check(&args.out, as_grid, args.num)?;
+    let seeds = args.seeds()?;
+    let form = Form::of(&args.out);
+    place::check(&args.out, form, seeds.num(), args.overwrite)?;
     let signals = stop_on_signal()?;
     let device = args.device.open()?;
-    let model = args.model.load(args.seed, &device)?;
-    if !as_grid && is_planar(model.shape()) {
-        return Err(Failure::bad_input(
-            "--out: points in the plane are drawn together: give a name that ends in .png",
-        ));
-    }
-    check_drawable(model.shape()).map_err(|e| Failure::bad_input(format!("--out: {e}")))?;
-    let last = args.seed.checked_add(args.num - 1).ok_or_else(|| {
-        Failure::bad_input(format!(
-            "--seed: {} leaves no room for {} seeds",
-            args.seed, args.num
-        ))
-    })?;
-    let seeds: Vec<u64> = (args.seed..=last).collect();
-    if !as_grid && !args.overwrite {
-        place::check_samples(&args.out, &seeds)?;
+    // Of a list of seeds the class of one does not depend on what else is in the list.
+    let first_seed = if args.seeds.is_some() { 0 } else { args.seed };
+    let model = args.model.load(first_seed, &device)?;
+    check_form(form, model.shape())?;
+    let list = seeds.list();
+    if form == Form::Pictures && !args.overwrite {
+        place::check_samples(&args.out, &list)?;
     }
     if device.is_cpu() {
-        let batch = args.batch.min(args.num);
-        // Pictures of their own are not kept.
-        let kept = if as_grid { args.num } else { batch };
+        let batch = args.batch.min(seeds.num());
+        // Only a grid needs all samples at once.
+        let kept = if form == Form::Grid {
+            seeds.num()
+        } else {
+            batch
+        };
         model.check_memory("--batch", batch, kept)?;
     }
     note(opening::place(&args.device, &args.out));
-    let mut labels = match model.label_dim() {
-        0 => None,
-        _ if as_grid => None,
-        _ => Some(Labels::open(&args.out)?),
-    };
-    if !as_grid {
-        std::fs::create_dir_all(&args.out).map_err(|e| at(&args.out, e))?;
-    }
-    place::prepare(&args.out, as_grid, &seeds)?;
-    let stop = signals.begin();
-    let counter = Counter::new(args.num, "samples");
     let draw = Draw {
         model: &model,
-        seeds: &seeds,
+        seeds: &list,
         batch_size: args.batch as usize,
         device: &device,
     };
-    let stopped = || Failure::Interrupted("stopped".to_string());
-    if as_grid {
-        let mut before = 0;
-        let samples = draw.collect(stop, |done| {
-            counter.add(done - before);
-            before = done;
-        })?;
-        counter.close();
-        let grid = sample_grid(&samples.ok_or_else(stopped)?, None).map_err(RunError::from)?;
-        write(&args.out, &grid.to_png().map_err(RunError::from)?)?;
-    } else {
-        let mut pictures = Pictures::new(&args.out);
-        let all = draw.run(stop, |group, samples| {
-            counter.add(group.len() as u64);
-            let seeds = &seeds[group];
-            if let (Some(labels), Some(classes)) = (&mut labels, model.classes(seeds)) {
-                labels.add(
-                    seeds
-                        .iter()
-                        .map(|&seed| place::file_name(seed))
-                        .zip(classes),
-                );
-            }
-            pictures.add(&samples, seeds)
-        });
-        counter.close();
-        // What was drawn before a failure is not lost by it.
-        pictures.write()?;
-        let all = all?;
-        if let Some(labels) = &labels {
-            labels.write().map_err(|e| at(&args.out, e))?;
-        }
-        if !all {
-            return Err(stopped());
+    write_samples(&args.out, form, &draw, &signals)?;
+    report(args, &seeds, form, &model)
+}
+
+impl Args {
+    /// The seeds that the flags ask for.
+    fn seeds(&self) -> Result<Seeds, Failure> {
+        match &self.seeds {
+            Some(seeds) => Ok(seeds.clone()),
+            None => Seeds::following(self.seed, self.num)
+                .map_err(|e| Failure::bad_input(format!("--seed: {e}"))),
         }
     }
-    let classes = model.classes(&seeds).unwrap_or_default();
+}
+
+/// Refuses samples of `shape` that `form` does not hold.
+fn check_form(form: Form, shape: [usize; 3]) -> Result<(), Failure> {
+    let refused = |e: String| Failure::bad_input(format!("--out: {e}"));
+    match form {
+        Form::Array(format) => format.check(shape).map_err(refused),
+        Form::Pictures if is_planar(shape) => Err(Failure::bad_input(
+            "--out: points in the plane are drawn together: give a name that ends in .png, or in .npy for their values",
+        )),
+        Form::Grid | Form::Pictures => check_drawable(shape).map_err(|e| {
+            refused(format!(
+                "{e}; a name that ends in .npy takes values of any shape"
+            ))
+        }),
+    }
+}
+
+/// Draws the samples, and writes them as `form` says.
+fn write_samples(out: &Path, form: Form, draw: &Draw, signals: &Signals) -> Result<(), Failure> {
+    let mut labels = match (form, draw.model.label_dim()) {
+        (Form::Pictures, 1..) => Some(Labels::open(out)?),
+        _ => None,
+    };
+    if form == Form::Pictures {
+        std::fs::create_dir_all(out).map_err(|e| at(out, e))?;
+    }
+    place::prepare(out, form, draw.seeds)?;
+    let stop = signals.begin();
+    let counter = Counter::new(draw.seeds.len() as u64, "samples");
+    let stopped = || Failure::Interrupted("stopped".to_string());
+    match form {
+        Form::Grid => {
+            let mut before = 0;
+            let samples = draw.collect(stop, |done| {
+                counter.add(done - before);
+                before = done;
+            })?;
+            counter.close();
+            let grid = sample_grid(&samples.ok_or_else(stopped)?, None).map_err(RunError::from)?;
+            write(out, &grid.to_png().map_err(RunError::from)?)
+        }
+        Form::Array(format) => {
+            let (shape, classes) = (draw.model.shape(), draw.model.classes(draw.seeds));
+            let mut file = SampleFile::create(out, format, shape, draw.seeds, classes)?;
+            let all = draw.run_in_order::<RunError>(stop, |group, samples| {
+                counter.add(group.len() as u64);
+                file.add(&samples)
+            });
+            counter.close();
+            match all? {
+                true => Ok(file.finish()?),
+                false => Err(stopped()),
+            }
+        }
+        Form::Pictures => {
+            let mut pictures = Pictures::new(out);
+            let all = draw.run(stop, |group, samples| {
+                counter.add(group.len() as u64);
+                let seeds = &draw.seeds[group];
+                if let (Some(labels), Some(classes)) = (&mut labels, draw.model.classes(seeds)) {
+                    let names = seeds.iter().map(|&seed| place::file_name(seed));
+                    labels.add(names.zip(classes));
+                }
+                pictures.add(&samples, seeds)
+            });
+            counter.close();
+            // What was drawn before a failure is not lost by it.
+            pictures.write()?;
+            let all = all?;
+            if let Some(labels) = &labels {
+                labels.write().map_err(|e| at(out, e))?;
+            }
+            if all { Ok(()) } else { Err(stopped()) }
+        }
+    }
+}
+
+/// Says what was drawn.
+fn report(args: &Args, seeds: &Seeds, form: Form, model: &SamplingModel) -> Result<(), Failure> {
+    let list = seeds.list();
+    let classes = model.classes(&list).unwrap_or_default();
     if args.json {
         return print_json(&Drawn {
             out: &args.out,
-            num: args.num,
-            first_seed: args.seed,
+            num: seeds.num(),
+            first_seed: list[0],
+            seeds: seeds.to_string(),
             d: model.d(),
             shape: model.shape(),
             classes,
@@ -162,11 +211,11 @@ pub fn sample(args: &Args) -> Result<(), Failure> {
     }
     print(format_args!(
         "{} samples at D = {}: {}",
-        args.num,
+        seeds.num(),
         model.d(),
         args.out.display()
     ));
-    if as_grid && classes.iter().any(|class| *class != classes[0]) {
+    if form == Form::Grid && classes.iter().any(|class| *class != classes[0]) {
         for row in classes.chunks(square(classes.len())) {
             let row: Vec<String> = row.iter().map(ToString::to_string).collect();
             print(format_args!("classes of a row: {}", row.join(" ")));

@@ -70,17 +70,44 @@ pub(super) fn choices(axes: &[Axis]) -> Vec<Vec<(&Axis, usize)>> {
     all
 }
 
-/// A value as text; D in its one spelling, so that `1`, `1.0` and `1e0` are one run.
-pub(super) fn value_name(key: &str, value: &Value, config: &RunConfig) -> String {
-    match key {
-        "d" => config.model.d().to_string(),
-        "sampler.d" => config.d().to_string(),
-        "data" => config.data.name(),
-        _ => plain_name(key, value),
+impl Axis {
+    /// The value at `index` as text; D in its one spelling, so that `1`, `1.0` and `1e0` are one run.
+    ///
+    /// A choice with settings is known by its key, and by its settings where the axis has that choice several times.
+    pub fn text(&self, index: usize, config: &RunConfig) -> String {
+        let value = &self.values[index];
+        match self.key.as_str() {
+            "d" => config.model.d().to_string(),
+            "sampler.d" => config.d().to_string(),
+            "data" => config.data.name(),
+            key => {
+                let text = plain_name(key, value);
+                let same = |other: &&Value| plain_name(key, other) == text;
+                match self.values.iter().filter(same).count() {
+                    1 => text,
+                    _ => with_settings(value).unwrap_or(text),
+                }
+            }
+        }
     }
 }
 
-/// As [`value_name`] where no configuration is at hand.
+/// `unipc: {order: 2, variant: bh2}` as `unipc+order=2+variant=bh2`; `None` of a value that is no choice with settings.
+fn with_settings(value: &Value) -> Option<String> {
+    let map = value.as_mapping().filter(|map| map.len() == 1)?;
+    let (key, settings) = map.iter().next()?;
+    let settings = match settings {
+        Value::Mapping(map) => {
+            let entries = map.iter();
+            let text = |(key, value)| format!("+{}={}", value_text(key), value_text(value));
+            entries.map(text).collect()
+        }
+        other => format!("+{}", value_text(other)),
+    };
+    Some(value_text(key) + &settings)
+}
+
+/// As [`Axis::text`] where neither a configuration nor the axis is at hand.
 pub(super) fn plain_name(key: &str, value: &Value) -> String {
     if ["d", "sampler.d"].contains(&key)
         && let Ok(d) = serde_yaml::from_value::<Dimension>(value.clone())
@@ -113,7 +140,24 @@ fn value_text(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::plain_name;
+    use super::{plain_name, with_settings};
+
+    #[test]
+    fn a_choice_that_stands_twice_is_named_by_its_settings() {
+        for (text, want) in [
+            (
+                "{unipc: {order: 2, variant: bh2}}",
+                Some("unipc+order=2+variant=bh2"),
+            ),
+            ("{levels: [8.5, 1, 0]}", Some("levels+8.5-1-0")),
+            ("{rounded: {}}", Some("rounded")),
+            ("heun", None),
+            ("{a: 1, b: 2}", None),
+        ] {
+            let got = with_settings(&serde_yaml::from_str(text).unwrap());
+            assert_eq!(got.as_deref(), want, "{text}");
+        }
+    }
 
     #[test]
     fn values_are_named_as_they_are_read_aloud() {

@@ -6,7 +6,7 @@ use pfgmpp_config::{ConfigError, Document, Override, RunConfig};
 use serde_yaml::Mapping;
 
 use super::Point;
-use super::axes::{self, Axis, value_name};
+use super::axes::{self, Axis};
 use super::file::{SetupFile, SweepFile};
 use super::name::point_name;
 
@@ -86,10 +86,9 @@ impl Setup {
         let config = RunConfig::read(&document, &places)?;
         let setup = self.name.iter();
         let setup = setup.map(|name| (SETUP.to_string(), name.clone()));
-        let axes = choice.iter().map(|(axis, index)| {
-            let value = &axis.values[*index];
-            (axis.key.clone(), value_name(&axis.key, value, &config))
-        });
+        let axes = choice
+            .iter()
+            .map(|(axis, index)| (axis.key.clone(), axis.text(*index, &config)));
         let values: Vec<_> = setup.chain(axes).collect();
         Ok(Point {
             name: point_name(&values),

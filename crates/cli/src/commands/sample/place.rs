@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, is_separator};
 
-use pfgmpp_run::RunError;
+use pfgmpp_run::{RunError, SampleFormat};
 use pfgmpp_store::{check_writable, remove_partial_of};
 
 use crate::failure::Failure;
@@ -16,32 +16,58 @@ const LONG: [&str; 4] = ["safetensors", "parquet", "tfrecord", "tfrecords"];
 /// Characters of the endings of most files.
 const SHORT: usize = 5;
 
+/// What samples are written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// One picture of all.
+    Grid,
+    /// A picture of each, in a folder.
+    Pictures,
+    /// One file of arrays.
+    Array(SampleFormat),
+}
+
+impl Form {
+    /// What the name of `out` asks for.
+    pub fn of(out: &Path) -> Self {
+        match (SampleFormat::of(out), out.extension()) {
+            (Some(format), _) => Self::Array(format),
+            (None, Some(ending)) if ending.eq_ignore_ascii_case("png") => Self::Grid,
+            _ => Self::Pictures,
+        }
+    }
+}
+
 /// Refuses a place that cannot be written to, and a name of a file that is not written.
-pub fn check(out: &Path, as_grid: bool, num: u64) -> Result<(), Failure> {
+pub fn check(out: &Path, form: Form, num: u64, overwrite: bool) -> Result<(), Failure> {
+    let (as_grid, one_file) = (form == Form::Grid, form != Form::Pictures);
     let refuse = |message: &str| Err(Failure::bad_input(format!("{}: {message}", out.display())));
     if out.as_os_str().is_empty() {
         return Err(Failure::bad_input(
             "--out: must be a name that ends in .png, or a folder, got none",
         ));
     }
-    if !as_grid && !out.is_dir() && is_of_a_file(out) {
+    if !one_file && !out.is_dir() && is_of_a_file(out) {
         return refuse(
-            "samples are written as PNG: give a name that ends in .png, or a folder, with / at its end",
+            "samples are written as .png, .npz, .npy or .safetensors: give such a name, or a folder, with / at its end",
         );
     }
     if as_grid && num > MAX_GRID {
         return Err(Failure::bad_input(format!(
-            "--num: a grid shows up to {MAX_GRID} samples, got {num}: give a folder to --out"
+            "--num: a grid shows up to {MAX_GRID} samples, got {num}: give a folder or a name that ends in .npz to --out"
         )));
     }
-    if as_grid && out.is_dir() {
-        return refuse("is a folder: give another name that ends in .png");
+    if one_file && out.is_dir() {
+        return refuse("is a folder: give another name");
     }
-    if !as_grid && out.exists() && !out.is_dir() {
+    if let (Form::Array(_), true, false) = (form, out.exists(), overwrite) {
+        return refuse("is there already: give another name, or --overwrite");
+    }
+    if !one_file && out.exists() && !out.is_dir() {
         return refuse("is a file: give a folder, or a name that ends in .png");
     }
     let parent = folder_of(out);
-    if as_grid && !parent.is_dir() {
+    if one_file && !parent.is_dir() {
         let message = format!("{}: no such folder", parent.display());
         return Err(Failure::bad_input(message));
     }
@@ -82,15 +108,15 @@ pub fn check_samples(folder: &Path, seeds: &[u64]) -> Result<(), Failure> {
 }
 
 /// Makes sure that `out` can be written, and removes what an interrupted call has left of the same files.
-pub fn prepare(out: &Path, as_grid: bool, seeds: &[u64]) -> Result<(), Failure> {
+pub fn prepare(out: &Path, form: Form, seeds: &[u64]) -> Result<(), Failure> {
     let name = out.file_name().unwrap_or_default().to_string_lossy();
-    let ours: HashSet<String> = match as_grid {
-        true => HashSet::from([name.into_owned()]),
-        false => seeds.iter().map(|seed| file_name(*seed)).collect(),
+    let ours: HashSet<String> = match form {
+        Form::Grid | Form::Array(_) => HashSet::from([name.into_owned()]),
+        Form::Pictures => seeds.iter().map(|seed| file_name(*seed)).collect(),
     };
-    let folder = match as_grid {
-        true => folder_of(out),
-        false => out,
+    let folder = match form {
+        Form::Grid | Form::Array(_) => folder_of(out),
+        Form::Pictures => out,
     };
     check_writable(folder)
         .and_then(|()| remove_partial_of(folder, |name| ours.contains(name)))
