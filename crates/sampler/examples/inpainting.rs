@@ -35,7 +35,7 @@ const ITERATIONS: ConjugateGradients = ConjugateGradients {
 };
 
 /// The step size of DPS.
-const ZETA: f64 = 30.0;
+const ZETA: f64 = 10.0;
 
 type Failure = Box<dyn std::error::Error>;
 

@@ -467,6 +467,16 @@ fn a_query_without_a_fitting_observation_is_an_error() {
         other.contains("must have shape [2, 12], got [3, 12]"),
         "got {other}"
     );
+    let labels = Tensor::zeros((2, 4), DType::F32, &Device::Cpu).unwrap();
+    let unlike = condition
+        .clone()
+        .with_labels(labels)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        unlike.contains("each of the 2 samples, got 3"),
+        "got {unlike}"
+    );
     let untold = model.denoise(&Query::new(&x, &[1.0, 1.0]).under(&condition));
     let untold = untold.unwrap_err().to_string();
     assert!(untold.contains("a model that takes none"), "got {untold}");

@@ -39,7 +39,7 @@ pub struct TaskArgs {
     #[arg(long, value_name = "N", default_value_t = 3)]
     iterations: usize,
     /// Step size of dps
-    #[arg(long, value_name = "ZETA", default_value_t = 30.0)]
+    #[arg(long, value_name = "ZETA", default_value_t = 10.0)]
     zeta: f64,
 }
 
