@@ -12,7 +12,7 @@ use pfgmpp_sampler::{
 
 use crate::failure::Failure;
 
-/// The noise of observations where none is given: one level and a half in a hundred of the range of pixels.
+/// The noise of observations where none is given: six of the 256 levels of a pixel.
 const NOISE: f64 = 0.05;
 
 #[derive(clap::Args)]
