@@ -24,6 +24,8 @@ mod latents;
 mod parquet_file;
 #[path = "end_to_end/program.rs"]
 mod program;
+#[path = "end_to_end/restore.rs"]
+mod restore;
 #[path = "end_to_end/sample.rs"]
 mod sample;
 #[path = "end_to_end/setups.rs"]

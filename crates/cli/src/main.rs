@@ -56,6 +56,8 @@ enum Command {
     Encode(commands::encode::Args),
     /// Draw the way from one sample to the next through latent states
     Interpolate(commands::interpolate::Args),
+    /// Fill in, enlarge or clean images by a model that was not trained for it
+    Restore(commands::restore::Args),
     /// Find the best few noise levels for a model and a solver
     Schedule(commands::schedule::Args),
     /// Time training and evaluation of a configuration on this machine
@@ -120,6 +122,7 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Sample(args) => commands::sample::sample(args),
         Command::Encode(args) => commands::encode::encode(args),
         Command::Interpolate(args) => commands::interpolate::interpolate(args),
+        Command::Restore(args) => commands::restore::restore(args),
         Command::Schedule(args) => commands::schedule::schedule(args),
         Command::Bench(args) => commands::bench::bench(args),
         Command::Convert(args) => commands::convert::convert(args),

@@ -10,6 +10,7 @@ mod noise;
 mod npy;
 mod plane;
 
+pub use image_files::{ImageFiles, read_image};
 use pfgmpp_hub::Hub;
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! What a model may be told beside the perturbed data: a class, an image.
+//! What a model may be told beside the perturbed data: a class, an image, what was observed.
 
 use candle_core::{Device, Result, Tensor};
 
@@ -52,6 +52,19 @@ pub enum ConditionError {
         /// Rows of the image.
         image: usize,
     },
+    /// An observation for a model that is not told one.
+    #[error(
+        "an observation was given to a model that takes none: wrap it by one of the methods of restoration"
+    )]
+    NoObservation,
+    /// An observation of a batch of another size.
+    #[error("the observation must have a row for each of the {want} samples, got {got}")]
+    ObservedBatch {
+        /// Rows of the rest of the condition.
+        want: usize,
+        /// Rows of the observation.
+        got: usize,
+    },
     /// A class that there is not.
     #[error("classes[{index}] must be below label_dim = {label_dim}, got {class}")]
     Class {
@@ -75,12 +88,14 @@ impl From<ConditionError> for candle_core::Error {
 pub struct Condition {
     labels: Option<Tensor>,
     image: Option<Tensor>,
+    observed: Option<Tensor>,
 }
 
 /// For queries that ask for nothing in particular.
 static NO_CONDITION: Condition = Condition {
     labels: None,
     image: None,
+    observed: None,
 };
 
 impl Condition {
@@ -152,11 +167,48 @@ impl Condition {
         self.checked()
     }
 
+    /// With what was observed of each sample, `[B, ...]`, of any shape: no model takes it by itself, the wrappers
+    /// that restore data do.
+    ///
+    /// # Errors
+    ///
+    /// An observation of another batch than labels or image.
+    pub fn with_observed(mut self, observed: Tensor) -> Result<Self> {
+        self.observed = Some(observed);
+        self.checked()
+    }
+
+    /// The same for a model that is not told what was observed.
+    #[must_use]
+    pub fn without_observed(&self) -> Self {
+        Self {
+            observed: None,
+            ..self.clone()
+        }
+    }
+
+    /// The same without class labels: the unconditional case of a model with classes.
+    #[must_use]
+    pub fn without_labels(&self) -> Self {
+        Self {
+            labels: None,
+            ..self.clone()
+        }
+    }
+
     fn checked(self) -> Result<Self> {
         if let (Some(labels), Some(image)) = (&self.labels, &self.image) {
             let (labels, image) = (labels.dim(0)?, image.dim(0)?);
             if labels != image {
                 return Err(ConditionError::Batch { labels, image }.into());
+            }
+        }
+        if let (Some(other), Some(observed)) =
+            (self.labels.as_ref().or(self.image.as_ref()), &self.observed)
+        {
+            let (want, got) = (other.dim(0)?, observed.dim(0)?);
+            if want != got {
+                return Err(ConditionError::ObservedBatch { want, got }.into());
             }
         }
         Ok(self)
@@ -174,10 +226,16 @@ impl Condition {
         self.image.as_ref()
     }
 
-    /// Whether there is neither class nor image.
+    /// What was observed, `[B, ...]`.
+    #[must_use]
+    pub fn observed(&self) -> Option<&Tensor> {
+        self.observed.as_ref()
+    }
+
+    /// Whether there is neither class nor image nor observation.
     #[must_use]
     pub fn is_none(&self) -> bool {
-        self.labels.is_none() && self.image.is_none()
+        self.labels.is_none() && self.image.is_none() && self.observed.is_none()
     }
 
     /// The rows of some samples, in the order of `index`, which may repeat; no condition stays none.
@@ -219,6 +277,7 @@ impl Condition {
         Ok(Self {
             labels: self.labels.as_ref().map(&f).transpose()?,
             image: self.image.as_ref().map(&f).transpose()?,
+            observed: self.observed.as_ref().map(&f).transpose()?,
         })
     }
 }
@@ -272,6 +331,9 @@ impl ConditionSpec {
     /// [`ConditionError`], with the shapes that the query's x asks for.
     pub fn check(&self, query: &Query) -> std::result::Result<(), ConditionError> {
         let batch = query.x.dims().first().copied().unwrap_or(0);
+        if query.condition.observed().is_some() {
+            return Err(ConditionError::NoObservation);
+        }
         if let Some(labels) = query.condition.labels() {
             if self.label_dim == 0 {
                 return Err(ConditionError::NoLabels);

@@ -25,6 +25,8 @@ pub enum Stream {
     /// draw alike, which no result depends on, as they are never set against each other; told apart they would give
     /// other numbers than before. Anything new takes [`Self::Score`].
     Metric,
+    /// Noise of a simulated observation, of the run's seed; index: the image.
+    Observation,
     /// Random directions, noise and subsets of one score, told apart by its name ([`Self::score`]); index: free for
     /// the score.
     Score(u64),
@@ -50,6 +52,7 @@ impl Stream {
             Self::Metric => [8, 0],
             Self::Class => [12, 0],
             Self::Injected => [20, 0],
+            Self::Observation => [24, 0],
             Self::Score(number) => [16, number],
             Self::Other(number) => [0, number],
         }
@@ -147,6 +150,7 @@ mod tests {
             Stream::score("a"),
             Stream::Score(0),
             Stream::Class,
+            Stream::Observation,
             Stream::Other(0),
             Stream::Other(1),
             Stream::Other(9),

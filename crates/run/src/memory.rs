@@ -24,6 +24,8 @@ const PROGRAM: u64 = 64 << 20;
 pub(crate) enum Footprint {
     /// A network.
     Network(MemoryEstimate),
+    /// A network that is differentiated.
+    Derivative(MemoryEstimate),
     /// The exact posterior of so many data.
     Exact(u64),
 }
@@ -35,6 +37,14 @@ impl Footprint {
         check(key, batch, else_, |batch| self.sampling(n, batch, num))
     }
 
+    /// What it takes to be evaluated with its derivative: what lies between input and output is kept for the way back.
+    pub fn with_derivative(&self) -> Self {
+        match self {
+            Self::Network(network) | Self::Derivative(network) => Self::Derivative(network.clone()),
+            Self::Exact(data) => Self::Exact(*data),
+        }
+    }
+
     /// Bytes that the process holds at the peak of drawing `num` samples of `n` values, `batch` at a time.
     pub fn sampling(&self, n: u64, batch: u64, num: u64) -> u64 {
         // Each thread draws one at least.
@@ -42,6 +52,7 @@ impl Footprint {
         let batch = batch.max(threads).min(num.max(1));
         let (staying, model) = match self {
             Self::Network(network) => (4 * network.parameters(), network.evaluation(batch)),
+            Self::Derivative(network) => (4 * network.parameters(), network.training(batch, 0)),
             // The data in f64; weights of pairs are taken a block at a time.
             Self::Exact(data) => {
                 let data = data.saturating_mul(n).saturating_mul(8);

@@ -16,6 +16,7 @@ use crate::error::RunError;
 use crate::error_curve::error_curve;
 use crate::memory::Footprint;
 use crate::observer::StopFlag;
+use crate::restoring::Restoring;
 use crate::stoppable::Stoppable;
 
 /// A denoiser with its kernel and sampler.
@@ -36,6 +37,12 @@ pub struct SamplingModel {
     classes: Option<ClassesAsked>,
     notes: Vec<String>,
     footprint: Option<Footprint>,
+    /// The D that the levels shown by samples follow: that of the kernel, or kappa of self-timed sampling.
+    shown_by: Dimension,
+    /// The data of an exact posterior.
+    data: Option<Tensor>,
+    /// What the samples are told to be observed as.
+    restoring: Option<Restoring>,
 }
 
 /// Noise levels that were searched for.
@@ -68,6 +75,7 @@ impl SamplingModel {
     ) -> Result<Self, RunError> {
         let kernel = Kernel::new(shape.iter().product(), sampler.d.unwrap_or(d))?;
         let timed = sampler.self_timed.is_some();
+        let shown_by = sampler.self_timed.map_or(kernel.d(), |timed| timed.kappa);
         let denoiser = if kernel.d() == d && !timed {
             denoiser
         } else {
@@ -105,6 +113,9 @@ impl SamplingModel {
             footprint: None,
             reference: None,
             config: sampler.clone(),
+            shown_by,
+            data: None,
+            restoring: None,
         })
     }
 
@@ -147,6 +158,26 @@ impl SamplingModel {
             true => Box::new(WithoutClasses(denoiser)),
             false => denoiser,
         });
+        Ok(self)
+    }
+
+    /// Draws samples of what was observed: data restored by the model.
+    ///
+    /// # Errors
+    ///
+    /// Observations of another shape than the model's data give, and an exact method for a model that is not exact.
+    pub fn restoring(mut self, restoring: Restoring) -> Result<Self, RunError> {
+        restoring.check(&self.shape)?;
+        restoring.wrap(
+            &*self.denoiser,
+            self.shown_by,
+            self.kernel.d(),
+            self.data.as_ref(),
+        )?;
+        if restoring.differentiates() {
+            self.footprint = self.footprint.map(|footprint| footprint.with_derivative());
+        }
+        self.restoring = Some(restoring);
         Ok(self)
     }
 
@@ -230,7 +261,10 @@ impl SamplingModel {
                         .with_denoising_error(error)
                         .map_err(Error::wrap)
                 };
-                Self::new(Box::new(exact.clone()), *d, shape, moments, &config.sampler)?
+                let mut model =
+                    Self::new(Box::new(exact.clone()), *d, shape, moments, &config.sampler)?;
+                model.data = Some(data.images().clone());
+                model
                     .with_footprint(Footprint::Exact(data.num_images() as u64))
                     .with_reference(device)?
                     .with_classes(config.first_seed(), &data.class_counts())
@@ -278,6 +312,11 @@ impl SamplingModel {
         let model = Self::new(denoiser, config.d, shape, || Ok(moments), sampler)?;
         let model = model.with_footprint(footprint);
         Ok(Self { notes, ..model })
+    }
+
+    /// Whether the model is the exact posterior of data.
+    pub fn is_exact(&self) -> bool {
+        self.data.is_some()
     }
 
     /// What was assumed of the model or of how it is sampled, a sentence each.
@@ -337,8 +376,10 @@ impl SamplingModel {
         stop: &StopFlag,
     ) -> Result<Tensor, RunError> {
         let (led, kernel) = (self.led()?, &self.kernel);
-        let denoiser = Stoppable::new(&*led, stop);
-        let condition = self.condition(self.classes(seeds).as_deref(), device)?;
+        let led = Stoppable::new(&*led, stop);
+        let told = self.told(&led)?;
+        let denoiser = Stoppable::new(&*told, stop);
+        let condition = self.condition_of(seeds, device)?;
         let samples =
             self.sampler
                 .sample(&denoiser, &condition, kernel, &self.shape, seeds, device);
@@ -366,6 +407,25 @@ impl SamplingModel {
                 return Err(ConfigError::new("sampler", message).into());
             }
         })
+    }
+
+    /// `model` told of what was observed, if anything was.
+    fn told<'a>(&self, model: &'a dyn Denoiser) -> Result<Box<dyn Denoiser + 'a>, RunError> {
+        match &self.restoring {
+            None => Ok(Box::new(model)),
+            Some(restoring) => {
+                restoring.wrap(model, self.shown_by, self.kernel.d(), self.data.as_ref())
+            }
+        }
+    }
+
+    /// What the model is told of the samples of `seeds`.
+    fn condition_of(&self, seeds: &[u64], device: &Device) -> Result<Condition, RunError> {
+        let condition = self.condition(self.classes(seeds).as_deref(), device)?;
+        match &self.restoring {
+            None => Ok(condition),
+            Some(restoring) => restoring.tell(condition, seeds, device),
+        }
     }
 
     /// What the model is told of samples of `classes`.
@@ -483,8 +543,10 @@ impl SamplingModel {
         stop: &StopFlag,
     ) -> Result<Vec<Trajectory>, RunError> {
         let (led, kernel) = (self.led()?, &self.kernel);
-        let denoiser = Stoppable::new(&*led, stop);
-        let condition = self.condition(self.classes(seeds).as_deref(), device)?;
+        let led = Stoppable::new(&*led, stop);
+        let told = self.told(&led)?;
+        let denoiser = Stoppable::new(&*told, stop);
+        let condition = self.condition_of(seeds, device)?;
         let paths = self
             .sampler
             .trace(&denoiser, &condition, kernel, &self.shape, seeds, device);

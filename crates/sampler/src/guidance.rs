@@ -1,7 +1,7 @@
 //! Guidance: a model led away from a worse one.
 
 use candle_core::{Result, Tensor};
-use pfgmpp_kernel::{Condition, ConditionSpec, Denoiser, Pullback, Query};
+use pfgmpp_kernel::{ConditionSpec, Denoiser, Pullback, Query};
 use pfgmpp_transfer::ParameterError;
 use serde::{Deserialize, Serialize};
 
@@ -145,11 +145,7 @@ pub struct WithoutClasses<M>(pub M);
 
 impl<M: Denoiser> WithoutClasses<M> {
     fn asked<T>(&self, query: &Query, ask: impl Fn(&Query) -> Result<T>) -> Result<T> {
-        let mut condition = Condition::none();
-        if let Some(image) = query.condition.image() {
-            condition = condition.with_image(image.clone())?;
-        }
-        ask(&query.under(&condition))
+        ask(&query.under(&query.condition.without_labels()))
     }
 }
 
@@ -171,6 +167,7 @@ impl<M: Denoiser> Denoiser for WithoutClasses<M> {
 mod tests {
     use super::*;
     use candle_core::Device;
+    use pfgmpp_kernel::Condition;
 
     /// `E[y | x, class] = class + x / (1 + sigma²)`, and a half of that without classes.
     #[derive(Clone)]

@@ -20,6 +20,7 @@ mod integration;
 mod interpolation;
 mod level_search;
 mod path;
+mod restoration;
 mod sampler;
 mod self_timed;
 mod solver;
@@ -34,6 +35,10 @@ pub use integration::Integration;
 pub use interpolation::interpolate;
 pub use level_search::{GridTrajectories, LevelSearch};
 pub use path::{Evaluation, Past, Path};
+pub use restoration::{
+    BoxAverage, ConjugateGradients, Covariance, Dps, ExactConditional, Identity, JointNoise, Mask,
+    Mmps, Observation, Operator,
+};
 pub use sampler::Sampler;
 pub use self_timed::{SelfTimed, TimedStep};
 pub use solver::*;

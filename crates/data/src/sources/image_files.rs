@@ -5,6 +5,7 @@ mod archive;
 mod classes;
 mod folder;
 mod label_file;
+mod plain;
 mod png;
 mod selection;
 mod zip;
@@ -12,6 +13,8 @@ mod zip;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+pub use plain::{ImageFiles, read_image};
 
 use archive::Archive;
 use folder::Folder;

@@ -1,0 +1,275 @@
+//! What is restored and how, as the flags say it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use candle_core::Tensor;
+use pfgmpp_data::read_image;
+use pfgmpp_run::{RestorationMethod, RunError};
+use pfgmpp_sampler::{
+    BoxAverage, ConjugateGradients, Covariance, Identity, Mask, Observation, Operator,
+};
+
+use crate::failure::Failure;
+
+/// The noise of observations where none is given: six of the 256 levels of a pixel.
+const NOISE: f64 = 0.05;
+
+#[derive(clap::Args)]
+pub struct TaskArgs {
+    /// What was done to the images
+    #[arg(long, value_enum)]
+    task: Task,
+    /// PNG image of the size of the images that is white where they are seen and black where they are not
+    #[arg(long, value_name = "FILE")]
+    mask: Option<PathBuf>,
+    /// Pixels along the side of a box of which the mean was seen
+    #[arg(long, value_name = "F")]
+    factor: Option<usize>,
+    /// Standard deviation of the noise in what was seen, of pixels from -1 to 1 [default: 0.05; none for denoise]
+    #[arg(long, value_name = "SIGMA")]
+    noise: Option<f64>,
+    /// How the model is told of what was seen [default: joint for denoise, mmps for the others]
+    #[arg(long, value_enum)]
+    method: Option<Method>,
+    /// What mmps and dps take for the covariance of the images behind a sample
+    #[arg(long, value_enum, default_value_t = CovarianceArg::Effective)]
+    covariance: CovarianceArg,
+    /// Iterations of mmps at most, each of them an evaluation with its derivative
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    iterations: usize,
+    /// Step size of dps
+    #[arg(long, value_name = "ZETA", default_value_t = 10.0)]
+    zeta: f64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Task {
+    /// Some pixels are not seen
+    Inpaint,
+    /// Means of boxes are seen
+    Superres,
+    /// All pixels are seen with noise
+    Denoise,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Method {
+    /// Moment matching, arXiv:2405.13712
+    Mmps,
+    /// Diffusion posterior sampling, arXiv:2209.14687
+    Dps,
+    /// Sample and observation joined, for denoise: exact at D = inf
+    Joint,
+    /// The training data reweighted, for a model that is exact
+    Exact,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum CovarianceArg {
+    /// The derivative at the noise level that a sample shows, scaled by it
+    Effective,
+    /// The derivative as it is, scaled by the level that a sample shows
+    Scaled,
+    /// The derivative as it is, scaled by the level of the schedule: right at D = inf only
+    Nominal,
+}
+
+impl From<CovarianceArg> for Covariance {
+    fn from(covariance: CovarianceArg) -> Self {
+        match covariance {
+            CovarianceArg::Effective => Self::Effective,
+            CovarianceArg::Scaled => Self::Scaled,
+            CovarianceArg::Nominal => Self::Nominal,
+        }
+    }
+}
+
+impl TaskArgs {
+    /// Refuses flags that are missing, do not belong together or are out of range.
+    pub fn check(&self) -> Result<(), Failure> {
+        let refuse = |message: &str| Err(Failure::bad_input(message));
+        match (self.task, &self.mask) {
+            (Task::Inpaint, None) => return refuse("--mask: inpaint needs a mask, got none"),
+            (Task::Superres | Task::Denoise, Some(_)) => {
+                return refuse("--mask: only --task inpaint takes a mask: leave it out");
+            }
+            _ => {}
+        }
+        match (self.task, self.factor) {
+            (Task::Superres, None) => return refuse("--factor: superres needs a factor, got none"),
+            (Task::Inpaint | Task::Denoise, Some(_)) => {
+                return refuse("--factor: only --task superres takes a factor: leave it out");
+            }
+            (_, Some(factor)) => {
+                BoxAverage::new(factor).map_err(|e| flagged("factor", e))?;
+            }
+            _ => {}
+        }
+        if self.task == Task::Denoise && self.noise.is_none() {
+            return refuse("--noise: denoise needs the noise of the images, got none");
+        }
+        if self.method == Some(Method::Joint) && self.task != Task::Denoise {
+            return refuse("--method joint: only for --task denoise: take mmps or dps");
+        }
+        self.observation(Arc::new(Identity))?;
+        self.method().map(drop)
+    }
+
+    /// Which pixels the mask shows, with its height and width.
+    pub fn read_mask(&self) -> Result<Option<MaskFile>, Failure> {
+        let Some(path) = &self.mask else {
+            return Ok(None);
+        };
+        let image = read_image(path).map_err(RunError::from)?;
+        let (_, height, width) = image.dims3()?;
+        // White in all channels.
+        let darkest = image.min(0)?.flatten_all()?.to_vec1::<f32>()?;
+        Ok(Some(MaskFile {
+            size: [height, width],
+            seen: darkest.into_iter().map(|level| level > 0.0).collect(),
+        }))
+    }
+
+    /// What is seen of images of `shape`.
+    pub fn operator(
+        &self,
+        mask: Option<&MaskFile>,
+        shape: [usize; 3],
+    ) -> Result<Arc<dyn Operator>, Failure> {
+        let [_, height, width] = shape;
+        if let Some(mask) = mask {
+            if mask.size != [height, width] {
+                let [rows, columns] = mask.size;
+                return Err(Failure::bad_input(format!(
+                    "--mask: must be of {height} x {width} pixels, as the model's images are, got {rows} x {columns}"
+                )));
+            }
+            let mask = Mask::new(&mask.seen, shape).map_err(|e| flagged("mask", e))?;
+            return Ok(Arc::new(mask));
+        }
+        let Some(factor) = self.factor else {
+            return Ok(Arc::new(Identity));
+        };
+        let boxes = BoxAverage::new(factor).map_err(|e| flagged("factor", e))?;
+        boxes
+            .observed_shape(&shape)
+            .map_err(|e| flagged("factor", e))?;
+        Ok(Arc::new(boxes))
+    }
+
+    /// How observations by `operator` come about.
+    pub fn observation(&self, operator: Arc<dyn Operator>) -> Result<Observation, Failure> {
+        Observation::new(operator, self.noise()).map_err(|mut error| {
+            error.name = "the noise".to_string();
+            flagged("noise", error)
+        })
+    }
+
+    /// How the model is told.
+    pub fn method(&self) -> Result<RestorationMethod, Failure> {
+        let covariance = self.covariance.into();
+        Ok(match self.chosen() {
+            Method::Mmps => {
+                let iterations = ConjugateGradients {
+                    max_iterations: self.iterations,
+                    tolerance: 1e-3,
+                };
+                iterations.check().map_err(|e| flagged("iterations", e))?;
+                RestorationMethod::Mmps {
+                    covariance,
+                    iterations,
+                }
+            }
+            Method::Dps => {
+                let zeta = self.zeta;
+                pfgmpp_transfer::ParameterError::positive("zeta", zeta)
+                    .map_err(|e| flagged("zeta", e))?;
+                RestorationMethod::Dps { covariance, zeta }
+            }
+            Method::Joint => RestorationMethod::JointNoise,
+            Method::Exact => RestorationMethod::Exact,
+        })
+    }
+
+    /// Refuses a method that the model is not for.
+    pub fn check_model(&self, exact: bool) -> Result<(), Failure> {
+        match self.chosen() {
+            Method::Exact if !exact => Err(Failure::bad_input(
+                "--method exact: only for a configuration with model: exact: take mmps or dps",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn chosen(&self) -> Method {
+        self.method.unwrap_or(match self.task {
+            Task::Denoise => Method::Joint,
+            Task::Inpaint | Task::Superres => Method::Mmps,
+        })
+    }
+
+    /// The standard deviation of the noise.
+    pub fn noise(&self) -> f64 {
+        self.noise.unwrap_or(NOISE)
+    }
+
+    /// Whether observations are pictures of which parts are not seen.
+    pub fn hides(&self) -> bool {
+        self.task == Task::Inpaint
+    }
+
+    /// The shape of a picture of an observation of images of `shape`.
+    pub fn picture_shape(&self, [channels, height, width]: [usize; 3]) -> [usize; 3] {
+        let factor = self.factor.unwrap_or(1);
+        [channels, height / factor, width / factor]
+    }
+
+    /// A picture of an observation of which the transpose is `back`: hidden pixels grey, means of boxes in their boxes.
+    pub fn shown(&self, back: &Tensor) -> candle_core::Result<Tensor> {
+        let factor = self.factor.unwrap_or(1) as f64;
+        back * (factor * factor)
+    }
+
+    /// The task as its flag names it.
+    pub fn name(&self) -> &'static str {
+        match self.task {
+            Task::Inpaint => "inpaint",
+            Task::Superres => "superres",
+            Task::Denoise => "denoise",
+        }
+    }
+
+    /// The method as its flag names it.
+    pub fn method_name(&self) -> &'static str {
+        match self.chosen() {
+            Method::Mmps => "mmps",
+            Method::Dps => "dps",
+            Method::Joint => "joint",
+            Method::Exact => "exact",
+        }
+    }
+
+    /// `inpaint with noise of 0.05, by mmps`
+    pub fn sentence(&self) -> String {
+        format!(
+            "{} with noise of {}, by {}",
+            self.name(),
+            self.noise(),
+            self.method_name()
+        )
+    }
+}
+
+/// What a mask shows.
+pub struct MaskFile {
+    /// Height and width.
+    size: [usize; 2],
+    /// Of each pixel, whether it is seen.
+    seen: Vec<bool>,
+}
+
+/// Blames a flag.
+fn flagged(flag: &str, error: impl std::fmt::Display) -> Failure {
+    Failure::bad_input(format!("--{flag}: {error}"))
+}

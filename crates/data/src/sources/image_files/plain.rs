@@ -1,0 +1,85 @@
+//! PNG images as they are: no division into parts, no classes.
+
+use std::path::Path;
+
+use candle_core::{Device, Tensor};
+
+use super::archive::Archive;
+use super::check_bytes;
+use super::folder::Folder;
+use super::png;
+use super::selection::Selection;
+use super::zip::Zip;
+use crate::error::DataError;
+use crate::file_error::FileError;
+use crate::found::Skipped;
+
+/// The PNG images of a folder, an archive or a file, all of one size.
+#[derive(Debug)]
+pub struct ImageFiles {
+    /// The name of each within its folder or archive, with `/` between its parts, in the order of their bytes.
+    pub names: Vec<String>,
+    /// `[n, C, H, W]` in `[-1, 1]`.
+    pub images: Tensor,
+    /// What was passed over.
+    pub skipped: Vec<Skipped>,
+}
+
+impl ImageFiles {
+    /// Reads the images of `path`: a folder with the folders in it, or a ZIP archive. One image will do.
+    ///
+    /// # Errors
+    ///
+    /// A place that cannot be read, no image in it, and images that are not 8-bit grey or RGB or of different sizes.
+    pub fn read(path: &Path) -> Result<Self, DataError> {
+        if path.is_dir() {
+            return read(path, &mut Folder::open(path)?);
+        }
+        read(path, &mut Zip::open(path)?)
+    }
+}
+
+fn read(path: &Path, archive: &mut dyn Archive) -> Result<ImageFiles, DataError> {
+    let Selection {
+        images, skipped, ..
+    } = Selection::of(archive.list()?);
+    let Some(first) = images.first() else {
+        return Err(FileError::file(path, "holds no PNG image").into());
+    };
+    let header = png::header(path, &first.name, &archive.read(first)?)?;
+    FileError::check_size(path, images.len(), header.shape())?;
+    check_bytes(path, images.iter().map(|image| image.size))?;
+    let mut pixels = Vec::new();
+    for image in &images {
+        let bytes = archive.read(image)?;
+        png::decode(
+            path,
+            &image.name,
+            &bytes,
+            (&first.name, header),
+            &mut pixels,
+        )?;
+    }
+    let [channels, height, width] = header.shape();
+    let shape = (images.len(), channels, height, width);
+    Ok(ImageFiles {
+        images: Tensor::from_vec(pixels, shape, &Device::Cpu)?,
+        names: images.into_iter().map(|image| image.name).collect(),
+        skipped,
+    })
+}
+
+/// Reads one PNG image, `[C, H, W]` in `[-1, 1]`.
+///
+/// # Errors
+///
+/// A file that cannot be read or is no image that [`ImageFiles`] takes.
+pub fn read_image(path: &Path) -> Result<Tensor, DataError> {
+    let bytes = std::fs::read(path).map_err(FileError::io(path))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let folder = path.parent().unwrap_or(path);
+    let header = png::header(folder, &name, &bytes)?;
+    let mut pixels = Vec::new();
+    png::decode(folder, &name, &bytes, (&name, header), &mut pixels)?;
+    Ok(Tensor::from_vec(pixels, &header.shape(), &Device::Cpu)?)
+}
