@@ -145,22 +145,23 @@ impl LevelSearch<'_> {
         // Of each pair (level before, level), the smallest sum of errors up to the level and the level that came before.
         let mut best = vec![vec![f64::INFINITY; last + 1]; last + 1];
         let mut from: Vec<Vec<Vec<usize>>> = Vec::new();
-        for k in 1..=last {
-            best[0][k] = self.cost(met, None, 0, k)?;
+        for (k, sum) in best[0].iter_mut().enumerate().skip(1) {
+            *sum = self.cost(met, None, 0, k)?;
         }
         let mut costs = Costs::new(last + 1);
         for _ in 2..num_steps {
             let mut next = vec![vec![f64::INFINITY; last + 1]; last + 1];
             let mut came = vec![vec![0; last + 1]; last + 1];
-            for j in 1..last {
-                for k in j + 1..=last {
-                    for i in 0..j {
-                        if best[i][j].is_infinite() {
+            let rows = next.iter_mut().zip(&mut came).enumerate();
+            for (j, (sums, came)) in rows.take(last).skip(1) {
+                for (k, (sum, came)) in sums.iter_mut().zip(came).enumerate().skip(j + 1) {
+                    for (i, before) in best.iter().map(|row| row[j]).enumerate().take(j) {
+                        if before.is_infinite() {
                             continue;
                         }
                         let cost = costs.get((i, j, k), || self.cost(met, Some(i), j, k))?;
-                        if best[i][j] + cost < next[j][k] {
-                            (next[j][k], came[j][k]) = (best[i][j] + cost, i);
+                        if before + cost < *sum {
+                            (*sum, *came) = (before + cost, i);
                         }
                     }
                 }

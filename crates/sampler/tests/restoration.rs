@@ -173,10 +173,11 @@ impl Denoiser for Gaussian {
 fn eliminate(mut matrix: Vec<Vec<f64>>, mut b: Vec<f64>) -> Vec<f64> {
     let n = b.len();
     for k in 0..n {
-        for i in k + 1..n {
-            let factor = matrix[i][k] / matrix[k][k];
-            for j in k..n {
-                matrix[i][j] -= factor * matrix[k][j];
+        let pivot = matrix[k].clone();
+        for (i, row) in matrix.iter_mut().enumerate().skip(k + 1) {
+            let factor = row[k] / pivot[k];
+            for (value, above) in row.iter_mut().zip(&pivot) {
+                *value -= factor * above;
             }
             b[i] -= factor * b[k];
         }
