@@ -18,6 +18,7 @@ mod conformance;
 mod guidance;
 mod integration;
 mod level_search;
+mod likelihood;
 mod path;
 mod sampler;
 mod self_timed;
@@ -31,6 +32,9 @@ pub use config::SamplerConfig;
 pub use guidance::{Guidance, Guided, WithoutClasses};
 pub use integration::Integration;
 pub use level_search::{GridTrajectories, LevelSearch};
+pub use likelihood::{
+    Likelihood, LogDensities, MAX_EXACT_N, ProbeKind, TerminalLaw, Trace, draw_probes,
+};
 pub use path::{Evaluation, Past, Path};
 pub use sampler::Sampler;
 pub use self_timed::{SelfTimed, TimedStep};
