@@ -77,6 +77,7 @@ pub(crate) fn classes_of(model: &SamplingModel, data: &Dataset, seed: u64) -> Op
     }
 }
 
-fn pick(classes: &[usize], indices: &[usize]) -> Vec<usize> {
+/// The classes at `indices`.
+pub(crate) fn pick(classes: &[usize], indices: &[usize]) -> Vec<usize> {
     indices.iter().map(|&index| classes[index]).collect()
 }

@@ -253,6 +253,11 @@ impl SamplingModel {
         self.kernel.d()
     }
 
+    /// N and D of the samples.
+    pub(crate) fn kernel(&self) -> &Kernel {
+        &self.kernel
+    }
+
     /// The sampler.
     pub fn sampler(&self) -> &Sampler {
         &self.sampler
@@ -299,7 +304,7 @@ impl SamplingModel {
     }
 
     /// The model that samples are drawn by: led to its classes, if there is guidance.
-    fn led(&self) -> Result<Box<dyn Denoiser + '_>, RunError> {
+    pub(crate) fn led(&self) -> Result<Box<dyn Denoiser + '_>, RunError> {
         let model = &*self.denoiser;
         let Some(guidance) = &self.guidance else {
             return Ok(Box::new(model));
@@ -309,7 +314,11 @@ impl SamplingModel {
     }
 
     /// What the model is told of samples of `classes`.
-    fn condition(&self, classes: Option<&[usize]>, device: &Device) -> Result<Condition, RunError> {
+    pub(crate) fn condition(
+        &self,
+        classes: Option<&[usize]>,
+        device: &Device,
+    ) -> Result<Condition, RunError> {
         Ok(match classes {
             None => Condition::none(),
             Some(classes) => Condition::of_classes(classes, self.label_dim(), device)?,

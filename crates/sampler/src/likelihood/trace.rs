@@ -89,13 +89,16 @@ pub fn draw_probes(
             .map(|&seed| SampleRng::new(seed, Stream::Probe, probe));
         let mut rngs: Vec<SampleRng> = streams.collect();
         match kind {
-            ProbeKind::Gaussian => {
-                Ok(standard_normal(&[n], &mut rngs, like.dtype(), like.device())?)
-            }
+            ProbeKind::Gaussian => Ok(standard_normal(
+                &[n],
+                &mut rngs,
+                like.dtype(),
+                like.device(),
+            )?),
             ProbeKind::Rademacher => {
-                let signs = rngs.iter_mut().flat_map(|rng| {
-                    (0..n).map(|_| if rng.below(2) == 0 { -1.0 } else { 1.0 })
-                });
+                let signs = rngs
+                    .iter_mut()
+                    .flat_map(|rng| (0..n).map(|_| if rng.below(2) == 0 { -1.0 } else { 1.0 }));
                 beside(signs.collect::<Vec<f64>>(), (seeds.len(), n), like)
             }
         }
