@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod convert;
 pub mod inspect;
+pub mod likelihood;
 pub mod sample;
 pub mod schedule;
 pub mod sweep;

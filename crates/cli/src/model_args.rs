@@ -132,6 +132,11 @@ impl ModelArgs {
         Ok(model)
     }
 
+    /// Whether the flags ask for classes.
+    pub fn names_classes(&self) -> bool {
+        self.classes.is_some()
+    }
+
     /// The model of a configuration that trains nothing.
     fn untrained(&self, path: &Path, device: &Device) -> Result<SamplingModel, Failure> {
         let (document, _) = Document::read::<RunConfig>(path)?;
@@ -287,7 +292,7 @@ fn checked(sampler: &SamplerConfig, flag: &str) -> Result<(), Failure> {
 }
 
 /// A value with parameters may leave out the braces around it: `levels: [1, 0]` as `{levels: [1, 0]}`.
-fn tagged(text: &str) -> String {
+pub fn tagged(text: &str) -> String {
     let text = text.trim();
     match text.contains(": ") && !text.starts_with('{') {
         true => format!("{{{text}}}"),
