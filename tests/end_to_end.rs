@@ -17,6 +17,8 @@ mod hub;
 mod hub_data;
 #[path = "end_to_end/interruption.rs"]
 mod interruption;
+#[path = "end_to_end/likelihood.rs"]
+mod likelihood;
 #[cfg(feature = "datasets")]
 #[path = "../crates/data/tests/hub_sets/parquet_file.rs"]
 mod parquet_file;
