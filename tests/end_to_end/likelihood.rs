@@ -115,7 +115,7 @@ fn the_lines_say_what_was_measured_and_how() {
         "unknown over the probes",
         "N = 64, D = 128",
         "Student-t of 128 degrees of freedom and scale 80",
-        "heun, 5 steps from sigma = 0.2 up to 80, 10.0 evaluations",
+        "heun, 5 steps from sigma = 0.2 up to 80, 11.0 evaluations",
         "1 probe (Rademacher)",
         "dequantization: uniform noise",
     ] {

@@ -103,8 +103,16 @@ impl Likelihood<'_> {
             );
         }
         let x = x.to_dtype(widest_float(x.device()))?;
-        let carried = Carried::new(denoiser, shape, self.trace, seeds, &x)?;
         let levels = self.levels.reversed();
+        let [sigma_min, sigma_max] = levels.ends();
+        let carried = Carried::new(
+            denoiser,
+            condition,
+            (&x, shape),
+            self.trace,
+            seeds,
+            sigma_min,
+        )?;
         let way = Integration {
             solver: self.solver,
             denoiser: &carried,
@@ -113,8 +121,8 @@ impl Likelihood<'_> {
             before: Vec::new(),
         };
         let end = way.run(carried.begin(&x)?, &mut |_, _, _| Ok(()))?;
-        let (latents, volume) = carried.end(&end)?;
-        let prior = self.terminal.ln_density(&latents, levels.sigma_max())?;
+        let (latents, volume) = carried.end(&end, sigma_max)?;
+        let prior = self.terminal.ln_density(&latents, sigma_max)?;
         let sums = volume.into_iter().zip(&prior);
         Ok(LogDensities {
             by_probe: sums

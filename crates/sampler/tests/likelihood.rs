@@ -320,11 +320,11 @@ fn a_likelihood_does_not_depend_on_the_batch() {
 }
 
 #[test]
-fn evaluations_are_those_of_the_solver_up_its_levels() {
+fn evaluations_are_those_of_the_solver_up_its_levels_and_one() {
     let x = tensor([[0.2, -0.1], [1.5, 0.7]]);
     let (model, kernel) = (plane(8.0).0, kernel(2, 8.0));
     let got = likelihood(&Heun, Trace::Exact, &kernel, &model, &x).evaluations;
-    let want = Heun.evaluations(&levels(40).reversed()).unwrap() as f64;
+    let want = 1.0 + Heun.evaluations(&levels(40).reversed()).unwrap() as f64;
     assert_eq!(got, want);
 }
 
