@@ -122,6 +122,7 @@ pub fn assumptions(args: &Args, model: &SamplingModel) -> Vec<String> {
         format!("the data are taken for states at the lowest level, sigma = {lowest}"),
         "the model is asked without a guess of the data: an effective noise level takes their mean, or its own fixed point"
             .to_string(),
+        "the integral has the error of the solver's steps: see how far more --steps move it".to_string(),
     ];
     if model.label_dim() > 0 {
         lines.push("each item is taken in its own class".to_string());
