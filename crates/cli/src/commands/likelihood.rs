@@ -5,7 +5,10 @@ mod report;
 
 use std::path::PathBuf;
 
-use pfgmpp_run::{DataLikelihood, ItemLikelihood, LikelihoodSummary, RunError, SamplingModel};
+use candle_core::Device;
+use pfgmpp_run::{
+    DataLikelihood, ItemLikelihood, LikelihoodSummary, RunError, SamplingModel, StopFlag,
+};
 use pfgmpp_sampler::{ProbeKind, Trace};
 use pfgmpp_store::write_file;
 
@@ -101,18 +104,35 @@ pub fn likelihood(args: &Args) -> Result<(), Failure> {
     for line in report::assumptions(args, &model) {
         note(line);
     }
-    let stop = signals.begin();
+    let found = measure(args, &model, &parts, (&device, signals.begin()))?;
+    if let Some(out) = &args.out {
+        let table = items::to_csv(&found, n);
+        write_file(out, table.as_bytes()).map_err(|e| RunError::io(out)(e))?;
+    }
+    let all: Vec<ItemLikelihood> = found.into_iter().flat_map(|(_, items)| items).collect();
+    let summary = LikelihoodSummary::of(&all, n, args.trace());
+    report::report(args, &model, &summary)
+}
+
+/// The likelihoods of the items of each part.
+fn measure<'a>(
+    args: &Args,
+    model: &SamplingModel,
+    parts: &'a [Part],
+    (device, stop): (&Device, &StopFlag),
+) -> Result<Vec<(&'a Part, Vec<ItemLikelihood>)>, Failure> {
+    let num: usize = parts.iter().map(|part| part.indices.len()).sum();
     let counter = Counter::new(num as u64, "likelihoods");
-    let mut found: Vec<(&Part, Vec<ItemLikelihood>)> = Vec::new();
-    for part in &parts {
+    let mut found = Vec::new();
+    for part in parts {
         let likelihood = DataLikelihood {
-            model: &model,
+            model,
             data: &part.data,
             trace: args.trace(),
             seed: args.seed.wrapping_add(part.before),
             dequantize: args.dequantize,
             batch_size: args.batch as usize,
-            device: &device,
+            device,
         };
         let all = likelihood.of(&part.indices, stop, |done| counter.add(done as u64));
         let Some(all) = all? else {
@@ -122,13 +142,7 @@ pub fn likelihood(args: &Args) -> Result<(), Failure> {
         found.push((part, all));
     }
     counter.close();
-    if let Some(out) = &args.out {
-        let table = items::to_csv(&found, n);
-        write_file(out, table.as_bytes()).map_err(|e| RunError::io(out)(e))?;
-    }
-    let all: Vec<ItemLikelihood> = found.into_iter().flat_map(|(_, items)| items).collect();
-    let summary = LikelihoodSummary::of(&all, n, args.trace());
-    report::report(args, &model, &summary)
+    Ok(found)
 }
 
 impl Args {
