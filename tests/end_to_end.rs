@@ -19,6 +19,8 @@ mod hub_data;
 mod interruption;
 #[path = "end_to_end/latents.rs"]
 mod latents;
+#[path = "end_to_end/likelihood.rs"]
+mod likelihood;
 #[cfg(feature = "datasets")]
 #[path = "../crates/data/tests/hub_sets/parquet_file.rs"]
 mod parquet_file;

@@ -5,6 +5,7 @@ pub mod convert;
 pub mod encode;
 pub mod inspect;
 pub mod interpolate;
+pub mod likelihood;
 pub mod restore;
 pub mod sample;
 pub mod schedule;

@@ -60,6 +60,8 @@ enum Command {
     Restore(commands::restore::Args),
     /// Find the best few noise levels for a model and a solver
     Schedule(commands::schedule::Args),
+    /// Say how likely a model finds data
+    Likelihood(commands::likelihood::Args),
     /// Time training and evaluation of a configuration on this machine
     Bench(commands::bench::Args),
     /// Convert a checkpoint of EDM, PFGM++, diffusers or PyTorch to one of this program
@@ -124,6 +126,7 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Interpolate(args) => commands::interpolate::interpolate(args),
         Command::Restore(args) => commands::restore::restore(args),
         Command::Schedule(args) => commands::schedule::schedule(args),
+        Command::Likelihood(args) => commands::likelihood::likelihood(args),
         Command::Bench(args) => commands::bench::bench(args),
         Command::Convert(args) => commands::convert::convert(args),
         Command::Inspect(args) => commands::inspect::inspect(args),

@@ -140,6 +140,11 @@ impl ModelArgs {
         Ok(model)
     }
 
+    /// Whether the flags ask for classes.
+    pub fn names_classes(&self) -> bool {
+        self.classes.is_some()
+    }
+
     /// The model of a configuration that trains nothing.
     fn untrained(&self, path: &Path, device: &Device) -> Result<SamplingModel, Failure> {
         let (document, _) = Document::read::<RunConfig>(path)?;

@@ -16,6 +16,8 @@ pub enum Stream {
     Churn,
     /// Noise injected into a sample, whose own seed is the seed, without its sampler's knowledge; index: the step.
     Injected,
+    /// Probes that estimate the trace in a datum's likelihood, whose own seed is the seed; index: the probe.
+    Probe,
     /// Dropout masks of a training sample; index: its position in the run (`nimg`).
     Dropout,
     /// The class of a generated sample, whose own seed is the seed; index: 0.
@@ -53,6 +55,7 @@ impl Stream {
             Self::Class => [12, 0],
             Self::Injected => [20, 0],
             Self::Observation => [24, 0],
+            Self::Probe => [21, 0],
             Self::Score(number) => [16, number],
             Self::Other(number) => [0, number],
         }
@@ -144,6 +147,7 @@ mod tests {
             Stream::Prior,
             Stream::Churn,
             Stream::Injected,
+            Stream::Probe,
             Stream::Dropout,
             Stream::Metric,
             Stream::score(""),

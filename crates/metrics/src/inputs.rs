@@ -72,6 +72,14 @@ pub trait HeldOutDenoiser {
         sigma: f64,
         rngs: &mut [SampleRng],
     ) -> Result<Tensor, Box<dyn Error + Send + Sync>>;
+
+    /// `-ln p / N` of the data at `indices` under the model, in nats per dimension, by one random probe each, which
+    /// follows from `seed` and the datum's index.
+    ///
+    /// # Errors
+    ///
+    /// Failures of the model.
+    fn nll(&self, indices: &[usize], seed: u64) -> Result<Vec<f64>, Box<dyn Error + Send + Sync>>;
 }
 
 impl<'a> Inputs<'a> {

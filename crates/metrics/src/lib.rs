@@ -6,6 +6,7 @@
 //! - [`EnergyDistance`]: tuning-free, sensitive to any difference in distribution, unbiased.
 //! - [`SlicedWasserstein`]: the 2-Wasserstein distance of one-dimensional projections.
 //! - [`DenoisingError`]: how well the model itself denoises held-out data.
+//! - [`Nll`]: how likely the model finds held-out data.
 //!
 //! [`GaussianFit`] draws samples of the Gaussian that has the data's mean and covariance; [`nearest()`] finds the nearest
 //! neighbour among other samples, and so whether a sample looks like its class.
@@ -23,6 +24,7 @@ mod matrix;
 mod metric;
 mod nearest;
 mod nearest_training;
+mod nll;
 mod samples;
 mod scores;
 mod sliced_wasserstein;
@@ -35,6 +37,7 @@ pub use inputs::{HeldOutDenoiser, Inputs, Need};
 pub use list::{METRICS, Selection, SelectionError, metric};
 pub use metric::{Better, Description, Estimate, Metric};
 pub use nearest::nearest;
+pub use nll::Nll;
 pub use samples::MetricError;
 pub use scores::{Score, Scores, standard_error_of};
 pub use sliced_wasserstein::{SlicedWasserstein, sliced_wasserstein};

@@ -12,6 +12,7 @@ pub static METRICS: &[&dyn Metric] = &[
     &crate::sliced_wasserstein::SlicedWasserstein,
     &crate::denoising_error::DenoisingError,
     &crate::nearest_training::NearestTraining,
+    &crate::nll::Nll,
 ];
 
 /// Those of a configuration that names none, in the order of their columns.

@@ -68,6 +68,11 @@ pub enum RunError {
         "the samples are not finite: the weights are not, or the sampler is not for this model"
     )]
     NotFinite,
+    /// A likelihood is infinite or not a number.
+    #[error(
+        "the log-density of item {0} is not finite: the weights are not, or the sampler is not for this model"
+    )]
+    LikelihoodNotFinite(usize),
     /// The model's samples cannot be compared with the data.
     #[error("the samples cannot be scored: {0}")]
     Score(#[from] pfgmpp_metrics::MetricError),

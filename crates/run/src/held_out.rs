@@ -6,10 +6,15 @@ use candle_core::{Device, Tensor};
 use pfgmpp_data::Dataset;
 use pfgmpp_kernel::{SampleRng, widest_float};
 use pfgmpp_metrics::HeldOutDenoiser;
+use pfgmpp_sampler::{ProbeKind, Trace};
 
 use crate::error::RunError;
+use crate::likelihood::DataLikelihood;
 use crate::observer::StopFlag;
 use crate::sampling_model::SamplingModel;
+
+/// Likelihoods taken at a time, each of which takes the memory of a training sample.
+const BATCH: usize = 32;
 
 /// A model and held-out data to denoise.
 pub(crate) struct HeldOut<'a> {
@@ -55,6 +60,23 @@ impl HeldOutDenoiser for HeldOut<'_> {
     ) -> Result<Tensor, Box<dyn Error + Send + Sync>> {
         Ok(self.errors(indices, sigma, rngs)?)
     }
+
+    fn nll(&self, indices: &[usize], seed: u64) -> Result<Vec<f64>, Box<dyn Error + Send + Sync>> {
+        let kind = ProbeKind::Rademacher;
+        let likelihood = DataLikelihood {
+            model: self.model,
+            data: self.data,
+            trace: Trace::Hutchinson { probes: 1, kind },
+            seed,
+            dequantize: false,
+            batch_size: BATCH,
+            device: self.device,
+        };
+        let items = likelihood.of(indices, self.stop, |_| {})?;
+        let n = self.data.n() as f64;
+        let items = items.ok_or(RunError::Stopped)?;
+        Ok(items.into_iter().map(|item| -item.ln_p / n).collect())
+    }
 }
 
 /// Whether the classes of `data` are those of `model`, as far as their number tells.
@@ -77,6 +99,7 @@ pub(crate) fn classes_of(model: &SamplingModel, data: &Dataset, seed: u64) -> Op
     }
 }
 
-fn pick(classes: &[usize], indices: &[usize]) -> Vec<usize> {
+/// The classes at `indices`.
+pub(crate) fn pick(classes: &[usize], indices: &[usize]) -> Vec<usize> {
     indices.iter().map(|&index| classes[index]).collect()
 }

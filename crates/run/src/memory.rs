@@ -45,6 +45,39 @@ impl Footprint {
         }
     }
 
+    /// Refuses a batch of likelihoods of `probes` probes, set by `key`, that takes more memory than is free; gives
+    /// what it takes.
+    pub fn check_likelihood(
+        &self,
+        n: u64,
+        key: &str,
+        batch: u64,
+        probes: u64,
+    ) -> Result<u64, RunError> {
+        let else_ =
+            "even one item a thread does not fit: take a narrower network or fewer --threads";
+        check(key, batch, else_, |batch| self.likelihood(n, batch, probes))
+    }
+
+    /// Bytes that the process holds at the peak of the likelihoods of `batch` data of `n` values: what derivatives
+    /// are taken back through, and a solver's states with a probe and a coordinate each.
+    fn likelihood(&self, n: u64, batch: u64, probes: u64) -> u64 {
+        let batch = batch.max(rayon::current_num_threads() as u64);
+        let (staying, model) = match self {
+            Self::Network(network) | Self::Derivative(network) => {
+                (4 * network.parameters(), network.training(batch, 0))
+            }
+            Self::Exact(data) => {
+                let data = data.saturating_mul(n).saturating_mul(8);
+                (data, data)
+            }
+        };
+        let values = n.saturating_add(probes).saturating_mul(OF_A_SOLVER);
+        let values = values.saturating_add(n.saturating_mul(probes));
+        let states = batch.saturating_mul(values).saturating_mul(8);
+        held(staying, model.saturating_add(states))
+    }
+
     /// Bytes that the process holds at the peak of drawing `num` samples of `n` values, `batch` at a time.
     pub fn sampling(&self, n: u64, batch: u64, num: u64) -> u64 {
         // Each thread draws one at least.

@@ -345,6 +345,11 @@ impl SamplingModel {
         self.kernel.d()
     }
 
+    /// N and D of the samples.
+    pub(crate) fn kernel(&self) -> &Kernel {
+        &self.kernel
+    }
+
     /// The sampler.
     pub fn sampler(&self) -> &Sampler {
         &self.sampler

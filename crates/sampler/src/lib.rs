@@ -19,6 +19,7 @@ mod guidance;
 mod integration;
 mod interpolation;
 mod level_search;
+mod likelihood;
 mod path;
 mod restoration;
 mod sampler;
@@ -34,6 +35,9 @@ pub use guidance::{Guidance, Guided, WithoutClasses};
 pub use integration::Integration;
 pub use interpolation::interpolate;
 pub use level_search::{GridTrajectories, LevelSearch};
+pub use likelihood::{
+    Likelihood, LogDensities, MAX_EXACT_N, ProbeKind, TerminalLaw, Trace, draw_probes,
+};
 pub use path::{Evaluation, Past, Path};
 pub use restoration::{
     BoxAverage, ConjugateGradients, Covariance, Dps, ExactConditional, Identity, JointNoise, Mask,

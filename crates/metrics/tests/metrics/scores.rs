@@ -44,6 +44,10 @@ impl HeldOutDenoiser for Misses {
         let misses = vec![-2.0 * sigma; 3 * indices.len()];
         Ok(Tensor::from_vec(misses, (indices.len(), 3), &Device::Cpu)?)
     }
+
+    fn nll(&self, indices: &[usize], seed: u64) -> Result<Vec<f64>, Box<dyn Error + Send + Sync>> {
+        Ok(indices.iter().map(|&i| (i as u64 + seed) as f64).collect())
+    }
 }
 
 /// A model that fails.
@@ -60,6 +64,10 @@ impl HeldOutDenoiser for Broken {
         _: f64,
         _: &mut [SampleRng],
     ) -> Result<Tensor, Box<dyn Error + Send + Sync>> {
+        Err("weights that are not finite".into())
+    }
+
+    fn nll(&self, _: &[usize], _: u64) -> Result<Vec<f64>, Box<dyn Error + Send + Sync>> {
         Err("weights that are not finite".into())
     }
 }
@@ -189,4 +197,27 @@ fn a_mean_is_over_sets_and_its_error_shrinks_with_their_root() {
     let got: Vec<_> = mean.columns().collect();
     let want = [("a", 2.5), ("b", 2.5), ("b_standard_error", 0.25)];
     assert_eq!(got, want.map(|(name, value)| (name.to_string(), value)));
+}
+
+#[test]
+fn the_likelihood_is_a_mean_with_its_error_over_256_data_at_most() {
+    let select = |data| {
+        let misses = Misses::new(data);
+        let inputs = Inputs {
+            denoiser: Some(&misses),
+            seed: 7,
+            ..Inputs::default()
+        };
+        let scores = Scores::measure(select(&["nll"]).metrics(), &inputs).unwrap();
+        scores.get("nll").unwrap()
+    };
+    // 7, 8, 9: a mean of 8 and a variance of 1.
+    let got = select(3);
+    assert_eq!(
+        (got.value, got.standard_error),
+        (8.0, Some((1.0f64 / 3.0).sqrt()))
+    );
+    assert_eq!(select(1).standard_error, None);
+    // 7 to 262.
+    assert_eq!(select(1000).value, 134.5);
 }
