@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use pfgmpp_config::yaml::parse_value;
-use pfgmpp_data::{DataSource, Dataset};
+use pfgmpp_data::{DataError, DataSource, Dataset, ImageArchive, ImageFolder, NpyArray, Splits};
+use pfgmpp_run::{RunError, SamplingModel};
 
+use crate::download::hub;
 use crate::failure::Failure;
 use crate::model_args::tagged;
 use crate::terminal::note;
@@ -12,8 +14,8 @@ use crate::terminal::note;
 /// Data, and which part of them.
 #[derive(clap::Args)]
 pub struct DataArgs {
-    /// Images: a folder, a ZIP archive or a .npy file; or a source as configurations name it, such as digits or
-    /// 'npy: {path: x.npy, range: [0, 1]}'
+    /// The data: a source as in a configuration, such as digits or 'npy: {path: x.npy, range: [-1, 1]}'; or the path of
+    /// a folder or .zip of images or of a .npy of bytes
     #[arg(long, value_name = "SOURCE")]
     data: String,
     /// Which part of them
@@ -21,55 +23,86 @@ pub struct DataArgs {
     split: Split,
 }
 
-/// Part of a data set.
-#[derive(Clone, Copy, clap::ValueEnum)]
+/// A part of the data.
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
 enum Split {
-    /// What is not trained on
+    /// What is held out: no model has learnt from it
+    #[value(name = "held_out", alias = "held-out")]
     HeldOut,
-    /// What is trained on
+    /// What models learn from
     Train,
+    /// Both, what models learn from first
+    All,
 }
 
 impl DataArgs {
-    /// Reads the data, which are to be of `shape` `[C, H, W]`.
+    /// Reads the parts that are asked for, each with its name, for `model`.
     ///
     /// # Errors
     ///
-    /// Data that cannot be read or are of another shape.
-    pub fn load(&self, shape: [usize; 3]) -> Result<Dataset, Failure> {
-        let splits = pfgmpp_run::load(&source(&self.data)?)?;
+    /// Data that cannot be read, are of another shape than the model's, or lack its classes.
+    pub fn load(&self, model: &SamplingModel) -> Result<Vec<(&'static str, Dataset)>, Failure> {
+        let source = source(&self.data)?;
+        let at = |e: DataError| Failure::from(RunError::from(e));
+        source.fetch(&hub()).map_err(at)?;
+        let splits = pfgmpp_run::load(&source)?;
         note(format_args!("data: {}", splits.found));
-        let data = match self.split {
-            Split::HeldOut => splits.held_out,
-            Split::Train => splits.train,
-        };
-        match data.image_shape() {
-            found if found == shape => Ok(data),
-            found => Err(Failure::bad_input(format!(
-                "--data {}: images are of shape {found:?}, the model is for {shape:?}",
+        self.check(model, &splits.train)?;
+        let Splits {
+            train, held_out, ..
+        } = splits;
+        Ok(match self.split {
+            Split::HeldOut => vec![("held_out", held_out)],
+            Split::Train => vec![("train", train)],
+            Split::All => vec![("train", train), ("held_out", held_out)],
+        })
+    }
+
+    fn check(&self, model: &SamplingModel, data: &Dataset) -> Result<(), Failure> {
+        let (got, want) = (data.image_shape(), model.shape());
+        if got != want {
+            return Err(Failure::bad_input(format!(
+                "--data {}: must be of the model's shape {want:?}, got {got:?}",
                 self.data
-            ))),
+            )));
         }
+        let (got, want) = (data.num_classes(), model.label_dim());
+        if want > 0 && got != want {
+            return Err(Failure::bad_input(format!(
+                "--data {}: must have the model's {want} classes, as an item is taken in its class, got {got}",
+                self.data
+            )));
+        }
+        Ok(())
     }
 }
 
-/// The source that a flag names: by its place, or in the words of configurations.
+/// The class of each item, for a model that has classes.
+pub fn classes(
+    model: &SamplingModel,
+    data: &Dataset,
+    indices: &[usize],
+) -> Result<Option<Vec<usize>>, Failure> {
+    if model.label_dim() == 0 {
+        return Ok(None);
+    }
+    let labels = data.labels(indices).map_err(RunError::from)?;
+    Ok(labels.map(|labels| labels.into_iter().map(|class| class as usize).collect()))
+}
+
+/// The source that `text` names: a path that is there, or what a configuration would say.
 fn source(text: &str) -> Result<DataSource, Failure> {
-    let path = Path::new(text);
-    let ends_in = |ending: &str| {
-        path.extension()
-            .is_some_and(|e| e.eq_ignore_ascii_case(ending))
-    };
-    let kind = match () {
-        () if path.is_dir() => "folder",
-        () if ends_in("zip") => "zip",
-        () if ends_in("npy") => "npy",
-        () => return Ok(parse_value(&tagged(text), "--data")?),
-    };
-    // A text in JSON's quotes is one of YAML.
-    let place = serde_json::Value::from(text);
-    Ok(parse_value(
-        &format!("{{{kind}: {{path: {place}}}}}"),
-        "--data",
-    )?)
+    let path = Path::new(text).to_path_buf();
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    match ending {
+        _ if path.is_dir() => Ok(DataSource::Folder(ImageFolder { path })),
+        Some("zip") if path.is_file() => Ok(DataSource::Zip(ImageArchive { path })),
+        Some("npy") if path.is_file() => Ok(DataSource::Npy(NpyArray {
+            path,
+            labels: None,
+            range: None,
+            layout: None,
+        })),
+        _ => Ok(parse_value(&tagged(text), "--data")?),
+    }
 }

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use candle_core::{DType, Device, Tensor};
+use pfgmpp_data::Dataset;
 use pfgmpp_run::{RunError, SampleFile, SampleFormat};
 use serde::Serialize;
 
-use crate::data_args::DataArgs;
+use crate::data_args::{DataArgs, classes};
 use crate::device::DeviceArgs;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
@@ -56,30 +57,34 @@ pub fn encode(args: &Args) -> Result<(), Failure> {
     let signals = stop_on_signal()?;
     let device = args.device.open()?;
     let model = args.model.load(0, &device)?;
-    let data = args.data.load(model.shape())?;
-    let num = data.num_images().min(args.num as usize);
+    let parts = args.data.load(&model)?;
+    let there: usize = parts.iter().map(|(_, data)| data.num_images()).sum();
+    let num = there.min(args.num as usize);
     if (num as u64) < args.num {
         note(format_args!(
             "the data hold {num} images: all of them are encoded"
         ));
     }
-    let all: Vec<usize> = (0..num).collect();
     let batch = args.batch.min(num as u64);
     if device.is_cpu() {
         model.check_memory("--batch", batch, batch)?;
     }
-    let classes = classes(&model, &data, &all)?;
-    // The places of the images stand for seeds: a file of latents is one of states by sample.
-    let places: Vec<u64> = (0..num as u64).collect();
+    let groups = groups(&parts, num, batch as usize);
+    let own_classes = |(part, indices): &(&Dataset, Vec<usize>)| classes(&model, part, indices);
+    let classes: Vec<Option<Vec<usize>>> =
+        groups.iter().map(own_classes).collect::<Result<_, _>>()?;
     let mut file = match (&args.out, format) {
         (Some(out), Some(format)) => {
-            let classes = classes.clone();
+            // The places of the images stand for seeds: a file of latents is one of states by sample.
+            let places: Vec<u64> = (0..num as u64).collect();
+            let all: Option<Vec<Vec<usize>>> = classes.iter().cloned().collect();
+            let all = all.map(|classes| classes.concat());
             Some(SampleFile::create(
                 out,
                 format,
                 model.shape(),
                 &places,
-                classes,
+                all,
             )?)
         }
         _ => None,
@@ -87,11 +92,8 @@ pub fn encode(args: &Args) -> Result<(), Failure> {
     let stop = signals.begin();
     let counter = Counter::new(num as u64, "images");
     let (mut errors, mut squares) = (Vec::new(), 0.0);
-    for group in all.chunks(batch as usize) {
-        let y = data.batch(group, &device).map_err(RunError::from)?;
-        let own: Option<Vec<usize>> = classes
-            .as_ref()
-            .map(|all| group.iter().map(|&i| all[i]).collect());
+    for ((data, indices), own) in groups.iter().zip(&classes) {
+        let y = data.batch(indices, &device).map_err(RunError::from)?;
         let latents = model
             .encode(&y, own.as_deref(), stop)
             .map_err(interrupted)?;
@@ -110,7 +112,7 @@ pub fn encode(args: &Args) -> Result<(), Failure> {
         if let Some(file) = &mut file {
             file.add(&latents)?;
         }
-        counter.add(group.len() as u64);
+        counter.add(indices.len() as u64);
     }
     counter.close();
     if let Some(file) = file {
@@ -162,27 +164,19 @@ impl Args {
     }
 }
 
-/// The class of each image, for a model that has classes: the data's own.
-fn classes(
-    model: &pfgmpp_run::SamplingModel,
-    data: &pfgmpp_data::Dataset,
-    indices: &[usize],
-) -> Result<Option<Vec<usize>>, Failure> {
-    if model.label_dim() == 0 {
-        return Ok(None);
+/// The first `num` images of all parts, `batch` of one part at a time.
+fn groups<'a>(
+    parts: &'a [(&str, Dataset)],
+    num: usize,
+    batch: usize,
+) -> Vec<(&'a Dataset, Vec<usize>)> {
+    let (mut left, mut groups) = (num, Vec::new());
+    for (_, data) in parts {
+        let indices: Vec<usize> = (0..data.num_images().min(left)).collect();
+        left -= indices.len();
+        groups.extend(indices.chunks(batch).map(|chunk| (data, chunk.to_vec())));
     }
-    let labels = data.labels(indices).map_err(RunError::from)?;
-    let labels = labels.filter(|_| data.num_classes() == model.label_dim());
-    let Some(labels) = labels else {
-        return Err(Failure::bad_input(format!(
-            "--data: the model has {} classes, the data have {}: images are encoded under their own classes",
-            model.label_dim(),
-            data.num_classes()
-        )));
-    };
-    Ok(Some(
-        labels.into_iter().map(|class| class as usize).collect(),
-    ))
+    groups
 }
 
 fn interrupted(error: RunError) -> Failure {

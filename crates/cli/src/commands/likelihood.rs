@@ -13,6 +13,7 @@ use pfgmpp_sampler::{ProbeKind, Trace};
 use pfgmpp_store::write_file;
 
 use self::items::Part;
+use crate::data_args::DataArgs;
 use crate::device::DeviceArgs;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
@@ -26,13 +27,8 @@ const USUAL: u64 = 256;
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// The data: a source as in a configuration, such as digits or 'npy: {path: x.npy, range: [-1, 1]}'; or the path of
-    /// a folder or .zip of images or of a .npy of bytes
-    #[arg(long, value_name = "SOURCE")]
-    data: String,
-    /// Which part of them
-    #[arg(long, value_enum, default_value_t = Split::HeldOut)]
-    split: Split,
+    #[command(flatten)]
+    data: DataArgs,
     /// Number of items, from the first on [default: 256, or all if there are fewer]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     num: Option<u64>,
@@ -65,18 +61,6 @@ pub struct Args {
     json: bool,
     #[command(flatten)]
     device: DeviceArgs,
-}
-
-/// A part of the data.
-#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
-enum Split {
-    /// What is held out: no model has learnt from it
-    #[value(name = "held_out", alias = "held-out")]
-    HeldOut,
-    /// What models learn from
-    Train,
-    /// Both, what models learn from first
-    All,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]

@@ -2,16 +2,12 @@
 
 use std::f64::consts::LN_2;
 use std::fmt::Write;
-use std::path::Path;
 
-use pfgmpp_data::{DataSource, Dataset, ImageArchive, ImageFolder, NpyArray, Splits};
+use pfgmpp_data::Dataset;
 use pfgmpp_run::{ItemLikelihood, SamplingModel};
 
-use super::{Args, Split, USUAL, is_of_images};
-use crate::download::hub;
+use super::{Args, USUAL, is_of_images};
 use crate::failure::Failure;
-use crate::model_args::tagged;
-use crate::terminal::note;
 
 /// Items of one part of a data set.
 pub struct Part {
@@ -27,63 +23,15 @@ pub struct Part {
 
 /// Loads the data that `args` name, which are to fit `model`.
 pub fn load(args: &Args, model: &SamplingModel) -> Result<Vec<Part>, Failure> {
-    let source = source(&args.data)?;
-    let at = |e: pfgmpp_data::DataError| Failure::from(pfgmpp_run::RunError::from(e));
-    source.fetch(&hub()).map_err(at)?;
-    let splits = pfgmpp_run::load(&source)?;
-    note(format_args!("data: {}", splits.found));
-    check(args, model, &splits.train)?;
-    take(args, splits)
-}
-
-/// The source that `text` names: a path that is there, or what a configuration would say.
-fn source(text: &str) -> Result<DataSource, Failure> {
-    let path = Path::new(text).to_path_buf();
-    let ending = path.extension().and_then(|ending| ending.to_str());
-    match ending {
-        _ if path.is_dir() => Ok(DataSource::Folder(ImageFolder { path })),
-        Some("zip") if path.is_file() => Ok(DataSource::Zip(ImageArchive { path })),
-        Some("npy") if path.is_file() => Ok(DataSource::Npy(NpyArray {
-            path,
-            labels: None,
-            range: None,
-            layout: None,
-        })),
-        _ => Ok(pfgmpp_config::yaml::parse_value(&tagged(text), "--data")?),
-    }
-}
-
-/// Refuses data of another shape or without the model's classes.
-fn check(args: &Args, model: &SamplingModel, data: &Dataset) -> Result<(), Failure> {
-    let (got, want) = (data.image_shape(), model.shape());
-    if got != want {
-        return Err(Failure::bad_input(format!(
-            "--data: must be of the model's shape {want:?}, got {got:?}"
-        )));
-    }
-    let (got, want) = (data.num_classes(), model.label_dim());
-    if want > 0 && got != want {
-        return Err(Failure::bad_input(format!(
-            "--data: must have the model's {want} classes, as a likelihood is that of an item in its class, got {got}"
-        )));
-    }
     if args.dequantize && !is_of_images(model) {
         let message = "--dequantize: points in the plane have no grey levels: leave it out";
         return Err(Failure::bad_input(message));
     }
-    Ok(())
+    take(args, args.data.load(model)?)
 }
 
 /// The first items of the parts that are asked for.
-fn take(args: &Args, splits: Splits) -> Result<Vec<Part>, Failure> {
-    let Splits {
-        train, held_out, ..
-    } = splits;
-    let parts = match args.split {
-        Split::HeldOut => vec![("held_out", held_out)],
-        Split::Train => vec![("train", train)],
-        Split::All => vec![("train", train), ("held_out", held_out)],
-    };
+fn take(args: &Args, parts: Vec<(&'static str, Dataset)>) -> Result<Vec<Part>, Failure> {
     let there: usize = parts.iter().map(|(_, data)| data.num_images()).sum();
     let asked = args.num.unwrap_or(USUAL.min(there as u64));
     if asked > there as u64 {
