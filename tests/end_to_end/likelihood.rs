@@ -168,11 +168,11 @@ fn what_has_no_likelihood_is_refused_in_one_line() {
     let large = config(large.path(), noise);
     let points = ["--config", &plane, "--data", "eight_gaussians"];
     let images = ["--config", &large, "--data", noise];
-    let cases: [(&[&str], &[&str], &str); 10] = [
+    let cases: [(&[&str], &[&str], &str); 11] = [
         (
             &["--config", &plane],
             &["--data", "digits"],
-            "--data: must be of the model's shape [2, 1, 1], got [1, 8, 8]",
+            "--data digits: must be of the model's shape [2, 1, 1], got [1, 8, 8]",
         ),
         (&["--config", &plane], &["--data", "nothing"], "--data"),
         (
@@ -189,6 +189,7 @@ fn what_has_no_likelihood_is_refused_in_one_line() {
         (&points, &["--num", "1000000"], "--num: must be at most the"),
         (&points, &["--num", "0"], "--num"),
         (&points, &["--dequantize"], "no grey levels"),
+        (&points, &["--self-timed", "4"], "self_timed"),
         (&points, &["--class", "1"], "--class"),
         (
             &points,

@@ -145,6 +145,11 @@ impl ModelArgs {
         self.classes.is_some()
     }
 
+    /// Whether a solver or levels are asked for.
+    pub fn sets_way(&self) -> bool {
+        self.solver.is_some() || self.schedule.is_some() || self.steps.is_some()
+    }
+
     /// The model of a configuration that trains nothing.
     fn untrained(&self, path: &Path, device: &Device) -> Result<SamplingModel, Failure> {
         let (document, _) = Document::read::<RunConfig>(path)?;

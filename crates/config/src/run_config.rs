@@ -146,6 +146,22 @@ impl RunConfig {
         }
     }
 
+    /// Levels that are read off a sample belong to no ODE that has a likelihood.
+    fn check_likelihood(&self) -> Result<(), ParameterError> {
+        let asked = |name| self.scoring.metrics.descriptions().any(|d| d.name == name);
+        match &self.sampler.self_timed {
+            Some(timed) if !timed.kappa.is_infinite() && asked("nll") => {
+                let accepted = "inf where scoring.metrics has nll: levels read off a sample have no likelihood";
+                Err(ParameterError::new(
+                    "self_timed.kappa",
+                    timed.kappa,
+                    accepted,
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Checks every parameter that its type alone does not.
     ///
     /// # Errors
@@ -162,6 +178,7 @@ impl RunConfig {
         self.sampler.check().map_err(at("sampler".to_string()))?;
         self.check_classes().map_err(at("sampler".to_string()))?;
         self.scoring.check().map_err(at("scoring".to_string()))?;
+        self.check_likelihood().map_err(at("sampler".to_string()))?;
         // Samples of a run take the seeds `seed << 32 ..`.
         ParameterError::counted("seed", self.seed, 0, u64::from(u32::MAX)).map_err(top)
     }

@@ -9,7 +9,7 @@ use pfgmpp_metrics::HeldOutDenoiser;
 use pfgmpp_sampler::{ProbeKind, Trace};
 
 use crate::error::RunError;
-use crate::likelihood::DataLikelihood;
+use crate::likelihood::{DataLikelihood, LIKELIHOOD_SOLVER};
 use crate::observer::StopFlag;
 use crate::sampling_model::SamplingModel;
 
@@ -66,6 +66,7 @@ impl HeldOutDenoiser for HeldOut<'_> {
         let likelihood = DataLikelihood {
             model: self.model,
             data: self.data,
+            solver: &LIKELIHOOD_SOLVER,
             trace: Trace::Hutchinson { probes: 1, kind },
             seed,
             dequantize: false,

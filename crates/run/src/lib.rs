@@ -43,7 +43,7 @@ pub use fetch::fetch;
 pub use folder::RunFolder;
 pub use free_memory::free_memory;
 pub use grid::{sample_grid, sample_rows, square};
-pub use likelihood::{DataLikelihood, ItemLikelihood, LikelihoodSummary};
+pub use likelihood::{DataLikelihood, ItemLikelihood, LIKELIHOOD_SOLVER, LikelihoodSummary};
 pub use log::{LogLine, read_log};
 pub use memory::{RunMemory, load};
 pub use observer::{Observer, Phase, Progress, StopFlag};

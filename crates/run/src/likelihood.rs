@@ -4,9 +4,10 @@ use std::f64::consts::LN_2;
 use std::ops::Range;
 
 use candle_core::{Device, Tensor};
+use pfgmpp_config::ConfigError;
 use pfgmpp_data::Dataset;
 use pfgmpp_kernel::{SampleRng, Stream, widest_float};
-use pfgmpp_sampler::{Likelihood, LogDensities, Trace};
+use pfgmpp_sampler::{Likelihood, LogDensities, Rk45, Solver, Trace};
 use serde::Serialize;
 
 use crate::error::RunError;
@@ -15,6 +16,12 @@ use crate::held_out::{classes_of, pick};
 use crate::observer::StopFlag;
 use crate::sampling_model::SamplingModel;
 use crate::stoppable::Stoppable;
+
+/// The solver of likelihoods where none is asked for: samples forgive an error of the steps that likelihoods do not.
+pub const LIKELIHOOD_SOLVER: Rk45 = Rk45 {
+    rtol: 1e-4,
+    atol: 1e-4,
+};
 
 /// Grey levels of an 8-bit image within a unit of the data, which go from -1 to 1.
 const GREY_LEVELS: f64 = 127.5;
@@ -25,25 +32,31 @@ impl SamplingModel {
     ///
     /// - `seeds`: one a datum, which draws its probes.
     ///
-    /// They are those of the deterministic ODE of this sampler's solver and levels, led to classes if there is
-    /// guidance; added noise, bounds of the prior and self-timed steps have no part in it.
+    /// They are those of the deterministic ODE between the ends of this sampler's levels, led to classes if there is
+    /// guidance; added noise and bounds of the prior have no part in it.
     ///
     /// # Errors
     ///
-    /// A trace that does not fit the data, failures of the model, and [`RunError::Stopped`].
+    /// A self-timed sampler, a trace that does not fit the data, failures of the model, and [`RunError::Stopped`].
     pub fn ln_densities(
         &self,
         x: &Tensor,
         classes: Option<&[usize]>,
         seeds: &[u64],
-        trace: Trace,
+        (solver, trace): (&dyn Solver, Trace),
         stop: &StopFlag,
     ) -> Result<LogDensities, RunError> {
+        if self.is_self_timed() {
+            return Err(RunError::from(ConfigError::new(
+                "sampler",
+                "self_timed: levels read off a sample have no likelihood: leave it out, or kappa: inf",
+            )));
+        }
         let led = self.led()?;
         let denoiser = Stoppable::new(&*led, stop);
         let condition = self.condition(classes, x.device())?;
         let likelihood = Likelihood {
-            solver: self.sampler().solver(),
+            solver,
             levels: self.sampler().levels(),
             trace,
             terminal: self.kernel(),
@@ -76,6 +89,8 @@ pub struct DataLikelihood<'a> {
     pub model: &'a SamplingModel,
     /// The data, of the model's shape.
     pub data: &'a Dataset,
+    /// The method that integrates.
+    pub solver: &'a dyn Solver,
     /// How the trace is taken.
     pub trace: Trace,
     /// The seed of the first datum; that of datum i is `seed + i`. It draws the probes, and the noise of dequantization.
@@ -146,9 +161,13 @@ impl DataLikelihood<'_> {
             x = (&x + grey_noise(&seeds, &x)?)?;
         }
         let classes = classes.map(|classes| pick(classes, indices));
-        let found = self
-            .model
-            .ln_densities(&x, classes.as_deref(), &seeds, self.trace, stop)?;
+        let found = self.model.ln_densities(
+            &x,
+            classes.as_deref(),
+            &seeds,
+            (self.solver, self.trace),
+            stop,
+        )?;
         let ln_p = found.ln_p();
         if let Some(row) = ln_p.iter().position(|ln_p| !ln_p.is_finite()) {
             return Err(RunError::LikelihoodNotFinite(indices[row]));

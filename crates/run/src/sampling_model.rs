@@ -355,6 +355,12 @@ impl SamplingModel {
         &self.sampler
     }
 
+    /// Whether it reads its noise levels off the samples.
+    pub(crate) fn is_self_timed(&self) -> bool {
+        let timed = self.config.self_timed;
+        timed.is_some_and(|timed| !timed.kappa.is_infinite())
+    }
+
     /// The shape of a sample, `[C, H, W]`.
     pub fn shape(&self) -> [usize; 3] {
         self.shape

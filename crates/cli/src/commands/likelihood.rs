@@ -7,9 +7,10 @@ use std::path::PathBuf;
 
 use candle_core::Device;
 use pfgmpp_run::{
-    DataLikelihood, ItemLikelihood, LikelihoodSummary, RunError, SamplingModel, StopFlag,
+    DataLikelihood, ItemLikelihood, LIKELIHOOD_SOLVER, LikelihoodSummary, RunError, SamplingModel,
+    StopFlag,
 };
-use pfgmpp_sampler::{ProbeKind, Trace};
+use pfgmpp_sampler::{ProbeKind, Solver, Trace};
 use pfgmpp_store::write_file;
 
 use self::items::Part;
@@ -112,6 +113,7 @@ fn measure<'a>(
         let likelihood = DataLikelihood {
             model,
             data: &part.data,
+            solver: args.solver(model),
             trace: args.trace(),
             seed: args.seed.wrapping_add(part.before),
             dequantize: args.dequantize,
@@ -130,6 +132,14 @@ fn measure<'a>(
 }
 
 impl Args {
+    /// The solver that the flags ask for, or one that likelihoods need.
+    fn solver<'a>(&self, model: &'a SamplingModel) -> &'a dyn Solver {
+        match self.model.sets_way() {
+            true => model.sampler().solver(),
+            false => &LIKELIHOOD_SOLVER,
+        }
+    }
+
     /// Refuses what needs no model to be told wrong.
     fn check(&self) -> Result<(), Failure> {
         if self.model.names_classes() {

@@ -44,7 +44,7 @@ pub fn report(
         summary,
         d: model.d(),
         n: model.shape().iter().product(),
-        solver: format!("{:?}", model.sampler().solver()).to_lowercase(),
+        solver: format!("{:?}", args.solver(model)).to_lowercase(),
         num_steps: levels.num_steps(),
         sigma_min,
         sigma_max,
@@ -81,9 +81,12 @@ fn say(args: &Args, model: &SamplingModel, found: &Found) {
         found.n, found.d, found.prior, summary.prior_nats_per_dimension
     ));
     print(format_args!(
-        "solver: {}, {} steps from sigma = {} up to {}, {:.1} evaluations an item; trace: {}",
+        "solver: {}, {}from sigma = {} up to {}, {:.1} evaluations an item; trace: {}",
         found.solver,
-        found.num_steps,
+        match args.solver(model).adapts() {
+            true => String::new(),
+            false => format!("{} steps ", found.num_steps),
+        },
         found.sigma_min,
         found.sigma_max,
         summary.evaluations,
@@ -122,8 +125,13 @@ pub fn assumptions(args: &Args, model: &SamplingModel) -> Vec<String> {
         format!("the data are taken for states at the lowest level, sigma = {lowest}"),
         "the model is asked without a guess of the data: an effective noise level takes their mean, or its own fixed point"
             .to_string(),
-        "the integral has the error of the solver's steps: see how far more --steps move it".to_string(),
     ];
+    if !args.solver(model).adapts() {
+        lines.push(
+            "the integral has the error of the solver's steps: see how far more --steps move it"
+                .to_string(),
+        );
+    }
     if model.label_dim() > 0 {
         lines.push("each item is taken in its own class".to_string());
     }
