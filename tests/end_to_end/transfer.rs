@@ -69,7 +69,7 @@ fn a_configuration_gives_what_its_flags_would() {
     let got = json("--config configs/digits.yaml --json");
     assert_eq!(
         (&got["n"], got["sigma"].as_array().unwrap().len()),
-        (&Value::from(64), 19)
+        (&Value::from(64), 17)
     );
     assert_eq!(got["dimensions"][0]["d"], 128, "the configuration's own D");
     let scale = &got["data"];
