@@ -74,7 +74,7 @@ fn a_configuration_gives_what_its_flags_would() {
     assert_eq!(got["dimensions"][0]["d"], 128, "the configuration's own D");
     let scale = &got["data"];
     let same = format!(
-        "--n 64 --d 128 --sigma-data {} --n-eff {} --json",
+        "--n 64 --d 128 --num-steps 16 --sigma-data {} --n-eff {} --json",
         scale["second_moment"].as_f64().unwrap().sqrt(),
         scale["n_eff"]
     );
