@@ -69,6 +69,9 @@ impl From<ConfigError> for Failure {
 
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
+        if matches!(error, RunError::Stopped) {
+            return Self::Interrupted("stopped".to_string());
+        }
         let bad_input = error.is_bad_input();
         let elsewhere = error.wants_another_folder();
         let error = match error {

@@ -12,6 +12,7 @@ mod interrupt;
 mod labels;
 mod model_args;
 mod opening;
+mod out_file;
 mod output;
 mod seeds;
 mod table;

@@ -12,6 +12,7 @@ use crate::device::DeviceArgs;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
 use crate::model_args::ModelArgs;
+use crate::out_file;
 use crate::terminal::{Counter, note, print, print_json};
 
 #[derive(clap::Args)]
@@ -94,12 +95,8 @@ pub fn encode(args: &Args) -> Result<(), Failure> {
     let (mut errors, mut squares) = (Vec::new(), 0.0);
     for ((data, indices), own) in groups.iter().zip(&classes) {
         let y = data.batch(indices, &device).map_err(RunError::from)?;
-        let latents = model
-            .encode(&y, own.as_deref(), stop)
-            .map_err(interrupted)?;
-        let back = model
-            .decode(&latents, own.as_deref(), false, stop)
-            .map_err(interrupted)?;
+        let latents = model.encode(&y, own.as_deref(), stop)?;
+        let back = model.decode(&latents, own.as_deref(), false, stop)?;
         errors.extend(rms_of_each(&(back - &y).map_err(RunError::from)?)?);
         let latents = latents
             .to_device(&Device::Cpu)
@@ -150,16 +147,12 @@ impl Args {
         let Some(out) = &self.out else {
             return Ok(None);
         };
-        let refuse =
-            |message: &str| Err(Failure::bad_input(format!("{}: {message}", out.display())));
         match SampleFormat::of(out) {
-            Some(SampleFormat::Npz) | None => {
-                refuse("latents are written as .npy or .safetensors: give such a name")
-            }
-            Some(_) if out.exists() && !self.overwrite => {
-                refuse("is there already: give another name, or --overwrite")
-            }
-            format => Ok(format),
+            Some(SampleFormat::Npz) | None => Err(Failure::bad_input(format!(
+                "{}: latents are written as .npy or .safetensors: give such a name",
+                out.display()
+            ))),
+            format => out_file::check(out, self.overwrite).map(|()| format),
         }
     }
 }
@@ -177,13 +170,6 @@ fn groups<'a>(
         groups.extend(indices.chunks(batch).map(|chunk| (data, chunk.to_vec())));
     }
     groups
-}
-
-fn interrupted(error: RunError) -> Failure {
-    match error {
-        RunError::Stopped => Failure::Interrupted("stopped".to_string()),
-        error => error.into(),
-    }
 }
 
 /// Root of the mean square of each row's values.

@@ -1,6 +1,6 @@
 //! `pfgmpp interpolate`: from one sample to the next through latent states.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use candle_core::{DType, Tensor};
 use pfgmpp_data::{Picture, animation, is_planar};
@@ -13,6 +13,7 @@ use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
 use crate::model_args::ModelArgs;
 use crate::opening;
+use crate::out_file;
 use crate::seeds::Seeds;
 use crate::terminal::{Counter, note, print};
 
@@ -82,11 +83,7 @@ pub fn interpolate(args: &Args) -> Result<(), Failure> {
     for frame in 0..args.frames {
         let t = frame as f64 / (args.frames - 1) as f64;
         let x = between(&first, &last, t).map_err(RunError::from)?;
-        let drawn = model.decode(&x, classes.as_deref(), true, stop);
-        frames.push(drawn.map_err(|error| match error {
-            RunError::Stopped => Failure::Interrupted("stopped".to_string()),
-            error => error.into(),
-        })?);
+        frames.push(model.decode(&x, classes.as_deref(), true, stop)?);
         counter.add(1);
     }
     counter.close();
@@ -111,27 +108,17 @@ fn say(args: &Args, model: &SamplingModel, rows: u64) {
 
 /// Whether the name asks for an animation; refuses a name of another kind, and one that is taken.
 fn check_place(args: &Args) -> Result<bool, Failure> {
-    let refuse = |message: &str| {
-        Err(Failure::bad_input(format!(
-            "{}: {message}",
-            args.out.display()
-        )))
-    };
     let ends_in = |ending: &str| {
         let own = args.out.extension();
         own.is_some_and(|own| own.eq_ignore_ascii_case(ending))
     };
     if !ends_in("png") && !ends_in("gif") {
-        return refuse("pictures are written as .png or .gif: give such a name");
+        let message = "pictures are written as .png or .gif: give such a name";
+        let message = format!("{}: {message}", args.out.display());
+        return Err(Failure::bad_input(message));
     }
-    if args.out.exists() && !args.overwrite {
-        return refuse("is there already: give another name, or --overwrite");
-    }
-    let parent = args.out.parent().filter(|parent| *parent != Path::new(""));
-    match parent {
-        Some(parent) if !parent.is_dir() => refuse("lies in a folder that is not there"),
-        _ => Ok(ends_in("gif")),
-    }
+    out_file::check(&args.out, args.overwrite)?;
+    Ok(ends_in("gif"))
 }
 
 /// One picture, a row from each sample to the next.

@@ -19,6 +19,7 @@ use crate::device::DeviceArgs;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
 use crate::model_args::ModelArgs;
+use crate::out_file;
 use crate::terminal::{Counter, note};
 
 /// Data taken where --num is not given, if there are so many.
@@ -123,7 +124,7 @@ fn measure<'a>(
         let all = likelihood.of(&part.indices, stop, |done| counter.add(done as u64));
         let Some(all) = all? else {
             counter.close();
-            return Err(Failure::Interrupted("stopped".to_string()));
+            return Err(Failure::from(RunError::Stopped));
         };
         found.push((part, all));
     }
@@ -146,21 +147,9 @@ impl Args {
             let message = "--class: each item has a class of its own here: leave it out";
             return Err(Failure::bad_input(message));
         }
-        let Some(out) = &self.out else {
-            return Ok(());
-        };
-        let refuse = |why: &str| Err(Failure::bad_input(format!("{}: {why}", out.display())));
-        if out.is_dir() {
-            return refuse("is a folder: give the name of a file");
-        }
-        if out.exists() && !self.overwrite {
-            return refuse("is there already: give another name, or --overwrite");
-        }
-        match out.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
-                refuse("no such folder: make it first")
-            }
-            _ => Ok(()),
+        match &self.out {
+            None => Ok(()),
+            Some(out) => out_file::check(out, self.overwrite),
         }
     }
 

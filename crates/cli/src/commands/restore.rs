@@ -218,7 +218,7 @@ fn draw(
         before = done;
     })?;
     counter.close();
-    let samples = samples.ok_or_else(|| Failure::Interrupted("stopped".to_string()))?;
+    let samples = samples.ok_or_else(|| Failure::from(RunError::Stopped))?;
     let images = seeds.len() / args.samples as usize;
     let mut shape = vec![images, args.samples as usize];
     shape.extend(model.shape());

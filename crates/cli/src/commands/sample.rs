@@ -146,7 +146,7 @@ fn write_samples(out: &Path, form: Form, draw: &Draw, signals: &Signals) -> Resu
     place::prepare(out, form, draw.seeds)?;
     let stop = signals.begin();
     let counter = Counter::new(draw.seeds.len() as u64, "samples");
-    let stopped = || Failure::Interrupted("stopped".to_string());
+    let stopped = || Failure::from(RunError::Stopped);
     match form {
         Form::Grid => {
             let mut before = 0;

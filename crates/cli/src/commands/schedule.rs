@@ -11,6 +11,7 @@ use crate::device::DeviceArgs;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
 use crate::model_args::ModelArgs;
+use crate::out_file;
 use crate::terminal::{note, print, print_json};
 
 /// Pairs of trajectories that are followed at most.
@@ -54,12 +55,8 @@ struct Found {
 }
 
 pub fn schedule(args: &Args) -> Result<(), Failure> {
-    if let Some(out) = &args.out
-        && out.exists()
-        && !args.overwrite
-    {
-        let message = "is there already: give another name, or --overwrite";
-        return Err(Failure::bad_input(format!("{}: {message}", out.display())));
+    if let Some(out) = &args.out {
+        out_file::check(out, args.overwrite)?;
     }
     let last = args.seed.checked_add(2 * args.num - 1);
     let last = last.ok_or_else(|| {
@@ -84,10 +81,7 @@ pub fn schedule(args: &Args) -> Result<(), Failure> {
     ));
     let seeds: Vec<u64> = (args.seed..=last).collect();
     let stop = signals.begin();
-    let found = match model.search_levels(num_steps, args.grid as usize, &seeds, &device, stop) {
-        Err(RunError::Stopped) => return Err(Failure::Interrupted("stopped".to_string())),
-        other => other?,
-    };
+    let found = model.search_levels(num_steps, args.grid as usize, &seeds, &device, stop)?;
     let rounded: Vec<f64> = found.levels.iter().map(|s| rounded(*s)).collect();
     let levels = format!("levels: {}", yaml::to_line(&rounded));
     if let Some(out) = &args.out {

@@ -8,6 +8,7 @@ use pfgmpp_run::{RunError, SampleFormat};
 use pfgmpp_store::{check_writable, remove_partial_of};
 
 use crate::failure::Failure;
+use crate::out_file;
 
 /// The largest number of samples that one grid shows.
 const MAX_GRID: u64 = 4096;
@@ -60,8 +61,8 @@ pub fn check(out: &Path, form: Form, num: u64, overwrite: bool) -> Result<(), Fa
     if one_file && out.is_dir() {
         return refuse("is a folder: give another name");
     }
-    if let (Form::Array(_), true, false) = (form, out.exists(), overwrite) {
-        return refuse("is there already: give another name, or --overwrite");
+    if let Form::Array(_) = form {
+        return out_file::check(out, overwrite);
     }
     if !one_file && out.exists() && !out.is_dir() {
         return refuse("is a file: give a folder, or a name that ends in .png");
