@@ -171,10 +171,10 @@ fn levels_that_were_searched_for_bring_few_steps_nearer_to_many() {
     let flags = [&flags[..], &["--json", "--out", file.to_str().unwrap()]].concat();
     let found = json(&call_trained("schedule", &model, &flags));
     let number = |key: &str| found[key].as_f64().unwrap();
-    let (strays, before) = (number("strays"), number("strays_before"));
+    let (rms_error, before) = (number("rms_error"), number("rms_error_before"));
     assert!(
-        strays < 0.8 * before,
-        "got {strays} over the levels found, {before} over EDM's"
+        rms_error < 0.8 * before,
+        "got {rms_error} over the levels found, {before} over EDM's"
     );
     assert_eq!(found["levels"].as_array().unwrap().len(), 7);
     let out = folder.path().join("x.npy");

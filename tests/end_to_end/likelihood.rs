@@ -101,6 +101,8 @@ fn the_lines_say_what_was_measured_and_how() {
         "--split",
         "all",
         "--dequantize",
+        "--solver",
+        "heun",
         "--steps",
         "6",
     ]);
@@ -168,7 +170,7 @@ fn what_has_no_likelihood_is_refused_in_one_line() {
     let large = config(large.path(), noise);
     let points = ["--config", &plane, "--data", "eight_gaussians"];
     let images = ["--config", &large, "--data", noise];
-    let cases: [(&[&str], &[&str], &str); 11] = [
+    let cases: [(&[&str], &[&str], &str); 12] = [
         (
             &["--config", &plane],
             &["--data", "digits"],
@@ -190,6 +192,7 @@ fn what_has_no_likelihood_is_refused_in_one_line() {
         (&points, &["--num", "0"], "--num"),
         (&points, &["--dequantize"], "no grey levels"),
         (&points, &["--self-timed", "4"], "self_timed"),
+        (&points, &["--steps", "9"], "give --solver too"),
         (&points, &["--class", "1"], "--class"),
         (
             &points,

@@ -141,6 +141,13 @@ fn a_model_is_led_away_from_another_and_from_itself_nowhere() {
     let led = draw("own.npy", &["--guidance", "3", "--autoguidance", own]);
     let off = plain.iter().zip(&led).map(|(a, b)| (a - b).abs());
     assert!(off.fold(0.0, f32::max) < 1e-3);
+    // The schedule alone is what kappa = inf means, at another D as well.
+    let lifted = draw("lifted.npy", &["--d", "8"]);
+    assert_eq!(
+        lifted,
+        draw("inf.npy", &["--d", "8", "--self-timed", "inf"])
+    );
+    assert_ne!(lifted, draw("four.npy", &["--d", "8", "--self-timed", "4"]));
     // One of D = 1 does not sample at D = inf.
     let other = sweep.join("d=1,seed=0");
     let out = folder.path().join("x.npy");

@@ -145,9 +145,14 @@ impl ModelArgs {
         self.classes.is_some()
     }
 
-    /// Whether a solver or levels are asked for.
-    pub fn sets_way(&self) -> bool {
-        self.solver.is_some() || self.schedule.is_some() || self.steps.is_some()
+    /// Whether a solver is asked for.
+    pub fn sets_solver(&self) -> bool {
+        self.solver.is_some()
+    }
+
+    /// Whether a number of steps is asked for.
+    pub fn sets_steps(&self) -> bool {
+        self.steps.is_some()
     }
 
     /// The model of a configuration that trains nothing.
@@ -227,10 +232,13 @@ impl ModelArgs {
                 .self_timed
                 .map(|timed| timed.step)
                 .unwrap_or_default();
-            (sampler.self_timed, sampler.guess) = (Some(SelfTimed { kappa, step }), None);
+            sampler.self_timed = Some(SelfTimed { kappa, step });
+            if !kappa.is_infinite() {
+                sampler.guess = None;
+            }
             checked(&sampler, "--self-timed")?;
         }
-        if sampler.self_timed.is_some() {
+        if sampler.reads_levels().is_some() {
             return Ok(sampler);
         }
         if sampler.d.is_some_and(|other| other != d)

@@ -198,6 +198,11 @@ pub fn is_planar(shape: [usize; 3]) -> bool {
     shape == [2, 1, 1]
 }
 
+/// Whether samples of `shape` `[C, H, W]` are grey or RGB images, neither points in the plane nor rows of a table.
+pub fn is_image(shape: [usize; 3]) -> bool {
+    matches!(shape, [1 | 3, height, _] if height > 1) && !is_planar(shape)
+}
+
 /// What `measure` says of the values of a contiguous `f32` tensor in host memory.
 fn with_values<R>(images: &Tensor, measure: impl FnOnce(&[f32]) -> R) -> candle_core::Result<R> {
     let (storage, layout) = images.storage_and_layout();

@@ -25,7 +25,7 @@ mod splits;
 mod statistics;
 
 pub use animation::animation;
-pub use dataset::{Dataset, is_planar};
+pub use dataset::{Dataset, is_image, is_planar};
 pub use error::DataError;
 pub use file_error::FileError;
 pub use file_kind::FileKind;

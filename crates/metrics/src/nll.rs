@@ -13,7 +13,7 @@ const MOST: usize = 256;
 /// -E[ln p(y)] / N,   ln p along the ODE of the samples, by one Rademacher probe a datum
 /// ```
 ///
-/// Over the first 256 held-out data at most. Probes follow from the seed and the datum, so that models of one seed are
+/// Over 256 held-out data at most, evenly spaced. Probes follow from the seed and the datum, so that models of one seed are
 /// compared on the same data with the same probes, across D too.
 pub struct Nll;
 
@@ -36,7 +36,9 @@ impl Metric for Nll {
 
     fn evaluate(&self, inputs: &Inputs<'_>) -> Result<Estimate, MetricError> {
         let denoiser = inputs.denoiser()?;
-        let indices: Vec<usize> = (0..denoiser.len().min(MOST)).collect();
+        // Evenly over all: data may stand class by class.
+        let (len, num) = (denoiser.len(), denoiser.len().min(MOST));
+        let indices: Vec<usize> = (0..num).map(|i| i * len / num).collect();
         let values = denoiser.nll(&indices, inputs.seed);
         let values = values.map_err(MetricError::Denoiser)?;
         let num = values.len() as f64;

@@ -2,7 +2,7 @@
 
 use candle_core::Device;
 use pfgmpp_data::Dataset;
-use pfgmpp_kernel::{Condition, Denoiser};
+use pfgmpp_kernel::{Condition, Denoiser, Dimension, Kernel, Query, SampleRng, Stream, in_f64};
 use pfgmpp_sampler::SamplerConfig;
 use pfgmpp_transfer::DenoisingError;
 
@@ -10,6 +10,8 @@ use crate::error::RunError;
 use crate::observer::StopFlag;
 use crate::stoppable::Stoppable;
 
+/// What its noise is for: the same of an image and a level whatever the batch.
+const NAME: &str = "error_curve";
 /// Noise levels in an octave: the curve is smooth.
 const PER_OCTAVE: f64 = 2.0;
 /// Values that are denoised at each level, as far as the bounds on the images allow: the error of their sum is what
@@ -18,9 +20,9 @@ const VALUES: usize = 1 << 14;
 /// The fewest and the most images.
 const IMAGES: [usize; 2] = [64, 1024];
 
-/// Measures `denoiser` on the first images of `data`, over the levels of `sampler`.
+/// Measures `denoiser` on images of `data`, evenly spaced, over the levels of `sampler`.
 ///
-/// - `batch`: images at a time at most.
+/// - `batch`: images at a time at most; it changes no error.
 ///
 /// The number of images is that of 16,384 values, at least 64 and at most 1,024, or all that there are.
 ///
@@ -40,16 +42,24 @@ pub(crate) fn error_curve(
         .clamp(IMAGES[0], IMAGES[1])
         .min(data.num_images());
     let sigma = levels(sampler.schedule.sigma_min(), sampler.schedule.sigma_max());
+    let kernel = Kernel::new(n, Dimension::Infinite)?;
     let denoiser = Stoppable::new(denoiser, stop);
     let mut error = vec![0.0; sigma.len()];
-    let all: Vec<usize> = (0..images).collect();
-    for (seed, indices) in all.chunks(batch.max(1) as usize).enumerate() {
+    // Evenly over all: images of a folder stand class by class.
+    let all: Vec<usize> = (0..images)
+        .map(|i| i * data.num_images() / images)
+        .collect();
+    for indices in all.chunks(batch.max(1) as usize) {
         let y = data.batch(indices, device)?;
         let condition = condition(&denoiser, data, indices, device)?;
-        let part = DenoisingError::measure(&denoiser, &y, &condition, &sigma, seed as u64);
-        let share = indices.len() as f64 / images as f64;
-        for (sum, part) in error.iter_mut().zip(stop.blame(part)?.error) {
-            *sum += share * part;
+        for (level, (error, &sigma)) in error.iter_mut().zip(&sigma).enumerate() {
+            let rng = |&i: &usize| SampleRng::new(level as u64, Stream::score(NAME), i as u64);
+            let mut rngs: Vec<SampleRng> = indices.iter().map(rng).collect();
+            let levels = vec![sigma; indices.len()];
+            let x = kernel.perturb(&y, &levels, &mut rngs)?;
+            let found = denoiser.denoise(&Query::new(&x, &levels).under(&condition));
+            let missed = in_f64(&(stop.blame(found)? - &y)?)?;
+            *error += missed.sqr()?.sum_all()?.to_scalar::<f64>()? / images as f64;
         }
     }
     Ok(DenoisingError { sigma, error })
@@ -79,4 +89,51 @@ fn condition(
         .map(|&index| labels.values()[index] as usize)
         .collect();
     Ok(Condition::of_classes(&classes, label_dim, device)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use pfgmpp_config::yaml::parse_value;
+    use pfgmpp_data::DataSource;
+    use pfgmpp_kernel::ExactPosterior;
+
+    use super::*;
+
+    #[test]
+    fn the_error_does_not_depend_on_the_batch() {
+        let splits = DataSource::Digits.load().unwrap();
+        let exact = ExactPosterior::new(splits.train.images(), Dimension::Infinite).unwrap();
+        let edm = "{num_steps: 3, sigma_min: 0.5, sigma_max: 4.0, rho: 7.0}";
+        let sampler: SamplerConfig = parse_value(
+            &format!("{{solver: heun, schedule: {{edm: {edm}}}}}"),
+            "a test",
+        )
+        .unwrap();
+        let curve = |batch| {
+            let (data, stop) = (&splits.held_out, StopFlag::default());
+            error_curve(&exact, data, &sampler, batch, &Device::Cpu, &stop).unwrap()
+        };
+        let (few, many) = (curve(7), curve(1000));
+        assert_eq!(
+            few.sigma,
+            [
+                0.5,
+                2f64.sqrt() / 2.0,
+                1.0,
+                2f64.sqrt(),
+                2.0,
+                8f64.sqrt(),
+                4.0
+            ]
+        );
+        for (few, many) in few.error.iter().zip(&many.error) {
+            assert!((few / many - 1.0).abs() < 1e-9, "got {few} and {many}");
+        }
+        // What is not known of a digit grows with the noise, up to the data's own spread, 19.
+        assert!(
+            many.error.windows(2).all(|pair| pair[0] < pair[1]),
+            "got {many:?}"
+        );
+        assert!((10.0..22.0).contains(&many.error[6]), "got {many:?}");
+    }
 }

@@ -1,6 +1,7 @@
 //! From data to the prior's level and back.
 
 use candle_core::{DType, Device, Tensor};
+use pfgmpp_config::ConfigError;
 
 use crate::error::RunError;
 use crate::observer::StopFlag;
@@ -29,6 +30,7 @@ impl SamplingModel {
         classes: Option<&[usize]>,
         stop: &StopFlag,
     ) -> Result<Tensor, RunError> {
+        self.check_keeps_to_the_ode()?;
         let led = self.led()?;
         let condition = self.condition(classes, y.device())?;
         let found = self
@@ -52,15 +54,28 @@ impl SamplingModel {
         to_zero: bool,
         stop: &StopFlag,
     ) -> Result<Tensor, RunError> {
+        self.check_keeps_to_the_ode()?;
         let led = self.led()?;
         let condition = self.condition(classes, x.device())?;
         let denoiser = Stoppable::new(&*led, stop);
         let sampler = self.sampler();
         let found = match to_zero {
             true => sampler.decode(&denoiser, &condition, x),
-            false => sampler.return_from(&denoiser, &condition, x),
+            false => sampler.decode_to_sigma_min(&denoiser, &condition, x),
         };
         let samples = stop.blame(found)?.to_dtype(DType::F32)?;
         crate::sampling_model::finite(samples)
+    }
+
+    /// Refuses steps that leave the ODE, on which alone samples have latent states.
+    fn check_keeps_to_the_ode(&self) -> Result<(), RunError> {
+        match self.moves_to_schedule() {
+            false => Ok(()),
+            true => Err(ConfigError::new(
+                "sampler",
+                "self_timed.step: to_schedule moves samples off the ODE: keep_ratio has latent states",
+            )
+            .into()),
+        }
     }
 }

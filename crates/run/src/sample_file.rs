@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
-use pfgmpp_data::{is_planar, to_image};
+use pfgmpp_data::{is_image, is_planar, to_image};
 use pfgmpp_store::NewFile;
 use serde_json::json;
 use zip::ZipWriter;
@@ -57,9 +57,8 @@ impl SampleFormat {
     ///
     /// What is no image, where only images can be.
     pub fn check(self, shape: [usize; 3]) -> Result<(), String> {
-        let is_image = [1, 3].contains(&shape[0]) && !is_planar(shape);
         match self {
-            Self::Npz if !is_image => Err(format!(
+            Self::Npz if !is_image(shape) => Err(format!(
                 ".npz holds grey or RGB images as bytes, samples are of shape {shape:?}: give a name that ends in .npy \
                  or .safetensors"
             )),
@@ -156,7 +155,11 @@ impl SampleFile {
     ///
     /// # Errors
     ///
-    /// Fewer or more samples than it was begun for, and any failure of the file system.
+    /// Any failure of the file system.
+    ///
+    /// # Panics
+    ///
+    /// Fewer or more samples than it was begun for.
     pub fn finish(self) -> Result<(), RunError> {
         let Self {
             path, num, taken, ..

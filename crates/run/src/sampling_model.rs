@@ -6,10 +6,9 @@ use pfgmpp_config::{CheckpointSource, ConfigError, ModelConfig, RunConfig};
 use pfgmpp_data::Dataset;
 use pfgmpp_kernel::{Condition, Denoiser, Dimension, ExactPosterior, Kernel, Query, SampleRng};
 use pfgmpp_sampler::{
-    Classes, GridTrajectories, Guidance, Guided, Heun, Integration, LevelSearch, Sampler,
-    SamplerConfig, Trajectory, WithoutClasses,
+    Classes, Guidance, Guided, Sampler, SamplerConfig, TimedStep, Trajectory, WithoutClasses,
 };
-use pfgmpp_transfer::{DataMoments, EdmSchedule, EffectiveNoise, Levels, ParameterError, Schedule};
+use pfgmpp_transfer::{DataMoments, EffectiveNoise, ParameterError};
 
 use crate::classes_asked::ClassesAsked;
 use crate::error::RunError;
@@ -45,17 +44,6 @@ pub struct SamplingModel {
     restoring: Option<Restoring>,
 }
 
-/// Noise levels that were searched for.
-pub struct FoundLevels {
-    /// The levels, falling to 0.
-    pub levels: Vec<f64>,
-    /// How far samples end from the model's own trajectories over them: the root of the mean square, in units of the
-    /// data, on trajectories that were not searched by.
-    pub strays: f64,
-    /// The same over the levels that the sampler had.
-    pub strays_before: f64,
-}
-
 impl SamplingModel {
     /// Makes `denoiser`, which is for data of `shape` perturbed at `d`, ready for the D of `sampler`:
     /// through its effective noise level if that is another one, which asks for the data's `moments`.
@@ -74,8 +62,10 @@ impl SamplingModel {
         sampler: &SamplerConfig,
     ) -> Result<Self, RunError> {
         let kernel = Kernel::new(shape.iter().product(), sampler.d.unwrap_or(d))?;
-        let timed = sampler.self_timed.is_some();
-        let shown_by = sampler.self_timed.map_or(kernel.d(), |timed| timed.kappa);
+        let timed = sampler.reads_levels().is_some();
+        let shown_by = sampler
+            .reads_levels()
+            .map_or(kernel.d(), |timed| timed.kappa);
         let denoiser = if kernel.d() == d && !timed {
             denoiser
         } else {
@@ -142,7 +132,7 @@ impl SamplingModel {
         if classes != 0 && classes != own {
             return Err(refused(format!("has {classes} classes, the model {own}")).into());
         }
-        let timed = self.config.self_timed.is_some();
+        let timed = self.config.reads_levels().is_some();
         let denoiser = match self.kernel.d() == d && !timed {
             true => loaded.denoiser,
             false => at_levels_shown(
@@ -357,8 +347,13 @@ impl SamplingModel {
 
     /// Whether it reads its noise levels off the samples.
     pub(crate) fn is_self_timed(&self) -> bool {
-        let timed = self.config.self_timed;
-        timed.is_some_and(|timed| !timed.kappa.is_infinite())
+        self.config.reads_levels().is_some()
+    }
+
+    /// Whether it moves samples to the schedule's level on their way.
+    pub(crate) fn moves_to_schedule(&self) -> bool {
+        let timed = self.config.reads_levels();
+        timed.is_some_and(|timed| timed.step == TimedStep::ToSchedule)
     }
 
     /// The shape of a sample, `[C, H, W]`.
@@ -451,79 +446,6 @@ impl SamplingModel {
         })
     }
 
-    /// The `num_steps` noise levels over which its solver strays least from the model's own trajectories.
-    ///
-    /// - `grid`: levels of the fine grid.
-    /// - `seeds`: of the trajectories, half of them to search by and half to compare on.
-    ///
-    /// # Errors
-    ///
-    /// A solver or a number of steps for which levels cannot be searched, failures of the model, and
-    /// [`RunError::Stopped`].
-    pub fn search_levels(
-        &self,
-        num_steps: usize,
-        grid: usize,
-        seeds: &[u64],
-        device: &Device,
-        stop: &StopFlag,
-    ) -> Result<FoundLevels, RunError> {
-        let led = self.led()?;
-        let denoiser = Stoppable::new(&*led, stop);
-        let refused = |e: ParameterError| ConfigError::new("sampler", e);
-        let fine = self.fine_grid(grid).map_err(refused)?;
-        let search = LevelSearch {
-            solver: self.sampler.solver(),
-            grid: &fine,
-        };
-        search.check(num_steps).map_err(refused)?;
-        let follow = |seeds: &[u64]| -> Result<_, RunError> {
-            let condition = self.condition(self.classes(seeds).as_deref(), device)?;
-            let x = self
-                .sampler
-                .prior(&self.kernel, &self.shape, seeds, device)?;
-            let met = GridTrajectories::follow(&Heun, &denoiser, &condition, &fine, x.clone());
-            Ok((stop.blame(met)?, condition, x))
-        };
-        let (learn, check) = seeds.split_at(seeds.len().div_ceil(2));
-        let (met, ..) = follow(learn)?;
-        let levels = search.find(&met, num_steps)?;
-        let (met, condition, x) = follow(if check.is_empty() { learn } else { check })?;
-        let strays = |levels: Levels| -> Result<f64, RunError> {
-            let way = Integration {
-                solver: self.sampler.solver(),
-                denoiser: &denoiser,
-                condition: &condition,
-                levels: &levels,
-                before: Vec::new(),
-            };
-            let end = stop.blame(way.run(x.clone(), &mut |_, _, _| Ok(())))?;
-            let square = (end - met.end())?.sqr()?.mean_all()?.to_dtype(DType::F64)?;
-            Ok(square.to_scalar::<f64>()?.sqrt())
-        };
-        Ok(FoundLevels {
-            strays: strays(Levels::new(levels.clone()).map_err(refused)?)?,
-            strays_before: strays(self.sampler.levels().clone())?,
-            levels,
-        })
-    }
-
-    /// Levels that trajectories are followed over: many, between the ends of the sampler's own.
-    fn fine_grid(&self, num: usize) -> Result<Levels, ParameterError> {
-        let own = self.sampler.levels().as_slice().iter();
-        let lowest = own
-            .copied()
-            .filter(|s| *s > 0.0)
-            .fold(f64::INFINITY, f64::min);
-        let edm = EdmSchedule {
-            num_steps: num,
-            sigma_min: lowest,
-            sigma_max: self.sampler.levels().sigma_max(),
-            rho: 7.0,
-        };
-        Schedule::Edm(edm).levels()
-    }
-
     /// Estimates data `y` `[B, C, H, W]` of `classes` `[B]` from what the kernel makes of them at `sigma` `[B]`.
     ///
     /// # Errors
@@ -589,7 +511,7 @@ fn at_levels_shown(
         return Err(ParameterError::new("d", kernel.d(), accepted));
     }
     let sigma_max = sampler.schedule.sigma_max();
-    if let Some(timed) = &sampler.self_timed {
+    if let Some(timed) = sampler.reads_levels() {
         let timed = timed.denoiser(denoiser, kernel.n(), moments, sigma_max);
         return Ok(Box::new(timed.map_err(|e| e.under("self_timed"))?));
     }

@@ -62,6 +62,13 @@ impl SamplerConfig {
         }
     }
 
+    /// How far levels are read off the samples; `None` where the schedule alone says them, as with kappa infinite.
+    #[must_use]
+    pub fn reads_levels(&self) -> Option<&SelfTimed> {
+        let timed = self.self_timed.as_ref();
+        timed.filter(|timed| !timed.kappa.is_infinite())
+    }
+
     /// Checks every parameter.
     ///
     /// # Errors
@@ -80,7 +87,7 @@ impl SamplerConfig {
             let accepted = "uniform, data, or a list of at least one class";
             return Err(ParameterError::new("classes", "[]", accepted));
         }
-        if let (Some(_), Some(guess)) = (&self.self_timed, &self.guess) {
+        if let (Some(_), Some(guess)) = (self.reads_levels(), &self.guess) {
             let accepted = "absent with self_timed, which takes the solver's last estimate";
             return Err(ParameterError::new("guess", format!("{guess:?}"), accepted));
         }

@@ -11,7 +11,7 @@ use crate::{Integration, Path, Solver, Step};
 /// Trajectories are followed over a fine grid of levels first. Then every step that the solver might take from one level
 /// of the grid to a lower one is taken from the trajectory itself, with the estimates that the trajectory met, and its
 /// error is measured at its end. What a solver remembers of the step before enters, so that the levels suit multistep
-/// methods too. The sum of the errors, each by what it comes to in the data, is an upper bound on the error at the end
+/// methods too; what it remembers of earlier ones does not. The sum of the errors, each by what it comes to in the data, is an upper bound on the error at the end
 /// where errors add up in one direction; dynamic programming finds the levels of the smallest sum.
 ///
 /// ```text
@@ -75,12 +75,12 @@ impl GridTrajectories {
             Ok(())
         })?;
         states.truncate(sigma.len());
-        let estimate = |(x, &sigma): (&Tensor, &f64)| {
+        let mut denoised: Vec<Tensor> = Vec::with_capacity(states.len());
+        for (x, &sigma) in states.iter().zip(&sigma) {
             let sigma = vec![sigma; x.dim(0)?];
-            denoiser.denoise(&Query::new(x, &sigma).under(condition))
-        };
-        let denoised: Result<Vec<Tensor>> = states.iter().zip(&sigma).map(estimate).collect();
-        let denoised = denoised?;
+            let query = Query::new(x, &sigma).under(condition);
+            denoised.push(denoiser.denoise(&query.near(denoised.last()))?);
+        }
         let ends = in_f64(&denoised[denoised.len() - 1])?;
         let about_mean = ends.broadcast_sub(&ends.mean_keepdim(0)?)?;
         Ok(Self {
@@ -126,8 +126,12 @@ impl LevelSearch<'_> {
     /// A solver that chooses its own steps; fewer than 2 steps, or more than the grid has levels.
     pub fn check(&self, num_steps: usize) -> std::result::Result<(), ParameterError> {
         if self.solver.adapts() {
-            let accepted = "one of fixed steps: rk45 chooses its levels itself";
-            return Err(ParameterError::new("solver", "rk45", accepted));
+            let accepted = "one of fixed steps: this one chooses its levels itself";
+            return Err(ParameterError::new(
+                "solver",
+                format!("{:?}", self.solver),
+                accepted,
+            ));
         }
         let most = self.grid.as_slice().iter().filter(|s| **s > 0.0).count();
         ParameterError::counted("num_steps", num_steps as u64, 2, most as u64)

@@ -255,7 +255,7 @@ impl Sampler {
     /// # Errors
     ///
     /// Failures of the model.
-    pub fn return_from(
+    pub fn decode_to_sigma_min(
         &self,
         denoiser: &dyn Denoiser,
         condition: &Condition,

@@ -11,10 +11,11 @@ use crate::{BeforeStep, Path};
 /// How far a sampler trusts its schedule, and how far the sample.
 ///
 /// ```text
-/// shown² = (|x - m|² + kappa sigma²) / (N + kappa)      m: the solver's last estimate of E[y | x]
+/// shown² = (|x - m|² + e(shown) + kappa sigma²) / (N + kappa)      m: the solver's last estimate of E[y | x]
 /// ```
 ///
-/// The denoiser is asked at the level that the sample shows instead of that of the schedule, which counts as `kappa`
+/// e(s) is the denoiser's squared error at level s, 0 where it is not known. The denoiser is asked at the level that the
+/// sample shows instead of that of the schedule, which counts as `kappa`
 /// observations beside the sample's N. With `kappa` infinite it is the schedule alone; with `kappa = D`, on a model of
 /// D = ∞, it is the lift of [`EffectiveNoise`] to D. It costs no evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,8 +35,8 @@ pub enum TimedStep {
     /// Down by as much as the schedule goes down: the ratio of the level shown to that of the schedule is kept.
     #[default]
     KeepRatio,
-    /// To the level of the schedule: before a step the sample is moved along the line to its estimate until it shows
-    /// the schedule's level.
+    /// To the level of the schedule: before a step the sample is moved along the line to its estimate by the ratio of the
+    /// schedule's level to the one that was read, without e(s).
     ToSchedule,
 }
 

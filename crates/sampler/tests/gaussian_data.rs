@@ -184,7 +184,7 @@ fn samples_latents_and_densities_of_gaussian_data_are_the_known_ones_at_every_d(
         }
         let seeds = [1, 2, 3, 4];
         let prior = sampler.prior(&kernel, &[2], &seeds, &Device::Cpu).unwrap();
-        let samples = sampler.return_from(&model, none, &prior).unwrap();
+        let samples = sampler.decode_to_sigma_min(&model, none, &prior).unwrap();
         for (prior, sample) in rows(&prior).iter().zip(rows(&samples)) {
             close(
                 "sample",

@@ -31,7 +31,7 @@ pub struct Args {
     model: ModelArgs,
     #[command(flatten)]
     data: DataArgs,
-    /// Number of items, from the first on [default: 256, or all if there are fewer]
+    /// Number of items, evenly spaced [default: 256, or all if there are fewer]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     num: Option<u64>,
     /// Items taken at a time, at least one by each thread; it changes memory and speed, not the likelihoods
@@ -135,7 +135,7 @@ fn measure<'a>(
 impl Args {
     /// The solver that the flags ask for, or one that likelihoods need.
     fn solver<'a>(&self, model: &'a SamplingModel) -> &'a dyn Solver {
-        match self.model.sets_way() {
+        match self.model.sets_solver() {
             true => model.sampler().solver(),
             false => &LIKELIHOOD_SOLVER,
         }
@@ -143,6 +143,10 @@ impl Args {
 
     /// Refuses what needs no model to be told wrong.
     fn check(&self) -> Result<(), Failure> {
+        if self.model.sets_steps() && !self.model.sets_solver() {
+            let message = "--steps: the solver of likelihoods, rk45 at 1e-4, chooses its steps: give --solver too";
+            return Err(Failure::bad_input(message));
+        }
         if self.model.names_classes() {
             let message = "--class: each item has a class of its own here: leave it out";
             return Err(Failure::bad_input(message));
@@ -169,5 +173,5 @@ impl Args {
 
 /// Whether a model is of images, whose values may be grey levels.
 fn is_of_images(model: &SamplingModel) -> bool {
-    !pfgmpp_data::is_planar(model.shape())
+    pfgmpp_data::is_image(model.shape())
 }

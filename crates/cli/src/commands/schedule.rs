@@ -30,7 +30,7 @@ pub struct Args {
     /// Levels to choose from
     #[arg(long, value_name = "K", default_value_t = 60, value_parser = clap::value_parser!(u64).range(3..=200))]
     grid: u64,
-    /// A YAML file for the solver and the levels, which --schedule takes
+    /// A YAML file for the levels, which --schedule takes
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Replace that file if it is there
@@ -49,9 +49,9 @@ struct Found {
     /// The levels, falling to 0.
     levels: Vec<f64>,
     /// Distance from the model's own trajectories at their end, root of the mean square, in units of the data.
-    strays: f64,
+    rms_error: f64,
     /// The same over the levels that the model was scored with, or that --schedule gave.
-    strays_before: f64,
+    rms_error_before: f64,
 }
 
 pub fn schedule(args: &Args) -> Result<(), Failure> {
@@ -91,14 +91,14 @@ pub fn schedule(args: &Args) -> Result<(), Failure> {
     if args.json {
         return print_json(&Found {
             levels: found.levels,
-            strays: found.strays,
-            strays_before: found.strays_before,
+            rms_error: found.rms_error,
+            rms_error_before: found.rms_error_before,
         });
     }
     print(format_args!("{levels}"));
     print(format_args!(
         "distance from the model's own trajectories at their end: {:.4}, over the levels before {:.4}",
-        found.strays, found.strays_before
+        found.rms_error, found.rms_error_before
     ));
     Ok(())
 }

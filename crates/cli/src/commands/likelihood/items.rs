@@ -30,7 +30,7 @@ pub fn load(args: &Args, model: &SamplingModel) -> Result<Vec<Part>, Failure> {
     take(args, args.data.load(model)?)
 }
 
-/// The first items of the parts that are asked for.
+/// The items of the parts that are asked for.
 fn take(args: &Args, parts: Vec<(&'static str, Dataset)>) -> Result<Vec<Part>, Failure> {
     let there: usize = parts.iter().map(|(_, data)| data.num_images()).sum();
     let asked = args.num.unwrap_or(USUAL.min(there as u64));
@@ -39,21 +39,24 @@ fn take(args: &Args, parts: Vec<(&'static str, Dataset)>) -> Result<Vec<Part>, F
             "--num: must be at most the {there} items that there are, got {asked}"
         )));
     }
-    let (mut left, mut before) = (asked as usize, 0);
+    // Evenly over all: data may stand class by class.
+    let places: Vec<usize> = (0..asked as usize)
+        .map(|i| i * there / asked as usize)
+        .collect();
+    let mut before = 0;
     let mut taken = Vec::new();
     for (name, data) in parts {
-        let here = data.num_images().min(left);
-        if here > 0 {
-            let num = data.num_images() as u64;
-            taken.push(Part {
-                name,
-                data,
-                indices: (0..here).collect(),
-                before,
-            });
-            (left, before) = (left - here, before + num);
-        }
+        let end = before + data.num_images();
+        let here = places.iter().filter(|place| (before..end).contains(place));
+        taken.push(Part {
+            name,
+            indices: here.map(|place| place - before).collect(),
+            data,
+            before: before as u64,
+        });
+        before = end;
     }
+    taken.retain(|part| !part.indices.is_empty());
     Ok(taken)
 }
 
