@@ -201,7 +201,12 @@ fn flags_that_mean_nothing_are_refused_in_one_line() {
     let config = exact_digits(folder.path());
     let out = folder.path().join("x.npy");
     for (flags, want) in [
-        (&["--self-timed", "0"][..], "--self-timed"),
+        (
+            &["--self-timed", "0"][..],
+            "kappa must be a positive number or inf",
+        ),
+        (&["--schedule", "nowhere.yaml"], "no such file"),
+        (&["--solver", "rk45"], "rk45 has parameters: such as"),
         (
             &["--temperature", "0"],
             "--temperature: temperature must be from 0.01 to 10",
@@ -209,7 +214,7 @@ fn flags_that_mean_nothing_are_refused_in_one_line() {
         (&["--guidance", "2"], "guidance"),
         (&["--autoguidance", "x"], "--guidance"),
         (&["--steps", "0"], "--steps"),
-        (&["--solver", "unipc"], "--solver"),
+        (&["--solver", "unipc"], "unipc: {order: 2, variant: bh2}"),
         (&["--schedule", "levels: [1, 2, 0]"], "--schedule"),
         (
             &["--schedule", "levels: [9, 1, 0]", "--steps", "4"],

@@ -43,7 +43,7 @@ pub struct ModelArgs {
     guess: GuessArg,
     /// Ask the model at the noise level that a sample shows; the schedule counts as KAPPA observations beside the
     /// sample's own values: 4 is a good start for few steps, inf for the schedule alone
-    #[arg(long, value_name = "KAPPA")]
+    #[arg(long, value_name = "KAPPA", value_parser = kappa)]
     self_timed: Option<Dimension>,
     /// Factor on the norm of what samples start from: below 1 for less varied samples [default: as the model was scored
     /// with, else 1]
@@ -141,8 +141,18 @@ impl ModelArgs {
     }
 
     /// Whether the flags ask for classes.
-    pub fn names_classes(&self) -> bool {
-        self.classes.is_some()
+    /// Refuses flags that say what samples start from or are of, where data have that already.
+    ///
+    /// # Errors
+    ///
+    /// `--class` and `--temperature`.
+    pub fn refuse_those_of_samples(&self) -> Result<(), Failure> {
+        let flag = match (&self.classes, &self.temperature) {
+            (Some(_), _) => "--class: each item has a class of its own here",
+            (None, Some(_)) => "--temperature: nothing is drawn here",
+            (None, None) => return Ok(()),
+        };
+        Err(Failure::bad_input(format!("{flag}: leave it out")))
     }
 
     /// Whether a solver is asked for.
@@ -254,6 +264,11 @@ impl ModelArgs {
         if let Some(text) = &self.schedule {
             sampler.schedule = match Path::new(text).is_file() {
                 true => read_schedule(Path::new(text))?,
+                false if text.ends_with(".yaml") || text.ends_with(".yml") => {
+                    return Err(Failure::bad_input(format!(
+                        "--schedule {text}: no such file"
+                    )));
+                }
                 false => parse_value(&tagged(text), "--schedule")?,
             };
             checked(sampler, "--schedule")?;
@@ -269,6 +284,12 @@ impl ModelArgs {
             checked(sampler, "--steps")?;
         }
         if let Some(text) = &self.solver {
+            if let Some(example) = with_parameters(text.trim()) {
+                return Err(Failure::bad_input(format!(
+                    "--solver: {} has parameters: such as '{example}'",
+                    text.trim()
+                )));
+            }
             sampler.solver = parse_value(&tagged(text), "--solver")?;
             checked(sampler, "--solver")?;
         }
@@ -313,9 +334,32 @@ fn read_schedule(path: &Path) -> Result<Schedule, Failure> {
     struct File {
         schedule: Schedule,
     }
-    let text = std::fs::read_to_string(path).map_err(|e| RunError::io(path)(e))?;
+    let text = std::fs::read_to_string(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::InvalidData => {
+            Failure::bad_input(format!("--schedule {}: is not a text file", path.display()))
+        }
+        _ => RunError::io(path)(e).into(),
+    })?;
     let file: File = parse_value(&text, &path.display().to_string())?;
     Ok(file.schedule)
+}
+
+/// How a solver is asked for that has parameters; `None` of any other text.
+fn with_parameters(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "alpha" => "alpha: {alpha: 0.5}",
+        "unipc" => "unipc: {order: 2, variant: bh2}",
+        "ipndm" => "ipndm: {order: 3}",
+        "deis" => "deis: {order: 3}",
+        "rk45" => "rk45: {rtol: 1.0e-4, atol: 1.0e-4}",
+        _ => return None,
+    })
+}
+
+/// Reads the value of `--self-timed`.
+fn kappa(text: &str) -> Result<Dimension, String> {
+    text.parse()
+        .map_err(|_| "kappa must be a positive number or inf".to_string())
 }
 
 /// Blames `flag` for what is wrong with a sampler that it was the last to change.

@@ -54,6 +54,7 @@ struct Encoded {
 }
 
 pub fn encode(args: &Args) -> Result<(), Failure> {
+    args.model.refuse_those_of_samples()?;
     let format = args.format()?;
     let signals = stop_on_signal()?;
     let device = args.device.open()?;
@@ -152,7 +153,7 @@ impl Args {
                 "{}: latents are written as .npy or .safetensors: give such a name",
                 out.display()
             ))),
-            format => out_file::check(out, self.overwrite).map(|()| format),
+            format => out_file::check(out, &[], self.overwrite).map(|()| format),
         }
     }
 }

@@ -117,7 +117,7 @@ fn check_place(args: &Args) -> Result<bool, Failure> {
         let message = format!("{}: {message}", args.out.display());
         return Err(Failure::bad_input(message));
     }
-    out_file::check(&args.out, args.overwrite)?;
+    out_file::check(&args.out, &[], args.overwrite)?;
     Ok(ends_in("gif"))
 }
 

@@ -147,13 +147,10 @@ impl Args {
             let message = "--steps: the solver of likelihoods, rk45 at 1e-4, chooses its steps: give --solver too";
             return Err(Failure::bad_input(message));
         }
-        if self.model.names_classes() {
-            let message = "--class: each item has a class of its own here: leave it out";
-            return Err(Failure::bad_input(message));
-        }
+        self.model.refuse_those_of_samples()?;
         match &self.out {
             None => Ok(()),
-            Some(out) => out_file::check(out, self.overwrite),
+            Some(out) => out_file::check(out, &["csv"], self.overwrite),
         }
     }
 

@@ -85,7 +85,7 @@ struct Restored<'a> {
 
 pub fn restore(args: &Args) -> Result<(), Failure> {
     args.task.check()?;
-    check_place(&args.out, args.overwrite)?;
+    check_place(&args.out, &args.images, args.overwrite)?;
     let signals = stop_on_signal()?;
     let device = args.device.open()?;
     let files = ImageFiles::read(&args.images).map_err(RunError::from)?;

@@ -140,6 +140,9 @@ fn write_samples(out: &Path, form: Form, draw: &Draw, signals: &Signals) -> Resu
         (Form::Pictures, 1..) => Some(Labels::open(out)?),
         _ => None,
     };
+    if form == Form::Pictures && labels.is_none() {
+        place::check_unlabelled(out)?;
+    }
     if form == Form::Pictures {
         std::fs::create_dir_all(out).map_err(|e| at(out, e))?;
     }

@@ -56,7 +56,7 @@ struct Found {
 
 pub fn schedule(args: &Args) -> Result<(), Failure> {
     if let Some(out) = &args.out {
-        out_file::check(out, args.overwrite)?;
+        out_file::check(out, &["yaml", "yml"], args.overwrite)?;
     }
     let last = args.seed.checked_add(2 * args.num - 1);
     let last = last.ok_or_else(|| {
@@ -71,6 +71,12 @@ pub fn schedule(args: &Args) -> Result<(), Failure> {
     let device = args.device.open()?;
     let model = args.model.load(args.seed, &device)?;
     let num_steps = model.sampler().levels().num_steps();
+    if num_steps as u64 > args.grid {
+        return Err(Failure::bad_input(format!(
+            "--steps: must be at most the {} levels of --grid, got {num_steps}",
+            args.grid
+        )));
+    }
     if device.is_cpu() {
         model.check_memory("--num", args.num, args.num * 2 * (args.grid + 1))?;
     }

@@ -74,6 +74,11 @@ fn say(args: &Args, model: &SamplingModel, found: &Found) {
             "as 8-bit images: {:.4} bits per dimension (a grey level is 2/255 of the data's units: log2(127.5) = 6.9944 more)",
             summary.bits_per_dimension_8_bit
         ));
+        if summary.bits_per_dimension_8_bit < 0.0 {
+            print(
+                "  no image costs less than nothing: the solver's steps are too few, or the data lie on a grid (--dequantize)",
+            );
+        }
     }
     print(format_args!("standard errors in nats: {errors}"));
     print(format_args!(

@@ -16,8 +16,8 @@ const GRID: &str = "grid";
 const ROWS: usize = 16;
 const SAMPLES: usize = 4;
 
-/// Refuses a place that is not a folder, or holds something.
-pub fn check_place(out: &Path, overwrite: bool) -> Result<(), Failure> {
+/// Refuses a place that is not a folder, or holds something, or holds the `images` themselves.
+pub fn check_place(out: &Path, images: &Path, overwrite: bool) -> Result<(), Failure> {
     let refuse = |message: &str| Err(Failure::bad_input(format!("--out: {message}")));
     if out.as_os_str().is_empty() {
         return refuse("must be a folder, got none");
@@ -27,6 +27,13 @@ pub fn check_place(out: &Path, overwrite: bool) -> Result<(), Failure> {
     };
     if !found.is_dir() {
         return refuse(&format!("{} is a file: give a folder", out.display()));
+    }
+    let place = |path: &Path| std::fs::canonicalize(path).ok();
+    if place(out).is_some_and(|out| place(images) == Some(out)) {
+        return refuse(&format!(
+            "{} holds the images that are to be restored: give another folder",
+            out.display()
+        ));
     }
     let mut entries = std::fs::read_dir(out).map_err(RunError::io(out))?;
     if !overwrite && entries.next().is_some() {

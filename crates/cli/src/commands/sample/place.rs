@@ -62,7 +62,7 @@ pub fn check(out: &Path, form: Form, num: u64, overwrite: bool) -> Result<(), Fa
         return refuse("is a folder: give another name");
     }
     if let Form::Array(_) = form {
-        return out_file::check(out, overwrite);
+        return out_file::check(out, &[], overwrite);
     }
     if !one_file && out.exists() && !out.is_dir() {
         return refuse("is a file: give a folder, or a name that ends in .png");
@@ -104,6 +104,17 @@ pub fn check_samples(folder: &Path, seeds: &[u64]) -> Result<(), Failure> {
             folder.display(),
             1 + found.count(),
             file_name(*first)
+        ))),
+    }
+}
+
+/// Refuses a folder with classes of its pictures, which samples without classes would come under.
+pub fn check_unlabelled(folder: &Path) -> Result<(), Failure> {
+    match folder.join("dataset.json").exists() {
+        false => Ok(()),
+        true => Err(Failure::bad_input(format!(
+            "{}: holds a dataset.json with classes of its pictures, and the model has no classes: give another folder",
+            folder.display()
         ))),
     }
 }
