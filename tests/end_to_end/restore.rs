@@ -270,11 +270,13 @@ fn what_cannot_be_restored_is_refused_in_one_line_before_anything_is_written() {
 #[test]
 fn a_folder_that_holds_something_is_left_alone_unless_asked() {
     let place = Place::new();
-    let done = place.restore("images", &INPAINT);
+    // The images themselves are not even replaced if asked.
+    let over = [&INPAINT[..], &["--overwrite"]].concat();
+    let done = place.restore("images", &over);
     let said = stderr(&done);
     assert_eq!(done.status.code(), Some(2), "got {said}");
     assert!(
-        said.contains("is not empty: give another folder, or --overwrite"),
+        said.contains("holds the images that are to be restored"),
         "got {said}"
     );
     assert_eq!(files(&place.at("images")), ["1.png", "3.png"]);
@@ -285,6 +287,12 @@ fn a_folder_that_holds_something_is_left_alone_unless_asked() {
         stderr(&done)
     );
     assert!(place.restore("out", &INPAINT).status.success());
-    let again = [&INPAINT[..], &["--overwrite"]].concat();
-    assert!(place.restore("out", &again).status.success());
+    let done = place.restore("out", &INPAINT);
+    let said = stderr(&done);
+    assert_eq!(done.status.code(), Some(2), "got {said}");
+    assert!(
+        said.contains("is not empty: give another folder, or --overwrite"),
+        "got {said}"
+    );
+    assert!(place.restore("out", &over).status.success());
 }
