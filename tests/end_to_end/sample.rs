@@ -141,6 +141,11 @@ fn a_model_is_led_away_from_another_and_from_itself_nowhere() {
     let led = draw("own.npy", &["--guidance", "3", "--autoguidance", own]);
     let off = plain.iter().zip(&led).map(|(a, b)| (a - b).abs());
     assert!(off.fold(0.0, f32::max) < 1e-3);
+    let out = folder.path().join("x.npy");
+    let beyond = sample(&model, &out, &["--schedule", "levels: [1000, 10, 0]"]);
+    assert_eq!(beyond.status.code(), Some(2));
+    let got = stderr(&beyond);
+    assert!(got.contains("above 80, the highest level"), "got {got}");
     // The schedule alone is what kappa = inf means, at another D as well.
     let lifted = draw("lifted.npy", &["--d", "8"]);
     assert_eq!(

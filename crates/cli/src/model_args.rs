@@ -120,7 +120,16 @@ impl ModelArgs {
         let loaded = Model::load(&resolve(path, &hub())?.path, device)?;
         let data = loaded.config.data.clone();
         let trained_at = loaded.config.d;
-        let sampler = self.adjusted(loaded.config.sampler.clone(), trained_at)?;
+        let own = loaded.config.sampler.clone();
+        let highest = own.schedule.sigma_max();
+        let sampler = self.adjusted(own, trained_at)?;
+        let asked = sampler.schedule.sigma_max();
+        if asked > highest * (1.0 + 1e-9) {
+            return Err(Failure::bad_input(format!(
+                "--schedule: begins at sigma = {asked}, above {highest}, the highest level that the model is sampled from: \
+                 begin there at most"
+            )));
+        }
         self.check_classes(&sampler, &data)?;
         note(opening::checkpoint(&loaded.config, &loaded.notes));
         for text in &loaded.notes {
