@@ -5,14 +5,13 @@ use pfgmpp_checkpoint::Model;
 use pfgmpp_config::{CheckpointSource, ConfigError, ModelConfig, RunConfig};
 use pfgmpp_data::Dataset;
 use pfgmpp_kernel::{Condition, Denoiser, Dimension, ExactPosterior, Kernel, Query, SampleRng};
-use pfgmpp_sampler::{
-    Classes, Guidance, Guided, Sampler, SamplerConfig, TimedStep, Trajectory, WithoutClasses,
-};
-use pfgmpp_transfer::{DataMoments, EffectiveNoise, ParameterError};
+use pfgmpp_sampler::{Classes, Guidance, Sampler, SamplerConfig, TimedStep, Trajectory};
+use pfgmpp_transfer::{DataMoments, ParameterError};
 
 use crate::classes_asked::ClassesAsked;
 use crate::error::RunError;
 use crate::error_curve::error_curve;
+use crate::levels_shown::at_levels_shown;
 use crate::memory::Footprint;
 use crate::observer::StopFlag;
 use crate::restoring::Restoring;
@@ -20,18 +19,18 @@ use crate::stoppable::Stoppable;
 
 /// A denoiser with its kernel and sampler.
 pub struct SamplingModel {
-    denoiser: Box<dyn Denoiser>,
+    pub(crate) denoiser: Box<dyn Denoiser>,
     pub(crate) kernel: Kernel,
-    shape: [usize; 3],
+    pub(crate) shape: [usize; 3],
     sampler: Sampler,
     /// What its configuration says of the classes.
     asked: Option<Classes>,
     /// How far samples of a class are led away from those of none.
-    guidance: Option<Guidance>,
+    pub(crate) guidance: Option<Guidance>,
     /// What its guidance leads away from, where that is another checkpoint.
-    reference: Option<Box<dyn Denoiser>>,
+    pub(crate) reference: Option<Box<dyn Denoiser>>,
     /// The sampler as it is written down.
-    config: SamplerConfig,
+    pub(crate) config: SamplerConfig,
     /// Of each sample, for a model that has classes.
     classes: Option<ClassesAsked>,
     notes: Vec<String>,
@@ -107,48 +106,6 @@ impl SamplingModel {
             data: None,
             restoring: None,
         })
-    }
-
-    /// Loads the checkpoint that its guidance leads away from, if it names one.
-    ///
-    /// # Errors
-    ///
-    /// A checkpoint that cannot be read, or does not fit the model.
-    pub fn with_reference(mut self, device: &Device) -> Result<Self, RunError> {
-        let named = self.guidance.as_ref().and_then(|g| g.reference.clone());
-        let Some(name) = named else {
-            return Ok(self);
-        };
-        let refused = |message: String| {
-            ConfigError::new("sampler", format!("guidance.reference {name}: {message}"))
-        };
-        let loaded = Model::load(name.as_ref(), device)?;
-        let (shape, d) = (loaded.config.data.shape, loaded.config.d);
-        if shape != self.shape {
-            let want = self.shape;
-            return Err(refused(format!("is of shape {shape:?}, the model of {want:?}")).into());
-        }
-        let (classes, own) = (loaded.denoiser.takes().label_dim, self.label_dim());
-        if classes != 0 && classes != own {
-            return Err(refused(format!("has {classes} classes, the model {own}")).into());
-        }
-        let timed = self.config.reads_levels().is_some();
-        let denoiser = match self.kernel.d() == d && !timed {
-            true => loaded.denoiser,
-            false => at_levels_shown(
-                loaded.denoiser,
-                d,
-                &self.kernel,
-                loaded.moments,
-                &self.config,
-            )
-            .map_err(|e| refused(e.to_string()))?,
-        };
-        self.reference = Some(match classes < own {
-            true => Box::new(WithoutClasses(denoiser)),
-            false => denoiser,
-        });
-        Ok(self)
     }
 
     /// Draws samples of what was observed: data restored by the model.
@@ -392,29 +349,6 @@ impl SamplingModel {
         finite(stop.blame(samples)?)
     }
 
-    /// The model that samples are drawn by: led to its classes, if there is guidance.
-    pub(crate) fn led(&self) -> Result<Box<dyn Denoiser + '_>, RunError> {
-        let model = &*self.denoiser;
-        let Some(guidance) = &self.guidance else {
-            return Ok(Box::new(model));
-        };
-        let refused = |e: ParameterError| ConfigError::new("sampler", e);
-        Ok(match (&guidance.reference, &self.reference) {
-            (None, _) => {
-                let led = Guided::new(model, WithoutClasses(model), guidance.clone());
-                Box::new(led.map_err(refused)?)
-            }
-            (Some(_), Some(reference)) => {
-                let led = Guided::new(model, &**reference, guidance.clone());
-                Box::new(led.map_err(refused)?)
-            }
-            (Some(name), None) => {
-                let message = format!("guidance.reference {name}: has not been loaded");
-                return Err(ConfigError::new("sampler", message).into());
-            }
-        })
-    }
-
     /// `model` told of what was observed, if anything was.
     fn told<'a>(&self, model: &'a dyn Denoiser) -> Result<Box<dyn Denoiser + 'a>, RunError> {
         match &self.restoring {
@@ -495,32 +429,6 @@ pub(crate) fn finite(samples: Tensor) -> Result<Tensor, RunError> {
         0.0 => Ok(samples),
         _ => Err(RunError::NotFinite),
     }
-}
-
-/// `denoiser`, which is for data perturbed at `d`, as one for the D of `kernel`: asked at the levels that samples show.
-fn at_levels_shown(
-    denoiser: Box<dyn Denoiser>,
-    d: Dimension,
-    kernel: &Kernel,
-    moments: DataMoments,
-    sampler: &SamplerConfig,
-) -> Result<Box<dyn Denoiser>, ParameterError> {
-    if !d.is_infinite() && kernel.d() != d {
-        let accepted =
-            format!("{d}, that of the model: only a model of D = inf samples at another");
-        return Err(ParameterError::new("d", kernel.d(), accepted));
-    }
-    let sigma_max = sampler.schedule.sigma_max();
-    if let Some(timed) = sampler.reads_levels() {
-        let timed = timed.denoiser(denoiser, kernel.n(), moments, sigma_max);
-        return Ok(Box::new(timed.map_err(|e| e.under("self_timed"))?));
-    }
-    let Some(guess) = sampler.guess else {
-        let accepted = "data_mean, fixed_point or previous where d is not that of the model";
-        return Err(ParameterError::new("guess", "none", accepted));
-    };
-    let lifted = EffectiveNoise::new(denoiser, kernel, guess, moments)?;
-    Ok(Box::new(lifted.with_sigma_max(sigma_max)?))
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use pfgmpp_kernel::{Kernel, SampleRng, Stream, squared_norms, standard_normal};
 use pfgmpp_transfer::ParameterError;
 use serde::{Deserialize, Serialize};
 
-use crate::path::column;
 use crate::{BeforeStep, Path};
+use pfgmpp_kernel::column;
 
 /// How much noise a stochastic sampler adds before each step.
 ///

@@ -5,7 +5,7 @@ use pfgmpp_kernel::{ConditionSpec, Denoiser, Pullback, Query};
 use pfgmpp_transfer::ParameterError;
 use serde::{Deserialize, Serialize};
 
-use crate::path::column;
+use pfgmpp_kernel::column;
 
 /// How far samples are led, and where.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

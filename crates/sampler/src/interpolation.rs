@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 use pfgmpp_kernel::{in_f64, inner_products, squared_norms};
 
-use crate::path::column;
+use pfgmpp_kernel::column;
 
 /// The states a share `t` of the way from `a` to `b`, all `[B, ...]`: spherical in direction, geometric in norm.
 ///

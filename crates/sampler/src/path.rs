@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use candle_core::{Result, Tensor};
-use pfgmpp_kernel::{Condition, Denoiser, Query, beside};
+use pfgmpp_kernel::{Condition, Denoiser, Query, column};
 
 use crate::Watch;
 
@@ -167,13 +167,6 @@ fn slope(denoiser: &dyn Denoiser, query: &Query) -> Result<Evaluation> {
     let denoised = denoiser.denoise(query)?;
     let slope = (query.x - &denoised)?.broadcast_div(&column(query.sigma, query.x)?)?;
     Ok(Evaluation { slope, denoised })
-}
-
-/// One value a sample, shaped to multiply `x` `[B, ...]`.
-pub(crate) fn column(values: &[f64], x: &Tensor) -> Result<Tensor> {
-    let mut shape = vec![1; x.rank()];
-    shape[0] = values.len();
-    beside(values.to_vec(), shape, x)
 }
 
 #[cfg(test)]

@@ -8,11 +8,11 @@ use pfgmpp_kernel::{
 };
 use pfgmpp_transfer::{Levels, ParameterError};
 
-use crate::path::column;
 use crate::self_timed::ToSchedule;
 use crate::{
     Churn, ChurnConfig, InjectedNoise, Integration, SelfTimed, Solver, TimedStep, Trajectory, Watch,
 };
+use pfgmpp_kernel::column;
 
 /// A solver, the noise levels it visits, and what it starts from: checked where it is made.
 #[derive(Clone, Debug)]
@@ -223,9 +223,7 @@ impl Sampler {
         condition: &Condition,
         x: &Tensor,
     ) -> Result<Tensor> {
-        let x = x.to_dtype(widest_float(x.device()))?;
-        self.way(denoiser, condition, &self.levels.reversed())
-            .run(x, &mut |_, _, _| Ok(()))
+        self.follow(denoiser, condition, &self.levels.reversed(), x)
     }
 
     /// The data of latent states, as [`Self::encode`] gives them: the ODE down the levels from `x`.
@@ -241,9 +239,7 @@ impl Sampler {
         condition: &Condition,
         x: &Tensor,
     ) -> Result<Tensor> {
-        let x = x.to_dtype(widest_float(x.device()))?;
-        self.way(denoiser, condition, &self.levels)
-            .run(x, &mut |_, _, _| Ok(()))?
+        self.follow(denoiser, condition, &self.levels, x)?
             .to_dtype(DType::F32)
     }
 
@@ -261,9 +257,21 @@ impl Sampler {
         condition: &Condition,
         x: &Tensor,
     ) -> Result<Tensor> {
+        let above_zero = self.levels.reversed().reversed();
+        self.follow(denoiser, condition, &above_zero, x)
+    }
+
+    /// The state at the end of `levels`, unwatched and without added noise.
+    fn follow(
+        &self,
+        denoiser: &dyn Denoiser,
+        condition: &Condition,
+        levels: &Levels,
+        x: &Tensor,
+    ) -> Result<Tensor> {
         let x = x.to_dtype(widest_float(x.device()))?;
-        self.way(denoiser, condition, &self.levels.reversed().reversed())
-            .run(x, &mut |_, _, _| Ok(()))
+        let way = self.way(denoiser, condition, levels);
+        way.run(x, &mut |_, _, _| Ok(()))
     }
 
     /// The way over `levels`, without added noise.

@@ -5,8 +5,8 @@ use pfgmpp_kernel::{Denoiser, Dimension, Kernel};
 use pfgmpp_transfer::{DataMoments, EffectiveNoise, Guess, ParameterError};
 use serde::{Deserialize, Serialize};
 
-use crate::path::column;
 use crate::{BeforeStep, Path};
+use pfgmpp_kernel::column;
 
 /// How far a sampler trusts its schedule, and how far the sample.
 ///

@@ -6,7 +6,7 @@ use pfgmpp_transfer::{Levels, ParameterError};
 
 use super::{Solver, Step};
 use crate::Path;
-use crate::path::column;
+use pfgmpp_kernel::column;
 
 /// The tableau of Dormand and Prince 1980, "A family of embedded Runge-Kutta formulae", table 2: nodes,
 /// stage weights, and fifth-order weights less fourth-order ones.
