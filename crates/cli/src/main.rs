@@ -7,9 +7,12 @@ mod commands;
 mod data_args;
 mod device;
 mod download;
+mod drawn_args;
 mod failure;
+mod guidance_args;
 mod interrupt;
 mod labels;
+mod latents;
 mod model_args;
 mod opening;
 mod out_file;
@@ -53,15 +56,17 @@ enum Command {
     Train(commands::train::Args),
     /// Draw samples from a trained model
     Sample(commands::sample::Args),
-    /// Turn data into latent states of a model, and back
+    /// Turn data into latent states of a model
     Encode(commands::encode::Args),
-    /// Draw the way from one sample to the next through latent states
+    /// Turn latent states back into data
+    Decode(commands::decode::Args),
+    /// Interpolate between samples, or between data, through latent states
     Interpolate(commands::interpolate::Args),
     /// Fill in, enlarge or clean images by a model that was not trained for it
     Restore(commands::restore::Args),
     /// Find the best few noise levels for a model and a solver
     Schedule(commands::schedule::Args),
-    /// Say how likely a model finds data
+    /// Compute the log-likelihood of data under a model
     Likelihood(commands::likelihood::Args),
     /// Time training and evaluation of a configuration on this machine
     Bench(commands::bench::Args),
@@ -124,6 +129,7 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Train(args) => commands::train::train(args),
         Command::Sample(args) => commands::sample::sample(args),
         Command::Encode(args) => commands::encode::encode(args),
+        Command::Decode(args) => commands::decode::decode(args),
         Command::Interpolate(args) => commands::interpolate::interpolate(args),
         Command::Restore(args) => commands::restore::restore(args),
         Command::Schedule(args) => commands::schedule::schedule(args),

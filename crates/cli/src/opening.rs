@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use pfgmpp_checkpoint::{CheckpointConfig, network_name, prediction_name};
-use pfgmpp_config::{CheckpointSource, ModelConfig, RunConfig};
+use pfgmpp_config::{CheckpointSource, ModelConfig, RunConfig, yaml};
+use pfgmpp_run::SamplingModel;
 
 use crate::device::DeviceArgs;
 
@@ -61,6 +62,18 @@ pub fn run(config: &RunConfig, label_dim: usize) -> String {
             format!("model: checkpoint {name}, sampled at D = {d}")
         }
     }
+}
+
+/// `sampler: {solver: heun, schedule: {edm: {...}}}, 35 evaluations per sample`: all that samples are drawn with, as a
+/// configuration says it.
+pub fn sampler(model: &SamplingModel) -> String {
+    let config = yaml::to_line(model.sampler_config());
+    let evaluations = match model.evaluations() {
+        Some(1) => "1 evaluation".to_string(),
+        Some(several) => format!("{several} evaluations"),
+        None => "evaluations as needed".to_string(),
+    };
+    format!("sampler: {{{config}}}, {evaluations} per sample")
 }
 
 /// Where a command computes and writes.

@@ -35,6 +35,8 @@ pub struct SamplingModel {
     classes: Option<ClassesAsked>,
     notes: Vec<String>,
     footprint: Option<Footprint>,
+    /// Whether it is asked at an effective noise level, being of another D than its samples.
+    lifted: bool,
     /// The D that the levels shown by samples follow: that of the kernel, or kappa of self-timed sampling.
     shown_by: Dimension,
     /// The data of an exact posterior.
@@ -65,7 +67,8 @@ impl SamplingModel {
         let shown_by = sampler
             .reads_levels()
             .map_or(kernel.d(), |timed| timed.kappa);
-        let denoiser = if kernel.d() == d && !timed {
+        let lifted = kernel.d() != d;
+        let denoiser = if !lifted && !timed {
             denoiser
         } else {
             at_levels_shown(denoiser, d, &kernel, moments()?, sampler)
@@ -102,6 +105,7 @@ impl SamplingModel {
             footprint: None,
             reference: None,
             config: sampler.clone(),
+            lifted,
             shown_by,
             data: None,
             restoring: None,
@@ -302,6 +306,21 @@ impl SamplingModel {
         &self.sampler
     }
 
+    /// Whether it is asked at an effective noise level, being of another D than its samples.
+    pub fn is_lifted(&self) -> bool {
+        self.lifted
+    }
+
+    /// The sampler as it is written down.
+    pub fn sampler_config(&self) -> &SamplerConfig {
+        &self.config
+    }
+
+    /// Evaluations of the model that a sample takes; `None` where that depends on the sample.
+    pub fn evaluations(&self) -> Option<usize> {
+        self.sampler.solver().evaluations(self.sampler.levels())
+    }
+
     /// Whether it reads its noise levels off the samples.
     pub(crate) fn is_self_timed(&self) -> bool {
         self.config.reads_levels().is_some()
@@ -368,8 +387,12 @@ impl SamplingModel {
         }
     }
 
-    /// What the model is told of samples of `classes`.
-    pub(crate) fn condition(
+    /// What the model is told of samples of `classes`; nothing for `None`.
+    ///
+    /// # Errors
+    ///
+    /// Classes that the model does not have.
+    pub fn condition(
         &self,
         classes: Option<&[usize]>,
         device: &Device,

@@ -11,13 +11,14 @@ use candle_core::{DType, Device, Tensor};
 use pfgmpp_data::ImageFiles;
 use pfgmpp_kernel::{Dimension, SampleRng, Stream};
 use pfgmpp_run::{Draw, Restoring, RunError, SamplingModel, check_drawable};
-use pfgmpp_sampler::{Observation, Operator};
+use pfgmpp_sampler::{Observation, Operator, SamplerConfig};
 use serde::Serialize;
 
 use self::flags::TaskArgs;
 use self::pictures::{Shown, check_place, names};
 use self::quality::{Quality, measure, psnr};
 use crate::device::DeviceArgs;
+use crate::drawn_args::DrawnArgs;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
 use crate::model_args::ModelArgs;
@@ -31,6 +32,8 @@ const MAX_SAMPLES: u64 = 1 << 20;
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    drawn: DrawnArgs,
     #[command(flatten)]
     task: TaskArgs,
     /// A folder or ZIP archive of PNG images: whole ones, of which the observations are made, or with --observed the
@@ -75,6 +78,10 @@ struct Restored<'a> {
     noise: f64,
     /// The dimension D of the samples.
     d: Dimension,
+    /// All that they are drawn with.
+    sampler: &'a SamplerConfig,
+    /// Evaluations of the model per sample; absent where they depend on the sample.
+    evaluations: Option<usize>,
     /// Samples of each image.
     samples: u64,
     /// Seed of the first sample.
@@ -91,7 +98,7 @@ pub fn restore(args: &Args) -> Result<(), Failure> {
     let files = ImageFiles::read(&args.images).map_err(RunError::from)?;
     let mask = args.task.read_mask()?;
     let seeds = seeds(args, files.names.len())?;
-    let model = args.model.load(args.seed, &device)?;
+    let model = args.model.load(Some(&args.drawn), args.seed, &device)?;
     check_drawable(model.shape()).map_err(|e| Failure::bad_input(format!("--out: {e}")))?;
     args.task.check_model(model.is_exact())?;
     let operator = args.task.operator(mask.as_ref(), model.shape())?;
@@ -108,7 +115,7 @@ pub fn restore(args: &Args) -> Result<(), Failure> {
         let num = seeds.len() as u64;
         model.check_memory("--batch", args.batch.min(num), num)?;
     }
-    say(args, &files);
+    say(args, &files, &model);
     std::fs::create_dir_all(&args.out).map_err(|e| RunError::io(&args.out)(e))?;
     let samples = draw(args, &model, &seeds, &device, signals.begin())?;
     let whole = (!args.observed).then_some(&files.images);
@@ -177,7 +184,7 @@ fn observe(
 }
 
 /// What is restored, and where to.
-fn say(args: &Args, files: &ImageFiles) {
+fn say(args: &Args, files: &ImageFiles, model: &SamplingModel) {
     let what = match args.observed {
         true => "observations",
         false => "whole images, observed here",
@@ -194,6 +201,7 @@ fn say(args: &Args, files: &ImageFiles) {
         files.names.len(),
         args.task.sentence()
     ));
+    note(opening::sampler(model));
     note(opening::place(&args.device, &args.out));
 }
 
@@ -233,6 +241,8 @@ fn report(args: &Args, model: &SamplingModel, images: Vec<Quality>) -> Result<()
             method: args.task.method_name(),
             noise: args.task.noise(),
             d: model.d(),
+            sampler: model.sampler_config(),
+            evaluations: model.evaluations(),
             samples: args.samples,
             first_seed: args.seed,
             images,

@@ -139,7 +139,7 @@ pub fn read(path: &Path, set: &[String]) -> Result<RunConfig, Failure> {
     let (mut document, _) = Document::read::<RunConfig>(path)?;
     let mut places = Vec::new();
     for Override { origin, key, value } in overrides(set)? {
-        document.set(&key, value, &origin)?;
+        document.set::<RunConfig>(&key, value, &origin)?;
         places.push((key, origin));
     }
     Ok(RunConfig::read(&document, &places)?)

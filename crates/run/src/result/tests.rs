@@ -27,7 +27,7 @@ fn config(changes: &[(&str, &str)]) -> RunConfig {
     let (mut document, _) = Document::read::<RunConfig>(&path).unwrap();
     for (key, value) in changes {
         let (key, value) = yaml::parse_assignment(&format!("{key}={value}")).unwrap();
-        document.set(&key, value, "a test").unwrap();
+        document.set::<RunConfig>(&key, value, "a test").unwrap();
     }
     RunConfig::read(&document, &[]).unwrap()
 }
