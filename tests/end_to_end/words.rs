@@ -248,7 +248,20 @@ fn the_numbers_of_config_yaml_are_numbers_to_every_reader() {
 #[test]
 fn help_fits_eighty_columns() {
     for command in [
-        "", "sweep", "train", "sample", "bench", "convert", "inspect", "transfer",
+        "",
+        "sweep",
+        "train",
+        "sample",
+        "encode",
+        "decode",
+        "interpolate",
+        "restore",
+        "schedule",
+        "likelihood",
+        "bench",
+        "convert",
+        "inspect",
+        "transfer",
     ] {
         let mut help = pfgmpp();
         help.args(command.split_whitespace()).arg("--help");

@@ -9,13 +9,14 @@ use crate::terminal::note;
 
 /// What samples start from and are of, for every command that draws some.
 #[derive(Default, clap::Args)]
+#[command(next_help_heading = "Model and sampler")]
 pub struct DrawnArgs {
     /// Factor on the norm of what samples start from: below 1 for less varied samples [default: as the model was scored
     /// with, else 1]
     #[arg(long, value_name = "T")]
     temperature: Option<f64>,
-    /// Classes of the samples, in turn, of a model that has classes: 3, 0-9 or 0,3,5; uniform or data for random ones,
-    /// all alike or as in the training data [default: as the model was scored with, else uniform]
+    /// Classes of the samples of a model that has classes: 3, 0-9 or 0,3,5 in turn; uniform for random ones, each as
+    /// often, data for as often as in the training data [default: as the model was scored with, else uniform]
     #[arg(long = "class", value_name = "CLASSES")]
     classes: Option<Classes>,
 }
@@ -82,7 +83,7 @@ impl DrawnArgs {
     pub fn say_classes(&self, classes: &Classes, label_dim: usize) {
         let which = match classes {
             Classes::Uniform => {
-                format!("one of {label_dim} at random, all alike, by the sample's seed")
+                format!("one of {label_dim} at random, each as often, by the sample's seed")
             }
             Classes::Data => format!(
                 "one of {label_dim} at random, as in the training data, by the sample's seed"

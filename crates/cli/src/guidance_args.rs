@@ -10,16 +10,17 @@ use crate::failure::Failure;
 
 /// How far samples are led, for every command that takes a model.
 #[derive(clap::Args)]
+#[command(next_help_heading = "Model and sampler")]
 pub struct GuidanceArgs {
-    /// Guidance: lead samples this far from those of no class to those of theirs, or from those of --autoguidance: 1 for
-    /// not at all, 2 for clearer classes
+    /// Scale of guidance, classifier-free or by --autoguidance: 1 for none, 2 for clearer classes
     /// [default: as the model was scored with]
-    #[arg(long, value_name = "W")]
+    #[arg(long, value_name = "W", allow_negative_numbers = true)]
     guidance: Option<f64>,
-    /// Noise levels between which samples are led, such as 0.2,5 [default: all]
+    /// Noise levels between which --guidance acts, such as 0.2,5 [default: all]
     #[arg(long, value_name = "LOW,HIGH", value_parser = interval, requires = "guidance")]
     guidance_interval: Option<[f64; 2]>,
-    /// A less trained or smaller checkpoint to lead samples away from
+    /// Autoguidance: a less trained or smaller checkpoint that samples are led away from, in place of the model without
+    /// its classes
     #[arg(long, value_name = "REF", requires = "guidance")]
     autoguidance: Option<PathBuf>,
 }

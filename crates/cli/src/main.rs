@@ -35,7 +35,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Train, sample and compare PFGM++ models for every D from 1 (Poisson flow) to infinity (diffusion).
 #[derive(Parser)]
-#[command(version, max_term_width = 80)]
+#[command(name = "pfgmpp", version, max_term_width = 80)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -21,6 +21,7 @@ use crate::terminal::note;
 
 /// A model and its sampler, for every command that takes one.
 #[derive(clap::Args)]
+#[command(next_help_heading = "Model and sampler")]
 pub struct ModelArgs {
     #[command(flatten)]
     source: Source,
@@ -44,8 +45,9 @@ pub struct ModelArgs {
     /// [default: previous, in likelihood data-mean]
     #[arg(long, value_enum)]
     guess: Option<GuessArg>,
-    /// Ask the model at the noise level that a sample shows; the schedule counts as KAPPA observations beside the
-    /// sample's own values: 4 is a good start for few steps, inf for the schedule alone
+    /// Self-timed sampling: ask the model at the noise level measured in the sample, where the schedule counts as KAPPA
+    /// observations beside the sample's N values: 4 is a good start for few steps, inf is the schedule alone
+    /// [default: as the model was scored with, else inf]
     #[arg(long, value_name = "KAPPA", value_parser = kappa)]
     self_timed: Option<Dimension>,
     #[command(flatten)]
@@ -193,6 +195,7 @@ impl ModelArgs {
         self.set_way(&mut sampler)?;
         if self.d.is_some() {
             sampler.d = self.d;
+            checked(&sampler, "--d")?;
         }
         drawn.set(&mut sampler)?;
         if let Some(guidance) = self.guidance.read()? {

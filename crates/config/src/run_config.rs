@@ -172,8 +172,8 @@ impl RunConfig {
             move |e: ParameterError| ConfigError::new(origin, format!("{section}.{e}"))
         };
         let top = |e| ConfigError::new(origin, e);
-        check_d("d", self.model.d()).map_err(top)?;
-        check_d("sampler.d", self.d()).map_err(top)?;
+        ParameterError::dimension("d", self.model.d()).map_err(top)?;
+        ParameterError::dimension("sampler.d", self.d()).map_err(top)?;
         self.model.check(origin)?;
         self.sampler.check().map_err(at("sampler".to_string()))?;
         self.check_classes().map_err(at("sampler".to_string()))?;
@@ -206,16 +206,5 @@ impl ModelConfig {
             }
             Self::Exact { .. } | Self::Checkpoint { .. } => Ok(()),
         }
-    }
-}
-
-/// Networks work in `f32`: below, too much of the noise leaves its range; above, D is infinite to
-/// every digit.
-fn check_d(name: &'static str, d: Dimension) -> Result<(), ParameterError> {
-    match d {
-        Dimension::Finite(value) if !(0.1..=1e15).contains(&value) => {
-            Err(ParameterError::new(name, value, "from 0.1 to 1e15, or inf"))
-        }
-        _ => Ok(()),
     }
 }

@@ -20,6 +20,9 @@ use crate::opening;
 use crate::terminal::{Counter, note, print, print_json};
 
 #[derive(clap::Args)]
+#[command(
+    override_usage = "pfgmpp decode [OPTIONS] --checkpoint <REF> --latents <FILE> --out <PATH>"
+)]
 pub struct Args {
     /// Latent states: a .npy or .safetensors file, as pfgmpp encode writes them
     #[arg(long, value_name = "FILE")]

@@ -17,6 +17,7 @@ use crate::out_file;
 use crate::terminal::{Counter, note, print, print_json};
 
 #[derive(clap::Args)]
+#[command(override_usage = "pfgmpp encode [OPTIONS] --checkpoint <REF> --data <SOURCE>")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,

@@ -26,6 +26,7 @@ const MOST: u64 = 4096;
 const SHOWN: u16 = 8;
 
 #[derive(clap::Args)]
+#[command(override_usage = "pfgmpp interpolate [OPTIONS] --checkpoint <REF> --out <FILE>")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,

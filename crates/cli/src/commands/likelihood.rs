@@ -26,6 +26,7 @@ use crate::terminal::{Counter, note};
 const USUAL: u64 = 256;
 
 #[derive(clap::Args)]
+#[command(override_usage = "pfgmpp likelihood [OPTIONS] --checkpoint <REF> --data <SOURCE>")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,

@@ -15,7 +15,7 @@ use pfgmpp_sampler::{Observation, Operator, SamplerConfig};
 use serde::Serialize;
 
 use self::flags::TaskArgs;
-use self::pictures::{Shown, check_place, names};
+use self::pictures::{Shown, check_place, names, others};
 use self::quality::{Quality, measure, psnr};
 use crate::device::DeviceArgs;
 use crate::drawn_args::DrawnArgs;
@@ -29,6 +29,7 @@ use crate::terminal::{Counter, note, print, print_json};
 const MAX_SAMPLES: u64 = 1 << 20;
 
 #[derive(clap::Args)]
+#[command(override_usage = "pfgmpp restore [OPTIONS] --checkpoint <REF> --task <TASK> --out <DIR>")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
@@ -117,7 +118,10 @@ pub fn restore(args: &Args) -> Result<(), Failure> {
     }
     say(args, &files, &model);
     std::fs::create_dir_all(&args.out).map_err(|e| RunError::io(&args.out)(e))?;
-    let samples = draw(args, &model, &seeds, &device, signals.begin())?;
+    let samples = draw(args, &model, &seeds, &device, signals.begin()).inspect_err(|_| {
+        // A folder that is left with nothing in it would only be in the way; one that holds something is not removed.
+        let _ = std::fs::remove_dir(&args.out);
+    })?;
     let whole = (!args.observed).then_some(&files.images);
     let shown = Shown {
         whole,
@@ -125,7 +129,14 @@ pub fn restore(args: &Args) -> Result<(), Failure> {
         samples: &samples,
     };
     let names = names(&files.names);
-    shown.write(&args.out, &names)?;
+    let written = shown.write(&args.out, &names)?;
+    let others = others(&args.out, &written);
+    if others > 0 {
+        note(format_args!(
+            "{}: {others} others were there before and stay",
+            args.out.display()
+        ));
+    }
     let qualities = match whole {
         None => names.iter().map(|name| Quality::unknown(name)).collect(),
         Some(whole) => measure(&names, whole, shown.observed, &samples)?,
@@ -187,7 +198,7 @@ fn observe(
 fn say(args: &Args, files: &ImageFiles, model: &SamplingModel) {
     let what = match args.observed {
         true => "observations",
-        false => "whole images, observed here",
+        false => "whole ones, of which observations are made",
     };
     let left_out = match files.skipped.len() {
         0 => String::new(),
@@ -197,11 +208,14 @@ fn say(args: &Args, files: &ImageFiles, model: &SamplingModel) {
         }
     };
     note(format_args!(
-        "images: {} {what}; {}{left_out}",
+        "images: {what}, {}; {}{left_out}",
         files.names.len(),
         args.task.sentence()
     ));
     note(opening::sampler(model));
+    if model.asked_for().is_some() {
+        note("restored images are of these classes: --class says which");
+    }
     note(opening::place(&args.device, &args.out));
 }
 

@@ -6,8 +6,8 @@ pub(super) mod place;
 use std::path::{Path, PathBuf};
 
 use pfgmpp_kernel::Dimension;
-use pfgmpp_run::{Draw, RunError, SampleFile, SamplingModel, sample_grid, square};
-use pfgmpp_sampler::SamplerConfig;
+use pfgmpp_run::{Draw, RunError, SampleFile, SamplingModel, sample_grid, sample_rows, square};
+use pfgmpp_sampler::{Classes, SamplerConfig};
 use pfgmpp_store::write_file;
 use serde::Serialize;
 
@@ -23,7 +23,11 @@ use crate::opening;
 use crate::seeds::Seeds;
 use crate::terminal::{Counter, note, print, print_json};
 
+/// Classes that have a column each in a grid.
+const MOST_COLUMNS: usize = 32;
+
 #[derive(clap::Args)]
+#[command(override_usage = "pfgmpp sample [OPTIONS] --checkpoint <REF> --out <PATH>")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
@@ -150,7 +154,12 @@ fn write_samples(out: &Path, form: Form, draw: &Draw, signals: &Signals) -> Resu
                 before = done;
             })?;
             counter.close();
-            let grid = sample_grid(&samples.ok_or_else(stopped)?, None).map_err(RunError::from)?;
+            let samples = samples.ok_or_else(stopped)?;
+            let grid = match columns(draw.model, draw.seeds.len()) {
+                Some(columns) => sample_rows(&samples, columns),
+                None => sample_grid(&samples, None),
+            };
+            let grid = grid.map_err(RunError::from)?;
             write(out, &grid.to_png().map_err(RunError::from)?)
         }
         Form::Array(format) => {
@@ -189,6 +198,16 @@ fn write_samples(out: &Path, form: Form, draw: &Draw, signals: &Signals) -> Resu
     }
 }
 
+/// Pictures in a row of a grid where they are of some classes in turn: one of each class.
+fn columns(model: &SamplingModel, num: usize) -> Option<usize> {
+    match model.asked_for() {
+        Some(Classes::List(list)) if (2..=num.min(MOST_COLUMNS)).contains(&list.len()) => {
+            Some(list.len())
+        }
+        _ => None,
+    }
+}
+
 /// Says what was drawn.
 fn report(args: &Args, seeds: &Seeds, form: Form, model: &SamplingModel) -> Result<(), Failure> {
     let list = seeds.list();
@@ -213,7 +232,8 @@ fn report(args: &Args, seeds: &Seeds, form: Form, model: &SamplingModel) -> Resu
         args.out.display()
     ));
     if form == Form::Grid && classes.iter().any(|class| *class != classes[0]) {
-        for row in classes.chunks(square(classes.len())) {
+        let columns = columns(model, classes.len()).unwrap_or(square(classes.len()));
+        for row in classes.chunks(columns) {
             let row: Vec<String> = row.iter().map(ToString::to_string).collect();
             print(format_args!("classes of a row: {}", row.join(" ")));
         }

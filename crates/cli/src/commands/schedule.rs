@@ -20,6 +20,7 @@ use crate::terminal::{note, print, print_json};
 const MOST: u64 = 4096;
 
 #[derive(clap::Args)]
+#[command(override_usage = "pfgmpp schedule [OPTIONS] --checkpoint <REF>")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,

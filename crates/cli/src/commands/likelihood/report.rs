@@ -86,15 +86,18 @@ fn say(args: &Args, model: &SamplingModel, found: &Found) {
         found.n, found.d, found.prior, summary.prior_nats_per_dimension
     ));
     print(format_args!(
-        "solver: {}, {}from sigma = {} up to {}, {:.1} evaluations per item; trace: {}",
+        "solver: {}, {}from sigma = {} up to {}{}, {:.1} evaluations per item; trace: {}",
         found.solver,
         match found.num_steps {
             None => String::new(),
-            // The step from the lowest level to 0 is not part of it.
             Some(steps) => format!("{steps} steps "),
         },
         found.sigma_min,
         found.sigma_max,
+        match found.num_steps {
+            None => "",
+            Some(_) => " (without the one to 0)",
+        },
         summary.evaluations,
         found.trace
     ));

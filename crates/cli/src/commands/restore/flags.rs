@@ -11,36 +11,43 @@ use pfgmpp_sampler::{
 };
 
 use crate::failure::Failure;
+use crate::terminal::note;
 
 /// The noise of observations where none is given: six of the 256 levels of a pixel.
 const NOISE: f64 = 0.05;
+/// Iterations of mmps where none are given.
+const ITERATIONS: usize = 3;
+/// The step size of dps where none is given.
+const ZETA: f64 = 10.0;
 
 #[derive(clap::Args)]
 pub struct TaskArgs {
     /// What was done to the images
     #[arg(long, value_enum)]
     task: Task,
-    /// PNG image of the size of the images that is white where they are seen and black where they are not
+    /// PNG image of the size of the images, white where they are seen and black where they are not; grey counts as seen
+    /// from 128 on
     #[arg(long, value_name = "FILE")]
     mask: Option<PathBuf>,
     /// Pixels along the side of a box of which the mean was seen
     #[arg(long, value_name = "F")]
     factor: Option<usize>,
-    /// Standard deviation of the noise in what was seen, of pixels from -1 to 1 [default: 0.05; none for denoise]
+    /// Standard deviation of the noise in what was seen, of pixels from -1 to 1, by which seen pixels may change; from
+    /// 0.001 [default: 0.05; none for denoise]
     #[arg(long, value_name = "SIGMA")]
     noise: Option<f64>,
     /// How the model is told of what was seen [default: joint for denoise, mmps for the others]
     #[arg(long, value_enum)]
     method: Option<Method>,
-    /// What mmps and dps take for the covariance of the images behind a sample
-    #[arg(long, value_enum, default_value_t = CovarianceArg::Effective)]
-    covariance: CovarianceArg,
-    /// Iterations of mmps at most, each of them an evaluation with its derivative
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    iterations: usize,
-    /// Step size of dps
-    #[arg(long, value_name = "ZETA", default_value_t = 10.0)]
-    zeta: f64,
+    /// What mmps and dps take for the covariance of the images behind a sample [default: effective]
+    #[arg(long, value_enum)]
+    covariance: Option<CovarianceArg>,
+    /// Iterations of mmps at most, each of them an evaluation with its derivative [default: 3]
+    #[arg(long, value_name = "N")]
+    iterations: Option<usize>,
+    /// Step size of dps [default: 10]
+    #[arg(long, value_name = "ZETA")]
+    zeta: Option<f64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -112,8 +119,30 @@ impl TaskArgs {
         if self.method == Some(Method::Joint) && self.task != Task::Denoise {
             return refuse("--method joint: only for --task denoise: take mmps or dps");
         }
+        self.check_method_flags()?;
         self.observation(Arc::new(Identity))?;
         self.method().map(drop)
+    }
+
+    /// Refuses flags of another method than the chosen one.
+    fn check_method_flags(&self) -> Result<(), Failure> {
+        let (method, name) = (self.chosen(), self.method_name());
+        let differentiates = matches!(method, Method::Mmps | Method::Dps);
+        for (flag, given, taken) in [
+            (
+                "iterations",
+                self.iterations.is_some(),
+                method == Method::Mmps,
+            ),
+            ("zeta", self.zeta.is_some(), method == Method::Dps),
+            ("covariance", self.covariance.is_some(), differentiates),
+        ] {
+            if given && !taken {
+                let message = format!("--{flag}: is not used by --method {name}: leave it out");
+                return Err(Failure::bad_input(message));
+            }
+        }
+        Ok(())
     }
 
     /// Which pixels the mask shows, with its height and width.
@@ -125,6 +154,13 @@ impl TaskArgs {
         let (_, height, width) = image.dims3()?;
         // White in all channels.
         let darkest = image.min(0)?.flatten_all()?.to_vec1::<f32>()?;
+        let grey = darkest.iter().filter(|level| level.abs() < 1.0).count();
+        if grey > 0 {
+            note(format_args!(
+                "mask: {grey} of {} pixels are neither white nor black: from 128 on they count as seen",
+                darkest.len()
+            ));
+        }
         Ok(Some(MaskFile {
             size: [height, width],
             seen: darkest.into_iter().map(|level| level > 0.0).collect(),
@@ -142,7 +178,7 @@ impl TaskArgs {
             if mask.size != [height, width] {
                 let [rows, columns] = mask.size;
                 return Err(Failure::bad_input(format!(
-                    "--mask: must be of {height} x {width} pixels, as the model's images are, got {rows} x {columns}"
+                    "--mask: must be {width} pixels wide and {height} high, as the model's images are, got {columns} wide and {rows} high"
                 )));
             }
             let mask = Mask::new(&mask.seen, shape).map_err(|e| flagged("mask", e))?;
@@ -168,11 +204,11 @@ impl TaskArgs {
 
     /// How the model is told.
     pub fn method(&self) -> Result<RestorationMethod, Failure> {
-        let covariance = self.covariance.into();
+        let covariance = self.covariance.unwrap_or(CovarianceArg::Effective).into();
         Ok(match self.chosen() {
             Method::Mmps => {
                 let iterations = ConjugateGradients {
-                    max_iterations: self.iterations,
+                    max_iterations: self.iterations.unwrap_or(ITERATIONS),
                     tolerance: 1e-3,
                 };
                 iterations.check().map_err(|e| flagged("iterations", e))?;
@@ -182,7 +218,7 @@ impl TaskArgs {
                 }
             }
             Method::Dps => {
-                let zeta = self.zeta;
+                let zeta = self.zeta.unwrap_or(ZETA);
                 pfgmpp_transfer::ParameterError::positive("zeta", zeta)
                     .map_err(|e| flagged("zeta", e))?;
                 RestorationMethod::Dps { covariance, zeta }
