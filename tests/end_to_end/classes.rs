@@ -72,6 +72,11 @@ fn digits_asked_for_by_class_look_like_that_class() {
         held_out > 0.97,
         "got {held_out}: the classifier is no judge"
     );
+    let diversity = agreement("diversity");
+    assert!(
+        (0.6..1.2).contains(&diversity),
+        "got {diversity}: the samples of a class are alike, or unlike the data"
+    );
     // Chance gives a tenth.
     assert!(got > 0.8, "got {got}, want above 0.8");
     let classes = scores["classes"].as_array().expect("a list");

@@ -31,7 +31,7 @@ mod sliced_wasserstein;
 mod stream;
 
 pub use denoising_error::DenoisingError;
-pub use energy_distance::{EnergyDistance, energy_distance};
+pub use energy_distance::{EnergyDistance, energy_distance, mean_distance};
 pub use gaussian_fit::GaussianFit;
 pub use inputs::{HeldOutDenoiser, Inputs, Need};
 pub use list::{METRICS, Selection, SelectionError, metric};

@@ -133,6 +133,10 @@ impl Monitor {
     pub fn class_scores(&mut self, scores: &ClassScores, nimg: u64) -> Result<(), RunError> {
         self.events
             .scalar("scores/class_agreement", scores.agreement, nimg)?;
+        if let Some(diversity) = scores.diversity {
+            self.events
+                .scalar("scores/class_diversity", diversity, nimg)?;
+        }
         for score in &scores.classes {
             if let Some(distance) = score.energy_distance {
                 let tag = format!("energy_distance_by_class/{}", score.class);

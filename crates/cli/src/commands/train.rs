@@ -125,6 +125,11 @@ fn print_class_agreement(path: &Path) {
             "class_agreement     {:.4} (held-out images {:.4})",
             scores.agreement, scores.held_out_agreement
         ));
+        if let Some(diversity) = scores.diversity {
+            print(format_args!(
+                "class_diversity     {diversity:.4} (as varied as held-out images of a class: 1)"
+            ));
+        }
     }
 }
 
