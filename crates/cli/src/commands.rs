@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod convert;
+pub mod ema;
 pub mod encode;
 pub mod inspect;
 pub mod interpolate;

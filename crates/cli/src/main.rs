@@ -63,6 +63,8 @@ enum Command {
     Schedule(commands::schedule::Args),
     /// Say how likely a model finds data
     Likelihood(commands::likelihood::Args),
+    /// Average a run's weights over any length, after its training
+    Ema(commands::ema::Args),
     /// Time training and evaluation of a configuration on this machine
     Bench(commands::bench::Args),
     /// Convert a checkpoint of EDM, PFGM++, diffusers or PyTorch to one of this program
@@ -128,6 +130,7 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Restore(args) => commands::restore::restore(args),
         Command::Schedule(args) => commands::schedule::schedule(args),
         Command::Likelihood(args) => commands::likelihood::likelihood(args),
+        Command::Ema(args) => commands::ema::ema(args),
         Command::Bench(args) => commands::bench::bench(args),
         Command::Convert(args) => commands::convert::convert(args),
         Command::Inspect(args) => commands::inspect::inspect(args),

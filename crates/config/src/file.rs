@@ -7,7 +7,8 @@ use pfgmpp_nn::NetworkConfig;
 use pfgmpp_objective::PfgmPerturbation;
 use pfgmpp_sampler::SamplerConfig;
 use pfgmpp_train::{
-    AdamConfig, ConditionConfig, EmaConfig, Method, TrainerConfig, TrainingConfig, count,
+    AdamConfig, ConditionConfig, EmaConfig, Method, PostHocEmaConfig, TrainerConfig,
+    TrainingConfig, count,
 };
 use pfgmpp_transfer::{FieldPrediction, NoiseLaw, Preconditioning};
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,8 @@ pub struct RunFile {
     optimizer: Option<AdamConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ema: Option<EmaConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    post_hoc_ema: Option<PostHocEmaConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     training: Option<TrainingConfig>,
     sampler: SamplerConfig,
@@ -152,6 +155,7 @@ impl RunFile {
             method,
             optimizer: needed(self.optimizer.take(), "optimizer", model)?,
             ema: needed(self.ema.take(), "ema", model)?,
+            post_hoc_ema: self.post_hoc_ema.take(),
             training: needed(self.training.take(), "training", model)?,
         })
     }
@@ -169,6 +173,7 @@ impl RunFile {
             ("objective", self.objective.is_some()),
             ("optimizer", self.optimizer.is_some()),
             ("ema", self.ema.is_some()),
+            ("post_hoc_ema", self.post_hoc_ema.is_some()),
             ("training", self.training.is_some()),
         ];
         match sections.iter().find(|(_, given)| *given) {
@@ -197,6 +202,7 @@ impl From<RunConfig> for RunFile {
             objective: None,
             optimizer: None,
             ema: None,
+            post_hoc_ema: None,
             training: None,
             sampler: config.sampler,
             scoring: config.scoring,
@@ -218,6 +224,7 @@ impl RunFile {
         self.condition = trained.condition;
         self.optimizer = Some(trained.optimizer);
         self.ema = Some(trained.ema);
+        self.post_hoc_ema = trained.post_hoc_ema;
         self.training = Some(trained.training);
         self.objective = Some(match trained.method {
             Method::Denoiser {

@@ -82,7 +82,9 @@ pub fn preflight<'a>(
         };
         let model = &built[found].1;
         if !finished {
-            needed += COPIES * model.params * 4 + SMALL_FILES;
+            let snapshots = config.trained().map_or(0, TrainerConfig::num_snapshots);
+            let copies = COPIES.saturating_add(snapshots);
+            needed += copies.saturating_mul(model.params * 4) + SMALL_FILES;
             if let (Some(untrained), true) = (&model.untrained, device.is_cpu()) {
                 memory = check_untrained(untrained, splits.train.n() as u64, config)?;
             }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::adam::AdamConfig;
 use crate::ema::EmaConfig;
 use crate::lengths::TrainingConfig;
+use crate::power::PostHocEmaConfig;
 
 /// A network and how it is trained.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +26,8 @@ pub struct TrainerConfig {
     pub optimizer: AdamConfig,
     /// The average of the weights that samples are drawn with.
     pub ema: EmaConfig,
+    /// Averages that are saved as training goes on, to make one of any length afterwards; none if left out.
+    pub post_hoc_ema: Option<PostHocEmaConfig>,
     /// Length of training and how often it reports.
     pub training: TrainingConfig,
 }
@@ -70,6 +73,9 @@ impl TrainerConfig {
         let at = |section: &'static str| move |e: ParameterError| e.under(section);
         self.optimizer.check().map_err(at("optimizer"))?;
         self.ema.check().map_err(at("ema"))?;
+        if let Some(post_hoc) = &self.post_hoc_ema {
+            post_hoc.check().map_err(at("post_hoc_ema"))?;
+        }
         self.training.check().map_err(at("training"))?;
         self.check_condition()?;
         match &self.method {
@@ -125,6 +131,21 @@ impl TrainerConfig {
                 Err(ParameterError::new("condition", "classes", accepted))
             }
         }
+    }
+
+    /// Averages that are saved as training goes on.
+    pub fn num_snapshots_at_once(&self) -> u64 {
+        let config = self.post_hoc_ema.as_ref();
+        config.map_or(0, |config| config.sigma_rel.len() as u64)
+    }
+
+    /// Copies of the weights that snapshots of averages make by the end of training.
+    pub fn num_snapshots(&self) -> u64 {
+        let Some(config) = &self.post_hoc_ema else {
+            return 0;
+        };
+        let moments = self.training.nimg.div_ceil(config.snapshot_every);
+        self.num_snapshots_at_once() * moments.min(config.keep.unwrap_or(u64::MAX))
     }
 
     /// What the network predicts, as a checkpoint records it.

@@ -30,6 +30,26 @@ pub enum TrainError {
         /// The loss.
         loss: f64,
     },
+    /// The gradient is infinite or not a number.
+    #[error(
+        "the norm of the gradient became {norm} after {nimg} images: {}",
+        advice(*nimg)
+    )]
+    GradientDiverged {
+        /// Images seen.
+        nimg: u64,
+        /// The norm of the gradient.
+        norm: f64,
+    },
+    /// One step after the other had a loss or a gradient that was not finite.
+    #[error(
+        "the last {steps} steps were skipped, because their losses or gradients were not finite: {}",
+        advice(1)
+    )]
+    Skipped {
+        /// Steps in a row.
+        steps: u64,
+    },
     /// The weights, or what moves them, are infinite or not numbers.
     #[error(
         "after {nimg} images {name} is not finite, and is not saved: {}",

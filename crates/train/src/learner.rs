@@ -1,5 +1,7 @@
 //! What differs between training methods: the loss of a batch, and the denoiser that the weights make.
 
+use std::ops::Range;
+
 use candle_core::{Device, Tensor};
 use candle_nn::VarBuilder;
 use pfgmpp_data::{Dataset, Shuffle};
@@ -84,10 +86,11 @@ impl Learner {
         })
     }
 
-    /// The loss of the batch `y` `[B, C, H, W]`, the images that follow after `nimg`.
+    /// The loss of a piece of a batch, the images that follow after `nimg`.
     ///
-    /// - `indices`: the images of `y` in `data`, whose classes are told to a network that takes them.
-    /// - `rngs`: one generator a sample; `seeds` one seed a sample for what the network draws.
+    /// - `indices`: the images of the batch in `data`, whose classes are told to a network that takes them; `piece`
+    ///   which of them the loss is of.
+    /// - `rngs`: one generator a sample of the piece; `seeds` one seed a sample for what the network draws.
     ///
     /// # Errors
     ///
@@ -95,17 +98,18 @@ impl Learner {
     pub fn loss(
         &mut self,
         data: &Dataset,
-        (nimg, indices): (u64, &[usize]),
+        (nimg, indices, piece): (u64, &[usize], Range<usize>),
         rngs: &mut [SampleRng],
         seeds: &[u64],
         device: &Device,
     ) -> Result<Loss, TrainError> {
-        let y = data.batch(indices, device)?;
+        let y = data.batch(&indices[piece.clone()], device)?;
         let around = match &mut self.wide {
-            Some(wide) => wide.around(data, &y, nimg, indices, device)?,
+            // The same for every piece.
+            Some(wide) => wide.around(data, nimg, indices, device)?,
             None => y.clone(),
         };
-        let condition = self.condition(data, indices, device)?;
+        let condition = self.condition(data, &indices[piece], device)?;
         let context = Context {
             condition: &condition,
             mode: Mode::Train { seeds },
@@ -206,7 +210,6 @@ impl WideBatch {
     fn around(
         &mut self,
         data: &Dataset,
-        y: &Tensor,
         nimg: u64,
         indices: &[usize],
         device: &Device,
@@ -218,7 +221,8 @@ impl WideBatch {
         // Each image of the batch brings as many others, so that a resumed run needs no position.
         let start = nimg * (self.size as u64) / (indices.len() as u64).max(1);
         let others = self.order.indices(start, count);
-        Ok(Tensor::cat(&[y, &data.batch(&others, device)?], 0)?)
+        let y = data.batch(indices, device)?;
+        Ok(Tensor::cat(&[y, data.batch(&others, device)?], 0)?)
     }
 }
 

@@ -13,9 +13,6 @@ const BYTES: u64 = 4;
 const OF_A_BATCH: u64 = 6;
 /// Bytes of what a sample has beside images: generators, levels, losses.
 const OF_A_SAMPLE: u64 = 1024;
-/// Averages of the weights.
-const AVERAGES: u64 = 1;
-
 /// An estimate of what a training takes beside its data; nothing is allocated to find out.
 #[derive(Clone, Debug)]
 pub struct TrainingMemory {
@@ -23,6 +20,8 @@ pub struct TrainingMemory {
     n: u64,
     /// Data that a step holds beside its batch.
     wide: u64,
+    /// Averages of the weights, and the sum of the gradients of pieces of a batch.
+    averages: u64,
 }
 
 impl TrainingMemory {
@@ -46,6 +45,9 @@ impl TrainingMemory {
             network: model.network.memory(signature)?,
             n: data.n() as u64,
             wide: wide.min(data.num_images() as u64),
+            averages: 1
+                + model.num_snapshots_at_once()
+                + u64::from(model.training.micro_batch.is_some()),
         })
     }
 
@@ -54,11 +56,11 @@ impl TrainingMemory {
         &self.network
     }
 
-    /// Bytes at the peak of a training step on `batch` samples.
+    /// Bytes at the peak of a training step on `batch` samples at a time.
     pub fn step(&self, batch: u64) -> u64 {
         let images = batch.saturating_mul(OF_A_BATCH).saturating_add(self.wide);
         self.network
-            .training(batch, AVERAGES)
+            .training(batch, self.averages)
             .saturating_add(images.saturating_mul(self.n).saturating_mul(BYTES))
             .saturating_add(batch.saturating_mul(OF_A_SAMPLE))
     }
