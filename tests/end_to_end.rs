@@ -12,6 +12,8 @@ mod classes;
 mod convert;
 #[path = "end_to_end/ema.rs"]
 mod ema;
+#[path = "end_to_end/fine_tuning.rs"]
+mod fine_tuning;
 #[path = "end_to_end/hub.rs"]
 mod hub;
 #[cfg(feature = "datasets")]

@@ -1,7 +1,7 @@
 //! A configuration as its file holds it: sections that belong together only by what `model` and
 //! `objective` say.
 
-use pfgmpp_data::DataSource;
+use pfgmpp_data::{AugmentConfig, DataSource};
 use pfgmpp_kernel::Dimension;
 use pfgmpp_nn::NetworkConfig;
 use pfgmpp_objective::PfgmPerturbation;
@@ -30,6 +30,8 @@ pub struct RunFile {
     network: Option<NetworkConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     condition: Option<ConditionConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    augment: Option<AugmentConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     preconditioning: Option<Preconditioning>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -148,15 +150,22 @@ impl RunFile {
                 reference_batch: Some(reference_batch),
             },
         };
+        let training = needed(self.training.take(), "training", model)?;
+        let network = match &training.start_from {
+            // It is that of the checkpoint.
+            Some(_) => self.network.take(),
+            None => Some(needed(self.network.take(), "network", model)?),
+        };
         Ok(TrainerConfig {
             d: needed(self.d, "d", model)?,
-            network: needed(self.network.take(), "network", model)?,
+            network,
             condition: self.condition.take(),
+            augment: self.augment.take(),
             method,
             optimizer: needed(self.optimizer.take(), "optimizer", model)?,
             ema: needed(self.ema.take(), "ema", model)?,
             post_hoc_ema: self.post_hoc_ema.take(),
-            training: needed(self.training.take(), "training", model)?,
+            training,
         })
     }
 
@@ -169,6 +178,7 @@ impl RunFile {
         let sections = [
             ("network", self.network.is_some()),
             ("condition", self.condition.is_some()),
+            ("augment", self.augment.is_some()),
             ("preconditioning", self.preconditioning.is_some()),
             ("objective", self.objective.is_some()),
             ("optimizer", self.optimizer.is_some()),
@@ -198,6 +208,7 @@ impl From<RunConfig> for RunFile {
             model: Model::Exact,
             network: None,
             condition: None,
+            augment: None,
             preconditioning: None,
             objective: None,
             optimizer: None,
@@ -220,8 +231,9 @@ impl RunFile {
     fn take_in(&mut self, trained: TrainerConfig) {
         self.model = Model::Network;
         self.d = Some(trained.d);
-        self.network = Some(trained.network);
+        self.network = trained.network;
         self.condition = trained.condition;
+        self.augment = trained.augment;
         self.optimizer = Some(trained.optimizer);
         self.ema = Some(trained.ema);
         self.post_hoc_ema = trained.post_hoc_ema;

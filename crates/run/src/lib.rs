@@ -35,6 +35,7 @@ mod run;
 mod sample_file;
 mod sampling_model;
 mod score;
+mod starting;
 mod stoppable;
 pub mod tensorboard;
 mod training;

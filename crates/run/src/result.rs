@@ -130,6 +130,7 @@ fn as_far_as(mut there: RunConfig, asked: &RunConfig) -> RunConfig {
             state_every,
             grid_every,
             micro_batch: _,
+            start_from: _,
             non_finite: _,
         } = there;
         *nimg = asked.nimg.max(*nimg);

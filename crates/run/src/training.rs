@@ -16,6 +16,7 @@ use crate::monitor::Monitor;
 use crate::observer::{Observer, Phase, Progress, StopFlag};
 use crate::preview::Preview;
 use crate::sampling_model::SamplingModel;
+use crate::starting::start;
 
 /// Training in progress.
 pub struct Training<'a> {
@@ -62,6 +63,9 @@ impl<'a> Training<'a> {
     ) -> Result<Self, RunError> {
         let mut trainer = Trainer::new(model, config.seed, &splits.train, device)?;
         trainer.restore(&folder.state())?;
+        if trainer.nimg() == 0 {
+            start(&mut trainer, model)?;
+        }
         trainer.forget_later_snapshots(&folder.averages())?;
         Ok(Self {
             monitor: Monitor::open(config, folder, trainer.nimg())?,

@@ -11,8 +11,12 @@ use pfgmpp_train::Trainer;
 fn config(sections: &[(&str, &str)]) -> RunConfig {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/digits.yaml");
     let mut text = std::fs::read_to_string(&path).unwrap();
-    // A key within a section stands behind the section's first line.
+    // A key within a section stands behind the section's first line, any other at the end.
     for (section, line) in sections {
+        if section.is_empty() {
+            text = format!("{text}\n{line}\n");
+            continue;
+        }
         let head = text
             .lines()
             .find(|line| line.starts_with(&format!("{section}:")));
@@ -71,6 +75,46 @@ fn distance(a: &BTreeMap<String, Vec<f32>>, b: &BTreeMap<String, Vec<f32>>) -> f
     (gap / size).sqrt()
 }
 
+#[test]
+fn pieces_of_a_batch_are_augmented_as_the_whole() {
+    let augment = ("", "augment: {geometric: 0.5}");
+    let whole = weights(&trained(&config(&[augment])));
+    let pieces = weights(&trained(&config(&[
+        augment,
+        ("training", "micro_batch: 5"),
+    ])));
+    let got = distance(&whole, &pieces);
+    assert!(got > 0.0 && got < 2e-4, "got {got}");
+}
+
+#[test]
+fn targets_that_average_over_images_are_not_augmented() {
+    let config = with_stable_target(&config(&[("", "augment: {x_flip: true}")]));
+    let error = config.check("a test").unwrap_err().to_string();
+    let want = "augment: must be absent with objective stable_target";
+    assert!(
+        error.contains("augment") && error.contains("stable_target"),
+        "got {error}, want {want}"
+    );
+}
+
+#[test]
+fn a_network_that_was_told_of_augmentation_denoises_without() {
+    let config = config(&[("", "augment: {geometric: 0.5}")]);
+    let trainer = trained(&config);
+    let told = weights(&trainer);
+    let name = "model.map_augment.weight";
+    assert_eq!(told[name].len(), 9 * 8, "9 labels, 8 channels");
+    assert!(
+        told[name].iter().any(|w| *w != 0.0),
+        "nothing was learnt of them"
+    );
+    let model = trainer.averaged_model().unwrap();
+    let x = Tensor::zeros((2, 1, 8, 8), candle_core::DType::F32, &Device::Cpu).unwrap();
+    let query = pfgmpp_kernel::Query::new(&x, &[1.0, 0.1]);
+    assert_eq!(model.denoise(&query).unwrap().dims(), [2, 1, 8, 8]);
+}
+
 const STABLE: &str =
     "stable_target: {noise_law: {log_normal: {p_mean: -1.2, p_std: 1.2}}, reference_batch: 64}";
 
@@ -118,7 +162,10 @@ fn every_option_changes_training_and_goes_on_to_the_bit() {
         )],
         &[("optimizer", "schedule: {inverse_sqrt: {reference: 100}}")],
         &[("training", "micro_batch: 12")],
+        &[("", "augment: {x_flip: true}")],
+        &[("", "augment: {geometric: 0.5}")],
         &[
+            ("", "augment: {x_flip: true, geometric: 0.5}"),
             ("optimizer", "clip_norm: 0.05"),
             ("optimizer", "weight_decay: 0.1"),
             ("optimizer", "schedule: {inverse_sqrt: {reference: 100}}"),

@@ -53,6 +53,20 @@ impl Averages {
         Ok(())
     }
 
+    /// Puts every average at the weights as they are.
+    ///
+    /// # Errors
+    ///
+    /// Parameters that the averages were not made for, and failures of the tensor backend.
+    pub fn restart(&self, parameters: &Parameters) -> Result<()> {
+        for (i, (_, weight)) in parameters.vars().iter().enumerate() {
+            for ema in &self.averages {
+                ema.var(i).set(&weight.as_tensor().copy()?)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The average that was there from the beginning.
     pub fn first(&self) -> &Ema {
         &self.averages[0]

@@ -7,7 +7,9 @@ use crate::config::{Method, TrainerConfig};
 use crate::lengths::NonFinite;
 
 /// What is absent by default, which a state without it was trained without.
-const OPTIONAL: [&str; 3] = [
+const OPTIONAL: [&str; 5] = [
+    "training.start_from",
+    "augment",
     "post_hoc_ema.sigma_rel",
     "training.micro_batch",
     "training.non_finite",
@@ -51,11 +53,15 @@ pub(crate) fn identity(model: &TrainerConfig, seed: u64, data: &Dataset) -> Map<
     let micro_batch = micro_batch.map(|micro| ("training.micro_batch", json!(micro)));
     let non_finite = training.non_finite.filter(|what| *what == NonFinite::Skip);
     let non_finite = non_finite.map(|what| ("training.non_finite", json!(what)));
+    let start = training.start_from.as_ref();
+    let start = start.map(|start| ("training.start_from", json!(start)));
     fields
         .into_iter()
         .chain(post_hoc)
         .chain(micro_batch)
         .chain(non_finite)
+        .chain(start)
+        .chain(model.augment.map(|augment| ("augment", json!(augment))))
         .map(|(name, value)| (name.to_string(), value))
         .collect()
 }

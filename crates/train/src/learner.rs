@@ -4,14 +4,15 @@ use std::ops::Range;
 
 use candle_core::{Device, Tensor};
 use candle_nn::VarBuilder;
-use pfgmpp_data::{Dataset, Shuffle};
-use pfgmpp_kernel::{Condition, Denoiser, Kernel, SampleRng};
+use pfgmpp_data::{AugmentConfig, Dataset, Shuffle};
+use pfgmpp_kernel::{Condition, Denoiser, Kernel, SampleRng, Stream};
 use pfgmpp_nn::{Context, FieldNetwork, Mode, Network, Preconditioned, Signature};
 use pfgmpp_objective::{
     Loss, PfgmObjective, StableTargetObjective, TrainingModel, UnbiasedObjective, Weighted,
 };
 use pfgmpp_transfer::DataScale;
 
+use crate::augmented::augmented;
 use crate::config::{ConditionConfig, Method, TrainerConfig};
 use crate::error::TrainError;
 
@@ -24,6 +25,8 @@ pub struct Learner {
     wide: Option<WideBatch>,
     /// Classes that the network is told apart; 0 for one that is told none.
     label_dim: usize,
+    /// How images are changed, and the seed that it follows from.
+    augment: Option<(AugmentConfig, u64)>,
 }
 
 enum Task {
@@ -46,7 +49,9 @@ impl Learner {
         builder: &VarBuilder,
     ) -> Result<Self, TrainError> {
         let kernel = Kernel::new(data.n(), model.d)?;
-        let network = network(model, data, builder)?;
+        let network = model
+            .network()?
+            .build(training_signature(model, data)?, builder)?;
         let (task, wide) = match &model.method {
             Method::Denoiser {
                 preconditioning,
@@ -83,6 +88,7 @@ impl Learner {
             task,
             wide: wide.map(|size| WideBatch::new(data, seed, size)),
             label_dim: label_dim(model, data)?,
+            augment: model.augment.map(|augment| (augment, seed)),
         })
     }
 
@@ -104,6 +110,14 @@ impl Learner {
         device: &Device,
     ) -> Result<Loss, TrainError> {
         let y = data.batch(&indices[piece.clone()], device)?;
+        let (y, labels) = match &self.augment {
+            None => (y, None),
+            Some((augment, seed)) => {
+                let (first, count) = (nimg + piece.start as u64, piece.len());
+                let mut rngs = SampleRng::batch(*seed, Stream::Augmentation, first, count);
+                augmented(augment, &y, &mut rngs)?
+            }
+        };
         let around = match &mut self.wide {
             // The same for every piece.
             Some(wide) => wide.around(data, nimg, indices, device)?,
@@ -112,8 +126,8 @@ impl Learner {
         let condition = self.condition(data, &indices[piece], device)?;
         let context = Context {
             condition: &condition,
+            augment: labels.as_ref(),
             mode: Mode::Train { seeds },
-            ..Context::default()
         };
         Ok(match &self.task {
             Task::Unbiased(objective, model) => {
@@ -163,7 +177,25 @@ pub fn label_dim(model: &TrainerConfig, data: &Dataset) -> Result<usize, TrainEr
     }
 }
 
-/// The denoiser that the weights of `builder` make.
+/// What the network of `model` takes and gives while it is trained.
+///
+/// # Errors
+///
+/// Data without classes or images where there have to be some.
+pub fn training_signature(model: &TrainerConfig, data: &Dataset) -> Result<Signature, TrainError> {
+    let [_, height, width] = data.image_shape();
+    if model.augment.is_some() && height.min(width) < 2 {
+        return Err(TrainError::NoImages(data.name().to_string()));
+    }
+    let augment_dim = model.augment.map_or(0, |augment| augment.label_dim());
+    Ok(Signature {
+        label_dim: label_dim(model, data)?,
+        augment_dim,
+        ..model.prediction().signature(data.image_shape())
+    })
+}
+
+/// The denoiser that the weights of `builder` make, of images that are not augmented.
 ///
 /// # Errors
 ///
@@ -188,7 +220,7 @@ fn network(
         label_dim: label_dim(model, data)?,
         ..model.prediction().signature(data.image_shape())
     };
-    Ok(model.network.build(signature, builder)?)
+    Ok(model.network()?.build(signature, builder)?)
 }
 
 /// The data that a large batch adds to a training batch.

@@ -4,6 +4,7 @@ use pfgmpp_transfer::ParameterError;
 use serde::{Deserialize, Serialize};
 
 use crate::count::{count, some_count};
+use crate::start_from::StartFrom;
 
 /// Length of training and how often it reports, all counted in images seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +33,9 @@ pub struct TrainingConfig {
         deserialize_with = "some_count"
     )]
     pub micro_batch: Option<u64>,
+    /// The checkpoint whose network and weights training starts from; random weights if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_from: Option<StartFrom>,
     /// What becomes of a step whose loss or gradient is infinite or not a number; it ends training if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub non_finite: Option<NonFinite>,

@@ -3,6 +3,7 @@
 //! A [`Trainer`] holds weights and everything that changes them; [`Trainer::step`] takes the next batch.
 
 mod adam;
+mod augmented;
 mod averages;
 mod config;
 mod count;
@@ -17,6 +18,7 @@ mod memory;
 mod power;
 mod reconstruction;
 mod snapshots;
+mod start_from;
 mod state;
 mod trainer;
 
@@ -33,4 +35,5 @@ pub use memory::TrainingMemory;
 pub use power::{PostHocEmaConfig, PowerProfile, SIGMA_REL};
 pub use reconstruction::{Moment, Reconstruction, reconstruct};
 pub use snapshots::{Snapshot, reconstruct_weights};
+pub use start_from::StartFrom;
 pub use trainer::{MeanLoss, Step, Trainer};

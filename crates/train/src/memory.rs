@@ -1,11 +1,11 @@
 //! How much memory training takes, from shapes alone.
 
 use pfgmpp_data::Dataset;
-use pfgmpp_nn::{MemoryEstimate, Signature};
+use pfgmpp_nn::MemoryEstimate;
 
 use crate::config::{Method, TrainerConfig};
 use crate::error::TrainError;
-use crate::learner::label_dim;
+use crate::learner::training_signature;
 
 /// Bytes of one `f32`.
 const BYTES: u64 = 4;
@@ -31,10 +31,7 @@ impl TrainingMemory {
     ///
     /// A network that does not fit the data.
     pub fn of(model: &TrainerConfig, data: &Dataset) -> Result<Self, TrainError> {
-        let signature = Signature {
-            label_dim: label_dim(model, data)?,
-            ..model.prediction().signature(data.image_shape())
-        };
+        let signature = training_signature(model, data)?;
         let wide = match model.method {
             Method::Denoiser {
                 reference_batch, ..
@@ -42,7 +39,7 @@ impl TrainingMemory {
             Method::Field { large_batch, .. } => large_batch,
         };
         Ok(Self {
-            network: model.network.memory(signature)?,
+            network: model.network()?.memory(signature)?,
             n: data.n() as u64,
             wide: wide.min(data.num_images() as u64),
             averages: 1

@@ -24,6 +24,7 @@ use crate::identity::identity;
 use crate::learner::{Learner, denoiser, label_dim};
 use crate::lengths::NonFinite;
 use crate::snapshots;
+use crate::start_from::start_from;
 use crate::state::{self, Position};
 
 /// The share of training, at its end, whose mean loss is reported as `train_loss`.
@@ -173,6 +174,23 @@ impl Trainer {
         &self.averages
     }
 
+    /// Starts from the weights of `checkpoint`, which `training.start_from` names, in place of random ones; moments and
+    /// averages begin anew.
+    ///
+    /// # Errors
+    ///
+    /// Weights of another network, or of other images or classes.
+    pub fn start_from(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
+        start_from(&self.parameters, checkpoint).map_err(|e| TrainError::Start {
+            reference: match &self.model.training.start_from {
+                Some(start) => start.reference.clone(),
+                None => "the checkpoint".to_string(),
+            },
+            message: e.to_string(),
+        })?;
+        Ok(self.averages.restart(&self.parameters)?)
+    }
+
     /// Averages the weights by another profile besides, from where they stand now.
     ///
     /// A state is saved with all averages, and restored where the same ones are tracked.
@@ -265,7 +283,7 @@ impl Trainer {
                     scale: self.scale,
                     scale_about_mean: Some(moments.scale().bounded()),
                 },
-                network: self.model.network.clone(),
+                network: self.model.network()?.clone(),
                 prediction: self.model.prediction(),
                 denoising_error: None,
                 sampler,
