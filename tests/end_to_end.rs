@@ -10,6 +10,10 @@ mod bench;
 mod classes;
 #[path = "end_to_end/convert.rs"]
 mod convert;
+#[path = "end_to_end/ema.rs"]
+mod ema;
+#[path = "end_to_end/fine_tuning.rs"]
+mod fine_tuning;
 #[path = "end_to_end/hub.rs"]
 mod hub;
 #[cfg(feature = "datasets")]

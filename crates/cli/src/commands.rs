@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod convert;
 pub mod decode;
+pub mod ema;
 pub mod encode;
 pub mod inspect;
 pub mod interpolate;

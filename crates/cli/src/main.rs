@@ -68,6 +68,8 @@ enum Command {
     Schedule(commands::schedule::Args),
     /// Compute the log-likelihood of data under a model
     Likelihood(commands::likelihood::Args),
+    /// Average a run's weights over any length, after its training
+    Ema(commands::ema::Args),
     /// Time training and evaluation of a configuration on this machine
     Bench(commands::bench::Args),
     /// Convert a checkpoint of EDM, PFGM++, diffusers or PyTorch to one of this program
@@ -134,6 +136,7 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Restore(args) => commands::restore::restore(args),
         Command::Schedule(args) => commands::schedule::schedule(args),
         Command::Likelihood(args) => commands::likelihood::likelihood(args),
+        Command::Ema(args) => commands::ema::ema(args),
         Command::Bench(args) => commands::bench::bench(args),
         Command::Convert(args) => commands::convert::convert(args),
         Command::Inspect(args) => commands::inspect::inspect(args),

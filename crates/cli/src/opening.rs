@@ -45,7 +45,10 @@ pub fn run(config: &RunConfig, label_dim: usize) -> String {
         }
         ModelConfig::Network(model) => format!(
             "model: {}, to be trained on {} images, D = {}, {}",
-            network_name(&model.network),
+            model
+                .network
+                .as_ref()
+                .map_or_else(String::new, network_name),
             model.training.nimg,
             model.d,
             classes(if model.condition.is_some() {

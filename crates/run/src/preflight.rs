@@ -13,6 +13,7 @@ use crate::error::RunError;
 use crate::held_out::has_classes_of;
 use crate::memory::{Footprint, RunMemory};
 use crate::sampling_model::SamplingModel;
+use crate::starting::start;
 
 /// Copies of the weights that a run keeps: state (weights, two moments, average), checkpoint, and
 /// the state that is written beside the old one.
@@ -82,7 +83,9 @@ pub fn preflight<'a>(
         };
         let model = &built[found].1;
         if !finished {
-            needed += COPIES * model.params * 4 + SMALL_FILES;
+            let snapshots = config.trained().map_or(0, TrainerConfig::num_snapshots);
+            let copies = COPIES.saturating_add(snapshots);
+            needed += copies.saturating_mul(model.params * 4) + SMALL_FILES;
             if let (Some(untrained), true) = (&model.untrained, device.is_cpu()) {
                 memory = check_untrained(untrained, splits.train.n() as u64, config)?;
             }
@@ -150,6 +153,7 @@ fn samples_of(config: &RunConfig) -> (&'static str, u64, u64) {
 fn refuse_network(error: &TrainError, folder: &Path) -> RunError {
     let key = match error {
         TrainError::NoClasses(_) | TrainError::Data(DataError::Labels { .. }) => "condition",
+        TrainError::NoImages(_) => "augment",
         _ => "network",
     };
     ConfigError::new(key, format!("{error} (run {})", folder.display())).into()
@@ -159,7 +163,11 @@ fn refuse_network(error: &TrainError, folder: &Path) -> RunError {
 fn alike(a: &RunConfig, b: &RunConfig) -> bool {
     let same_model = match (&a.model, &b.model) {
         (ModelConfig::Network(a), ModelConfig::Network(b)) => {
-            a.network == b.network && a.prediction() == b.prediction() && a.condition == b.condition
+            a.network == b.network
+                && a.prediction() == b.prediction()
+                && a.condition == b.condition
+                && a.augment == b.augment
+                && a.training.start_from == b.training.start_from
         }
         (a, b) => a == b,
     };
@@ -213,8 +221,9 @@ fn build(
         };
         return Ok((built, notes(&model, splits)));
     };
-    let trainer = Trainer::new(model, trained.seed, &data.train, &device)
+    let mut trainer = Trainer::new(model, trained.seed, &data.train, &device)
         .map_err(|e| refuse_network(&e, folder))?;
+    let mut about = start(&mut trainer, model)?;
     let shape = data.train.image_shape();
     if shape != splits.train.image_shape() {
         let want = splits.train.image_shape();
@@ -234,7 +243,8 @@ fn build(
         params,
         untrained: None,
     };
-    Ok((built, notes(&sampled, splits)))
+    about.extend(notes(&sampled, splits));
+    Ok((built, about))
 }
 
 /// What there is to say of sampling `model` and of scoring it on `splits`.

@@ -118,6 +118,9 @@ pub fn check_config(config: &RunConfig, folder: &Path) -> Result<(), RunError> {
 /// number of images as they are.
 fn as_far_as(mut there: RunConfig, asked: &RunConfig) -> RunConfig {
     if let (ModelConfig::Network(there), Some(asked)) = (&mut there.model, asked.trained()) {
+        if let (Some(there), Some(asked)) = (&mut there.post_hoc_ema, &asked.post_hoc_ema) {
+            (there.snapshot_every, there.keep) = (asked.snapshot_every, asked.keep);
+        }
         let (there, asked) = (&mut there.training, &asked.training);
         // Each named, so that a new one has to be thought of.
         let TrainingConfig {
@@ -126,6 +129,9 @@ fn as_far_as(mut there: RunConfig, asked: &RunConfig) -> RunConfig {
             log_every,
             state_every,
             grid_every,
+            micro_batch: _,
+            start_from: _,
+            non_finite: _,
         } = there;
         *nimg = asked.nimg.max(*nimg);
         (*log_every, *state_every) = (asked.log_every, asked.state_every);

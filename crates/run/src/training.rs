@@ -16,6 +16,7 @@ use crate::monitor::Monitor;
 use crate::observer::{Observer, Phase, Progress, StopFlag};
 use crate::preview::Preview;
 use crate::sampling_model::SamplingModel;
+use crate::starting::start;
 
 /// Training in progress.
 pub struct Training<'a> {
@@ -62,6 +63,10 @@ impl<'a> Training<'a> {
     ) -> Result<Self, RunError> {
         let mut trainer = Trainer::new(model, config.seed, &splits.train, device)?;
         trainer.restore(&folder.state())?;
+        if trainer.nimg() == 0 {
+            start(&mut trainer, model)?;
+        }
+        trainer.forget_later_snapshots(&folder.averages())?;
         Ok(Self {
             monitor: Monitor::open(config, folder, trainer.nimg())?,
             nimg_at_start: trainer.nimg(),
@@ -129,6 +134,14 @@ impl<'a> Training<'a> {
             if crossed(training.grid_every) && !at_end {
                 self.draw_grid(stop)?;
             }
+            let snapshot_every = self.model.post_hoc_ema.as_ref().map(|c| c.snapshot_every);
+            if let Some(every) = snapshot_every
+                && (crossed(every) || at_end)
+            {
+                self.folder.check()?;
+                self.trainer.save_snapshots(&self.folder.averages())?;
+            }
+            // Last, so that what it goes on behind is there.
             if crossed(training.state_every) || at_end {
                 self.save()?;
             }
@@ -158,7 +171,8 @@ impl<'a> Training<'a> {
     fn report(&mut self) -> Result<(), RunError> {
         // The log would go on into a file that nobody sees.
         self.folder.check()?;
-        self.monitor.report(self.trainer.nimg())
+        self.monitor
+            .report(self.trainer.nimg(), self.trainer.skipped())
     }
 
     /// The averaged weights' error by noise level; `None` when asked to stop.

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::adam::Adam;
 use crate::averages::Averages;
-use crate::ema::Ema;
+use crate::ema::{Ema, Profile};
 use crate::error::TrainError;
 use crate::identity::difference;
 
@@ -31,6 +31,17 @@ pub(crate) struct Position {
     pub tail_count: u64,
     /// Seconds of training so far.
     pub seconds: f64,
+    /// Steps that were left out because they were not finite.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skipped: u64,
+    /// Those among them since the last step that was taken.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skipped_in_a_row: u64,
+}
+
+/// Whether there is nothing to say, as versions before this one said nothing.
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 const POSITION: &str = "position";
@@ -160,9 +171,10 @@ fn slots(parameters: &Parameters, adam: &Adam, averages: &Averages) -> Vec<(Stri
 /// Where an average stands in the file: the first as ever, others by how long they remember, so that none is
 /// taken for another.
 fn folder(i: usize, ema: &Ema) -> String {
-    match (i, ema.config()) {
+    match (i, ema.profile()) {
         (0, _) => "ema".to_string(),
-        (_, config) => format!("ema@{},{}", config.half_life, config.ramp_up),
+        (_, Profile::HalfLife(config)) => format!("ema@{},{}", config.half_life, config.ramp_up),
+        (_, Profile::Power(profile)) => format!("ema@sigma_rel={}", profile.sigma_rel()),
     }
 }
 

@@ -13,6 +13,9 @@ const OPTIMIZER: AdamConfig = AdamConfig {
     beta2: 0.99,
     eps: 1e-8,
     lr_ramp_up: 0.0,
+    schedule: None,
+    weight_decay: None,
+    clip_norm: None,
 };
 
 const POSITION_OF_A_RUN: Position = Position {
@@ -21,6 +24,8 @@ const POSITION_OF_A_RUN: Position = Position {
     tail_sum: 0,
     tail_count: 0,
     seconds: 1.5,
+    skipped: 0,
+    skipped_in_a_row: 0,
 };
 
 /// What a training of this seed says of itself.
@@ -52,8 +57,8 @@ fn training(half_lives: &[f64]) -> (Parameters, Adam, Averages) {
     for &half_life in &half_lives[1..] {
         averages.track(ema(half_life), &parameters).unwrap();
     }
-    for average in averages.iter() {
-        let value = Tensor::full(average.config().half_life as f32, 3, &Device::Cpu).unwrap();
+    for (average, &half_life) in averages.iter().zip(half_lives) {
+        let value = Tensor::full(half_life as f32, 3, &Device::Cpu).unwrap();
         average.var(0).set(&value).unwrap();
     }
     (parameters, adam, averages)
