@@ -184,7 +184,7 @@ fn sentences_say_what_was_found() {
     let single = [candidate("D = 1", &[1.0]), candidate("D = ∞", &[2.0])];
     let cases = [
         (
-            vec![bad.clone(), eight.clone(), infinity.clone()],
+            vec![bad.clone(), eight, infinity.clone()],
             true,
             "D = 8 is best and beyond chance, with 5 seeds",
         ),
