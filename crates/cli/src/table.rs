@@ -5,7 +5,8 @@ use std::path::Path;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 use pfgmpp_metrics::Description;
-use pfgmpp_sweep::{Jobs, Plan, Row, Status, SweepResult, axes};
+use pfgmpp_sweep::report::Judgement;
+use pfgmpp_sweep::{Jobs, Plan, Row, Status, SweepResult, axes, judgements};
 
 /// The runs of a plan, of which `jobs` are to go on at a time.
 pub fn plan(plan: &Plan, out: &Path, jobs: Jobs) -> String {
@@ -104,6 +105,90 @@ fn result_cells(row: &Row, axes: &[&str], shown: &[&Description]) -> Vec<String>
     cells
 }
 
+/// The mean of each point over its seeds where there are several, and what they show, a paragraph for each metric.
+pub fn verdicts(result: &SweepResult) -> String {
+    let judgements = judgements(result);
+    let mut parts: Vec<String> = Vec::new();
+    let mut lines: Vec<(&str, &str)> = Vec::new();
+    for judgement in &judgements {
+        let line = (judgement.data.as_str(), judgement.variant.as_str());
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    for (data, variant) in &lines {
+        let of_line = |j: &&Judgement| j.data == *data && j.variant == *variant;
+        let of_line: Vec<&Judgement> = judgements.iter().filter(of_line).collect();
+        let means = means(&of_line, result);
+        let sentences = of_line
+            .iter()
+            .map(|j| wrapped(&format!("{}.", j.sentence())));
+        let several = lines.iter().any(|(other, _)| other != data);
+        let name = several.then(|| (*data).to_string());
+        parts.push(
+            name.into_iter()
+                .chain(means)
+                .chain(sentences)
+                .collect::<Vec<_>>()
+                .join("\n"),
+        );
+    }
+    parts.join("\n\n")
+}
+
+/// Means with their half intervals, if any point has two seeds.
+fn means(judgements: &[&Judgement], result: &SweepResult) -> Option<String> {
+    let first = judgements.first()?;
+    if first
+        .means()
+        .all(|(_, mean)| mean.is_none_or(|mean| mean.seeds < 2))
+    {
+        return None;
+    }
+    let mut table = new_table();
+    let short = |name: &str| {
+        let metric = result.metrics.iter().find(|metric| metric.name == name);
+        metric.map_or(name.to_string(), |metric| metric.short.to_string())
+    };
+    let metrics = judgements
+        .iter()
+        .map(|j| format!("{} ± 95 %", short(&j.metric)));
+    table.set_header(
+        ["mean of".to_string(), "seeds".to_string()]
+            .into_iter()
+            .chain(metrics),
+    );
+    for (row, (label, mean)) in first.means().enumerate() {
+        let of_metrics = judgements.iter().map(|judgement| {
+            let mean = judgement.means().nth(row).and_then(|(_, mean)| mean);
+            let half = mean.and_then(|mean| Some(0.5 * (mean.interval?[1] - mean.interval?[0])));
+            let half = half.map_or(String::new(), |half| format!(" ± {}", number(Some(half))));
+            number(mean.map(|mean| mean.mean)) + &half
+        });
+        let seeds = mean.map_or(0, |mean| mean.seeds).to_string();
+        table.add_row([label.to_string(), seeds].into_iter().chain(of_metrics));
+    }
+    align_right(&mut table, 1..2 + judgements.len());
+    Some(table.to_string())
+}
+
+/// Text in lines of at most 80 characters.
+fn wrapped(text: &str) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().expect("there is one line");
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > 80 {
+            lines.push(word.to_string());
+        } else {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines.join("\n")
+}
+
 /// Four significant digits.
 pub fn number(value: Option<f64>) -> String {
     match value {
@@ -137,7 +222,18 @@ pub fn align_right(table: &mut Table, columns: std::ops::Range<usize>) {
 
 #[cfg(test)]
 mod tests {
-    use super::number;
+    use super::{number, wrapped};
+
+    #[test]
+    fn sentences_fit_the_terminal() {
+        let text = "word ".repeat(40) + "end";
+        let got = wrapped(&text);
+        assert!(
+            got.lines().all(|line| line.chars().count() <= 80),
+            "got {got}"
+        );
+        assert_eq!(got.replace('\n', " "), text);
+    }
 
     #[test]
     fn numbers_keep_about_four_digits() {

@@ -11,14 +11,19 @@
 //! [`GaussianFit`] draws samples of the Gaussian that has the data's mean and covariance; [`nearest()`] finds the nearest
 //! neighbour among other samples, and so whether a sample looks like its class.
 //!
-//! All work in the space of the tensors they are given (pixels, or features of a network), take
+//! Between runs: [`Verdict`] says which point of a sweep is best and whether chance explains it, from [`SeedMean`]s and paired
+//! [`Comparison`]s of the same seeds.
+//!
+//! All metrics work in the space of the tensors they are given (pixels, or features of a network), take
 //! `[n, ...]` in `f32` or `f64`, compute in `f64` on the CPU in rayon's current pool, and give the
 //! same bits whatever its number of threads.
 
+mod compare;
 mod denoising_error;
 mod energy_distance;
 mod gaussian_fit;
 mod inputs;
+mod intervals;
 mod list;
 mod matrix;
 mod metric;
@@ -29,11 +34,15 @@ mod samples;
 mod scores;
 mod sliced_wasserstein;
 mod stream;
+mod student;
+mod verdict;
 
+pub use compare::{Comparison, FEWEST_SEEDS, MOST_SEEDS, POWER, SIGNIFICANCE, holm, seeds_needed};
 pub use denoising_error::DenoisingError;
 pub use energy_distance::{EnergyDistance, energy_distance, mean_distance};
 pub use gaussian_fit::GaussianFit;
 pub use inputs::{HeldOutDenoiser, Inputs, Need};
+pub use intervals::{CONFIDENCE, SeedMean, bootstrap_interval, jackknife_error};
 pub use list::{METRICS, Selection, SelectionError, metric};
 pub use metric::{Better, Description, Estimate, Metric};
 pub use nearest::nearest;
@@ -41,3 +50,4 @@ pub use nll::Nll;
 pub use samples::MetricError;
 pub use scores::{Score, Scores, standard_error_of};
 pub use sliced_wasserstein::{SlicedWasserstein, sliced_wasserstein};
+pub use verdict::{Candidate, Contest, Finding, Needed, Standing, Verdict};

@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 pub(crate) enum Purpose {
     Projection,
     GaussianFit,
+    Bootstrap,
 }
 
 /// Stream `index` of `purpose` under `seed`.
@@ -15,6 +16,7 @@ pub(crate) fn stream(seed: u64, purpose: Purpose, index: usize) -> ChaCha8Rng {
     let tag: &[u8; 8] = match purpose {
         Purpose::Projection => b"sliced-w",
         Purpose::GaussianFit => b"gaussfit",
+        Purpose::Bootstrap => b"bootstrp",
     };
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());

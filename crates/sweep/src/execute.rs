@@ -9,18 +9,18 @@ use std::thread;
 use candle_core::Device;
 use pfgmpp_data::Found;
 use pfgmpp_run::{
-    Observer, Outcome, Preflight, Progress, Reference, RunError, RunFolder, StopFlag, check_config,
+    Observer, Outcome, Preflight, Progress, RunError, RunFolder, StopFlag, check_config,
     free_memory, preflight, read_result, run,
 };
-use pfgmpp_store::{Lock, StoreError, lock, remove_partial, write_file};
+use pfgmpp_store::{Lock, StoreError, lock, remove_partial, write_file, write_files};
 
-use crate::data::{Loaded, all_references, load_data, splits_of};
+use crate::data::{Loaded, all_references, data_sets, load_data, splits_of};
 use crate::pace::Pace;
 use crate::queue::Queue;
-use crate::report::render;
+use crate::report::{figures, latex, markdown, render, summary_csv};
 use crate::stale;
 use crate::workers::Workers;
-use crate::{Jobs, Plan, Point, Row, Status, SweepResult, report_of};
+use crate::{Jobs, Plan, Point, Row, Status, SweepResult, judgements, report_of};
 
 /// Bytes of a thread's stack: candle's backward pass calls itself as deep as a network is.
 const STACK: usize = 8 << 20;
@@ -58,7 +58,8 @@ impl<'a> Sweep<'a> {
     pub fn open(plan: &'a Plan, out: &Path, device: &Device) -> Result<Self, RunError> {
         let (data, preflight) = check(plan, out, device)?;
         let references = all_references(plan, &data)?;
-        let (lock, before) = open_folder(plan, out, references)?;
+        let before = SweepResult::pending(plan, references, data_sets(plan, &data));
+        let (lock, before) = open_folder(plan, out, before)?;
         Ok(Self {
             plan,
             out: out.to_path_buf(),
@@ -157,10 +158,22 @@ impl<'a> Sweep<'a> {
         Ok(result.clone())
     }
 
+    /// Writes what is made of the finished table: the report, its tables as text and its figures.
     fn write_report(&self, result: &SweepResult) -> Result<(), RunError> {
-        let path = self.out.join("report.html");
-        let html = render(&report_of(self.plan, result, &self.out));
-        write_file(&path, html.as_bytes()).map_err(RunError::io(&path))
+        let report = report_of(self.plan, result, &self.out);
+        let put = |name: &str, text: &str| {
+            let path = self.out.join(name);
+            write_file(&path, text.as_bytes()).map_err(RunError::io(&path))
+        };
+        put("summary.csv", &summary_csv(&judgements(result)))?;
+        put("results.md", &markdown(&report))?;
+        put("results.tex", &latex(&report))?;
+        let folder = self.out.join("figures");
+        std::fs::create_dir_all(&folder).map_err(RunError::io(&folder))?;
+        let figures = figures(&report).into_iter();
+        let figures = figures.map(|(name, svg)| (folder.join(name + ".svg"), svg));
+        write_files(&figures.collect::<Vec<_>>())?;
+        put("report.html", &render(&report))
     }
 }
 
@@ -300,11 +313,11 @@ fn check(plan: &Plan, out: &Path, device: &Device) -> Result<(Vec<Loaded>, Prefl
 fn open_folder(
     plan: &Plan,
     out: &Path,
-    references: Vec<Reference>,
+    pending: SweepResult,
 ) -> Result<(Lock, SweepResult), RunError> {
     let existed = out.exists();
     let lock = lock(out)?;
-    let before = read_folder(plan, out, references).inspect_err(|_| {
+    let before = read_folder(plan, out, pending).inspect_err(|_| {
         if !existed {
             // What could not be begun leaves nothing; a failure here adds nothing to the error.
             let _ = std::fs::remove_dir_all(out);
@@ -313,13 +326,8 @@ fn open_folder(
     Ok((lock, before))
 }
 
-fn read_folder(
-    plan: &Plan,
-    out: &Path,
-    references: Vec<Reference>,
-) -> Result<SweepResult, RunError> {
+fn read_folder(plan: &Plan, out: &Path, mut before: SweepResult) -> Result<SweepResult, RunError> {
     remove_partial(out).map_err(RunError::io(out))?;
-    let mut before = SweepResult::pending(plan, references);
     for (point, row) in plan.points.iter().zip(&mut before.rows) {
         let path = out.join(&point.name);
         if path.exists() {

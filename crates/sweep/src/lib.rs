@@ -21,5 +21,5 @@ pub use execute::{Sweep, SweepObserver};
 pub use jobs::Jobs;
 pub use plan::{Plan, Point};
 pub use results::{Row, Status, SweepResult, axes};
-pub use summary::report_of;
+pub use summary::{judgements, report_of};
 pub use workers::Workers;

@@ -6,8 +6,10 @@ use pfgmpp_kernel::Dimension;
 use pfgmpp_metrics::{Description, standard_error_of};
 use pfgmpp_run::{Reference, RunError, RunResult};
 use pfgmpp_store::write_file;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
+use crate::report::{DataSet, Judgement};
+use crate::summary::judgements;
 use crate::{Plan, Point};
 
 /// How far a run has come.
@@ -88,12 +90,16 @@ impl Row {
 }
 
 /// What a sweep found.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+///
+/// Written with its judgements behind it.
+#[derive(Clone, Debug, PartialEq)]
 pub struct SweepResult {
     /// Name of the sweep.
     pub name: String,
     /// What the sweep asks.
     pub description: String,
+    /// The data sets.
+    pub data: Vec<DataSet>,
     /// What the runs are scored by, in the order of the columns.
     pub metrics: Vec<Description>,
     /// One row a run, in the order of the plan.
@@ -104,10 +110,11 @@ pub struct SweepResult {
 
 impl SweepResult {
     /// The table before any run.
-    pub fn pending(plan: &Plan, references: Vec<Reference>) -> Self {
+    pub fn pending(plan: &Plan, references: Vec<Reference>, data: Vec<DataSet>) -> Self {
         Self {
             name: plan.name.clone(),
             description: plan.description.clone(),
+            data,
             metrics: plan.metrics(),
             rows: plan.points.iter().map(Row::pending).collect(),
             references,
@@ -169,6 +176,32 @@ impl SweepResult {
             std::iter::once(metric.name.to_string()).chain(error)
         };
         self.metrics.iter().flat_map(of_metric).collect()
+    }
+}
+
+impl Serialize for SweepResult {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        /// What is written, in its order.
+        #[derive(Serialize)]
+        struct Written<'a> {
+            name: &'a str,
+            description: &'a str,
+            data: &'a [DataSet],
+            metrics: &'a [Description],
+            rows: &'a [Row],
+            references: &'a [Reference],
+            judgements: Vec<Judgement>,
+        }
+        let written = Written {
+            name: &self.name,
+            description: &self.description,
+            data: &self.data,
+            metrics: &self.metrics,
+            rows: &self.rows,
+            references: &self.references,
+            judgements: judgements(self),
+        };
+        written.serialize(serializer)
     }
 }
 
@@ -246,6 +279,7 @@ mod tests {
         let result = SweepResult {
             name: "a sweep".to_string(),
             description: String::new(),
+            data: Vec::new(),
             metrics: metrics.descriptions().collect(),
             rows,
             references: Vec::new(),

@@ -22,7 +22,7 @@ pub(crate) fn take_back(plan: &Plan, out: &Path, before: &mut SweepResult) -> Re
     if stale.is_empty() {
         return Ok(());
     }
-    let pending = SweepResult::pending(plan, Vec::new());
+    let pending = SweepResult::pending(plan, Vec::new(), Vec::new());
     for (i, row) in pending.rows.into_iter().enumerate() {
         if stale.contains(&i) {
             let path = RunFolder::open(&out.join(&plan.points[i].name))?.metrics();

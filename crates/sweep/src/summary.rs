@@ -1,4 +1,4 @@
-//! From a sweep's table and run folders to its report.
+//! From a sweep's table and run folders to its report, its judgements and its tables as text.
 
 use std::path::Path;
 
@@ -17,9 +17,34 @@ pub fn report_of(plan: &Plan, result: &SweepResult, out: &Path) -> Report {
     Report {
         title: result.name.clone(),
         description: result.description.clone(),
+        data: result.data.clone(),
         settings: settings(plan),
         metrics: metrics(plan, result),
-        rows: result.rows.iter().map(|row| report_row(row, out)).collect(),
+        rows: result.rows.iter().map(|row| with_files(row, out)).collect(),
+        references: result.references.iter().map(report_reference).collect(),
+    }
+}
+
+/// Which D is best by each metric, and whether chance explains it.
+pub fn judgements(result: &SweepResult) -> Vec<report::Judgement> {
+    let Report {
+        rows,
+        metrics,
+        references,
+        ..
+    } = table_of(result);
+    report::judgements(&rows, &metrics, &references)
+}
+
+/// The part of a report that its tables are made of, without anything from the run folders.
+pub(crate) fn table_of(result: &SweepResult) -> Report {
+    Report {
+        title: result.name.clone(),
+        description: result.description.clone(),
+        data: result.data.clone(),
+        settings: Vec::new(),
+        metrics: result.metrics.iter().map(Metric::of_scores).collect(),
+        rows: result.rows.iter().map(report_row).collect(),
         references: result.references.iter().map(report_reference).collect(),
     }
 }
@@ -211,7 +236,22 @@ fn method_line(method: &Method) -> String {
     }
 }
 
-fn report_row(row: &Row, out: &Path) -> report::Row {
+/// The row with what the run's folder holds.
+fn with_files(row: &Row, out: &Path) -> report::Row {
+    let folder = out.join(&row.name);
+    let curve = read_log(&RunFolder::log_in(&folder)).unwrap_or_default();
+    report::Row {
+        grid_png: std::fs::read(RunFolder::grid_in(&folder)).ok(),
+        paths: paths_of(&folder),
+        loss_curve: curve
+            .iter()
+            .map(|line| (line.nimg as f64, line.loss))
+            .collect(),
+        ..report_row(row)
+    }
+}
+
+fn report_row(row: &Row) -> report::Row {
     let others = row
         .values
         .iter()
@@ -223,8 +263,6 @@ fn report_row(row: &Row, out: &Path) -> report::Row {
             _ => format!("{key}={value}"),
         })
         .collect();
-    let folder = out.join(&row.name);
-    let curve = read_log(&RunFolder::log_in(&folder)).unwrap_or_default();
     report::Row {
         name: row.name.clone(),
         data: row.data.clone(),
@@ -239,12 +277,9 @@ fn report_row(row: &Row, out: &Path) -> report::Row {
             },
         },
         scores: row.result.as_ref().map(run_scores).unwrap_or_default(),
-        grid_png: std::fs::read(RunFolder::grid_in(&folder)).ok(),
-        paths: paths_of(&folder),
-        loss_curve: curve
-            .iter()
-            .map(|line| (line.nimg as f64, line.loss))
-            .collect(),
+        grid_png: None,
+        paths: None,
+        loss_curve: Vec::new(),
     }
 }
 

@@ -74,6 +74,10 @@ pub fn sweep(args: &Args) -> Result<(), Failure> {
         return judge(&result, stop.is_raised(), &args.file);
     }
     print(table::results(&result));
+    let verdicts = table::verdicts(&result);
+    if !verdicts.is_empty() {
+        print(verdicts);
+    }
     print(format_args!(
         "\nReport: {}",
         out.join("report.html").display()
@@ -82,6 +86,7 @@ pub fn sweep(args: &Args) -> Result<(), Failure> {
         "Tables: {}",
         out.join("results.csv").display()
     ));
+    print("        beside it summary.csv, results.md, results.tex; figures/ as SVG");
     print(format_args!(
         "Curves: tensorboard --logdir {}",
         shell_word(&out)

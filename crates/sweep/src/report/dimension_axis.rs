@@ -22,6 +22,11 @@ pub(super) enum PointAxis {
         /// Whether ∞ is among them.
         infinite: bool,
     },
+    /// Points are told apart by D, and stand where D counts beside the N values of a sample.
+    Weights {
+        /// N.
+        n: f64,
+    },
     /// Points that D does not tell apart stand in their order.
     Names(Vec<String>),
 }
@@ -46,6 +51,13 @@ impl PointAxis {
         }
     }
 
+    /// The axis of `D/(N + D)`, the weight that a model of D gives its schedule beside the sample; `None` for
+    /// points that are not told apart by D.
+    pub fn by_weight(points: &[Point<'_>], n: usize) -> Option<Self> {
+        let varies = points.windows(2).any(|pair| pair[0].d != pair[1].d);
+        (along_d(points) && varies).then_some(Self::Weights { n: n as f64 })
+    }
+
     /// Where `point` stands, 0 at the axis' beginning and 1 at its end.
     pub fn at(&self, point: &Point<'_>) -> f64 {
         match (self, point.d) {
@@ -56,6 +68,8 @@ impl PointAxis {
                     .unwrap_or(0);
                 (index as f64 + 0.5) / names.len().max(1) as f64
             }
+            (Self::Weights { .. }, Some(Dimension::Infinite)) => weight_at(1.0),
+            (Self::Weights { n }, Some(d)) => weight_at(d.value() / (n + d.value())),
             (
                 Self::Dimensions {
                     finite: Some(_), ..
@@ -95,6 +109,12 @@ impl PointAxis {
 
     /// One tick for each D, or for each point.
     pub fn ticks(&self, points: &[Point<'_>]) -> Vec<Tick> {
+        if let Self::Weights { .. } = self {
+            return (0..=5)
+                .map(|fifth| f64::from(fifth) / 5.0)
+                .map(weight_tick)
+                .collect();
+        }
         let mut ticks: Vec<Tick> = Vec::new();
         for point in points {
             let at = self.at(point);
@@ -111,15 +131,19 @@ impl PointAxis {
     }
 
     /// What stands along the axis.
-    pub fn caption(&self) -> &'static str {
-        match self {
+    pub fn caption(&self) -> String {
+        if let Self::Weights { n } = self {
+            return format!("D/(N + D), N = {n}: how far the schedule is trusted");
+        }
+        let caption = match self {
             Self::Dimensions {
                 finite: Some((low, high)),
                 ..
             } if high > low => "D (logarithmic)",
             Self::Dimensions { .. } => "D",
-            Self::Names(_) => "",
-        }
+            Self::Weights { .. } | Self::Names(_) => "",
+        };
+        caption.to_owned()
     }
 
     /// The points that a line joins: those of one variant along D; none on an axis of names, which
@@ -127,7 +151,7 @@ impl PointAxis {
     pub fn lines<'p, 'a>(&self, points: &'p [Point<'a>]) -> Vec<Vec<&'p Point<'a>>> {
         match self {
             Self::Names(_) => points.iter().map(|point| vec![point]).collect(),
-            Self::Dimensions { .. } => {
+            Self::Dimensions { .. } | Self::Weights { .. } => {
                 let of = |variant: &&str| {
                     points
                         .iter()
@@ -137,5 +161,19 @@ impl PointAxis {
                 variants(points).iter().map(of).collect()
             }
         }
+    }
+}
+
+fn weight_at(weight: f64) -> f64 {
+    FIRST + weight * (LAST - FIRST)
+}
+
+fn weight_tick(weight: f64) -> Tick {
+    Tick {
+        at: weight_at(weight),
+        label: match weight {
+            0.0 | 1.0 => format!("{weight}"),
+            _ => format!("{weight:.1}"),
+        },
     }
 }

@@ -131,6 +131,60 @@ pub(super) fn drawing(index: usize, title: &str, description: &str, content: &Ma
     }
 }
 
+/// Height of a line of the legend below a drawing that stands alone.
+const LEGEND_LINE: f64 = 17.0;
+
+/// Room for the title above a drawing that stands alone.
+const TITLE: f64 = 22.0;
+
+/// The rules of drawings, for those that the page's style sheet does not reach.
+const RULES: &str = "text{font:12px sans-serif;fill:#5a636e}.infinity{font-size:16px}.name{font-size:13px;fill:#1b1f24}\
+.grid{stroke:#e1e3e6}.axis{stroke:#8b939c;fill:none}.mean,.loss{fill:none;stroke:currentColor;stroke-width:1.8}\
+.leap{stroke-dasharray:4 4}.seed{fill:currentColor;fill-opacity:.75;stroke:#fff}.interval{stroke:currentColor;\
+stroke-width:1.5}circle.best{fill:none;stroke:#b3400e;stroke-width:2}text.best{fill:#b3400e}\
+line.reference{stroke:#5a636e;stroke-dasharray:2 3}";
+
+/// A drawing as an SVG file: on white, with its title and legend, in colours that stand in it.
+pub(super) fn alone(drawing: &Markup, title: &str, legend: &[(String, String)]) -> String {
+    let height = HEIGHT + TITLE + LEGEND_LINE * legend.len() as f64;
+    let entries = html! {
+        @for (line, (style, name)) in legend.iter().enumerate() {
+            @let y = HEIGHT + LEGEND_LINE * (line as f64 + 0.5);
+            g style=(style) {
+                path.loss d=(format!("M{LEFT} {}h22", place(y - 4.0))) {}
+                text x=(place(LEFT + 30.0)) y=(place(y)) { (name) }
+            }
+        }
+    };
+    let inside = drawing.0.split_once('>').map_or("", |(_, inside)| inside);
+    let inside = inside.strip_suffix("</svg>").unwrap_or(inside);
+    let name = html! { text.name x=(place(LEFT)) y="-6" { (title) } };
+    let svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
+         viewBox=\"0 -{TITLE} {WIDTH} {height}\"><style>{RULES}</style><rect y=\"-{TITLE}\" width=\"100%\" height=\"100%\" \
+         fill=\"#fff\"/>{}{inside}{}</svg>\n",
+        name.0, entries.0
+    );
+    with_colours(&svg)
+}
+
+/// Puts the light theme's colours where the page has variables, which few programs but browsers know.
+fn with_colours(svg: &str) -> String {
+    let mut text = svg.replace("--k:", "color:");
+    let sheet = super::page::STYLE.split('}').next().unwrap_or_default();
+    for rule in sheet.split([';', '{']) {
+        let Some((name, colour)) = rule.trim().rsplit_once(':') else {
+            continue;
+        };
+        // Behind a comment of the sheet a name begins anew.
+        let name = name.rsplit([' ', '\n']).next().unwrap_or(name);
+        if name.starts_with("--") {
+            text = text.replace(&format!("var({name})"), colour.trim());
+        }
+    }
+    text
+}
+
 /// A line through the places, in drawing units.
 pub(super) fn polyline(places: &[(f64, f64)]) -> String {
     let places: Vec<String> = places

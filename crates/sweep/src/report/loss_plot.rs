@@ -6,7 +6,7 @@ use super::frame::{Frame, drawing, polyline};
 use super::number::significant;
 use super::point::Point;
 use super::scale::Scale;
-use super::stroke::{legend, strokes};
+use super::stroke::{entries, legend, strokes};
 
 /// Curves are averaged over this many stretches of the horizontal axis: single batches scatter more
 /// than D changes.
@@ -18,18 +18,41 @@ struct Curve {
     losses: Vec<(f64, f64)>,
 }
 
+/// The drawing of all loss curves, and what its strokes stand for.
+pub(super) struct LossDrawing {
+    pub drawing: Markup,
+    /// Style and name of each kind of stroke.
+    pub entries: Vec<(String, String)>,
+    is_logarithmic: bool,
+}
+
 /// The figure of all loss curves, nothing if no run has one; `index` tells its ids from those of
 /// other figures.
 pub(super) fn loss_plot(points: &[Point<'_>], index: usize) -> Markup {
+    let Some(loss) = loss_drawing(points, index) else {
+        return html! {};
+    };
+    html! {
+        figure.plot {
+            figcaption {
+                strong { "Training loss" }
+                span.soft { "one curve a run" @if loss.is_logarithmic { ", logarithmic" } }
+            }
+            (loss.drawing)
+            (legend(&loss.entries))
+        }
+    }
+}
+
+/// The drawing alone; `None` if no run has a curve.
+pub(super) fn loss_drawing(points: &[Point<'_>], index: usize) -> Option<LossDrawing> {
     let mut curves = curves(points);
     let images: Vec<f64> = curves
         .iter()
         .flat_map(|curve| &curve.losses)
         .map(|(nimg, _)| *nimg)
         .collect();
-    let Some(across) = Scale::tight(&images) else {
-        return html! {};
-    };
+    let across = Scale::tight(&images)?;
     for curve in &mut curves {
         curve.losses = averaged(&curve.losses, &across);
     }
@@ -38,9 +61,7 @@ pub(super) fn loss_plot(points: &[Point<'_>], index: usize) -> Markup {
         .flat_map(|curve| &curve.losses)
         .map(|(_, loss)| *loss)
         .collect();
-    let Some(up) = Scale::choose(&losses, &[]) else {
-        return html! {};
-    };
+    let up = Scale::choose(&losses, &[])?;
     let caption = if across.is_logarithmic() {
         "images seen (logarithmic)"
     } else {
@@ -61,16 +82,12 @@ pub(super) fn loss_plot(points: &[Point<'_>], index: usize) -> Markup {
             }
         }
     };
-    html! {
-        figure.plot {
-            figcaption {
-                strong { "Training loss" }
-                span.soft { "one curve a run" @if up.is_logarithmic() { ", logarithmic" } }
-            }
-            (drawing(index, "Training loss by images seen", &description(&curves), &content))
-            (legend(points, &strokes, &drawn))
-        }
-    }
+    let about = description(&curves);
+    Some(LossDrawing {
+        drawing: drawing(index, "Training loss by images seen", &about, &content),
+        entries: entries(points, &strokes, &drawn),
+        is_logarithmic: up.is_logarithmic(),
+    })
 }
 
 fn curves(points: &[Point<'_>]) -> Vec<Curve> {

@@ -1,90 +1,107 @@
-//! A metric against D: a dot per seed, a line through the means, the references as horizontal
-//! lines.
+//! A metric against D: a dot per seed, a line through the means with their intervals, the references as horizontal
+//! lines, and a ring around what is best beyond chance.
+
+mod references;
 
 use maud::{Markup, html};
 use pfgmpp_metrics::Better;
 
 use super::dimension_axis::PointAxis;
 use super::frame::{Frame, drawing, place, polyline};
+use super::judgement::Judgement;
 use super::number::significant;
-use super::point::{Point, best, variant_label, variants};
+use super::point::{Point, variant_label, variants};
 use super::scale::Scale;
-use super::{Metric, Reference, score};
+use super::{Metric, Reference};
 
-/// Labels of references stand at least this far from each other.
-const LABEL_HEIGHT: f64 = 14.0;
+use references::{known, off_the_axis};
 
-/// The figure for one metric; `index` tells its ids from those of other figures.
-pub(super) fn metric_plot(
-    points: &[Point<'_>],
-    metric: &Metric,
-    references: &[Reference],
-    index: usize,
-) -> Markup {
-    let values: Vec<f64> = points
-        .iter()
-        .flat_map(|point| point.values(&metric.key))
-        .map(|(_, value)| value)
-        .collect();
-    let references = known(references, metric);
-    let reference_values: Vec<f64> = references.iter().map(|(_, value)| *value).collect();
-    let Some(scale) = Scale::choose(&values, &reference_values) else {
-        return html! {
-            figure.plot {
-                figcaption { strong { (metric.label) } }
-                p.empty { "No finished run has a finite value." }
-            }
-        };
-    };
-    let plot = Plot {
-        points,
-        metric,
-        scale,
-        axis: PointAxis::of(points),
-    };
-    let (shown, hidden): (Vec<_>, Vec<_>) = references
-        .into_iter()
-        .partition(|(_, value)| scale.at(*value).is_some());
-    html! {
-        figure.plot {
-            figcaption {
-                strong { (metric.label) }
-                span.soft {
-                    (metric.better().map(Better::in_words).unwrap_or_default())
-                    @if scale.is_logarithmic() { ", logarithmic" }
+/// What a figure of one metric shows.
+pub(super) struct MetricPlot<'p, 'a> {
+    pub points: &'p [Point<'a>],
+    pub metric: &'p Metric,
+    pub references: &'p [Reference],
+    pub judgements: &'p [Judgement],
+    pub axis: PointAxis,
+}
+
+impl MetricPlot<'_, '_> {
+    /// The figure; `index` tells its ids from those of other figures.
+    pub fn figure(&self, index: usize) -> Markup {
+        let Some((plot, hidden)) = self.plot() else {
+            return html! {
+                figure.plot {
+                    figcaption { strong { (self.metric.label) } }
+                    p.empty { "No finished run has a finite value." }
                 }
+            };
+        };
+        html! {
+            figure.plot {
+                figcaption {
+                    strong { (self.metric.label) }
+                    span.soft {
+                        (self.metric.better().map(Better::in_words).unwrap_or_default())
+                        @if plot.scale.is_logarithmic() { ", logarithmic" }
+                        @if plot.has_intervals() { "; bars: 95 % intervals" }
+                    }
+                }
+                (plot.drawing(index))
+                (plot.legend())
+                (off_the_axis(&hidden))
             }
-            (plot.drawing(&shown, index))
-            (plot.legend())
-            (off_the_axis(&hidden))
         }
     }
-}
 
-/// The references that have a finite value of the metric.
-fn known<'a>(references: &'a [Reference], metric: &Metric) -> Vec<(&'a Reference, f64)> {
-    let known = references.iter().filter_map(|reference| {
-        let value = score(&reference.scores, &metric.key)?;
-        value.is_finite().then_some((reference, value))
-    });
-    known.collect()
-}
+    /// The drawing alone with the names of its series; `None` if there is nothing to plot.
+    pub fn alone(&self) -> Option<(Markup, Vec<(String, String)>)> {
+        let (plot, _) = self.plot()?;
+        Some((plot.drawing(0), plot.series_names()))
+    }
 
-fn off_the_axis(references: &[(&Reference, f64)]) -> Markup {
-    let named = |(reference, value): &(&Reference, f64)| {
-        format!("{} {}", reference.name, significant(*value))
-    };
-    let named: Vec<String> = references.iter().map(named).collect();
-    html! {
-        @if !named.is_empty() { p.note { "Off the axis: " (named.join(", ")) "." } }
+    /// The plot, and the references that lie off its axis.
+    fn plot(&self) -> Option<(Plot<'_, '_>, Vec<(&Reference, f64)>)> {
+        let values: Vec<f64> = self
+            .points
+            .iter()
+            .flat_map(|point| point.values(&self.metric.key))
+            .map(|(_, value)| value)
+            .collect();
+        let references = known(self.references, self.metric);
+        let means = self
+            .points
+            .iter()
+            .filter_map(|point| point.mean(&self.metric.key));
+        let ends = means.filter_map(|mean| mean.interval).flatten();
+        // Intervals are shown as far as they leave the values room, as references are.
+        let beside: Vec<f64> = references
+            .iter()
+            .map(|(_, value)| *value)
+            .chain(ends)
+            .collect();
+        let scale = Scale::choose(&values, &beside)?;
+        let (shown, hidden): (Vec<_>, Vec<_>) = references
+            .into_iter()
+            .partition(|(_, value)| scale.at(*value).is_some());
+        let plot = Plot {
+            points: self.points,
+            metric: self.metric,
+            judgements: self.judgements,
+            references: shown,
+            scale,
+            axis: &self.axis,
+        };
+        Some((plot, hidden))
     }
 }
 
 struct Plot<'p, 'a> {
     points: &'p [Point<'a>],
     metric: &'p Metric,
+    judgements: &'p [Judgement],
+    references: Vec<(&'p Reference, f64)>,
     scale: Scale,
-    axis: PointAxis,
+    axis: &'p PointAxis,
 }
 
 impl Plot<'_, '_> {
@@ -92,17 +109,22 @@ impl Plot<'_, '_> {
         Frame::new(matches!(self.axis, PointAxis::Names(_)))
     }
 
-    fn drawing(&self, references: &[(&Reference, f64)], index: usize) -> Markup {
-        let title = format!("{} of each point of the sweep", self.metric.label);
+    fn drawing(&self, index: usize) -> Markup {
+        let along = match self.axis {
+            PointAxis::Names(_) => "of each point of the sweep",
+            PointAxis::Dimensions { .. } => "against D",
+            PointAxis::Weights { .. } => "against D/(N + D)",
+        };
+        let title = format!("{} {along}", self.metric.label);
         let content = html! {
             (self.frame().grid(&self.scale))
             (self.bottom_axis())
-            (self.reference_lines(references))
+            (self.reference_lines())
             @for (series, line) in self.axis.lines(self.points).iter().enumerate() {
                 g style=(format!("--k:var(--s{})", self.colour(series))) { (self.series(line)) }
             }
-            (self.best_mark())
-            (self.reference_labels(references))
+            (self.best_marks())
+            (self.reference_labels())
         };
         drawing(index, &title, &self.description(), &content)
     }
@@ -111,9 +133,9 @@ impl Plot<'_, '_> {
         let ticks = self.axis.ticks(self.points);
         match self.axis {
             PointAxis::Names(_) => self.frame().name_axis(&ticks),
-            PointAxis::Dimensions { .. } => {
+            PointAxis::Dimensions { .. } | PointAxis::Weights { .. } => {
                 let (caption, gap) = (self.axis.caption(), self.axis.break_at());
-                self.frame().bottom_axis(&ticks, caption, gap)
+                self.frame().bottom_axis(&ticks, &caption, gap)
             }
         }
     }
@@ -136,7 +158,7 @@ impl Plot<'_, '_> {
     fn series(&self, line: &[&Point<'_>]) -> Markup {
         let means = line.iter().filter_map(|point| {
             let mean = point.mean(&self.metric.key)?;
-            Some((point.d, self.place(point, mean.value)?))
+            Some((point.d, self.place(point, mean.mean)?))
         });
         let means: Vec<_> = means.collect();
         let infinite = |d: Option<pfgmpp_kernel::Dimension>| d.is_some_and(|d| d.is_infinite());
@@ -155,6 +177,7 @@ impl Plot<'_, '_> {
                 polyline.mean.leap points=(polyline(&[*from, to])) {}
             }
             @for point in line {
+                (self.interval(point))
                 @for (seed, value) in point.values(&self.metric.key) {
                     @if let Some((x, y)) = self.place(point, value) {
                         circle.seed cx=(place(x)) cy=(place(y)) r="3.6" {
@@ -166,12 +189,44 @@ impl Plot<'_, '_> {
         }
     }
 
-    /// A ring around the best mean.
-    fn best_mark(&self) -> Markup {
-        let found = best(self.points, self.metric).filter(|_| self.points.len() > 1);
-        let placed = found.and_then(|(point, mean)| self.place(point, mean.value));
+    /// The 95 % interval of a point's mean, as far as the axis reaches.
+    fn interval(&self, point: &Point<'_>) -> Markup {
+        let interval = point.mean(&self.metric.key).and_then(|mean| mean.interval);
+        let Some([low, high]) = interval else {
+            return html! {};
+        };
+        let (frame, x) = (self.frame(), place(self.frame().x(self.axis.at(point))));
+        let end = |value: f64, beyond: f64| place(frame.y(self.scale.at(value).unwrap_or(beyond)));
         html! {
-            @if let Some((x, y)) = placed {
+            line.interval x1=(x) x2=(x) y1=(end(low, 0.0)) y2=(end(high, 1.0)) {
+                title {
+                    (point.label) ": 95 % interval of the mean " (significant(low)) " to " (significant(high))
+                }
+            }
+        }
+    }
+
+    fn has_intervals(&self) -> bool {
+        let mut means = self
+            .points
+            .iter()
+            .filter_map(|point| point.mean(&self.metric.key));
+        means.any(|mean| mean.interval.is_some())
+    }
+
+    /// A ring around the mean of each point that is best beyond chance.
+    fn best_marks(&self) -> Markup {
+        let judged = self
+            .judgements
+            .iter()
+            .filter(|found| found.metric == self.metric.key);
+        let winners = judged.filter_map(Judgement::winner);
+        let placed = winners.filter_map(|index| {
+            let point = &self.points[index];
+            self.place(point, point.mean(&self.metric.key)?.mean)
+        });
+        html! {
+            @for (x, y) in placed {
                 circle.best cx=(place(x)) cy=(place(y)) r="8" {}
                 @let below = place(self.label_height_near(y));
                 text.best x=(place(x)) y=(below) text-anchor="middle" { "best" }
@@ -188,70 +243,23 @@ impl Plot<'_, '_> {
         }
     }
 
-    fn reference_lines(&self, references: &[(&Reference, f64)]) -> Markup {
-        let frame = self.frame();
-        html! {
-            @for (reference, value) in references {
-                @if let Some(at) = self.scale.at(*value) {
-                    @let y = place(frame.y(at));
-                    line.reference x1=(place(frame.x(0.0))) x2=(place(frame.x(1.0))) y1=(y) y2=(y) {
-                        title { (reference.name) ": " (significant(*value)) }
-                    }
-                }
-            }
-        }
-    }
-
-    /// Each label stands over its line, on the side where the runs leave more room, and clear of
-    /// the label before.
-    fn reference_labels(&self, references: &[(&Reference, f64)]) -> Markup {
-        let frame = self.frame();
-        let mut lines: Vec<(&str, f64)> = Vec::new();
-        for (reference, value) in references {
-            if let Some(at) = self.scale.at(*value) {
-                lines.push((&reference.name, frame.y(at)));
-            }
-        }
-        lines.sort_by(|a, b| b.1.total_cmp(&a.1));
-        let mut ceiling = f64::INFINITY;
-        let labels = lines.into_iter().map(|(name, line)| {
-            let y = (line - 4.0).min(ceiling - LABEL_HEIGHT);
-            ceiling = y;
-            (name, y, self.right_is_freer(line))
-        });
-        let labels: Vec<_> = labels.collect();
-        html! {
-            @for (name, y, right) in labels {
-                @if right {
-                    text.reference x=(place(frame.x(1.0))) y=(place(y)) text-anchor="end" { (name) }
-                } @else {
-                    text.reference x=(place(frame.x(0.0) + 4.0)) y=(place(y)) { (name) }
-                }
-            }
-        }
-    }
-
-    /// Whether the dots in the right half stay farther from a line at height `y` than those in the
-    /// left half.
-    fn right_is_freer(&self, y: f64) -> bool {
-        let middle = self.frame().x(0.5);
-        let dots = self.points.iter().flat_map(|point| {
-            let values = point.values(&self.metric.key).into_iter();
-            values.filter_map(|(_, value)| self.place(point, value))
-        });
-        let (mut left, mut right) = (f64::INFINITY, f64::INFINITY);
-        for (x, dot) in dots {
-            let side = if x < middle { &mut left } else { &mut right };
-            *side = side.min((dot - (y - 6.0)).abs());
-        }
-        right >= left
-    }
-
     /// What a reader who does not see the plot needs to know.
     fn description(&self) -> String {
         let means = self.points.iter().filter_map(|point| {
             let mean = point.mean(&self.metric.key)?;
-            Some(format!("{}: {}", point.label, significant(mean.value)))
+            let interval = mean.interval.map(|[low, high]| {
+                format!(
+                    ", 95 % interval {} to {}",
+                    significant(low),
+                    significant(high)
+                )
+            });
+            let interval = interval.unwrap_or_default();
+            Some(format!(
+                "{}: {}{interval}",
+                point.label,
+                significant(mean.mean)
+            ))
         });
         let means: Vec<String> = means.collect();
         format!("Mean over seeds. {}.", means.join("; "))
@@ -259,17 +267,25 @@ impl Plot<'_, '_> {
 
     /// Names of the variants, where there are several.
     fn legend(&self) -> Markup {
-        let variants = variants(self.points);
         html! {
-            @if variants.len() > 1 && matches!(self.axis, PointAxis::Dimensions { .. }) {
+            @if !self.series_names().is_empty() {
                 ul.legend {
-                    @for (series, variant) in variants.iter().enumerate() {
-                        li style=(format!("--k:var(--s{})", self.colour(series))) {
-                            (variant_label(variant))
-                        }
-                    }
+                    @for (style, name) in self.series_names() { li style=(style) { (name) } }
                 }
             }
         }
+    }
+
+    /// Style and name of each variant, if there are several.
+    fn series_names(&self) -> Vec<(String, String)> {
+        let variants = variants(self.points);
+        if variants.len() < 2 || matches!(self.axis, PointAxis::Names(_)) {
+            return Vec::new();
+        }
+        let named = variants.iter().enumerate().map(|(series, variant)| {
+            let style = format!("--k:var(--s{})", self.colour(series));
+            (style, variant_label(variant).to_owned())
+        });
+        named.collect()
     }
 }

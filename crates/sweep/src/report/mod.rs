@@ -7,10 +7,14 @@
 use pfgmpp_kernel::Dimension;
 use pfgmpp_metrics::{Better, Description};
 use pfgmpp_run::PlanePaths;
+use serde::Serialize;
 
 mod cards;
+mod comparisons;
 mod dimension_axis;
+mod figures;
 mod frame;
+mod judgement;
 mod loss_plot;
 mod metric_plot;
 mod number;
@@ -23,8 +27,12 @@ mod summary;
 mod table;
 #[cfg(test)]
 mod tests;
+mod text;
 
+pub use figures::figures;
+pub use judgement::{Judgement, judgements};
 pub use page::render;
+pub use text::{latex, markdown, summary_csv};
 
 /// Everything a report shows; plain data, nothing is read from disk.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,6 +41,8 @@ pub struct Report {
     pub title: String,
     /// What the sweep asks, in a sentence or two; may be empty.
     pub description: String,
+    /// The data sets that the rows name.
+    pub data: Vec<DataSet>,
     /// What was run, as names and values: command, data set, network, training settings.
     pub settings: Vec<(String, String)>,
     /// The scores to show, in the order of the table's columns.
@@ -41,6 +51,17 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// Values that give the metrics a scale.
     pub references: Vec<Reference>,
+}
+
+/// A data set of the sweep.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DataSet {
+    /// Its name in [`Row::data`].
+    pub name: String,
+    /// N, the number of values of an image or point.
+    pub n: usize,
+    /// What it consists of, in a line.
+    pub found: String,
 }
 
 /// A score that rows and references may hold.

@@ -25,10 +25,12 @@ pub(super) fn significant(value: f64) -> String {
     signed(value, &format!("{size:.*}", decimals as usize))
 }
 
-/// A deviation with the decimals of the mean that it belongs to.
+/// A value with the decimals of the mean that it belongs to.
 pub(super) fn deviation(value: f64, mean: &str) -> String {
     match mean.split_once('.') {
-        Some((_, fraction)) if !mean.contains('e') => format!("{value:.*}", fraction.len()),
+        Some((_, fraction)) if !mean.contains('e') => {
+            signed(value, &format!("{:.*}", fraction.len(), value.abs()))
+        }
         _ => significant(value),
     }
 }

@@ -4,15 +4,18 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use pfgmpp_metrics::Better;
 
 use super::cards::cards;
+use super::comparisons::comparisons;
+use super::dimension_axis::PointAxis;
+use super::judgement::{Judgement, judge};
 use super::loss_plot::loss_plot;
-use super::metric_plot::metric_plot;
+use super::metric_plot::MetricPlot;
 use super::paths::paths;
 use super::point::{Point, along_d, points, runs};
-use super::summary::{failures, tiles};
+use super::summary::{failures, tiles, verdict};
 use super::table::tables;
-use super::{Metric, Reference, Report};
+use super::{DataSet, Metric, Reference, Report};
 
-const STYLE: &str = include_str!("style.css");
+pub(super) const STYLE: &str = include_str!("style.css");
 
 /// Renders the report as one HTML page that needs no other file, no network and no script.
 ///
@@ -27,14 +30,15 @@ pub fn render(report: &Report) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (report.title) }
+                title { (title(report)) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
                 main {
                     header {
-                        h1 { (report.title) }
+                        h1 { (title(report)) }
                         @if !report.description.is_empty() { p.lead { (report.description) } }
+                        @for data in &report.data { p.lead.data { "Data: " (data.found) "." } }
                     }
                     @if report.rows.is_empty() {
                         p.empty { "No runs yet." }
@@ -55,17 +59,33 @@ pub fn render(report: &Report) -> String {
     page.into_string()
 }
 
+/// The sweep's name and the data that were used, whatever its file is called.
+fn title(report: &Report) -> String {
+    let names: Vec<&str> = report.data.iter().map(|data| data.name.as_str()).collect();
+    match names.as_slice() {
+        [] => report.title.clone(),
+        [first @ .., last] if !first.is_empty() => {
+            format!("{} on {} and {last}", report.title, first.join(", "))
+        }
+        names => format!("{} on {}", report.title, names[0]),
+    }
+}
+
 /// The runs and references of one data set.
-struct Group<'a> {
-    data: &'a str,
-    points: Vec<Point<'a>>,
-    references: Vec<Reference>,
+pub(super) struct Group<'a> {
+    pub data: &'a str,
+    pub points: Vec<Point<'a>>,
+    pub references: Vec<Reference>,
+    pub judgements: Vec<Judgement>,
+    /// N, where it is known.
+    n: Option<usize>,
     /// Place among the groups, which tells its drawings from those of others.
     index: usize,
 }
 
 impl<'a> Group<'a> {
-    fn of(report: &'a Report) -> Vec<Self> {
+    /// One for each data set, in the order of the rows.
+    pub fn of(report: &'a Report) -> Vec<Self> {
         let mut names: Vec<&str> = Vec::new();
         for row in &report.rows {
             if !names.contains(&row.data.as_str()) {
@@ -74,11 +94,19 @@ impl<'a> Group<'a> {
         }
         let group = |(index, data): (usize, &'a str)| {
             let rows = report.rows.iter().filter(|row| row.data == data);
-            let references = report.references.iter().filter(|r| r.data == data);
+            let references: Vec<&Reference> = report
+                .references
+                .iter()
+                .filter(|r| r.data == data)
+                .collect();
+            let points = points(rows);
+            let known = |known: &&DataSet| known.name == data;
             Self {
                 data,
-                points: points(rows),
-                references: references.cloned().collect(),
+                judgements: judge(data, &points, &report.metrics, &references),
+                points,
+                references: references.into_iter().cloned().collect(),
+                n: report.data.iter().find(known).map(|data| data.n),
                 index,
             }
         };
@@ -88,32 +116,55 @@ impl<'a> Group<'a> {
     fn markup(&self, report: &Report) -> Markup {
         let (points, metrics) = (&self.points, &report.metrics);
         html! {
-            (tiles(points, metrics, &self.references))
+            (verdict(&self.judgements))
+            (tiles(points, metrics, &self.references, &self.judgements))
             (self.plots(metrics))
             (cards(points, metrics))
             (paths(points))
             section {
                 h2 { "Results" }
-                (tables(points, metrics, &self.references))
+                (tables(points, metrics, &self.references, &self.judgements))
+                (comparisons(&self.judgements))
             }
         }
     }
 
     fn plots(&self, metrics: &[Metric]) -> Markup {
         let points = &self.points;
-        let first = self.index * (metrics.len() + 1);
-        let compared = metrics.iter().filter(|metric| metric.better().is_some());
+        let first = self.index * (2 * metrics.len() + 1);
         let trained = runs(points).any(|(_, row)| !row.loss_curve.is_empty());
         html! {
             section {
                 h2 { @if along_d(points) { "Scores against D" } @else { "Scores" } }
                 div.plots {
-                    @for (index, metric) in compared.enumerate() {
-                        (metric_plot(points, metric, &self.references, first + index))
+                    @for (index, (metric, axis)) in self.axes(metrics).into_iter().enumerate() {
+                        (self.plot(metric, axis).figure(first + index))
                     }
-                    @if trained { (loss_plot(points, first + metrics.len())) }
+                    @if trained { (loss_plot(points, first + 2 * metrics.len())) }
                 }
             }
+        }
+    }
+
+    /// The plots of scores: each metric against D, and, where N is known, against D/(N + D).
+    pub fn axes<'m>(&self, metrics: &'m [Metric]) -> Vec<(&'m Metric, PointAxis)> {
+        let compared = metrics.iter().filter(|metric| metric.better().is_some());
+        let axes = compared.flat_map(|metric| {
+            let by_d = std::iter::once((metric, PointAxis::of(&self.points)));
+            let by_weight = self.n.and_then(|n| PointAxis::by_weight(&self.points, n));
+            by_d.chain(by_weight.map(|axis| (metric, axis)))
+        });
+        axes.collect()
+    }
+
+    /// The plot of one metric.
+    pub fn plot<'p>(&'p self, metric: &'p Metric, axis: PointAxis) -> MetricPlot<'p, 'a> {
+        MetricPlot {
+            points: &self.points,
+            metric,
+            references: &self.references,
+            judgements: &self.judgements,
+            axis,
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Runs that differ in nothing but their seed, taken together.
 
 use pfgmpp_kernel::Dimension;
+use pfgmpp_metrics::SeedMean;
 
-use super::{Metric, Row, Status, score};
+use super::{Row, Status, score};
 
 /// A point of the sweep with its runs, one per seed.
 pub(super) struct Point<'a> {
@@ -110,15 +111,6 @@ pub(super) fn variant_label(variant: &str) -> &str {
     if variant.is_empty() { "base" } else { variant }
 }
 
-/// The mean of a metric over the seeds of a point.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Mean {
-    pub value: f64,
-    /// Standard deviation over the seeds; none for a single one.
-    pub deviation: Option<f64>,
-    pub seeds: usize,
-}
-
 impl Point<'_> {
     /// The finite values of the metric in finished runs, with their seeds.
     pub fn values(&self, key: &str) -> Vec<(u64, f64)> {
@@ -131,34 +123,12 @@ impl Point<'_> {
     }
 
     /// The mean over [`values`](Self::values), if there are any.
-    pub fn mean(&self, key: &str) -> Option<Mean> {
-        let values = self.values(key);
-        let seeds = values.len();
-        if seeds == 0 {
-            return None;
-        }
-        let value = values.iter().map(|(_, value)| value).sum::<f64>() / seeds as f64;
-        let squares: f64 = values
-            .iter()
-            .map(|(_, other)| (other - value).powi(2))
-            .sum();
-        let deviation = (seeds > 1).then(|| (squares / (seeds - 1) as f64).sqrt());
-        Some(Mean {
-            value,
-            deviation,
-            seeds,
-        })
+    pub fn mean(&self, key: &str) -> Option<SeedMean> {
+        let values: Vec<f64> = self
+            .values(key)
+            .into_iter()
+            .map(|(_, value)| value)
+            .collect();
+        SeedMean::of(&values)
     }
-}
-
-/// The point with the best mean of `metric`, and that mean; none of a figure.
-pub(super) fn best<'p, 'a>(
-    points: &'p [Point<'a>],
-    metric: &Metric,
-) -> Option<(&'p Point<'a>, Mean)> {
-    let better = metric.better()?;
-    let means = points
-        .iter()
-        .filter_map(|point| Some((point, point.mean(&metric.key)?)));
-    means.min_by(|(_, a), (_, b)| better.rank(a.value).total_cmp(&better.rank(b.value)))
 }

@@ -49,10 +49,15 @@ pub(super) fn strokes(points: &[Point<'_>]) -> Vec<Stroke> {
     points.iter().enumerate().map(stroke).collect()
 }
 
-/// D by colour and, where there are several, variants by dashes; else each point for itself.
+/// Style and name of each kind of stroke: D by colour and, where there are several, variants by dashes; else each point
+/// for itself.
 ///
 /// `drawn` holds the indices of the points that have a curve.
-pub(super) fn legend(points: &[Point<'_>], strokes: &[Stroke], drawn: &[usize]) -> Markup {
+pub(super) fn entries(
+    points: &[Point<'_>],
+    strokes: &[Stroke],
+    drawn: &[usize],
+) -> Vec<(String, String)> {
     let folded = along_d(points) && variants(points).len() > 1;
     let mut entries: Vec<(String, String)> = Vec::new();
     let mut add = |style: String, label: String| {
@@ -71,6 +76,11 @@ pub(super) fn legend(points: &[Point<'_>], strokes: &[Stroke], drawn: &[usize]) 
         let style = format!("--k:var(--soft);stroke-dasharray:{}", strokes[index].dashes);
         add(style, variant_label(points[index].variant).to_owned());
     }
+    entries
+}
+
+/// The strokes with their names.
+pub(super) fn legend(entries: &[(String, String)]) -> Markup {
     html! {
         ul.legend {
             @for (style, label) in entries {

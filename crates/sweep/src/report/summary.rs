@@ -1,32 +1,55 @@
-//! The answer in short: which point is best by each score, and which runs are missing.
+//! The answer in short: the verdicts, which point has the best mean, and which runs are missing.
 
 use maud::{Markup, html};
-use pfgmpp_metrics::Better;
+use pfgmpp_metrics::{Better, Finding};
 
-use super::number::{deviation, significant};
-use super::point::{Mean, Point, best, runs};
+use super::judgement::Judgement;
+use super::number::significant;
+use super::point::{Point, runs};
+use super::table::interval;
 use super::{Metric, Reference, Row, Status, score};
 
 /// Longer labels are set smaller.
 const SHORT: usize = 14;
 
-/// One tile per score by which runs compare, with its best point, and one that counts the runs.
-pub(super) fn tiles(points: &[Point<'_>], metrics: &[Metric], references: &[Reference]) -> Markup {
+/// What was found, the first metric's first.
+pub(super) fn verdict(judgements: &[Judgement]) -> Markup {
+    html! {
+        @if let [first, others @ ..] = judgements {
+            section.verdict aria-label="Verdict" {
+                p.found { (first.sentence()) "." }
+                @for judgement in others { p { (judgement.sentence()) "." } }
+            }
+        }
+    }
+}
+
+/// One tile per score by which runs compare, and one that counts the runs.
+pub(super) fn tiles(
+    points: &[Point<'_>],
+    metrics: &[Metric],
+    references: &[Reference],
+    judgements: &[Judgement],
+) -> Markup {
     let finished = runs(points)
         .filter(|(_, row)| row.status == Status::Finished)
         .count();
     html! {
         div.tiles {
             @for metric in metrics {
-                @if let Some((point, mean)) = best(points, metric) {
-                    (tile(points, metric, point, mean, references))
+                @let judged: Vec<_> = judgements.iter().filter(|found| found.metric == metric.key).collect();
+                @match (judged.as_slice(), points) {
+                    ([], [point]) => { (lone_tile(metric, point, references)) },
+                    (judged, _) => {
+                        @for judgement in judged { (tile(points, metric, judgement, references)) }
+                    }
                 }
             }
             div.tile {
                 span.soft { "Runs finished" }
                 span.big { (finished) " of " (runs(points).count()) }
                 @if points.iter().all(|point| point.rows.len() < 2) && points.len() > 1 {
-                    span { "One seed each: small differences may be chance." }
+                    span { "One seed each: differences may be chance." }
                 }
             }
         }
@@ -36,59 +59,65 @@ pub(super) fn tiles(points: &[Point<'_>], metrics: &[Metric], references: &[Refe
 fn tile(
     points: &[Point<'_>],
     metric: &Metric,
-    point: &Point<'_>,
-    mean: Mean,
+    judgement: &Judgement,
     references: &[Reference],
 ) -> Markup {
-    let value = significant(mean.value);
-    let rivals = rivals(points, metric, point, mean);
+    let verdict = &judgement.verdict;
+    let found = match (judgement.winner(), &verdict.finding) {
+        (Some(place), _) => format!("{} is best", points[place].label),
+        (None, Finding::Best) => "none beats the Gaussian".to_owned(),
+        (None, Finding::Apart { .. }) => "no single best".to_owned(),
+        (None, Finding::NotApart) => "cannot be told apart".to_owned(),
+        (None, Finding::TooFewSeeds) => "too few seeds to tell".to_owned(),
+    };
     let superlative = metric.better().map(Better::superlative);
-    let superlative = superlative.filter(|_| points.len() > 1);
+    let point = &points[judgement.places[verdict.best]];
     html! {
         div.tile {
-            span.soft { (metric.label) @if let Some(best) = superlative { " is " (best) " at" } }
-            span.big.long[point.label.chars().count() > SHORT] { (point.label) }
-            span {
-                strong { (value) }
-                @if let Some(spread) = mean.deviation {
-                    " ± " (deviation(spread, &value)) ", mean of " (mean.seeds) " seeds"
-                }
-            }
-            @if !rivals.is_empty() {
-                span {
-                    "Within the scatter of the seeds: "
-                    @if rivals.len() <= 3 { (rivals.join("; ")) } @else { (rivals.len()) " more" }
-                }
-            }
-            @for reference in references {
-                @if let Some(value) = score(&reference.scores, &metric.key) {
-                    span.soft { (reference.name) " " (significant(value)) }
-                }
+            span.soft { (metric.label) @if !judgement.variant.is_empty() { ", " (judgement.variant) } }
+            span.big.long[found.chars().count() > SHORT] { (found) }
+            span { (superlative.unwrap_or_default()) " mean: " (point.label) ", " (mean(point, metric)) }
+            (scale(metric, references))
+        }
+    }
+}
+
+/// The tile of a sweep with one point, which there is nothing to compare with.
+fn lone_tile(metric: &Metric, point: &Point<'_>, references: &[Reference]) -> Markup {
+    html! {
+        @if metric.better().is_some() && point.mean(&metric.key).is_some() {
+            div.tile {
+                span.soft { (metric.label) }
+                span.big.long[point.label.chars().count() > SHORT] { (point.label) }
+                span { (mean(point, metric)) }
+                (scale(metric, references))
             }
         }
     }
 }
 
-/// Points whose mean is less than two standard errors of the difference away from the best.
-fn rivals(points: &[Point<'_>], metric: &Metric, winner: &Point<'_>, best: Mean) -> Vec<String> {
-    let rank = |mean: Mean| metric.better().map(|better| better.rank(mean.value));
-    let variance = |mean: Mean| {
-        mean.deviation
-            .map(|deviation| deviation.powi(2) / mean.seeds as f64)
-    };
-    let close = points.iter().filter(|point| {
-        let other = point
-            .mean(&metric.key)
-            .filter(|_| point.label != winner.label);
-        let error = other.and_then(|other| {
-            Some((
-                rank(other)? - rank(best)?,
-                variance(other)? + variance(best)?,
-            ))
-        });
-        error.is_some_and(|(difference, variance)| difference < 2.0 * variance.sqrt())
-    });
-    close.map(|point| point.label.clone()).collect()
+/// `0.0044 [0.0041, 0.0047], 5 seeds`
+fn mean(point: &Point<'_>, metric: &Metric) -> Markup {
+    let mean = point.mean(&metric.key);
+    html! {
+        @if let Some(mean) = mean {
+            @let value = significant(mean.mean);
+            strong { (value) }
+            @if let Some(ends) = mean.interval {
+                " " (interval(ends, &value)) ", " (mean.seeds) " seeds"
+            }
+        }
+    }
+}
+
+fn scale(metric: &Metric, references: &[Reference]) -> Markup {
+    html! {
+        @for reference in references {
+            @if let Some(value) = score(&reference.scores, &metric.key) {
+                span.soft { (reference.name) " " (significant(value)) }
+            }
+        }
+    }
 }
 
 /// The failed runs with their reasons, nothing if all went well.

@@ -1,18 +1,24 @@
 //! The results as tables: one row per point (means over seeds), or one per run; references beneath.
 
 use maud::{Markup, html};
-use pfgmpp_metrics::Better;
+use pfgmpp_metrics::{Better, SeedMean};
 
+use super::judgement::Judgement;
 use super::number::{align_points, deviation, significant};
-use super::point::{Mean, Point, runs};
+use super::point::{Point, runs};
 use super::{Metric, Reference, Row, Status, score};
 
 /// All results: means first where points have several runs, the runs then folded away beneath.
-pub(super) fn tables(points: &[Point<'_>], metrics: &[Metric], references: &[Reference]) -> Markup {
+pub(super) fn tables(
+    points: &[Point<'_>],
+    metrics: &[Metric],
+    references: &[Reference],
+    judgements: &[Judgement],
+) -> Markup {
     let repeated = points.iter().any(|point| point.rows.len() > 1);
     html! {
         @if repeated {
-            (of_points(points, metrics, references).markup())
+            (of_points(points, metrics, references, judgements).markup())
             details {
                 summary { "All " (runs(points).count()) " runs" }
                 (of_runs(points, metrics, &[]).markup())
@@ -41,11 +47,11 @@ struct Column<'a> {
     label: &'a str,
     /// One text per row, references last; empty where there is no value.
     values: Vec<String>,
-    /// The standard deviation beside each value, where the table shows means.
-    deviations: Option<Vec<String>>,
-    /// The row with the best value.
-    best: Option<usize>,
-    /// What that one is called.
+    /// The interval beside each value, where the table shows means.
+    intervals: Option<Vec<String>>,
+    /// The rows that are best beyond chance.
+    winners: Vec<usize>,
+    /// What such a one is called.
     superlative: String,
 }
 
@@ -53,10 +59,16 @@ fn of_points<'a>(
     points: &[Point<'_>],
     metrics: &'a [Metric],
     references: &'a [Reference],
+    judgements: &[Judgement],
 ) -> Table<'a> {
     let columns = metrics.iter().map(|metric| {
         let means: Vec<_> = points.iter().map(|point| point.mean(&metric.key)).collect();
-        Column::of_means(metric, &means, references)
+        let judged = judgements.iter().filter(|found| found.metric == metric.key);
+        let winners = judged.filter_map(Judgement::winner).collect();
+        Column {
+            winners,
+            ..Column::of_means(metric, &means, references)
+        }
     });
     let heads = points.iter().map(|point| {
         let all = point.rows.len();
@@ -68,7 +80,7 @@ fn of_points<'a>(
         }
     });
     Table {
-        caption: "Means over seeds, with the standard deviation between seeds.",
+        caption: "Means over seeds, with their 95 % intervals.",
         corner: ["Point", "Seeds"],
         heads: heads.collect(),
         columns: columns.collect(),
@@ -114,21 +126,20 @@ impl<'a> Column<'a> {
         column
     }
 
-    fn of_means(metric: &'a Metric, means: &[Option<Mean>], references: &[Reference]) -> Self {
+    fn of_means(metric: &'a Metric, means: &[Option<SeedMean>], references: &[Reference]) -> Self {
         let values: Vec<_> = means
             .iter()
-            .map(|mean| mean.map(|mean| mean.value))
+            .map(|mean| mean.map(|mean| mean.mean))
             .collect();
         let mut column = Self::unaligned(metric, &values, references);
-        let deviations = means.iter().zip(&column.values).map(|(mean, text)| {
-            let known = mean.and_then(|mean| mean.deviation);
-            known.map_or(String::new(), |known| deviation(known, text))
+        let intervals = means.iter().zip(&column.values).map(|(mean, text)| {
+            let known = mean.and_then(|mean| mean.interval);
+            known.map_or(String::new(), |ends| interval(ends, text))
         });
-        let mut deviations: Vec<_> = deviations.collect();
-        align_points(&mut deviations);
+        let intervals: Vec<_> = intervals.collect();
         align_points(&mut column.values);
         // Of a figure the scatter is of no interest.
-        column.deviations = metric.better().map(|_| deviations);
+        column.intervals = metric.better().map(|_| intervals);
         column
     }
 
@@ -137,38 +148,35 @@ impl<'a> Column<'a> {
             .iter()
             .map(|reference| score(&reference.scores, &metric.key));
         let all = values.iter().copied().chain(below);
-        let finite = values.iter().enumerate().filter_map(|(row, value)| {
-            let value = (*value)?;
-            value.is_finite().then_some((row, value))
-        });
-        let better = metric.better().filter(|_| values.len() > 1);
-        let best = better
-            .and_then(|better| finite.min_by(|a, b| better.rank(a.1).total_cmp(&better.rank(b.1))));
+        let superlative = metric.better().map(Better::superlative);
         Self {
             label: &metric.label,
             values: all
                 .map(|value| value.map_or(String::new(), significant))
                 .collect(),
-            deviations: None,
-            best: best.map(|(row, _)| row),
-            superlative: better.map(Better::superlative).unwrap_or_default(),
+            intervals: None,
+            winners: Vec::new(),
+            superlative: format!("{} beyond chance", superlative.unwrap_or_default()),
         }
     }
 
     fn cells(&self, row: usize) -> Markup {
         let value = &self.values[row];
-        let best = self.best == Some(row);
-        let deviation = self.deviations.as_ref().map(|texts| {
-            let known = texts.get(row).filter(|text| !text.is_empty());
-            known.map_or(String::new(), |text| format!("± {text}"))
-        });
+        let best = self.winners.contains(&row);
+        let interval = self.intervals.as_ref();
+        let interval = interval.map(|texts| texts.get(row).cloned().unwrap_or_default());
         html! {
             td.number.best[best] {
                 @if best { strong title=(self.superlative) { (value) } } @else { (value) }
             }
-            @if let Some(text) = deviation { td.deviation { (text) } }
+            @if let Some(text) = interval { td.deviation { (text) } }
         }
     }
+}
+
+/// `[0.0041, 0.0053]`, with the decimals of the mean that it belongs to.
+pub(super) fn interval([low, high]: [f64; 2], mean: &str) -> String {
+    format!("[{}, {}]", deviation(low, mean), deviation(high, mean))
 }
 
 impl Table<'_> {
@@ -202,7 +210,7 @@ impl Table<'_> {
                 th.number scope="col" { (self.corner[1]) }
                 @for column in &self.columns {
                     th.number scope="col" { (column.label) }
-                    @if column.deviations.is_some() { td {} }
+                    @if column.intervals.is_some() { td {} }
                 }
                 @if self.statuses.is_some() { th scope="col" { "Status" } }
             }

@@ -3,8 +3,9 @@
 use pfgmpp_kernel::Dimension;
 
 mod points;
+mod verdicts;
 
-use super::{Metric, Reference, Report, Row, Status, render};
+use super::{DataSet, Metric, Reference, Report, Row, Status, render};
 
 fn row(d: Option<f64>, variant: &str, seed: u64, energy: f64) -> Row {
     let d = d.map(|d| Dimension::new(d).unwrap());
@@ -58,6 +59,11 @@ fn reference(name: &str, energy: f64) -> Reference {
 fn report(rows: Vec<Row>) -> Report {
     Report {
         title: "A sweep".to_owned(),
+        data: vec![DataSet {
+            name: "toy".to_owned(),
+            n: 64,
+            found: "toy: 10 images of 1x8x8 and 2 held out".to_owned(),
+        }],
         settings: vec![("data".to_owned(), "digits".to_owned())],
         metrics: vec![
             metric("energy_distance"),
@@ -238,6 +244,11 @@ fn text_from_outside_is_escaped() {
     let html = render(&Report {
         title: text(),
         description: text(),
+        data: vec![DataSet {
+            name: text(),
+            n: 4,
+            found: text(),
+        }],
         settings: vec![(text(), text())],
         metrics: vec![Metric {
             label: text(),

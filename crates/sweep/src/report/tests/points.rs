@@ -4,8 +4,19 @@ use pfgmpp_metrics::Better;
 
 use super::row;
 use crate::report::dimension_axis::PointAxis;
-use crate::report::point::{best, points};
+use crate::report::judgement::{Judgement, judge};
+use crate::report::point::{Point, points};
 use crate::report::{Metric, MetricKind, Report, render};
+
+/// The judgement on all points by one metric.
+fn judged(points: &[Point<'_>], metric: &Metric) -> Option<Judgement> {
+    judge("toy", points, std::slice::from_ref(metric), &[]).pop()
+}
+
+/// The label of the point of the best mean.
+fn best<'p>(points: &'p [Point<'_>], found: &Judgement) -> &'p str {
+    &points[found.places[found.verdict.best]].label
+}
 
 #[test]
 fn the_best_point_has_the_lowest_mean_not_the_lowest_run() {
@@ -15,8 +26,8 @@ fn the_best_point_has_the_lowest_mean_not_the_lowest_run() {
         row(Some(8.0), "", 0, 0.004),
     ];
     let points = points(rows.iter());
-    let (point, mean) = best(&points, &super::metric("energy_distance")).unwrap();
-    assert_eq!(point.label, "D = 8", "with mean {}", mean.value);
+    let found = judged(&points, &super::metric("energy_distance")).unwrap();
+    assert_eq!(best(&points, &found), "D = 8", "{}", found.verdict.sentence);
 }
 
 #[test]
@@ -32,19 +43,22 @@ fn the_best_point_is_the_one_that_its_metric_calls_so() {
             kind: MetricKind::Compared(better),
             ..super::metric("energy_distance")
         };
-        let (point, _) = best(&points, &metric).unwrap();
-        assert_eq!(point.label, want, "{}", better.in_words());
+        let found = judged(&points, &metric).unwrap();
+        assert_eq!(best(&points, &found), want, "{}", better.in_words());
         let report = super::report(rows.to_vec());
         let html = render(&Report {
             metrics: vec![metric],
             ..report
         });
-        for text in [better.in_words(), format!("is {} at", better.superlative())] {
+        for text in [
+            better.in_words(),
+            format!("{} mean: {want}", better.superlative()),
+        ] {
             assert!(html.contains(&text), "got no `{text}`");
         }
     }
     let figure = Metric::figure("energy_distance", "Energy");
-    assert!(best(&points, &figure).is_none(), "a figure has no best");
+    assert!(judged(&points, &figure).is_none(), "a figure has no best");
 }
 
 #[test]
@@ -53,7 +67,7 @@ fn means_and_deviations_are_over_seeds() {
     let mean = points(rows.iter())[0].mean("energy_distance").unwrap();
     // Squares of deviations -2, -1, 3 over two degrees of freedom.
     let want = 7f64.sqrt();
-    assert_eq!((mean.value, mean.seeds), (3.0, 3));
+    assert_eq!((mean.mean, mean.seeds), (3.0, 3));
     let got = mean.deviation.unwrap();
     assert!((got - want).abs() < 1e-12, "got {got}, want {want}");
 }
