@@ -33,7 +33,7 @@ pub struct Args {
     model: ModelArgs,
     #[command(flatten)]
     task: TaskArgs,
-    /// A folder or ZIP archive of PNG images: whole ones, of which the observations are made, or with --observed the
+    /// A folder or ZIP archive of images: whole ones, of which the observations are made, or with --observed the
     /// observations themselves
     #[arg(long, value_name = "PATH")]
     images: PathBuf,
@@ -182,6 +182,11 @@ fn say(args: &Args, files: &ImageFiles) {
         true => "observations",
         false => "whole images, observed here",
     };
+    let handled: String = files
+        .remarks
+        .iter()
+        .map(|remark| format!("; {remark}"))
+        .collect();
     let left_out = match files.skipped.len() {
         0 => String::new(),
         _ => {
@@ -190,7 +195,7 @@ fn say(args: &Args, files: &ImageFiles) {
         }
     };
     note(format_args!(
-        "images: {} {what}; {}{left_out}",
+        "images: {} {what}; {}{handled}{left_out}",
         files.names.len(),
         args.task.sentence()
     ));

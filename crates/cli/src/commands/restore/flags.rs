@@ -20,7 +20,7 @@ pub struct TaskArgs {
     /// What was done to the images
     #[arg(long, value_enum)]
     task: Task,
-    /// PNG image of the size of the images that is white where they are seen and black where they are not
+    /// Image of the size of the images that is white where they are seen and black where they are not
     #[arg(long, value_name = "FILE")]
     mask: Option<PathBuf>,
     /// Pixels along the side of a box of which the mean was seen
