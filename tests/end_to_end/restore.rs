@@ -196,7 +196,10 @@ fn what_cannot_be_restored_is_refused_in_one_line_before_anything_is_written() {
             "hides some pixels and shows some, got 0 seen of 64",
         ),
         (inpaint("@no.png"), "there is no such file"),
-        (inpaint("@exact.yaml"), "is not a PNG image"),
+        (
+            inpaint("@exact.yaml"),
+            "is not an image (PNG, JPEG, WebP, TIFF or BMP)",
+        ),
         (
             vec!["--task", "superres", "--images", "@images"],
             "--factor: superres needs a factor",
@@ -253,7 +256,7 @@ fn what_cannot_be_restored_is_refused_in_one_line_before_anything_is_written() {
         ),
         (
             [&INPAINT[..4], &["--images", "@none"]].concat(),
-            "holds no PNG image",
+            "holds no image",
         ),
         (
             [&INPAINT[..4], &["--images", "@gone"]].concat(),

@@ -12,6 +12,9 @@ pub struct FileKind {
     advice: &'static str,
 }
 
+/// What to do about an image that stands where a set is expected.
+const OF_A_SET: &str = "a set of images is a folder or an archive";
+
 const fn kind(what: &'static str, advice: &'static str) -> FileKind {
     FileKind { what, advice }
 }
@@ -26,10 +29,10 @@ const MAGIC: [(&[u8], FileKind); 18] = [
             "copy it again as a binary file",
         ),
     ),
-    (b"\xff\xd8\xff", kind("a JPEG image", "convert it to PNG")),
+    (b"\xff\xd8\xff", FileKind::JPEG),
     (b"GIF8", kind("a GIF image", "convert it to PNG")),
-    (b"II*\0", kind("a TIFF image", "convert it to PNG")),
-    (b"MM\0*", kind("a TIFF image", "convert it to PNG")),
+    (b"II*\0", FileKind::TIFF),
+    (b"MM\0*", FileKind::TIFF),
     (b"PK\x03\x04", FileKind::ZIP),
     (b"PK\x05\x06", FileKind::ZIP),
     (
@@ -78,7 +81,15 @@ impl FileKind {
     /// Nothing at all.
     pub const EMPTY: Self = kind("empty", "fetch or copy it again");
     /// A PNG image.
-    pub const PNG: Self = kind("a PNG image", "a set of images is a folder or an archive");
+    pub const PNG: Self = kind("a PNG image", OF_A_SET);
+    /// A JPEG image.
+    pub const JPEG: Self = kind("a JPEG image", OF_A_SET);
+    /// A WebP image.
+    pub const WEBP: Self = kind("a WebP image", OF_A_SET);
+    /// A TIFF image.
+    pub const TIFF: Self = kind("a TIFF image", OF_A_SET);
+    /// A BMP image.
+    pub const BMP: Self = kind("a BMP image", OF_A_SET);
     /// A ZIP archive.
     pub const ZIP: Self = kind("a ZIP archive", "name it so, or unpack it");
     /// A NumPy array.
@@ -96,7 +107,7 @@ impl FileKind {
         let magic = MAGIC.iter().find(|(magic, _)| head.starts_with(magic));
         magic
             .map(|(_, kind)| *kind)
-            .or_else(|| riff_or_tar(head))
+            .or_else(|| others(head))
             .or_else(|| text(head))
             .or_else(|| {
                 let zeros = head.len() >= 64 && head.iter().all(|&byte| byte == 0);
@@ -109,9 +120,13 @@ impl FileKind {
 }
 
 /// Kinds whose mark does not stand at the beginning.
-fn riff_or_tar(head: &[u8]) -> Option<FileKind> {
+fn others(head: &[u8]) -> Option<FileKind> {
     if head.starts_with(b"RIFF") && head.get(8..12) == Some(b"WEBP") {
-        return Some(kind("a WebP image", "convert it to PNG"));
+        return Some(FileKind::WEBP);
+    }
+    // Two letters could begin a text; two numbers that are not used are zero in every BMP image.
+    if head.starts_with(b"BM") && head.get(6..10) == Some(&[0; 4]) {
+        return Some(FileKind::BMP);
     }
     let tar = head.get(TAR_MAGIC..TAR_MAGIC + 5) == Some(b"ustar");
     tar.then_some(kind("a tar archive", "unpack it first (tar -xf)"))

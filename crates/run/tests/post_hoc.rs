@@ -25,7 +25,7 @@ fn config() -> RunConfig {
         "optimizer.lr_ramp_up=64".to_string(),
     ] {
         let (key, value) = yaml::parse_assignment(&text).unwrap();
-        document.set(&key, value, &text).unwrap();
+        document.set::<RunConfig>(&key, value, &text).unwrap();
     }
     RunConfig::read(&document, &[]).unwrap()
 }

@@ -35,7 +35,7 @@ fn config(sections: &[(&str, &str)]) -> RunConfig {
         "optimizer.lr_ramp_up=64",
     ] {
         let (key, value) = yaml::parse_assignment(text).unwrap();
-        document.set(&key, value, text).unwrap();
+        document.set::<RunConfig>(&key, value, text).unwrap();
     }
     RunConfig::read(&document, &[]).unwrap()
 }

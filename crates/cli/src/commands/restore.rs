@@ -37,7 +37,7 @@ pub struct Args {
     drawn: DrawnArgs,
     #[command(flatten)]
     task: TaskArgs,
-    /// A folder or ZIP archive of PNG images: whole ones, of which the observations are made, or with --observed the
+    /// A folder or ZIP archive of images: whole ones, of which the observations are made, or with --observed the
     /// observations themselves
     #[arg(long, value_name = "PATH")]
     images: PathBuf,
@@ -198,8 +198,13 @@ fn observe(
 fn say(args: &Args, files: &ImageFiles, model: &SamplingModel) {
     let what = match args.observed {
         true => "observations",
-        false => "whole ones, of which observations are made",
+        false => "whole images, of which observations are made",
     };
+    let handled: String = files
+        .remarks
+        .iter()
+        .map(|remark| format!("; {remark}"))
+        .collect();
     let left_out = match files.skipped.len() {
         0 => String::new(),
         _ => {
@@ -208,7 +213,7 @@ fn say(args: &Args, files: &ImageFiles, model: &SamplingModel) {
         }
     };
     note(format_args!(
-        "images: {what}, {}; {}{left_out}",
+        "images: {} {what}; {}{handled}{left_out}",
         files.names.len(),
         args.task.sentence()
     ));

@@ -25,8 +25,8 @@ pub struct TaskArgs {
     /// What was done to the images
     #[arg(long, value_enum)]
     task: Task,
-    /// PNG image of the size of the images, white where they are seen and black where they are not; grey counts as seen
-    /// from 128 on
+    /// Image of the size of the images, white where they are seen and black where they are not; grey counts as seen from
+    /// 128 on
     #[arg(long, value_name = "FILE")]
     mask: Option<PathBuf>,
     /// Pixels along the side of a box of which the mean was seen
