@@ -40,6 +40,8 @@ mod setups;
 #[allow(dead_code)]
 #[path = "../crates/hub/tests/hub/server/mod.rs"]
 mod server;
+#[path = "end_to_end/shards.rs"]
+mod shards;
 #[path = "end_to_end/sweep.rs"]
 mod sweep;
 #[path = "end_to_end/transfer.rs"]

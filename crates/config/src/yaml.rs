@@ -87,13 +87,20 @@ impl Document {
             Value::Mapping(Mapping::from_iter([(part.as_str().into(), inner)]))
         });
         path::put(&mut changed, &parts[..=there], value);
-        if let Err(message) = words::read::<T>(&changed) {
-            let own = message.strip_prefix(key);
-            let of_value = own.is_some_and(|rest| rest.starts_with([':', '.', '[']));
-            // What is wrong with the value, and what was wrong before, is said when all of it is read.
-            if !of_value && words::read::<T>(&self.value).err().as_ref() != Some(&message) {
-                return Err(ConfigError::new(origin, message));
-            }
+        if let Err(message) = words::read::<T>(&changed)
+            // What was wrong before is said when all of it is read.
+            && words::read::<T>(&self.value).err().as_ref() != Some(&message)
+        {
+            let is_section = there + 1 < parts.len();
+            let message = match is_section && message.contains(": is missing") {
+                true => format!(
+                    "no key `{}` in {}, and one of its keys alone is not enough: {message}",
+                    parts[there],
+                    self.path.display()
+                ),
+                false => message,
+            };
+            return Err(ConfigError::new(origin, message));
         }
         self.value = changed;
         Ok(())

@@ -22,6 +22,15 @@ impl RunFolder {
         LockedFolder::open(path, &[INNER[0], INNER[1], AVERAGES]).map(Self)
     }
 
+    /// As [`Self::open`], of a folder that another process may look at just now: asks again for two seconds.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub fn open_soon(path: &Path) -> Result<Self, StoreError> {
+        LockedFolder::open_soon(path, &[INNER[0], INNER[1], AVERAGES]).map(Self)
+    }
+
     /// Makes the folders that a run writes into in the end, and finds out whether it may.
     ///
     /// # Errors
@@ -88,7 +97,12 @@ impl RunFolder {
 
     /// The scores, `metrics.json`; there when the run is finished.
     pub fn metrics(&self) -> PathBuf {
-        self.path().join("metrics.json")
+        Self::metrics_in(self.path())
+    }
+
+    /// Where the scores of the run in `path` lie, for readers that need no lock.
+    pub fn metrics_in(path: &Path) -> PathBuf {
+        path.join("metrics.json")
     }
 
     /// The scores of each class, `class_scores.json`; there when a run with classes is finished.

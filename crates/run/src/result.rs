@@ -150,12 +150,13 @@ pub(crate) enum FoundResult {
     Damaged(String),
 }
 
-/// The result of a run that is finished, `None` of one that is not or whose result was damaged.
+/// The result of the run in `folder` if it is finished; `None` of one that is not or whose result was damaged. Needs no
+/// lock: a result appears whole.
 ///
 /// # Errors
 ///
 /// A result that cannot be read, or that is not of this configuration.
-pub fn read_result(config: &RunConfig, folder: &RunFolder) -> Result<Option<RunResult>, RunError> {
+pub fn read_result(config: &RunConfig, folder: &Path) -> Result<Option<RunResult>, RunError> {
     match find_result(config, folder)? {
         FoundResult::Finished(result) => Ok(Some(result)),
         FoundResult::None | FoundResult::Damaged(_) => Ok(None),
@@ -163,8 +164,8 @@ pub fn read_result(config: &RunConfig, folder: &RunFolder) -> Result<Option<RunR
 }
 
 /// As [`read_result`], with what is wrong with a result that was damaged.
-pub(crate) fn find_result(config: &RunConfig, folder: &RunFolder) -> Result<FoundResult, RunError> {
-    let path = folder.metrics();
+pub(crate) fn find_result(config: &RunConfig, folder: &Path) -> Result<FoundResult, RunError> {
+    let path = RunFolder::metrics_in(folder);
     if !path.exists() {
         return Ok(FoundResult::None);
     }

@@ -271,7 +271,7 @@ fn report_row(row: &Row) -> report::Row {
         seed: row.seed,
         status: match row.status {
             Status::Finished => report::Status::Finished,
-            Status::Pending | Status::Interrupted => report::Status::Unfinished,
+            Status::Pending | Status::Running | Status::Interrupted => report::Status::Unfinished,
             Status::Failed => report::Status::Failed {
                 reason: row.message.clone(),
             },
