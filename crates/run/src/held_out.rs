@@ -5,7 +5,7 @@ use std::error::Error;
 use candle_core::{Device, Tensor};
 use pfgmpp_data::Dataset;
 use pfgmpp_kernel::{SampleRng, widest_float};
-use pfgmpp_metrics::HeldOutDenoiser;
+use pfgmpp_metrics::{DenoisingError, HeldOutDenoiser, Inputs, Metric};
 use pfgmpp_sampler::{ProbeKind, Trace};
 
 use crate::error::RunError;
@@ -45,6 +45,29 @@ impl HeldOut<'_> {
             .denoise_perturbed(&y, classes.as_deref(), &sigma, rngs)?;
         Ok((estimate - y)?)
     }
+}
+
+/// The error of `model` on held-out data, as the score `denoising_error` of the same seed.
+pub(crate) fn denoising_error(
+    model: &SamplingModel,
+    data: &Dataset,
+    seed: u64,
+    device: &Device,
+    stop: &StopFlag,
+) -> Result<f64, RunError> {
+    let held_out = HeldOut {
+        classes: classes_of(model, data, seed),
+        model,
+        data,
+        device,
+        stop,
+    };
+    let inputs = Inputs {
+        denoiser: Some(&held_out),
+        seed,
+        ..Inputs::default()
+    };
+    Ok(stop.blame(DenoisingError.evaluate(&inputs))?.value)
 }
 
 impl HeldOutDenoiser for HeldOut<'_> {

@@ -18,6 +18,8 @@ use crate::starting::start;
 /// Copies of the weights that a run keeps: state (weights, two moments, average), checkpoint, and
 /// the state that is written beside the old one.
 const COPIES: u64 = 4 + 1 + 4;
+/// Those of the best ones, beside which better ones are written.
+const OF_THE_BEST: u64 = 2;
 /// Bytes of logs, events, configuration and grids a run.
 const SMALL_FILES: u64 = 2 << 20;
 
@@ -84,7 +86,11 @@ pub fn preflight<'a>(
         let model = &built[found].1;
         if !finished {
             let snapshots = config.trained().map_or(0, TrainerConfig::num_snapshots);
+            let scored = config
+                .trained()
+                .and_then(|model| model.training.score_every);
             let copies = COPIES.saturating_add(snapshots);
+            let copies = copies.saturating_add(scored.map_or(0, |_| OF_THE_BEST));
             needed += copies.saturating_mul(model.params * 4) + SMALL_FILES;
             if let (Some(untrained), true) = (&model.untrained, device.is_cpu()) {
                 memory = check_untrained(untrained, splits.train.n() as u64, config)?;
