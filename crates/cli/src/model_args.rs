@@ -113,6 +113,17 @@ impl ModelArgs {
     ///
     /// A model that cannot be read, and flags that do not fit it.
     pub fn load(&self, first_seed: u64, device: &Device) -> Result<SamplingModel, Failure> {
+        let model = self.load_any(first_seed, device)?;
+        match model.corruption() {
+            None => Ok(model),
+            Some(_) => Err(Failure::bad_input(
+                "--checkpoint: the model was trained on pairs and is shown an image for each sample: pfgmpp restore shows it one",
+            )),
+        }
+    }
+
+    /// As [`Self::load`], of a model of pairs too.
+    pub fn load_any(&self, first_seed: u64, device: &Device) -> Result<SamplingModel, Failure> {
         if let Some(path) = &self.source.config {
             return self.untrained(path, device);
         }

@@ -11,6 +11,7 @@ use pfgmpp_sampler::{ProbeKind, Trace};
 use crate::error::RunError;
 use crate::likelihood::{DataLikelihood, LIKELIHOOD_SOLVER};
 use crate::observer::StopFlag;
+use crate::pairs::shown;
 use crate::sampling_model::SamplingModel;
 
 /// Likelihoods taken at a time, each of which takes the memory of a training sample.
@@ -40,9 +41,12 @@ impl HeldOut<'_> {
         let y = y.to_dtype(widest_float(self.device))?;
         let sigma = vec![sigma; batch.len()];
         let classes = self.classes.as_deref().map(|classes| pick(classes, batch));
-        let estimate = self
-            .model
-            .denoise_perturbed(&y, classes.as_deref(), &sigma, rngs)?;
+        let mut condition = self.model.condition(classes.as_deref(), self.device)?;
+        if let Some(corruption) = self.model.corruption() {
+            let shown = shown(corruption, self.data, batch, self.device)?;
+            condition = condition.with_image(shown)?;
+        }
+        let estimate = self.model.denoise_perturbed(&y, &condition, &sigma, rngs)?;
         Ok((estimate - y)?)
     }
 }

@@ -160,6 +160,7 @@ fn refuse_network(error: &TrainError, folder: &Path) -> RunError {
     let key = match error {
         TrainError::NoClasses(_) | TrainError::Data(DataError::Labels { .. }) => "condition",
         TrainError::NoImages(_) => "augment",
+        TrainError::Parameter(e) if e.name.starts_with("condition") => "condition",
         _ => "network",
     };
     ConfigError::new(key, format!("{error} (run {})", folder.display())).into()
@@ -239,6 +240,7 @@ fn build(
     let denoiser = trainer.averaged_model()?;
     let moments = || DataMoments::measure(data.train.images());
     let sampled = SamplingModel::new(denoiser, model.d, shape, moments, &config.sampler)?
+        .with_pairs(model.corruption(), &splits.held_out, config.first_seed())
         .with_reference(&device)?
         .with_classes(config.first_seed(), &splits.train.class_counts())?;
     let params = match provider {

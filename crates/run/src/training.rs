@@ -220,7 +220,16 @@ impl<'a> Training<'a> {
         let denoiser = self.trainer.averaged_model()?;
         let (sampler, batch) = (&self.config.sampler, self.config.scoring.batch_size);
         let data = &self.splits.held_out;
-        match error_curve(&*denoiser, data, sampler, batch, self.device, stop) {
+        let corruption = self.model.corruption();
+        match error_curve(
+            &*denoiser,
+            corruption,
+            data,
+            sampler,
+            batch,
+            self.device,
+            stop,
+        ) {
             Ok(error) => Ok(Some(error)),
             Err(RunError::Stopped) => Ok(None),
             Err(error) => Err(error),
@@ -238,9 +247,11 @@ impl<'a> Training<'a> {
             }
         };
         let counts = self.splits.train.class_counts();
+        let (corruption, first_seed) = (self.model.corruption(), self.config.first_seed());
         SamplingModel::new(denoiser, self.model.d, shape, moments, &self.config.sampler)?
+            .with_pairs(corruption, &self.splits.held_out, first_seed)
             .with_reference(self.device)?
-            .with_classes(self.config.first_seed(), &counts)
+            .with_classes(first_seed, &counts)
     }
 
     /// Shows samples of the weights as they are, unless it is stopped meanwhile.

@@ -279,9 +279,10 @@ impl Trainer {
                     shape: data.image_shape(),
                     label_dim: label_dim(&self.model, data)?,
                     class_counts: match self.model.condition {
-                        None => Vec::new(),
+                        None | Some(ConditionConfig::Corrupted(_)) => Vec::new(),
                         Some(ConditionConfig::Classes) => data.class_counts(),
                     },
+                    corruption: self.model.corruption(),
                     range: [-1.0, 1.0],
                     scale: self.scale,
                     scale_about_mean: Some(moments.scale().bounded()),
