@@ -25,6 +25,10 @@ mod interruption;
 mod latents;
 #[path = "end_to_end/likelihood.rs"]
 mod likelihood;
+#[path = "end_to_end/long_training.rs"]
+mod long_training;
+#[path = "end_to_end/pairs.rs"]
+mod pairs;
 #[cfg(feature = "datasets")]
 #[path = "../crates/data/tests/hub_sets/parquet_file.rs"]
 mod parquet_file;

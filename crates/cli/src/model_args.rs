@@ -102,6 +102,22 @@ impl ModelArgs {
         first_seed: u64,
         device: &Device,
     ) -> Result<SamplingModel, Failure> {
+        let model = self.load_any(drawn, first_seed, device)?;
+        match model.corruption() {
+            None => Ok(model),
+            Some(_) => Err(Failure::bad_input(
+                "--checkpoint: the model was trained on pairs and is shown an image for each sample: pfgmpp restore shows it one",
+            )),
+        }
+    }
+
+    /// As [`Self::load`], of a model of pairs too.
+    pub fn load_any(
+        &self,
+        drawn: Option<&DrawnArgs>,
+        first_seed: u64,
+        device: &Device,
+    ) -> Result<SamplingModel, Failure> {
         let none = DrawnArgs::default();
         let (drawn, draws) = (drawn.unwrap_or(&none), drawn.is_some());
         if let Some(path) = &self.source.config {

@@ -5,6 +5,7 @@ use std::path::Path;
 use pfgmpp_checkpoint::{CheckpointConfig, network_name, prediction_name};
 use pfgmpp_config::{CheckpointSource, ModelConfig, RunConfig, yaml};
 use pfgmpp_run::SamplingModel;
+use pfgmpp_train::ConditionConfig;
 
 use crate::device::DeviceArgs;
 
@@ -51,10 +52,9 @@ pub fn run(config: &RunConfig, label_dim: usize) -> String {
                 .map_or_else(String::new, network_name),
             model.training.nimg,
             model.d,
-            classes(if model.condition.is_some() {
-                label_dim
-            } else {
-                0
+            classes(match model.condition {
+                Some(ConditionConfig::Classes) => label_dim,
+                _ => 0,
             }),
         ),
         ModelConfig::Checkpoint { source, d, .. } => {

@@ -146,6 +146,20 @@ impl RunConfig {
         }
     }
 
+    /// The likelihood of data is that of a model that is shown nothing of them.
+    fn check_pairs(&self) -> Result<(), ParameterError> {
+        let asked = |name| self.scoring.metrics.descriptions().any(|d| d.name == name);
+        let pairs = self.trained().and_then(TrainerConfig::corruption);
+        match pairs {
+            Some(_) if asked("nll") => {
+                let accepted =
+                    "a list without nll with condition corrupted: the model is shown the data";
+                Err(ParameterError::new("metrics", "nll", accepted))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Levels that are read off a sample belong to no ODE that has a likelihood.
     fn check_likelihood(&self) -> Result<(), ParameterError> {
         let asked = |name| self.scoring.metrics.descriptions().any(|d| d.name == name);
@@ -178,6 +192,7 @@ impl RunConfig {
         self.sampler.check().map_err(at("sampler".to_string()))?;
         self.check_classes().map_err(at("sampler".to_string()))?;
         self.scoring.check().map_err(at("scoring".to_string()))?;
+        self.check_pairs().map_err(at("scoring".to_string()))?;
         self.check_likelihood().map_err(at("sampler".to_string()))?;
         // Samples of a run take the seeds `seed << 32 ..`.
         ParameterError::counted("seed", self.seed, 0, u64::from(u32::MAX)).map_err(top)

@@ -29,6 +29,8 @@ pub enum Stream {
     Metric,
     /// How a training sample is augmented; index: its position in the run (`nimg`).
     Augmentation,
+    /// What a network of pairs is shown of a training sample; index: its position in the run (`nimg`).
+    Corruption,
     /// Noise of a simulated observation, of the run's seed; index: the image.
     Observation,
     /// Random directions, noise and subsets of one score, told apart by its name ([`Self::score`]); index: free for
@@ -59,6 +61,7 @@ impl Stream {
             Self::Observation => [24, 0],
             Self::Probe => [21, 0],
             Self::Augmentation => [30, 0],
+            Self::Corruption => [31, 0],
             Self::Score(number) => [16, number],
             Self::Other(number) => [0, number],
         }
@@ -159,6 +162,7 @@ mod tests {
             Stream::Class,
             Stream::Observation,
             Stream::Augmentation,
+            Stream::Corruption,
             Stream::Other(0),
             Stream::Other(1),
             Stream::Other(9),

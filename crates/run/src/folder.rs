@@ -70,6 +70,11 @@ impl RunFolder {
         self.path().join("state").join("state.safetensors")
     }
 
+    /// The weights with the lowest error on held-out data, `best/`.
+    pub fn best(&self) -> PathBuf {
+        self.path().join("best")
+    }
+
     /// Averages that were saved on the way, `averages/`.
     pub fn averages(&self) -> PathBuf {
         Self::averages_in(self.path())

@@ -26,6 +26,7 @@ mod log;
 mod memory;
 mod monitor;
 mod observer;
+mod pairs;
 mod paths;
 mod post_hoc;
 mod preflight;

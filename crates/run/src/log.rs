@@ -22,6 +22,9 @@ pub struct LogLine {
     /// before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grad_norm: Option<f64>,
+    /// The averaged weights' error on held-out data, where it was measured here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denoising_error: Option<f64>,
     /// Steps so far that were left out because their loss or gradient was not finite; left out itself as long as
     /// there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -103,6 +106,7 @@ mod tests {
             lr: 1e-3,
             images_per_second: 10.0,
             grad_norm: Some(0.25),
+            denoising_error: None,
             skipped: None,
         };
         let mut log = Log::open(&path, 0).unwrap();

@@ -26,6 +26,8 @@ pub struct Monitor {
     grad_norm: MeanLoss,
     bands: [MeanLoss; BANDS.len() + 1],
     last_loss: Option<f64>,
+    /// Measured since the last report.
+    denoising_error: Option<f64>,
 }
 
 impl Monitor {
@@ -55,6 +57,7 @@ impl Monitor {
             grad_norm: MeanLoss::default(),
             bands: [MeanLoss::default(); BANDS.len() + 1],
             last_loss: None,
+            denoising_error: None,
         })
     }
 
@@ -88,6 +91,7 @@ impl Monitor {
             lr: self.lr,
             images_per_second: self.images as f64 / self.seconds,
             grad_norm: std::mem::take(&mut self.grad_norm).mean(),
+            denoising_error: self.denoising_error.take(),
             skipped: (skipped > 0).then_some(skipped),
         };
         self.log.append(&line)?;
@@ -99,6 +103,7 @@ impl Monitor {
         let memory = held_memory().map(|bytes| bytes as f64 / f64::from(1 << 20));
         let beside = [
             ("training/gradient_norm", line.grad_norm),
+            ("validation/denoising_error", line.denoising_error),
             (
                 "training/skipped_steps",
                 line.skipped.map(|steps| steps as f64),
@@ -117,6 +122,11 @@ impl Monitor {
         }
         (self.images, self.seconds, self.last_loss) = (0, 0.0, Some(loss));
         Ok(self.events.flush()?)
+    }
+
+    /// Takes in the error on held-out data, for the next report.
+    pub fn validate(&mut self, error: f64) {
+        self.denoising_error = Some(error);
     }
 
     /// Mean loss of the last report.

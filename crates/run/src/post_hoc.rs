@@ -6,14 +6,13 @@ use candle_core::Device;
 use pfgmpp_checkpoint::{Checkpoint, Tensors};
 use pfgmpp_config::{ConfigError, RunConfig};
 use pfgmpp_data::Splits;
-use pfgmpp_metrics::{DenoisingError, Estimate, Inputs, Metric};
-use pfgmpp_train::{PowerProfile, Snapshot, Trainer, reconstruct_weights};
+use pfgmpp_train::{PowerProfile, Snapshot, Trainer, TrainerConfig, reconstruct_weights};
 use pfgmpp_transfer::DataMoments;
 
 use crate::error::RunError;
 use crate::error_curve::error_curve;
 use crate::folder::RunFolder;
-use crate::held_out::{HeldOut, classes_of};
+use crate::held_out::denoising_error;
 use crate::observer::StopFlag;
 use crate::sampling_model::SamplingModel;
 
@@ -121,26 +120,16 @@ impl<'a> PostHoc<'a> {
         &self,
         average: &PostHocAverage,
         stop: &StopFlag,
-    ) -> Result<Estimate, RunError> {
+    ) -> Result<f64, RunError> {
         let denoiser = self.trainer.model_of(average.weights.clone())?;
         let data = &self.splits.held_out;
         let moments = || DataMoments::measure(self.splits.train.images());
         let (shape, sampler) = (data.image_shape(), &self.config.sampler);
-        let model = SamplingModel::new(denoiser, self.config.model.d(), shape, moments, sampler)?;
+        let corruption = self.config.trained().and_then(TrainerConfig::corruption);
+        let model = SamplingModel::new(denoiser, self.config.model.d(), shape, moments, sampler)?
+            .with_pairs(corruption, data, 0);
         let seed = self.config.scoring.seed;
-        let held_out = HeldOut {
-            classes: classes_of(&model, data, seed),
-            model: &model,
-            data,
-            device: &Device::Cpu,
-            stop,
-        };
-        let inputs = Inputs {
-            denoiser: Some(&held_out),
-            seed,
-            ..Inputs::default()
-        };
-        stop.blame(DenoisingError.evaluate(&inputs))
+        denoising_error(&model, data, seed, &Device::Cpu, stop)
     }
 
     /// Its checkpoint, as training writes one at its end.
@@ -156,7 +145,16 @@ impl<'a> PostHoc<'a> {
         let denoiser = self.trainer.model_of(average.weights.clone())?;
         let (sampler, batch) = (&self.config.sampler, self.config.scoring.batch_size);
         let data = &self.splits.held_out;
-        let error = error_curve(&*denoiser, data, sampler, batch, &Device::Cpu, stop)?;
+        let corruption = self.config.trained().and_then(TrainerConfig::corruption);
+        let error = error_curve(
+            &*denoiser,
+            corruption,
+            data,
+            sampler,
+            batch,
+            &Device::Cpu,
+            stop,
+        )?;
         let weights = average.weights.clone();
         let checkpoint = self
             .trainer

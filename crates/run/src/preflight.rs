@@ -18,6 +18,8 @@ use crate::starting::start;
 /// Copies of the weights that a run keeps: state (weights, two moments, average), checkpoint, and
 /// the state that is written beside the old one.
 const COPIES: u64 = 4 + 1 + 4;
+/// Those of the best ones, beside which better ones are written.
+const OF_THE_BEST: u64 = 2;
 /// Bytes of logs, events, configuration and grids a run.
 const SMALL_FILES: u64 = 2 << 20;
 
@@ -84,7 +86,11 @@ pub fn preflight<'a>(
         let model = &built[found].1;
         if !finished {
             let snapshots = config.trained().map_or(0, TrainerConfig::num_snapshots);
+            let scored = config
+                .trained()
+                .and_then(|model| model.training.score_every);
             let copies = COPIES.saturating_add(snapshots);
+            let copies = copies.saturating_add(scored.map_or(0, |_| OF_THE_BEST));
             needed += copies.saturating_mul(model.params * 4) + SMALL_FILES;
             if let (Some(untrained), true) = (&model.untrained, device.is_cpu()) {
                 memory = check_untrained(untrained, splits.train.n() as u64, config)?;
@@ -154,6 +160,7 @@ fn refuse_network(error: &TrainError, folder: &Path) -> RunError {
     let key = match error {
         TrainError::NoClasses(_) | TrainError::Data(DataError::Labels { .. }) => "condition",
         TrainError::NoImages(_) => "augment",
+        TrainError::Parameter(e) if e.name.starts_with("condition") => "condition",
         _ => "network",
     };
     ConfigError::new(key, format!("{error} (run {})", folder.display())).into()
@@ -233,6 +240,7 @@ fn build(
     let denoiser = trainer.averaged_model()?;
     let moments = || DataMoments::measure(data.train.images());
     let sampled = SamplingModel::new(denoiser, model.d, shape, moments, &config.sampler)?
+        .with_pairs(model.corruption(), &splits.held_out, config.first_seed())
         .with_reference(&device)?
         .with_classes(config.first_seed(), &splits.train.class_counts())?;
     let params = match provider {

@@ -129,13 +129,14 @@ fn as_far_as(mut there: RunConfig, asked: &RunConfig) -> RunConfig {
             log_every,
             state_every,
             grid_every,
+            score_every,
             micro_batch: _,
             start_from: _,
             non_finite: _,
         } = there;
         *nimg = asked.nimg.max(*nimg);
         (*log_every, *state_every) = (asked.log_every, asked.state_every);
-        *grid_every = asked.grid_every;
+        (*grid_every, *score_every) = (asked.grid_every, asked.score_every);
     }
     there
 }

@@ -76,15 +76,17 @@ fn distance(a: &BTreeMap<String, Vec<f32>>, b: &BTreeMap<String, Vec<f32>>) -> f
 }
 
 #[test]
-fn pieces_of_a_batch_are_augmented_as_the_whole() {
-    let augment = ("", "augment: {geometric: 0.5}");
-    let whole = weights(&trained(&config(&[augment])));
-    let pieces = weights(&trained(&config(&[
-        augment,
-        ("training", "micro_batch: 5"),
-    ])));
-    let got = distance(&whole, &pieces);
-    assert!(got > 0.0 && got < 2e-4, "got {got}");
+fn pieces_of_a_batch_are_augmented_and_corrupted_as_the_whole() {
+    for section in [
+        ("", "augment: {geometric: 0.5}"),
+        ("", "condition: {corrupted: {mask: 0.5}}"),
+    ] {
+        let whole = weights(&trained(&config(&[section])));
+        let pieces = [section, ("training", "micro_batch: 5")];
+        let pieces = weights(&trained(&config(&pieces)));
+        let got = distance(&whole, &pieces);
+        assert!(got > 0.0 && got < 2e-4, "{section:?}: got {got}");
+    }
 }
 
 #[test]
@@ -164,7 +166,10 @@ fn every_option_changes_training_and_goes_on_to_the_bit() {
         &[("training", "micro_batch: 12")],
         &[("", "augment: {x_flip: true}")],
         &[("", "augment: {geometric: 0.5}")],
+        &[("", "condition: {corrupted: {noise: 0.5}}")],
+        &[("", "condition: {corrupted: {box: 2}}")],
         &[
+            ("", "condition: {corrupted: {mask: 0.5}}"),
             ("", "augment: {x_flip: true, geometric: 0.5}"),
             ("optimizer", "clip_norm: 0.05"),
             ("optimizer", "weight_decay: 0.1"),

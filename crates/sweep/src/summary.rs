@@ -5,7 +5,7 @@ use std::path::Path;
 use pfgmpp_config::{CheckpointSource, ModelConfig, RunConfig, yaml};
 use pfgmpp_run::{Reference, RunFolder, RunResult, read_log};
 use pfgmpp_sampler::SamplerConfig;
-use pfgmpp_train::{Method, TrainerConfig};
+use pfgmpp_train::{ConditionConfig, Method, TrainerConfig};
 
 use crate::report::{self, Metric, Report};
 use crate::{Plan, Point, Row, Status, SweepResult};
@@ -163,11 +163,17 @@ fn settings_of(config: &RunConfig) -> Settings {
             ),
         ]);
     }
-    if config
-        .trained()
-        .is_some_and(|model| model.condition.is_some())
-    {
-        settings.push(("condition", "the class of each image".to_string()));
+    match config.trained().and_then(|model| model.condition) {
+        None => {}
+        Some(ConditionConfig::Classes) => {
+            settings.push(("condition", "the class of each image".to_string()));
+        }
+        Some(ConditionConfig::Corrupted(corruption)) => {
+            settings.push((
+                "condition",
+                format!("images, {}", yaml::to_line(&corruption)),
+            ));
+        }
     }
     if let Some(augment) = config.trained().and_then(|model| model.augment) {
         settings.push(("augmentation", yaml::to_line(&augment)));

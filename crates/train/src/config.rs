@@ -4,6 +4,7 @@ use pfgmpp_data::AugmentConfig;
 use pfgmpp_kernel::Dimension;
 use pfgmpp_nn::{NetworkConfig, Prediction};
 use pfgmpp_objective::PfgmPerturbation;
+use pfgmpp_sampler::Corruption;
 use pfgmpp_transfer::{FieldPrediction, NoiseLaw, ParameterError, Preconditioning};
 use serde::{Deserialize, Serialize};
 
@@ -37,11 +38,13 @@ pub struct TrainerConfig {
 }
 
 /// What a network is told of an image beside its noise level.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConditionConfig {
     /// Its class, one-hot, of as many classes as the data have; the network's `label_dropout` withholds some.
     Classes,
+    /// The image itself, corrupted: training on pairs, for samples of what may stand behind a corrupted image.
+    Corrupted(Corruption),
 }
 
 /// What a network predicts, and what training minimises.
@@ -117,6 +120,14 @@ impl TrainerConfig {
         }
     }
 
+    /// What the network is shown of each image beside the perturbed one.
+    pub fn corruption(&self) -> Option<Corruption> {
+        match self.condition {
+            Some(ConditionConfig::Corrupted(corruption)) => Some(corruption),
+            None | Some(ConditionConfig::Classes) => None,
+        }
+    }
+
     /// The objective, if its targets average over images beside that of a sample.
     fn averaging_objective(&self) -> Option<&'static str> {
         match &self.method {
@@ -153,18 +164,21 @@ impl TrainerConfig {
 
     /// The targets of the other objectives average over images of all classes.
     fn check_condition(&self) -> Result<(), ParameterError> {
+        if let Some(corruption) = self.corruption() {
+            let checked = corruption.check();
+            checked.map_err(|e| e.under("condition.corrupted"))?;
+        }
         let Some(objective) = self.averaging_objective() else {
             return Ok(());
         };
-        match self.condition {
-            None => Ok(()),
-            Some(ConditionConfig::Classes) => {
-                let accepted = format!(
-                    "absent with objective {objective}, whose targets average over all classes"
-                );
-                Err(ParameterError::new("condition", "classes", accepted))
-            }
-        }
+        let (got, what) = match self.condition {
+            None => return Ok(()),
+            Some(ConditionConfig::Classes) => ("classes", "all classes"),
+            Some(ConditionConfig::Corrupted(_)) => ("corrupted", "images of all conditions"),
+        };
+        let accepted =
+            format!("absent with objective {objective}, whose targets average over {what}");
+        Err(ParameterError::new("condition", got, accepted))
     }
 
     /// Averages that are saved as training goes on.

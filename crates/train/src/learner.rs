@@ -10,6 +10,7 @@ use pfgmpp_nn::{Context, FieldNetwork, Mode, Network, Preconditioned, Signature}
 use pfgmpp_objective::{
     Loss, PfgmObjective, StableTargetObjective, TrainingModel, UnbiasedObjective, Weighted,
 };
+use pfgmpp_sampler::Corruption;
 use pfgmpp_transfer::DataScale;
 
 use crate::augmented::augmented;
@@ -25,8 +26,12 @@ pub struct Learner {
     wide: Option<WideBatch>,
     /// Classes that the network is told apart; 0 for one that is told none.
     label_dim: usize,
-    /// How images are changed, and the seed that it follows from.
-    augment: Option<(AugmentConfig, u64)>,
+    /// How images are changed.
+    augment: Option<AugmentConfig>,
+    /// What the network is shown of them.
+    corruption: Option<Corruption>,
+    /// What both follow from.
+    seed: u64,
 }
 
 enum Task {
@@ -49,9 +54,11 @@ impl Learner {
         builder: &VarBuilder,
     ) -> Result<Self, TrainError> {
         let kernel = Kernel::new(data.n(), model.d)?;
-        let network = model
-            .network()?
-            .build(training_signature(model, data)?, builder)?;
+        let network = model.network()?.build_beside(
+            training_signature(model, data)?,
+            image_channels(model, data)?,
+            builder,
+        )?;
         let (task, wide) = match &model.method {
             Method::Denoiser {
                 preconditioning,
@@ -88,7 +95,9 @@ impl Learner {
             task,
             wide: wide.map(|size| WideBatch::new(data, seed, size)),
             label_dim: label_dim(model, data)?,
-            augment: model.augment.map(|augment| (augment, seed)),
+            augment: model.augment,
+            corruption: model.corruption(),
+            seed,
         })
     }
 
@@ -110,20 +119,25 @@ impl Learner {
         device: &Device,
     ) -> Result<Loss, TrainError> {
         let y = data.batch(&indices[piece.clone()], device)?;
+        let (first, count) = (nimg + piece.start as u64, piece.len());
+        let streams = |stream| SampleRng::batch(self.seed, stream, first, count);
         let (y, labels) = match &self.augment {
             None => (y, None),
-            Some((augment, seed)) => {
-                let (first, count) = (nimg + piece.start as u64, piece.len());
-                let mut rngs = SampleRng::batch(*seed, Stream::Augmentation, first, count);
-                augmented(augment, &y, &mut rngs)?
-            }
+            Some(augment) => augmented(augment, &y, &mut streams(Stream::Augmentation))?,
         };
+        let shown = self.corruption.map(|corruption| {
+            // The image as it is augmented, which is what the sample is of.
+            corruption.observe(&y, &mut streams(Stream::Corruption))
+        });
         let around = match &mut self.wide {
             // The same for every piece.
             Some(wide) => wide.around(data, nimg, indices, device)?,
             None => y.clone(),
         };
-        let condition = self.condition(data, &indices[piece], device)?;
+        let mut condition = self.condition(data, &indices[piece], device)?;
+        if let Some(shown) = shown {
+            condition = condition.with_image(shown?)?;
+        }
         let context = Context {
             condition: &condition,
             augment: labels.as_ref(),
@@ -169,12 +183,27 @@ impl Learner {
 /// Data without classes where there have to be some.
 pub fn label_dim(model: &TrainerConfig, data: &Dataset) -> Result<usize, TrainError> {
     match model.condition {
-        None => Ok(0),
+        None | Some(ConditionConfig::Corrupted(_)) => Ok(0),
         Some(ConditionConfig::Classes) => match data.class_labels()? {
             Some(classes) => Ok(classes.num_classes()),
             None => Err(TrainError::NoClasses(data.name().to_string())),
         },
     }
+}
+
+/// Channels of what the network of `model` is shown of each image beside the perturbed one.
+///
+/// # Errors
+///
+/// Images that are not corrupted so.
+pub fn image_channels(model: &TrainerConfig, data: &Dataset) -> Result<usize, TrainError> {
+    let Some(corruption) = model.corruption() else {
+        return Ok(0);
+    };
+    let shape = data.image_shape();
+    let checked = corruption.check_shape(shape);
+    checked.map_err(|e| e.under("condition.corrupted"))?;
+    Ok(corruption.image_channels(shape[0]))
 }
 
 /// What the network of `model` takes and gives while it is trained.
@@ -220,7 +249,8 @@ fn network(
         label_dim: label_dim(model, data)?,
         ..model.prediction().signature(data.image_shape())
     };
-    Ok(model.network()?.build(signature, builder)?)
+    let beside = image_channels(model, data)?;
+    Ok(model.network()?.build_beside(signature, beside, builder)?)
 }
 
 /// The data that a large batch adds to a training batch.

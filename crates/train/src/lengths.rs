@@ -25,6 +25,14 @@ pub struct TrainingConfig {
     /// Images between two sample grids in TensorBoard; 0 for none.
     #[serde(deserialize_with = "count")]
     pub grid_every: u64,
+    /// Images between two measurements of the averaged weights' error on held-out data, of which the best are kept
+    /// beside the last; none if left out.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "some_count"
+    )]
+    pub score_every: Option<u64>,
     /// Images that the network is differentiated for at a time; the gradients of a batch are added up, so that it changes
     /// the result by rounding alone. The whole batch if left out.
     #[serde(
@@ -58,6 +66,9 @@ impl TrainingConfig {
         ParameterError::counted("batch_size", self.batch_size, 1, 1 << 20)?;
         ParameterError::counted("log_every", self.log_every, 1, u64::MAX)?;
         ParameterError::counted("state_every", self.state_every, 1, u64::MAX)?;
+        if let Some(every) = self.score_every {
+            ParameterError::counted("score_every", every, 1, u64::MAX)?;
+        }
         match self.micro_batch {
             Some(micro) => ParameterError::counted("micro_batch", micro, 1, self.batch_size),
             None => Ok(()),

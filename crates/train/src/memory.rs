@@ -5,7 +5,7 @@ use pfgmpp_nn::MemoryEstimate;
 
 use crate::config::{Method, TrainerConfig};
 use crate::error::TrainError;
-use crate::learner::training_signature;
+use crate::learner::{image_channels, training_signature};
 
 /// Bytes of one `f32`.
 const BYTES: u64 = 4;
@@ -39,7 +39,9 @@ impl TrainingMemory {
             Method::Field { large_batch, .. } => large_batch,
         };
         Ok(Self {
-            network: model.network()?.memory(signature)?,
+            network: model
+                .network()?
+                .memory_beside(signature, image_channels(model, data)?)?,
             n: data.n() as u64,
             wide: wide.min(data.num_images() as u64),
             averages: 1

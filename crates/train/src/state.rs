@@ -37,6 +37,41 @@ pub(crate) struct Position {
     /// Those among them since the last step that was taken.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub skipped_in_a_row: u64,
+    /// Measurements of the error on held-out data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Validation>,
+}
+
+/// What was found on held-out data while training.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Validation {
+    /// Images seen at the last measurement.
+    pub last_nimg: u64,
+    /// Images seen at the best one.
+    pub best_nimg: u64,
+    /// The lowest error, as the bits of an `f64`.
+    best_error: u64,
+}
+
+impl Validation {
+    /// What is known after another measurement; an error that is not a number is above all others.
+    #[must_use]
+    pub fn and(before: Option<Self>, nimg: u64, error: f64) -> Self {
+        let error = if error.is_nan() { f64::INFINITY } else { error };
+        let best = before.filter(|before| before.best_error() <= error);
+        Self {
+            last_nimg: nimg,
+            best_nimg: best.map_or(nimg, |best| best.best_nimg),
+            best_error: best.map_or(error.to_bits(), |best| best.best_error),
+        }
+    }
+
+    /// The lowest error.
+    #[must_use]
+    pub fn best_error(&self) -> f64 {
+        f64::from_bits(self.best_error)
+    }
 }
 
 /// Whether there is nothing to say, as versions before this one said nothing.

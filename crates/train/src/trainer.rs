@@ -25,7 +25,7 @@ use crate::learner::{Learner, denoiser, label_dim};
 use crate::lengths::NonFinite;
 use crate::snapshots;
 use crate::start_from::start_from;
-use crate::state::{self, Position};
+use crate::state::{self, Position, Validation};
 
 /// The share of training, at its end, whose mean loss is reported as `train_loss`.
 const TAIL: f64 = 0.1;
@@ -50,6 +50,8 @@ pub struct Trainer {
     skipped_in_a_row: u64,
     /// Seconds of training, those before a resume included.
     pub seconds: f64,
+    /// What was found on held-out data so far; saved with the state.
+    pub validation: Option<Validation>,
 }
 
 /// What one step saw.
@@ -136,6 +138,7 @@ impl Trainer {
             skipped: 0,
             skipped_in_a_row: 0,
             seconds: 0.0,
+            validation: None,
         })
     }
 
@@ -276,9 +279,10 @@ impl Trainer {
                     shape: data.image_shape(),
                     label_dim: label_dim(&self.model, data)?,
                     class_counts: match self.model.condition {
-                        None => Vec::new(),
+                        None | Some(ConditionConfig::Corrupted(_)) => Vec::new(),
                         Some(ConditionConfig::Classes) => data.class_counts(),
                     },
+                    corruption: self.model.corruption(),
                     range: [-1.0, 1.0],
                     scale: self.scale,
                     scale_about_mean: Some(moments.scale().bounded()),
@@ -445,6 +449,7 @@ impl Trainer {
             seconds: self.seconds,
             skipped: self.skipped,
             skipped_in_a_row: self.skipped_in_a_row,
+            validation: self.validation,
         };
         state::save(
             path,
@@ -492,6 +497,7 @@ impl Trainer {
                 };
             }
             self.seconds = position.seconds;
+            self.validation = position.validation;
         }
         Ok(())
     }

@@ -117,7 +117,7 @@ fn make(
         sigma_rel: average.sigma_rel,
         nimg: average.nimg,
         profile_error: average.profile_error,
-        denoising_error: error.value,
+        denoising_error: error,
         checkpoint: args.out.clone(),
     })
 }

@@ -99,7 +99,8 @@ pub fn restore(args: &Args) -> Result<(), Failure> {
     let files = ImageFiles::read(&args.images).map_err(RunError::from)?;
     let mask = args.task.read_mask()?;
     let seeds = seeds(args, files.names.len())?;
-    let model = args.model.load(Some(&args.drawn), args.seed, &device)?;
+    let model = args.model.load_any(Some(&args.drawn), args.seed, &device)?;
+    args.task.meet(model.corruption())?;
     check_drawable(model.shape()).map_err(|e| Failure::bad_input(format!("--out: {e}")))?;
     args.task.check_model(model.is_exact())?;
     let operator = args.task.operator(mask.as_ref(), model.shape())?;

@@ -26,6 +26,7 @@ const POSITION_OF_A_RUN: Position = Position {
     seconds: 1.5,
     skipped: 0,
     skipped_in_a_row: 0,
+    validation: None,
 };
 
 /// What a training of this seed says of itself.
@@ -259,4 +260,15 @@ fn a_state_that_is_not_finite_is_not_saved_and_the_one_before_stands() {
         }
         assert_eq!(std::fs::read(&path).unwrap(), before);
     }
+}
+
+#[test]
+fn the_best_error_is_kept_and_what_is_not_a_number_is_not_the_best() {
+    let mut known = None;
+    for (nimg, error) in [(1, f64::NAN), (2, 0.5), (3, f64::NAN), (4, 0.25), (5, 0.3)] {
+        known = Some(Validation::and(known, nimg, error));
+    }
+    let known = known.unwrap();
+    let got = (known.last_nimg, known.best_nimg, known.best_error());
+    assert_eq!(got, (5, 4, 0.25));
 }

@@ -1,13 +1,13 @@
 //! What is restored and how, as the flags say it.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use candle_core::Tensor;
 use pfgmpp_data::read_image;
 use pfgmpp_run::{RestorationMethod, RunError};
 use pfgmpp_sampler::{
-    BoxAverage, ConjugateGradients, Covariance, Identity, Mask, Observation, Operator,
+    BoxAverage, ConjugateGradients, Corruption, Covariance, Identity, Mask, Observation, Operator,
 };
 
 use crate::failure::Failure;
@@ -19,6 +19,8 @@ const NOISE: f64 = 0.05;
 const ITERATIONS: usize = 3;
 /// The step size of dps where none is given.
 const ZETA: f64 = 10.0;
+/// The least noise of an observation.
+const LEAST_NOISE: f64 = 1e-3;
 
 #[derive(clap::Args)]
 pub struct TaskArgs {
@@ -36,7 +38,8 @@ pub struct TaskArgs {
     /// 0.001 [default: 0.05; none for denoise]
     #[arg(long, value_name = "SIGMA")]
     noise: Option<f64>,
-    /// How the model is told of what was seen [default: joint for denoise, mmps for the others]
+    /// How the model is told of what was seen [default: trained for a model of pairs, else joint for denoise, mmps for the
+    /// others]
     #[arg(long, value_enum)]
     method: Option<Method>,
     /// What mmps and dps take for the covariance of the images behind a sample [default: effective]
@@ -48,6 +51,9 @@ pub struct TaskArgs {
     /// Step size of dps [default: 10]
     #[arg(long, value_name = "ZETA")]
     zeta: Option<f64>,
+    /// What the model was trained for, once it was read.
+    #[arg(skip)]
+    trained_for: OnceLock<Corruption>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -70,6 +76,8 @@ enum Method {
     Joint,
     /// The training data reweighted, for a model that is exact
     Exact,
+    /// What was seen is shown to the model, which was trained for that: condition corrupted
+    Trained,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -121,7 +129,37 @@ impl TaskArgs {
         }
         self.check_method_flags()?;
         self.observation(Arc::new(Identity))?;
-        self.method().map(drop)
+        match self.method {
+            // It is known once the model is.
+            Some(Method::Trained) => Ok(()),
+            _ => self.method().map(drop),
+        }
+    }
+
+    /// Takes the model for what it was trained for, if it was trained on pairs.
+    pub fn meet(&self, trained_for: Option<Corruption>) -> Result<(), Failure> {
+        let Some(corruption) = trained_for else {
+            return Ok(());
+        };
+        let corruption = *self.trained_for.get_or_init(|| corruption);
+        if self.chosen() != Method::Trained {
+            return Err(Failure::bad_input(
+                "--method: the model was trained on pairs and is shown what was seen: take trained, or leave it out",
+            ));
+        }
+        self.check_method_flags()?;
+        let refuse = |what: String| {
+            let message = format!("the model was trained on pairs for another task: {what}");
+            Err(Failure::bad_input(message))
+        };
+        match (corruption, self.task) {
+            (Corruption::Noise(sigma), Task::Denoise) if self.noise == Some(sigma) => Ok(()),
+            (Corruption::Noise(sigma), _) => refuse(format!("--task denoise --noise {sigma}")),
+            (Corruption::Box(side), Task::Superres) if self.factor == Some(side) => Ok(()),
+            (Corruption::Box(side), _) => refuse(format!("--task superres --factor {side}")),
+            (Corruption::Mask(_), Task::Inpaint) => Ok(()),
+            (Corruption::Mask(_), _) => refuse("--task inpaint".to_string()),
+        }
     }
 
     /// Refuses flags of another method than the chosen one.
@@ -225,6 +263,14 @@ impl TaskArgs {
             }
             Method::Joint => RestorationMethod::JointNoise,
             Method::Exact => RestorationMethod::Exact,
+            Method::Trained => match self.trained_for.get() {
+                Some(&corruption) => RestorationMethod::Trained(corruption),
+                None => {
+                    return Err(Failure::bad_input(
+                        "--method trained: the model was not trained on pairs (condition corrupted): take mmps or dps",
+                    ));
+                }
+            },
         })
     }
 
@@ -239,15 +285,22 @@ impl TaskArgs {
     }
 
     fn chosen(&self) -> Method {
-        self.method.unwrap_or(match self.task {
-            Task::Denoise => Method::Joint,
-            Task::Inpaint | Task::Superres => Method::Mmps,
-        })
+        self.method
+            .unwrap_or(match (self.trained_for.get(), self.task) {
+                (Some(_), _) => Method::Trained,
+                (None, Task::Denoise) => Method::Joint,
+                (None, Task::Inpaint | Task::Superres) => Method::Mmps,
+            })
     }
 
     /// The standard deviation of the noise.
     pub fn noise(&self) -> f64 {
-        self.noise.unwrap_or(NOISE)
+        let default = match self.trained_for.get() {
+            // It was trained without.
+            Some(_) => LEAST_NOISE,
+            None => NOISE,
+        };
+        self.noise.unwrap_or(default)
     }
 
     /// Whether observations are pictures of which parts are not seen.
@@ -283,6 +336,7 @@ impl TaskArgs {
             Method::Dps => "dps",
             Method::Joint => "joint",
             Method::Exact => "exact",
+            Method::Trained => "trained",
         }
     }
 
