@@ -23,6 +23,7 @@ use folder::Folder;
 use selection::Selection;
 use zip::Zip;
 
+use super::file_name;
 use crate::error::DataError;
 use crate::file_error::FileError;
 use crate::source::Source;
@@ -74,11 +75,6 @@ impl Source for ImageFolder {
     fn load(&self) -> Result<Splits, DataError> {
         read(&self.path, &self.name(), &mut Folder::open(&self.path)?)
     }
-}
-
-fn file_name(path: &Path) -> String {
-    let name = path.file_name().unwrap_or(path.as_os_str());
-    name.to_string_lossy().into_owned()
 }
 
 fn read(path: &Path, set: &str, archive: &mut dyn Archive) -> Result<Splits, DataError> {
