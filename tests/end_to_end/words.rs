@@ -248,7 +248,16 @@ fn the_numbers_of_config_yaml_are_numbers_to_every_reader() {
 #[test]
 fn help_fits_eighty_columns() {
     for command in [
-        "", "sweep", "train", "sample", "bench", "convert", "inspect", "transfer",
+        "",
+        "sweep",
+        "train",
+        "sample",
+        "bench",
+        "convert",
+        "inspect",
+        "transfer",
+        "data info",
+        "data pack",
     ] {
         let mut help = pfgmpp();
         help.args(command.split_whitespace()).arg("--help");

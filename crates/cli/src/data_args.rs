@@ -42,7 +42,7 @@ impl DataArgs {
     ///
     /// Data that cannot be read, are of another shape than the model's, or lack its classes.
     pub fn load(&self, model: &SamplingModel) -> Result<Vec<(&'static str, Dataset)>, Failure> {
-        let source = source(&self.data)?;
+        let source = source("--data", &self.data)?;
         let at = |e: DataError| Failure::from(RunError::from(e));
         source.fetch(&hub()).map_err(at)?;
         let splits = pfgmpp_run::load(&source)?;
@@ -90,15 +90,15 @@ pub fn classes(
     Ok(labels.map(|labels| labels.into_iter().map(|class| class as usize).collect()))
 }
 
-/// The source that `text` names: what a configuration would say, or a path that is there.
+/// The source that `text`, the value of `flag`, names: what a configuration would say, or a path that is there.
 ///
 /// # Errors
 ///
 /// A text that is neither, and a path to something that is not data.
-pub fn source(text: &str) -> Result<DataSource, Failure> {
+pub fn source(flag: &str, text: &str) -> Result<DataSource, Failure> {
     let path = Path::new(text);
     // A word that is a source stays one, whatever lies in the working directory.
-    match parse_value(&tagged(text), "--data") {
+    match parse_value(&tagged(text), flag) {
         Ok(source) => Ok(source),
         Err(_) if path.exists() => Ok(DataSource::at(path).map_err(RunError::from)?),
         Err(error) => Err(error.into()),

@@ -21,7 +21,7 @@ use std::fmt;
 use std::path::Path;
 
 pub use array::NpyLayout;
-pub use image_files::{ImageFiles, read_image};
+pub use image_files::{Filter, ImageFiles, PackOptions, Packed, pack, read_image};
 pub use mnist_5k::Mnist5kSide;
 use pfgmpp_hub::Hub;
 use serde::de::value::{EnumAccessDeserializer, MapAccessDeserializer};

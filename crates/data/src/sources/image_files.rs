@@ -7,7 +7,9 @@ mod decode;
 mod folder;
 mod format;
 mod label_file;
+mod pack;
 mod plain;
+mod resize;
 mod selection;
 mod zip;
 
@@ -15,7 +17,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use pack::{PackOptions, Packed, pack};
 pub use plain::{ImageFiles, read_image};
+pub use resize::Filter;
 
 use archive::Archive;
 use decode::Handled;
