@@ -10,6 +10,8 @@ mod bench;
 mod classes;
 #[path = "end_to_end/convert.rs"]
 mod convert;
+#[path = "end_to_end/data.rs"]
+mod data;
 #[path = "end_to_end/ema.rs"]
 mod ema;
 #[path = "end_to_end/fine_tuning.rs"]

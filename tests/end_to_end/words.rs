@@ -262,6 +262,8 @@ fn help_fits_eighty_columns() {
         "convert",
         "inspect",
         "transfer",
+        "data info",
+        "data pack",
     ] {
         let mut help = pfgmpp();
         help.args(command.split_whitespace()).arg("--help");

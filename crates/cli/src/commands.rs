@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod convert;
+pub mod data;
 pub mod decode;
 pub mod ema;
 pub mod encode;

@@ -72,6 +72,8 @@ enum Command {
     Ema(commands::ema::Args),
     /// Time training and evaluation of a configuration on this machine
     Bench(commands::bench::Args),
+    /// Say what data are, and make a set of one size of images of any
+    Data(commands::data::Args),
     /// Convert a checkpoint of EDM, PFGM++, diffusers or PyTorch to one of this program
     Convert(commands::convert::Args),
     /// Show what a checkpoint is
@@ -138,6 +140,7 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Likelihood(args) => commands::likelihood::likelihood(args),
         Command::Ema(args) => commands::ema::ema(args),
         Command::Bench(args) => commands::bench::bench(args),
+        Command::Data(args) => commands::data::data(args),
         Command::Convert(args) => commands::convert::convert(args),
         Command::Inspect(args) => commands::inspect::inspect(args),
         Command::Transfer(args) => commands::transfer::transfer(args),

@@ -3,17 +3,25 @@
 //! A source is a type with [`Source`] in a file of its own under `sources/`; it is declared here and stands in one
 //! of the two lists below.
 
+mod array;
+mod at;
+mod cifar;
 mod digits;
 mod hub_sets;
+mod idx;
 mod image_files;
 mod mnist_5k;
 mod noise;
 mod npy;
+mod npz;
 mod plane;
+mod safetensors;
 
 use std::fmt;
+use std::path::Path;
 
-pub use image_files::{ImageFiles, read_image};
+pub use array::NpyLayout;
+pub use image_files::{Filter, ImageFiles, PackOptions, Packed, pack, read_image};
 pub use mnist_5k::Mnist5kSide;
 use pfgmpp_hub::Hub;
 use serde::de::value::{EnumAccessDeserializer, MapAccessDeserializer};
@@ -84,6 +92,10 @@ sources! {
         Zip(image_files::ImageArchive),
         Folder(image_files::ImageFolder),
         Npy(npy::NpyArray),
+        Npz(npz::NpzArchive),
+        Safetensors(safetensors::SafetensorsFile),
+        Idx(idx::IdxFile),
+        Cifar(cifar::CifarFolder),
     }
 }
 
@@ -170,4 +182,10 @@ impl DataSource {
     pub fn load_from(&self, hub: &Hub) -> Result<Splits, DataError> {
         self.source().load_from(hub)
     }
+}
+
+/// The last part of a path, which a set of files is called by.
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
 }

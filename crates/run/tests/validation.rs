@@ -29,7 +29,7 @@ fn config(sets: &[&str]) -> RunConfig {
     ];
     for text in small.iter().chain(sets) {
         let (key, value) = yaml::parse_assignment(text).unwrap();
-        document.set(&key, value, text).unwrap();
+        document.set::<RunConfig>(&key, value, text).unwrap();
     }
     RunConfig::read(&document, &[]).unwrap()
 }

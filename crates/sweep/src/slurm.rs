@@ -127,15 +127,14 @@ impl SlurmJobs {
     ///
     /// Scripts that cannot be written, a machine without Slurm, and what Slurm refuses: then nothing is left submitted.
     pub fn submit(&self) -> Result<Vec<String>, SlurmError> {
-        let io = |path: &Path| RunError::io(path);
         if let Some(out) = self.folder.parent() {
             drop(share(out).map_err(RunError::from)?);
         }
-        std::fs::create_dir_all(&self.folder).map_err(io(&self.folder))?;
+        std::fs::create_dir_all(&self.folder).map_err(RunError::io(&self.folder))?;
         let lists = self.arrays.iter();
         let lists = lists.map(|array| (array.list_path(&self.folder), array.list.as_str()));
         for (path, text) in lists.chain(self.scripts()) {
-            write_file(&path, text.as_bytes()).map_err(io(&path))?;
+            write_file(&path, text.as_bytes()).map_err(RunError::io(&path))?;
         }
         let mut jobs: Vec<String> = Vec::new();
         let submitted = self.submit_all(&mut jobs);

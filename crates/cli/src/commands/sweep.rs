@@ -230,7 +230,7 @@ fn say(data: &[Found], notes: &[String]) {
 }
 
 /// Success only if every run finished.
-fn judge(result: &SweepResult, stopped: bool, file: &std::path::Path) -> Result<(), Failure> {
+fn judge(result: &SweepResult, stopped: bool, file: &Path) -> Result<(), Failure> {
     let failed: Vec<_> = result
         .rows
         .iter()

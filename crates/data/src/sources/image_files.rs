@@ -7,7 +7,9 @@ mod decode;
 mod folder;
 mod format;
 mod label_file;
+mod pack;
 mod plain;
+mod resize;
 mod selection;
 mod zip;
 
@@ -15,7 +17,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use pack::{PackOptions, Packed, pack};
 pub use plain::{ImageFiles, read_image};
+pub use resize::Filter;
 
 use archive::Archive;
 use decode::Handled;
@@ -23,6 +27,7 @@ use folder::Folder;
 use selection::Selection;
 use zip::Zip;
 
+use super::file_name;
 use crate::error::DataError;
 use crate::file_error::FileError;
 use crate::source::Source;
@@ -74,11 +79,6 @@ impl Source for ImageFolder {
     fn load(&self) -> Result<Splits, DataError> {
         read(&self.path, &self.name(), &mut Folder::open(&self.path)?)
     }
-}
-
-fn file_name(path: &Path) -> String {
-    let name = path.file_name().unwrap_or(path.as_os_str());
-    name.to_string_lossy().into_owned()
 }
 
 fn read(path: &Path, set: &str, archive: &mut dyn Archive) -> Result<Splits, DataError> {

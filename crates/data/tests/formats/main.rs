@@ -1,5 +1,7 @@
 //! Image files of every kind, against what Pillow and NumPy read in them (`make.py`), and damaged ones.
 
+mod packing;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -135,7 +135,20 @@ def refused():
         EXPECTED[name] = {"refused": words}
 
 
+def packed():
+    """A photograph of 30 by 20 pixels, and what Pillow makes of its middle at 8 by 6."""
+    noise = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    photo = Image.fromarray(noise)
+    photo.save(FILES / "photo.png")
+    # 27 columns are those of 8 to 6 for 20 rows.
+    middle = photo.crop((1, 0, 28, 20))
+    filters = {"box": Image.Resampling.BOX, "lanczos": Image.Resampling.LANCZOS}
+    levels = {name: np.asarray(middle.resize((8, 6), filter)).ravel().tolist() for name, filter in filters.items()}
+    (HERE / "packed.json").write_text(json.dumps(levels) + "\n")
+
+
 if __name__ == "__main__":
+    packed()
     exact()
     lossy()
     refused()

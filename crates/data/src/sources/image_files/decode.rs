@@ -1,5 +1,6 @@
 //! One image file as levels of 8 or 16 bits, and what had to be done to it.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use image::error::LimitErrorKind;
@@ -11,8 +12,28 @@ use image::{
 use super::format::{CMYK, Decoder, Format, NAMES, Refusal};
 use crate::file_error::FileError;
 
-/// Pixels along a side of an image.
-const MAX_SIDE: u32 = 4096;
+/// How large images may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bounds {
+    /// Pixels along a side.
+    side: u32,
+    /// Pixels in all.
+    pixels: u64,
+}
+
+impl Bounds {
+    /// Of images that are data as they are.
+    pub(super) const SET: Self = Self {
+        side: 4096,
+        pixels: 1 << 24,
+    };
+    /// Of photographs that are to become smaller.
+    pub(super) const PHOTO: Self = Self {
+        side: 16_384,
+        pixels: 1 << 26,
+    };
+}
+
 /// Bytes that decoding may take beside the image itself.
 const MAX_SCRATCH: u64 = 64 << 20;
 
@@ -66,9 +87,9 @@ impl Handled {
 /// # Errors
 ///
 /// No image file of the formats that are read, and images that are not grey or RGB of 8 or 16 bits, are animated or
-/// have a side of more than 4,096 pixels.
+/// are larger than [`Bounds::SET`].
 pub(super) fn header(path: &Path, name: &str, bytes: &[u8]) -> Result<Header, FileError> {
-    open(path, name, bytes).map(|opened| opened.header)
+    ImageFile::open(path, name, bytes, Bounds::SET).map(|file| file.header)
 }
 
 /// Decodes one image and appends its planes to `pixels`; level `v` of 8 bits becomes `v / 127.5 - 1`, of 16 bits
@@ -85,45 +106,129 @@ pub(super) fn decode(
     pixels: &mut Vec<f32>,
     handled: &mut Handled,
 ) -> Result<(), FileError> {
-    let opened = open(path, name, bytes)?;
-    let grey = opened.header.channels == 1 && first.channels == 3;
-    let mut header = opened.header;
-    if grey {
-        header.channels = 3;
-    }
+    let file = ImageFile::open(path, name, bytes, Bounds::SET)?;
+    let mut header = file.header;
+    header.channels = header.channels.max(first.channels);
     if header != first {
-        let (got, want) = (opened.header.shape(), first.shape());
+        let (got, want) = (file.header.shape(), first.shape());
         let reason = format!("shape {got:?}, image {first_name} has {want:?}: all must be alike");
         return Err(FileError::entry(path, name, reason));
     }
-    let Opened {
-        format,
-        decoder,
-        orientation,
-        ..
-    } = opened;
-    let refuse =
-        |error: &ImageError| FileError::entry(path, name, unreadable(format, bytes, error));
-    let mut image = DynamicImage::from_decoder(decoder).map_err(|e| refuse(&e))?;
-    // Its decoder fills in what is missing.
-    if format == Format::Jpeg && format.is_cut(bytes) {
-        return Err(FileError::entry(path, name, cut(format)));
+    file.append(first.channels, pixels, handled)
+}
+
+/// An image file of which the header is read.
+pub(super) struct ImageFile<'b> {
+    path: &'b Path,
+    name: &'b str,
+    bytes: &'b [u8],
+    bounds: Bounds,
+    format: Format,
+    decoder: Decoder<'b>,
+    orientation: Orientation,
+    /// What the header says.
+    pub header: Header,
+}
+
+impl<'b> ImageFile<'b> {
+    /// Reads the header of the file `name` of the set at `path`.
+    ///
+    /// # Errors
+    ///
+    /// As [`header()`], within `bounds`.
+    pub(super) fn open(
+        path: &'b Path,
+        name: &'b str,
+        bytes: &'b [u8],
+        bounds: Bounds,
+    ) -> Result<Self, FileError> {
+        let refuse = |reason: String| FileError::entry(path, name, reason);
+        let broken = |format, error| refuse(unreadable(format, bytes, bounds, &error));
+        let format = Format::of(bytes).map_err(|kind| {
+            refuse(match kind {
+                Some(kind) => format!("is not an image ({NAMES}) but {kind}"),
+                None => format!("is not an image ({NAMES})"),
+            })
+        })?;
+        let decoder = format.decoder(bytes, limits(bounds));
+        let mut decoder = decoder.map_err(|why| match why {
+            Refusal::Said(reason) => refuse(reason),
+            Refusal::Decoder(error) => broken(format, error),
+        })?;
+        let orientation = orientation(decoder.as_mut()).map_err(|e| broken(format, e))?;
+        let channels = channels(format, decoder.as_ref(), bytes).map_err(refuse)?;
+        let (mut width, mut height) = decoder.dimensions();
+        if u64::from(width) * u64::from(height) > bounds.pixels {
+            return Err(refuse(too_large(width, height, bounds)));
+        }
+        if lies(orientation) {
+            (width, height) = (height, width);
+        }
+        let header = Header {
+            channels,
+            height: height as usize,
+            width: width as usize,
+        };
+        Ok(Self {
+            path,
+            name,
+            bytes,
+            bounds,
+            format,
+            decoder,
+            orientation,
+            header,
+        })
     }
-    if format.has_grey_palette(bytes) {
-        image = DynamicImage::ImageLuma8(image.to_luma8());
+
+    /// Decodes the image and appends its planes to `pixels`; a grey one has `channels` equal planes.
+    pub(super) fn append(
+        self,
+        channels: usize,
+        pixels: &mut Vec<f32>,
+        handled: &mut Handled,
+    ) -> Result<(), FileError> {
+        let Self { format, bytes, .. } = self;
+        let refuse = |reason: String| FileError::entry(self.path, self.name, reason);
+        let image = DynamicImage::from_decoder(self.decoder);
+        let mut image =
+            image.map_err(|error| refuse(unreadable(format, bytes, self.bounds, &error)))?;
+        // Its decoder fills in what is missing.
+        if format == Format::Jpeg && format.is_cut(bytes) {
+            return Err(refuse(cut(format)));
+        }
+        if format.has_grey_palette(bytes) {
+            image = DynamicImage::ImageLuma8(image.to_luma8());
+        }
+        image.apply_orientation(self.orientation);
+        let planes = Planes {
+            channels: self.header.channels,
+            copies: channels / self.header.channels,
+        };
+        let (transparent, sixteen) = planes.of(&image, pixels);
+        handled.transparent += usize::from(transparent);
+        handled.turned += usize::from(self.orientation != Orientation::NoTransforms);
+        handled.grey += usize::from(planes.copies > 1);
+        handled.sixteen_bits += usize::from(sixteen);
+        Ok(())
     }
-    image.apply_orientation(orientation);
-    let copies = if grey { 3 } else { 1 };
-    let planes = Planes {
-        channels: opened.header.channels,
-        copies,
-    };
-    let (transparent, sixteen) = planes.of(&image, pixels);
-    handled.transparent += usize::from(transparent);
-    handled.turned += usize::from(orientation != Orientation::NoTransforms);
-    handled.grey += usize::from(grey);
-    handled.sixteen_bits += usize::from(sixteen);
-    Ok(())
+}
+
+/// Channels without transparency.
+fn channels(format: Format, decoder: &dyn ImageDecoder, bytes: &[u8]) -> Result<usize, String> {
+    let inks = [ExtendedColorType::Cmyk8, ExtendedColorType::Cmyk16];
+    if inks.contains(&decoder.original_color_type()) {
+        return Err(CMYK.to_string());
+    }
+    match decoder.color_type() {
+        _ if format.has_grey_palette(bytes) => Ok(1),
+        ColorType::L8 | ColorType::La8 | ColorType::L16 | ColorType::La16 => Ok(1),
+        ColorType::Rgb8 | ColorType::Rgba8 | ColorType::Rgb16 | ColorType::Rgba16 => Ok(3),
+        _ => {
+            let reason = "has floating-point pixels, 8 or 16 bits of grey or RGB are accepted";
+            Err(reason.to_string())
+        }
+    }
 }
 
 /// How the planes of an image are laid out.
@@ -199,68 +304,12 @@ fn on_white(level: u32, alpha: u32, max: u32) -> u32 {
     ((sum + u64::from(max) / 2) / u64::from(max)) as u32
 }
 
-/// A file of which the header is read.
-struct Opened<'b> {
-    format: Format,
-    decoder: Decoder<'b>,
-    orientation: Orientation,
-    header: Header,
-}
-
-fn open<'b>(path: &Path, name: &str, bytes: &'b [u8]) -> Result<Opened<'b>, FileError> {
-    let refuse = |reason: String| FileError::entry(path, name, reason);
-    let format = Format::of(bytes).map_err(|kind| {
-        refuse(match kind {
-            Some(kind) => format!("is not an image ({NAMES}) but {kind}"),
-            None => format!("is not an image ({NAMES})"),
-        })
-    })?;
-    let mut decoder = format.decoder(bytes, limits()).map_err(|why| {
-        refuse(match why {
-            Refusal::Said(reason) => reason,
-            Refusal::Decoder(error) => unreadable(format, bytes, &error),
-        })
-    })?;
-    let orientation = orientation(decoder.as_mut());
-    let orientation = orientation.map_err(|e| refuse(unreadable(format, bytes, &e)))?;
-    let channels = match decoder.color_type() {
-        _ if format.has_grey_palette(bytes) => 1,
-        ColorType::L8 | ColorType::La8 | ColorType::L16 | ColorType::La16 => 1,
-        ColorType::Rgb8 | ColorType::Rgba8 | ColorType::Rgb16 | ColorType::Rgba16 => 3,
-        _ => {
-            let reason = "has floating-point pixels, 8 or 16 bits of grey or RGB are accepted";
-            return Err(refuse(reason.to_string()));
-        }
-    };
-    if matches!(
-        decoder.original_color_type(),
-        ExtendedColorType::Cmyk8 | ExtendedColorType::Cmyk16
-    ) {
-        return Err(refuse(CMYK.to_string()));
-    }
-    let (mut width, mut height) = decoder.dimensions();
-    if lies(orientation) {
-        (width, height) = (height, width);
-    }
-    let header = Header {
-        channels,
-        height: height as usize,
-        width: width as usize,
-    };
-    Ok(Opened {
-        format,
-        decoder,
-        orientation,
-        header,
-    })
-}
-
 /// What a decoder may take, whatever the file says of itself.
-fn limits() -> Limits {
+fn limits(bounds: Bounds) -> Limits {
     let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE);
-    limits.max_image_height = Some(MAX_SIDE);
-    limits.max_alloc = Some(MAX_SCRATCH + 8 * u64::from(MAX_SIDE).pow(2));
+    limits.max_image_width = Some(bounds.side);
+    limits.max_image_height = Some(bounds.side);
+    limits.max_alloc = Some(MAX_SCRATCH + 8 * bounds.pixels);
     limits
 }
 
@@ -282,15 +331,16 @@ fn lies(orientation: Orientation) -> bool {
 }
 
 /// Why a file of a format that is read cannot be decoded.
-fn unreadable(format: Format, bytes: &[u8], error: &ImageError) -> String {
+fn unreadable(format: Format, bytes: &[u8], bounds: Bounds, error: &ImageError) -> String {
     let what = format.name();
     if let ImageError::Limits(limit) = error {
         return match (limit.kind(), format.sides(bytes)) {
             (LimitErrorKind::DimensionError, Some([width, height])) => {
-                format!("has {width} x {height} pixels, sides of up to {MAX_SIDE} are accepted")
+                too_large(width, height, bounds)
             }
             (LimitErrorKind::DimensionError, None) => {
-                format!("has a side of more than the {MAX_SIDE} pixels that are accepted")
+                let accepted = bounds.side;
+                format!("has a side of more than the {accepted} pixels that are accepted")
             }
             _ => "needs more memory to be decoded than is accepted".to_string(),
         };
@@ -304,6 +354,15 @@ fn unreadable(format: Format, bytes: &[u8], error: &ImageError) -> String {
         true => cut(format),
         false => format!("is {what} that is damaged: fetch or copy it again"),
     }
+}
+
+fn too_large(width: impl Display, height: impl Display, bounds: Bounds) -> String {
+    let Bounds { side, pixels } = bounds;
+    let pixels = match u64::from(side).pow(2) > pixels {
+        true => format!(" and {} million pixels", pixels / 1_000_000),
+        false => String::new(),
+    };
+    format!("has {width} x {height} pixels, sides of up to {side}{pixels} are accepted")
 }
 
 fn cut(format: Format) -> String {
