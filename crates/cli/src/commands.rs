@@ -1,9 +1,11 @@
 //! One file per subcommand.
 
 pub mod bench;
+pub mod completions;
 pub mod convert;
 pub mod data;
 pub mod decode;
+pub mod doctor;
 pub mod ema;
 pub mod encode;
 pub mod inspect;

@@ -80,6 +80,12 @@ enum Command {
     Inspect(commands::inspect::Args),
     /// Show what a diffusion setup becomes at given N and D
     Transfer(commands::transfer::Args),
+    /// Show what this program finds here: cores, memory, devices, cache
+    Doctor(commands::doctor::Args),
+    /// Write a shell's completions
+    Completions(commands::completions::CompletionsArgs),
+    /// Write manual pages
+    Man(commands::completions::ManArgs),
 }
 
 fn main() -> ExitCode {
@@ -144,6 +150,9 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Convert(args) => commands::convert::convert(args),
         Command::Inspect(args) => commands::inspect::inspect(args),
         Command::Transfer(args) => commands::transfer::transfer(args),
+        Command::Doctor(args) => commands::doctor::doctor(args),
+        Command::Completions(args) => commands::completions::completions(args),
+        Command::Man(args) => commands::completions::man(args),
     }
 }
 

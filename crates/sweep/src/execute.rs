@@ -223,6 +223,7 @@ impl<'a> Sweep<'a> {
         let mut result = execution.result().clone();
         self.lock.check()?;
         if self.share.is_part() {
+            read_rows(self.plan, &self.out, &mut result)?;
             return Ok(result);
         }
         // Another call that ends just now may have written a table without the last runs of this one.
