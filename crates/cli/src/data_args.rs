@@ -91,7 +91,7 @@ pub fn classes(
 }
 
 /// The source that `text` names: a path that is there, or what a configuration would say.
-fn source(text: &str) -> Result<DataSource, Failure> {
+pub fn source(text: &str) -> Result<DataSource, Failure> {
     let path = Path::new(text).to_path_buf();
     let ending = path.extension().and_then(|ending| ending.to_str());
     match ending {

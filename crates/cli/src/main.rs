@@ -61,6 +61,8 @@ enum Command {
     Restore(commands::restore::Args),
     /// Find the best few noise levels for a model and a solver
     Schedule(commands::schedule::Args),
+    /// Score samples against other samples or data, wherever they stand
+    Score(commands::score::Args),
     /// Say how likely a model finds data
     Likelihood(commands::likelihood::Args),
     /// Time training and evaluation of a configuration on this machine
@@ -127,6 +129,7 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Interpolate(args) => commands::interpolate::interpolate(args),
         Command::Restore(args) => commands::restore::restore(args),
         Command::Schedule(args) => commands::schedule::schedule(args),
+        Command::Score(args) => commands::score::score(args),
         Command::Likelihood(args) => commands::likelihood::likelihood(args),
         Command::Bench(args) => commands::bench::bench(args),
         Command::Convert(args) => commands::convert::convert(args),

@@ -11,6 +11,7 @@ mod npy;
 mod plane;
 
 pub use image_files::{ImageFiles, read_image};
+pub use npy::read_array;
 use pfgmpp_hub::Hub;
 use serde::{Deserialize, Serialize};
 

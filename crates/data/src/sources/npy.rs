@@ -1,12 +1,14 @@
 //! Arrays of NumPy (`.npy`): images, points or rows of a table, with classes from a second array.
 
 mod array;
+mod whole;
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use array::{Array, Element};
+pub use whole::read_array;
 
 use crate::error::DataError;
 use crate::file_error::FileError;

@@ -65,7 +65,7 @@ impl Element {
 /// An array whose elements are read in the order of the file.
 pub(super) struct Array {
     path: PathBuf,
-    reader: BufReader<File>,
+    reader: Box<dyn Read>,
     /// Of what type.
     pub element: Element,
     /// How many along each axis.
@@ -86,7 +86,15 @@ impl Array {
         }
         let file = File::open(path).map_err(FileError::io(path))?;
         let len = file.metadata().map_err(FileError::io(path))?.len();
-        let mut reader = BufReader::new(file);
+        Self::read(path, Box::new(BufReader::new(file)), len)
+    }
+
+    /// An array of `len` bytes with its description, from `reader`; `path` is where it is said to stand.
+    pub(super) fn read(
+        path: &Path,
+        mut reader: Box<dyn Read>,
+        len: u64,
+    ) -> Result<Self, FileError> {
         let cut = || FileError::file(path, "is a NumPy array that is cut off: copy it again");
         let header = read_header(&mut reader).ok_or_else(cut)?;
         let refuse = |reason| FileError::file(path, reason);
