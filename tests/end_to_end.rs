@@ -40,6 +40,8 @@ mod program;
 mod restore;
 #[path = "end_to_end/sample.rs"]
 mod sample;
+#[path = "end_to_end/score.rs"]
+mod score;
 #[path = "end_to_end/setups.rs"]
 mod setups;
 // Not every fault is tried through the binary.

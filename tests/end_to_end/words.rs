@@ -385,11 +385,7 @@ fn completions_manual_pages_and_the_doctor_know_every_command() {
         // A shell that is here reads its own.
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), &script).unwrap();
-        if let Ok(read) = Command::new(shell)
-            .arg("-n")
-            .arg(file.path())
-            .output()
-        {
+        if let Ok(read) = Command::new(shell).arg("-n").arg(file.path()).output() {
             assert!(read.status.success(), "{shell}: got {}", stderr(&read));
         }
     }

@@ -14,6 +14,7 @@ pub mod likelihood;
 pub mod restore;
 pub mod sample;
 pub mod schedule;
+pub mod score;
 pub mod sweep;
 pub mod train;
 pub mod transfer;

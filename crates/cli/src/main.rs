@@ -66,6 +66,8 @@ enum Command {
     Restore(commands::restore::Args),
     /// Find the best few noise levels for a model and a solver
     Schedule(commands::schedule::Args),
+    /// Score samples against other samples or data, wherever they stand
+    Score(commands::score::Args),
     /// Compute the log-likelihood of data under a model
     Likelihood(commands::likelihood::Args),
     /// Average a run's weights over any length, after its training
@@ -143,6 +145,7 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Interpolate(args) => commands::interpolate::interpolate(args),
         Command::Restore(args) => commands::restore::restore(args),
         Command::Schedule(args) => commands::schedule::schedule(args),
+        Command::Score(args) => commands::score::score(args),
         Command::Likelihood(args) => commands::likelihood::likelihood(args),
         Command::Ema(args) => commands::ema::ema(args),
         Command::Bench(args) => commands::bench::bench(args),

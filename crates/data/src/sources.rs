@@ -16,6 +16,7 @@ mod npy;
 mod npz;
 mod plane;
 mod safetensors;
+mod whole_array;
 
 use std::fmt;
 use std::path::Path;
@@ -27,6 +28,7 @@ use pfgmpp_hub::Hub;
 use serde::de::value::{EnumAccessDeserializer, MapAccessDeserializer};
 use serde::de::{EnumAccess, Error, IntoDeserializer, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+pub use whole_array::read_array;
 
 use crate::error::DataError;
 use crate::source::Source;

@@ -7,15 +7,9 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 
 use crate::inputs::{Inputs, Need};
-use crate::matrix::{Matrix, multiply};
 use crate::metric::{Better, Description, Estimate, Metric};
-use crate::samples::{BLOCK, MetricError, Samples};
-
-/// Below this part of `|a|² + |b|²` a squared distance is taken from the differences themselves.
-///
-/// The product form `|a|² + |b|² - 2 a·b` errs by some 1e-15 of `|a|² + |b|²`, so what it still
-/// gives above this bound is good to 1e-11.
-const CANCELLATION: f64 = 1e-4;
+use crate::pairs::{Scratch, SetPair};
+use crate::samples::{MetricError, Samples};
 
 /// The energy distance between the distributions behind two sample sets, unbiased.
 ///
@@ -52,6 +46,18 @@ pub fn mean_distance(x: &Tensor) -> Result<f64, MetricError> {
     Ok(mean_distance_within(&x))
 }
 
+/// The standard error of [`energy_distance`] over both sets: the jackknife of a two-sample U-statistic; `None` where a set
+/// has fewer than 3 samples.
+///
+/// # Errors
+///
+/// As [`energy_distance`].
+pub fn energy_distance_error(x: &Tensor, y: &Tensor) -> Result<Option<f64>, MetricError> {
+    let (x, y) = Samples::read_pair(x, y)?;
+    let pair = SetPair::of(&x, &y, &x.mean(), |scratch, row| scratch.distances(row));
+    Ok(pair.standard_error([-1.0, 2.0]))
+}
+
 /// The energy distance of the samples from the held-out data, as [`energy_distance`].
 pub struct EnergyDistance;
 
@@ -74,7 +80,15 @@ impl Metric for EnergyDistance {
     }
 
     fn evaluate(&self, inputs: &Inputs<'_>) -> Result<Estimate, MetricError> {
-        Ok(energy_distance(inputs.samples()?, inputs.held_out()?)?.into())
+        let (samples, held_out) = (inputs.samples()?, inputs.held_out()?);
+        let standard_error = match inputs.errors {
+            true => energy_distance_error(samples, held_out)?,
+            false => None,
+        };
+        Ok(Estimate {
+            value: energy_distance(samples, held_out)?,
+            standard_error,
+        })
     }
 }
 
@@ -126,102 +140,10 @@ fn sum_over_blocks(
                         .min(columns.len())
                 };
                 (0..rows.len())
-                    .map(|i| scratch.row_sum(i, first(i)..columns.len()))
+                    .map(|i| scratch.distance_sum(i, first(i)..columns.len()))
                     .sum()
             },
         )
         .collect();
     sums.iter().sum()
-}
-
-/// Two blocks of samples about one centre, and their products.
-struct Scratch {
-    dim: usize,
-    columns: usize,
-    a: Vec<f64>,
-    b: Vec<f64>,
-    products: Vec<f64>,
-    norms_a: Vec<f64>,
-    norms_b: Vec<f64>,
-}
-
-impl Scratch {
-    fn new(dim: usize) -> Self {
-        Self {
-            dim,
-            columns: 0,
-            a: vec![0.0; BLOCK * dim],
-            b: vec![0.0; BLOCK * dim],
-            products: vec![0.0; BLOCK * BLOCK],
-            norms_a: Vec::with_capacity(BLOCK),
-            norms_b: Vec::with_capacity(BLOCK),
-        }
-    }
-
-    fn fill(
-        &mut self,
-        (x, rows): (&Samples, Range<usize>),
-        (y, columns): (&Samples, Range<usize>),
-        centre: &[f64],
-    ) {
-        let (m, n) = (rows.len(), columns.len());
-        x.copy_centred(rows, centre, &mut self.a);
-        y.copy_centred(columns, centre, &mut self.b);
-        self.columns = n;
-        norms(&self.a, self.dim, m, &mut self.norms_a);
-        norms(&self.b, self.dim, n, &mut self.norms_b);
-        let (a, b) = (
-            Matrix::new(&self.a, m, self.dim, self.dim),
-            Matrix::new(&self.b, n, self.dim, self.dim),
-        );
-        multiply(a, b.transposed(), &mut self.products, false);
-    }
-
-    /// Sums the distances of sample `i` of the first block to those in `columns` of the second.
-    fn row_sum(&mut self, i: usize, columns: Range<usize>) -> f64 {
-        let norm_a = self.norms_a[i];
-        let row = &mut self.products[i * self.columns..][columns.clone()];
-        let norms_b = &self.norms_b[columns.clone()];
-        // Two passes, so that the first, which nearly always is all there is, has no branch.
-        let mut close = false;
-        for (product, norm_b) in row.iter_mut().zip(norms_b) {
-            let scale = norm_a + norm_b;
-            *product = scale - 2.0 * *product;
-            close |= *product < CANCELLATION * scale;
-        }
-        if close {
-            let a = &self.a[i * self.dim..][..self.dim];
-            let b = self.b.chunks_exact(self.dim).skip(columns.start);
-            for ((squared, norm_b), b) in row.iter_mut().zip(norms_b).zip(b) {
-                if *squared < CANCELLATION * (norm_a + norm_b) {
-                    *squared = squared_distance(a, b);
-                }
-            }
-        }
-        sum_in_lanes(row, row, |squared, _| squared.sqrt())
-    }
-}
-
-fn norms(rows: &[f64], dim: usize, num: usize, out: &mut Vec<f64>) {
-    out.clear();
-    let rows = rows.chunks_exact(dim).take(num);
-    out.extend(rows.map(|row| sum_in_lanes(row, row, |v, _| v * v)));
-}
-
-fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
-    sum_in_lanes(a, b, |a, b| (a - b) * (a - b))
-}
-
-/// Sums `term(a_i, b_i)` in eight interleaved parts: a single running sum would wait for each
-/// addition before the next, and could not be vectorised.
-fn sum_in_lanes(a: &[f64], b: &[f64], term: impl Fn(f64, f64) -> f64) -> f64 {
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    let mut lanes = [0.0; 8];
-    for (a, b) in a.iter().zip(b) {
-        for (lane, (&a, &b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
-            *lane += term(a, b);
-        }
-    }
-    let rest: f64 = a_rest.iter().zip(b_rest).map(|(&a, &b)| term(a, b)).sum();
-    lanes.iter().sum::<f64>() + rest
 }

@@ -18,6 +18,8 @@ pub enum Need {
     Training,
     /// The model's estimates of held-out data from noisy ones.
     Denoiser,
+    /// Features of samples and of held-out data.
+    Features,
 }
 
 impl Need {
@@ -27,6 +29,7 @@ impl Need {
             Self::HeldOut => "held-out data",
             Self::Training => "training data",
             Self::Denoiser => "a denoiser",
+            Self::Features => "features of samples and of held-out data",
         }
     }
 }
@@ -44,6 +47,11 @@ pub struct Inputs<'a> {
     pub training: Option<&'a Tensor>,
     /// The model.
     pub denoiser: Option<&'a dyn HeldOutDenoiser>,
+    /// Features of samples and of held-out data, for the metrics that look through features; where there are none, they
+    /// look at the samples and data themselves.
+    pub features: Option<[&'a Tensor; 2]>,
+    /// Whether standard errors that take a while are worth it.
+    pub errors: bool,
     /// Random directions of metrics that project.
     pub num_projections: usize,
     /// Seed of everything that a metric draws.
@@ -90,6 +98,9 @@ impl<'a> Inputs<'a> {
             Need::HeldOut => self.held_out.is_some(),
             Need::Training => self.training.is_some(),
             Need::Denoiser => self.denoiser.is_some(),
+            Need::Features => {
+                self.features.is_some() || (self.samples.is_some() && self.held_out.is_some())
+            }
         }
     }
 
@@ -118,6 +129,19 @@ impl<'a> Inputs<'a> {
     /// [`MetricError::Missing`].
     pub fn training(&self) -> Result<&'a Tensor, MetricError> {
         self.training.ok_or(missing(Need::Training))
+    }
+
+    /// What metrics of features are measured on: of the samples, of the held-out data.
+    ///
+    /// # Errors
+    ///
+    /// [`MetricError::Missing`].
+    pub fn features(&self) -> Result<[&'a Tensor; 2], MetricError> {
+        match (self.features, self.samples, self.held_out) {
+            (Some(features), ..) => Ok(features),
+            (None, Some(samples), Some(held_out)) => Ok([samples, held_out]),
+            _ => Err(missing(Need::Features)),
+        }
     }
 
     /// The model.

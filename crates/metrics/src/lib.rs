@@ -7,6 +7,8 @@
 //! - [`SlicedWasserstein`]: the 2-Wasserstein distance of one-dimensional projections.
 //! - [`DenoisingError`]: how well the model itself denoises held-out data.
 //! - [`Nll`]: how likely the model finds held-out data.
+//! - [`Precision`], [`Recall`], [`Density`], [`Coverage`]: who lies among whose nearest neighbours.
+//! - [`FrechetDistance`], [`KernelDistance`]: FID and KID, of features or of the values themselves.
 //!
 //! [`GaussianFit`] draws samples of the Gaussian that has the data's mean and covariance; [`nearest()`] finds the nearest
 //! neighbour among other samples, and so whether a sample looks like its class.
@@ -18,18 +20,26 @@
 //! `[n, ...]` in `f32` or `f64`, compute in `f64` on the CPU in rayon's current pool, and give the
 //! same bits whatever its number of threads.
 
+mod balls;
 mod compare;
+mod coverage;
 mod denoising_error;
+mod density;
 mod energy_distance;
+mod frechet_distance;
 mod gaussian_fit;
 mod inputs;
 mod intervals;
+mod kernel_distance;
 mod list;
 mod matrix;
 mod metric;
 mod nearest;
 mod nearest_training;
 mod nll;
+mod pairs;
+mod precision;
+mod recall;
 mod samples;
 mod scores;
 mod sliced_wasserstein;
@@ -37,17 +47,24 @@ mod stream;
 mod student;
 mod verdict;
 
+pub use balls::NEAREST;
 pub use compare::{Comparison, FEWEST_SEEDS, MOST_SEEDS, POWER, SIGNIFICANCE, holm, seeds_needed};
+pub use coverage::{Coverage, coverage};
 pub use denoising_error::DenoisingError;
-pub use energy_distance::{EnergyDistance, energy_distance, mean_distance};
+pub use density::{Density, density};
+pub use energy_distance::{EnergyDistance, energy_distance, energy_distance_error, mean_distance};
+pub use frechet_distance::{FrechetDistance, Moments, WIDEST, frechet_distance};
 pub use gaussian_fit::GaussianFit;
 pub use inputs::{HeldOutDenoiser, Inputs, Need};
 pub use intervals::{CONFIDENCE, SeedMean, bootstrap_interval, jackknife_error};
+pub use kernel_distance::{KernelDistance, kernel_distance};
 pub use list::{METRICS, Selection, SelectionError, metric};
 pub use metric::{Better, Description, Estimate, Metric};
 pub use nearest::nearest;
 pub use nll::Nll;
+pub use precision::{Precision, precision};
+pub use recall::{Recall, recall};
 pub use samples::MetricError;
 pub use scores::{Score, Scores, standard_error_of};
-pub use sliced_wasserstein::{SlicedWasserstein, sliced_wasserstein};
+pub use sliced_wasserstein::{SlicedWasserstein, sliced_wasserstein, sliced_wasserstein_error};
 pub use verdict::{Candidate, Contest, Finding, Needed, Standing, Verdict};

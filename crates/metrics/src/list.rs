@@ -13,6 +13,12 @@ pub static METRICS: &[&dyn Metric] = &[
     &crate::denoising_error::DenoisingError,
     &crate::nearest_training::NearestTraining,
     &crate::nll::Nll,
+    &crate::precision::Precision,
+    &crate::recall::Recall,
+    &crate::density::Density,
+    &crate::coverage::Coverage,
+    &crate::frechet_distance::FrechetDistance,
+    &crate::kernel_distance::KernelDistance,
 ];
 
 /// Those of a configuration that names none, in the order of their columns.

@@ -35,6 +35,25 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// Rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Columns.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// The `num` rows from row `first` on.
+    pub fn strip(self, first: usize, num: usize) -> Self {
+        Self {
+            values: &self.values[first * self.row_stride..],
+            rows: num,
+            ..self
+        }
+    }
+
     /// Whether every element lies inside the slice.
     fn is_covered(&self) -> bool {
         let last = (self.rows - 1) * self.row_stride + (self.columns - 1) * self.column_stride;

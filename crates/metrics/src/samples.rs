@@ -56,6 +56,26 @@ pub enum MetricError {
     /// A sliced distance without slices.
     #[error("num_projections must be at least 1, got 0")]
     NoProjections,
+    /// Fewer samples than neighbours are asked for.
+    #[error("{set} must hold more than {k} samples for their {k} nearest neighbours, got {num}")]
+    Neighbours {
+        /// Which argument.
+        set: &'static str,
+        /// Neighbours.
+        k: usize,
+        /// Its samples.
+        num: usize,
+    },
+    /// Samples too large for their covariance.
+    #[error(
+        "the Fréchet distance takes samples of at most {most} values, got {dim}: give features"
+    )]
+    TooWide {
+        /// Values a sample.
+        dim: usize,
+        /// The most that are taken.
+        most: usize,
+    },
     /// Something that the metric is measured on is not at hand.
     #[error("this metric needs {need}, and there is none")]
     Missing {

@@ -9,6 +9,7 @@ use rand_distr::StandardNormal;
 use rayon::prelude::*;
 
 use crate::inputs::{Inputs, Need};
+use crate::intervals::jackknife_error;
 use crate::matrix::{Matrix, multiply};
 use crate::metric::{Better, Description, Estimate, Metric};
 use crate::samples::{BLOCK, MetricError, Samples};
@@ -16,6 +17,9 @@ use crate::stream::{Purpose, stream};
 
 /// Directions that are projected on at a time; bounds the memory to `SLAB (n + m + N)` values.
 const SLAB: usize = 128;
+
+/// Parts of the grouped jackknife.
+const PARTS: usize = 20;
 
 /// The sliced 2-Wasserstein distance between two sample sets, over `num_projections` random unit
 /// directions.
@@ -60,6 +64,45 @@ pub fn sliced_wasserstein(
     Ok((sum / num_projections as f64).sqrt())
 }
 
+/// The standard error of [`sliced_wasserstein`] over both sets, for these directions: the grouped jackknife, each set
+/// without one of its 20 parts (sample `i` is in part `i mod 20`) at a time; `None` where a set is too small for that.
+///
+/// # Errors
+///
+/// As [`sliced_wasserstein`].
+pub fn sliced_wasserstein_error(
+    x: &Tensor,
+    y: &Tensor,
+    num_projections: usize,
+    seed: u64,
+) -> Result<Option<f64>, MetricError> {
+    if x.dims()[0].min(y.dims()[0]) < 2 * PARTS {
+        return Ok(None);
+    }
+    let without = |set: &Tensor, part: usize| {
+        let left = (0..set.dims()[0]).filter(|i| i % PARTS != part);
+        let left: Vec<u32> = left.map(|i| i as u32).collect();
+        set.index_select(&Tensor::new(left, set.device())?, 0)
+    };
+    let (mut of_x, mut of_y) = (Vec::new(), Vec::new());
+    for part in 0..PARTS {
+        of_x.push(sliced_wasserstein(
+            &without(x, part)?,
+            y,
+            num_projections,
+            seed,
+        )?);
+        of_y.push(sliced_wasserstein(
+            x,
+            &without(y, part)?,
+            num_projections,
+            seed,
+        )?);
+    }
+    let errors = jackknife_error(&of_x).zip(jackknife_error(&of_y));
+    Ok(errors.map(|(of_x, of_y)| of_x.hypot(of_y)))
+}
+
 /// The sliced Wasserstein distance of the samples from the held-out data, as [`sliced_wasserstein`].
 pub struct SlicedWasserstein;
 
@@ -84,7 +127,14 @@ impl Metric for SlicedWasserstein {
     fn evaluate(&self, inputs: &Inputs<'_>) -> Result<Estimate, MetricError> {
         let (samples, held_out) = (inputs.samples()?, inputs.held_out()?);
         let (projections, seed) = (inputs.num_projections, inputs.seed);
-        Ok(sliced_wasserstein(samples, held_out, projections, seed)?.into())
+        let standard_error = match inputs.errors {
+            true => sliced_wasserstein_error(samples, held_out, projections, seed)?,
+            false => None,
+        };
+        Ok(Estimate {
+            value: sliced_wasserstein(samples, held_out, projections, seed)?,
+            standard_error,
+        })
     }
 }
 

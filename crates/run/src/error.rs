@@ -76,6 +76,9 @@ pub enum RunError {
     /// The model's samples cannot be compared with the data.
     #[error("the samples cannot be scored: {0}")]
     Score(#[from] pfgmpp_metrics::MetricError),
+    /// Samples that were given cannot be scored.
+    #[error(transparent)]
+    SampleSet(#[from] crate::sample_set::SampleSetError),
     /// A checkpoint could not be written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -122,6 +125,7 @@ impl RunError {
             | Self::OtherConfig { .. }
             | Self::Space { .. }
             | Self::Memory { .. }
+            | Self::SampleSet(_)
             | Self::State { .. }
             | Self::Train(TrainError::State { .. } | TrainError::Start { .. }) => true,
             Self::Store(e) | Self::Train(TrainError::Store(e)) => e.is_about_place(),

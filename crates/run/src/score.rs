@@ -33,9 +33,9 @@ pub(crate) fn inputs<'a>(
         samples: Some(samples),
         held_out: Some(splits.held_out.images()),
         training: Some(splits.train.images()),
-        denoiser: None,
         num_projections: scoring.num_projections as usize,
         seed: scoring.seed,
+        ..Inputs::default()
     }
 }
 

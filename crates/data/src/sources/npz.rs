@@ -67,9 +67,11 @@ impl Source for NpzArchive {
     }
 }
 
-type Archive = ZipArchive<BufReader<File>>;
+/// An archive of arrays.
+pub(super) type Archive = ZipArchive<BufReader<File>>;
 
-fn open(path: &Path) -> Result<Archive, FileError> {
+/// The archive at `path`.
+pub(super) fn open(path: &Path) -> Result<Archive, FileError> {
     let file = File::open(path).map_err(FileError::io(path))?;
     ZipArchive::new(BufReader::new(file)).map_err(|_| match kind_of_file(path) {
         Err(error) => error,
@@ -83,7 +85,7 @@ fn open(path: &Path) -> Result<Archive, FileError> {
 }
 
 /// The arrays by their names, without the ending of their files.
-fn names(archive: &Archive, path: &Path) -> Result<Vec<String>, FileError> {
+pub(super) fn names(archive: &Archive, path: &Path) -> Result<Vec<String>, FileError> {
     if archive.len() > MAX_ARRAYS {
         let reason =
             format!("holds more than {MAX_ARRAYS} files, which is not an archive of arrays");
@@ -96,7 +98,12 @@ fn names(archive: &Archive, path: &Path) -> Result<Vec<String>, FileError> {
     Ok(names)
 }
 
-fn array<'a>(archive: &'a mut Archive, path: &Path, name: &str) -> Result<Array<'a>, FileError> {
+/// An array of the archive by its name.
+pub(super) fn array<'a>(
+    archive: &'a mut Archive,
+    path: &Path,
+    name: &str,
+) -> Result<Array<'a>, FileError> {
     let place = Place::within(path, name);
     let entry = archive.by_name(&format!("{name}.npy"));
     let entry = entry.map_err(|e| place.refuse(format!("cannot be read ({e}): write it again")))?;

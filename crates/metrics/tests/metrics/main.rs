@@ -3,6 +3,7 @@
 mod energy_distance;
 mod gaussian_fit;
 mod nearest;
+mod parity;
 mod refusals;
 mod scores;
 mod sliced_wasserstein;

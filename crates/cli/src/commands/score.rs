@@ -1,0 +1,124 @@
+//! `pfgmpp score`: samples against other samples, data or features, from files.
+
+mod choice;
+mod report;
+mod sets;
+
+use std::path::PathBuf;
+
+use pfgmpp_metrics::{Inputs, Moments, Scores, frechet_distance};
+use pfgmpp_run::{RunError, save_moments};
+
+use self::choice::Choice;
+use self::sets::{Reference, Sets};
+use crate::failure::Failure;
+use crate::interrupt::stop_on_signal;
+use crate::out_file;
+use crate::terminal::{Counter, note};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The samples: a folder or .zip of images, a .npy, .npz or .safetensors file, or a data source such as digits, of
+    /// which the held-out part is taken
+    #[arg(long, value_name = "SAMPLES", required_unless_present = "features")]
+    samples: Option<String>,
+    /// What they are scored against, named the same way; for the Fréchet distance alone a file of --save-reference
+    #[arg(long, value_name = "REFERENCE", required_unless_present_any = ["reference_features", "save_reference"])]
+    reference: Option<String>,
+    /// Features of the samples: a .npy, .npz or .safetensors file, a row a sample
+    #[arg(long, value_name = "FILE")]
+    features: Option<PathBuf>,
+    /// Features of the reference, or statistics of such of --save-reference
+    #[arg(long, value_name = "FILE", requires = "features")]
+    reference_features: Option<PathBuf>,
+    /// Scores, separated by commas [default: all that can be taken]
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    metrics: Vec<String>,
+    /// Keep mean and covariance of the reference (its features, if there are some), to be named as a reference later
+    #[arg(long, value_name = "FILE.safetensors")]
+    save_reference: Option<PathBuf>,
+    /// Replace that file if it is there
+    #[arg(long, requires = "save_reference")]
+    overwrite: bool,
+    /// Directions of the sliced Wasserstein distance
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    projections: u32,
+    /// Seed of what scores draw
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+    /// Write what was found as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn score(args: &Args) -> Result<(), Failure> {
+    let choice = Choice::of(args)?;
+    if let Some(path) = &args.save_reference {
+        out_file::check(path, &["safetensors"], args.overwrite)?;
+    }
+    let signals = stop_on_signal()?;
+    let sets = Sets::load(args)?;
+    sets.check()?;
+    let metrics = choice.possible(&sets)?;
+    let stop = signals.begin();
+    let counter = Counter::new(metrics.len() as u64, "scores");
+    let mut scores = Scores::default();
+    for metric in &metrics {
+        if stop.is_raised() {
+            counter.close();
+            return Err(Failure::from(RunError::Stopped));
+        }
+        let name = metric.description().name;
+        let refused = |e: pfgmpp_metrics::MetricError| Failure::bad_input(format!("{name}: {e}"));
+        match &sets.reference {
+            Reference::Moments(reference) => {
+                let own = Moments::of(sets.looked_at()).map_err(refused)?;
+                scores.push(name, frechet_distance(&own, reference).map_err(refused)?);
+            }
+            Reference::Sets { .. } => {
+                scores.push(
+                    name,
+                    metric.evaluate(&inputs(args, &sets)).map_err(refused)?,
+                );
+            }
+            Reference::None => {}
+        }
+        counter.add(1);
+    }
+    counter.close();
+    if let Some(path) = &args.save_reference {
+        let kept = sets.to_keep().ok_or_else(|| {
+            Failure::bad_input("--save-reference: statistics are kept already: name samples")
+        })?;
+        let moments =
+            Moments::of(kept).map_err(|e| Failure::bad_input(format!("--save-reference: {e}")))?;
+        save_moments(path, &moments)?;
+        note(format_args!(
+            "statistics of {} samples: {}",
+            moments.num(),
+            path.display()
+        ));
+    }
+    report::report(args, &sets, &scores)
+}
+
+/// What metrics are measured on.
+fn inputs<'a>(args: &Args, sets: &'a Sets) -> Inputs<'a> {
+    let (held_out, features) = match &sets.reference {
+        Reference::Sets { values, features } => (values.as_ref(), features.as_ref()),
+        _ => (None, None),
+    };
+    Inputs {
+        samples: sets.samples.as_ref().map(|set| &set.values),
+        held_out: held_out.map(|set| &set.values),
+        features: sets
+            .features
+            .as_ref()
+            .zip(features)
+            .map(|(own, other)| [&own.values, &other.values]),
+        errors: true,
+        num_projections: args.projections as usize,
+        seed: args.seed,
+        ..Inputs::default()
+    }
+}

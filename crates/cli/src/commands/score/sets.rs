@@ -1,0 +1,183 @@
+//! The samples, the reference, and the features of both.
+
+use std::path::Path;
+
+use candle_core::Tensor;
+use pfgmpp_metrics::Moments;
+use pfgmpp_run::{RunError, SampleSet, is_moments, read_moments};
+
+use super::Args;
+use crate::data_args::source;
+use crate::download::hub;
+use crate::failure::Failure;
+use crate::terminal::note;
+
+/// What is scored, and against what.
+pub struct Sets {
+    pub samples: Option<SampleSet>,
+    pub features: Option<SampleSet>,
+    pub reference: Reference,
+}
+
+/// What is scored against.
+pub enum Reference {
+    /// Nothing: statistics are kept for later.
+    None,
+    /// Samples, or features of them, or both.
+    Sets {
+        values: Option<SampleSet>,
+        features: Option<SampleSet>,
+    },
+    /// Statistics that were kept.
+    Moments(Moments),
+}
+
+impl Sets {
+    /// Reads all that `args` name, and says in a line each what was read.
+    pub fn load(args: &Args) -> Result<Self, Failure> {
+        let samples = args
+            .samples
+            .as_deref()
+            .map(|text| read("samples", text))
+            .transpose()?;
+        let features = args
+            .features
+            .as_deref()
+            .map(|path| read_file("features", path))
+            .transpose()?;
+        let kept = [
+            args.reference_features.as_deref(),
+            args.reference.as_deref().map(Path::new),
+        ];
+        let kept = kept.into_iter().flatten().find(|path| is_moments(path));
+        let reference = if let Some(path) = kept {
+            let moments = read_moments(path)?;
+            note(format_args!(
+                "reference: {}: mean and covariance of {} samples of {} values, for the Fréchet distance",
+                path.display(),
+                moments.num(),
+                moments.mean().len()
+            ));
+            Reference::Moments(moments)
+        } else if args.reference.is_none() && args.reference_features.is_none() {
+            Reference::None
+        } else {
+            Reference::Sets {
+                values: args
+                    .reference
+                    .as_deref()
+                    .map(|text| read("reference", text))
+                    .transpose()?,
+                features: args
+                    .reference_features
+                    .as_deref()
+                    .map(|path| read_file("features of the reference", path))
+                    .transpose()?,
+            }
+        };
+        Ok(Self {
+            samples,
+            features,
+            reference,
+        })
+    }
+
+    /// Refuses sets that do not belong together.
+    pub fn check(&self) -> Result<(), Failure> {
+        let pairs = match &self.reference {
+            Reference::None => return Ok(()),
+            Reference::Moments(moments) => {
+                let (got, want) = (
+                    self.looked_at().elem_count() / self.looked_at().dims()[0],
+                    moments.mean().len(),
+                );
+                return match got == want {
+                    true => Ok(()),
+                    false => Err(Failure::bad_input(format!(
+                        "the samples have {got} values each, the statistics are of {want}: name those of the same features"
+                    ))),
+                };
+            }
+            Reference::Sets { values, features } => [
+                (
+                    "--samples and --reference",
+                    self.samples.as_ref().zip(values.as_ref()),
+                ),
+                (
+                    "--features and --reference-features",
+                    self.features.as_ref().zip(features.as_ref()),
+                ),
+            ],
+        };
+        if pairs.iter().all(|(_, pair)| pair.is_none()) {
+            return Err(Failure::bad_input(
+                "nothing to compare: give --samples with --reference, or --features with --reference-features",
+            ));
+        }
+        for (flags, pair) in pairs {
+            if let Some((own, other)) = pair
+                && (own.n() != other.n() || image_shapes_differ(&own.values, &other.values))
+            {
+                return Err(Failure::bad_input(format!(
+                    "{flags}: must have samples of one shape, got {:?} and {:?}",
+                    &own.values.dims()[1..],
+                    &other.values.dims()[1..]
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// What metrics of features look at: features, or else the samples themselves.
+    pub fn looked_at(&self) -> &Tensor {
+        let set = self.features.as_ref().or(self.samples.as_ref());
+        &set.expect("one of them is required").values
+    }
+
+    /// The set whose statistics are kept: the reference, or, without one, the samples.
+    pub fn to_keep(&self) -> Option<&Tensor> {
+        match &self.reference {
+            Reference::None => Some(self.looked_at()),
+            Reference::Sets { values, features } => {
+                features.as_ref().or(values.as_ref()).map(|set| &set.values)
+            }
+            Reference::Moments(_) => None,
+        }
+    }
+}
+
+/// Whether both are images, of different shapes with as many values.
+fn image_shapes_differ(a: &Tensor, b: &Tensor) -> bool {
+    a.rank() == 4 && b.rank() == 4 && a.dims()[1..] != b.dims()[1..]
+}
+
+/// Reads a file or folder that is there, or the held-out part of a data source.
+fn read(what: &str, text: &str) -> Result<SampleSet, Failure> {
+    let path = Path::new(text);
+    if path.exists() {
+        return read_file(what, path);
+    }
+    if looks_like_a_file(path) {
+        return Err(Failure::bad_input(format!(
+            "{text}: no such file or folder"
+        )));
+    }
+    let source = source(&format!("--{what}"), text)?;
+    source.fetch(&hub()).map_err(RunError::from)?;
+    let set = SampleSet::held_out(&source)?;
+    note(format_args!("{what}: {}", set.found));
+    Ok(set)
+}
+
+fn looks_like_a_file(path: &Path) -> bool {
+    let endings = ["npy", "npz", "safetensors", "zip", "png"];
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    let is_path = path.components().count() > 1 && !path.to_string_lossy().contains([':', '{']);
+    is_path || ending.is_some_and(|ending| endings.contains(&ending))
+}
+
+fn read_file(what: &str, path: &Path) -> Result<SampleSet, Failure> {
+    let set = SampleSet::read(path)?;
+    note(format_args!("{what}: {}", set.found));
+    Ok(set)
+}

@@ -1,0 +1,195 @@
+//! `pfgmpp score`: samples, features and statistics from files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use candle_core::{Device, Tensor};
+
+use crate::program::{output, pfgmpp, stderr, stdout};
+
+fn score(args: &[&str]) -> std::process::Output {
+    let mut command = pfgmpp();
+    command.arg("score").args(args);
+    output(command)
+}
+
+fn found(args: &[&str]) -> serde_json::Value {
+    let done = score(&[args, &["--json"]].concat());
+    assert!(done.status.success(), "got {}", stderr(&done));
+    serde_json::from_str(&stdout(&done)).unwrap()
+}
+
+/// `[num, 6]` of numbers that differ, as a file.
+fn features(folder: &Path, name: &str, num: usize, shift: f64) -> PathBuf {
+    let value = |k: usize| ((k * k * 31 + k * 7) % 101) as f64 / 50.0 + shift;
+    let values: Vec<f64> = (0..6 * num).map(value).collect();
+    let path = folder.join(name);
+    Tensor::from_vec(values, (num, 6), &Device::Cpu)
+        .unwrap()
+        .write_npy(&path)
+        .unwrap();
+    path
+}
+
+#[test]
+fn the_held_out_part_of_a_data_source_is_no_distance_from_itself() {
+    let got = found(&["--samples", "digits", "--reference", "digits"]);
+    let of = |name: &str| got["scores"][name].as_f64().unwrap();
+    for name in ["sliced_wasserstein", "frechet_distance"] {
+        assert!(of(name).abs() < 1e-6, "{name}: got {}", of(name));
+    }
+    for name in ["precision", "recall", "coverage"] {
+        assert_eq!(of(name), 1.0, "{name}");
+    }
+    assert!(
+        of("energy_distance") < 0.0,
+        "its own pairs are 0 apart: got {}",
+        of("energy_distance")
+    );
+    assert!(of("energy_distance_standard_error") > 0.0);
+    assert_eq!(
+        got["reference"][0],
+        "digits: the 359 samples that are held out, of 1x8x8"
+    );
+}
+
+#[test]
+fn statistics_that_were_kept_give_the_same_frechet_distance() {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (
+        features(folder.path(), "a.npy", 40, 0.0),
+        features(folder.path(), "b.npy", 30, 0.2),
+    );
+    let kept = folder.path().join("stats.safetensors");
+    let (a, b, kept) = (
+        a.to_str().unwrap(),
+        b.to_str().unwrap(),
+        kept.to_str().unwrap(),
+    );
+    let all = [
+        "--features",
+        a,
+        "--reference-features",
+        b,
+        "--metrics",
+        "frechet_distance",
+    ];
+    let want = found(&[&all[..], &["--save-reference", kept]].concat());
+    let got = found(&["--features", a, "--reference-features", kept]);
+    assert_eq!(got["scores"], want["scores"]);
+    let again = score(&[&all[..], &["--save-reference", kept]].concat());
+    assert_eq!(again.status.code(), Some(2), "got {}", stderr(&again));
+    assert!(
+        stderr(&again).contains("--overwrite"),
+        "got {}",
+        stderr(&again)
+    );
+    // What the statistics cannot give is left out, and said so; asked for by name it is refused.
+    let asked = score(&[
+        "--features",
+        a,
+        "--reference-features",
+        kept,
+        "--metrics",
+        "recall",
+    ]);
+    assert_eq!(asked.status.code(), Some(2));
+    assert!(
+        stderr(&asked).contains("recall needs the samples of the reference"),
+        "got {}",
+        stderr(&asked)
+    );
+}
+
+#[test]
+fn the_table_fits_the_terminal_and_says_which_way_is_better() {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (
+        features(folder.path(), "a.npy", 40, 0.0),
+        features(folder.path(), "b.npy", 30, 0.2),
+    );
+    let done = score(&[
+        "--samples",
+        a.to_str().unwrap(),
+        "--reference",
+        b.to_str().unwrap(),
+    ]);
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let table = stdout(&done);
+    for want in ["energy distance", "higher is better", "Fréchet distance"] {
+        assert!(table.contains(want), "got no {want} in\n{table}");
+    }
+    assert!(
+        table.lines().all(|line| line.chars().count() <= 80),
+        "got\n{table}"
+    );
+}
+
+#[test]
+fn what_cannot_be_scored_is_refused_in_one_line_before_any_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    features(folder.path(), "six.npy", 40, 0.0);
+    features(folder.path(), "four.npy", 4, 0.0);
+    let nan = Tensor::new(&[[0f32, f32::NAN], [1.0, 1.0]], &Device::Cpu).unwrap();
+    nan.write_npy(at("nan.npy")).unwrap();
+    fs::write(at("text.npz"), "text").unwrap();
+    let (six, four, nan, text, none) = (
+        at("six.npy"),
+        at("four.npy"),
+        at("nan.npy"),
+        at("text.npz"),
+        at("none.npy"),
+    );
+    for (args, want) in [
+        (
+            vec!["--samples", &six, "--reference", "digits"],
+            "--samples and --reference: must have samples of one shape",
+        ),
+        (
+            vec!["--samples", &nan, "--reference", &six],
+            "values must be finite, got NaN in sample 0",
+        ),
+        (
+            vec!["--samples", &text, "--reference", &six],
+            "is not an archive of arrays",
+        ),
+        (
+            vec!["--samples", &none, "--reference", &six],
+            "no such file or folder",
+        ),
+        (vec!["--samples", "digts", "--reference", &six], "digits"),
+        (
+            vec!["--samples", &six, "--reference", &six, "--metrics", "fid"],
+            "--metrics: metrics must be some of",
+        ),
+        (
+            vec!["--samples", &six, "--reference", &six, "--metrics", "nll"],
+            "nll needs a model",
+        ),
+        (
+            vec![
+                "--samples",
+                &four,
+                "--reference",
+                &six,
+                "--metrics",
+                "recall",
+            ],
+            "needs more than 5 samples",
+        ),
+        (vec!["--features", &six], "--reference"),
+        (vec!["--samples", &six], "--reference"),
+    ] {
+        let done = score(&args);
+        let said = stderr(&done);
+        assert_eq!(done.status.code(), Some(2), "{args:?}: got {said}");
+        let last = said
+            .trim_end()
+            .lines()
+            .last()
+            .unwrap_or_default()
+            .to_string();
+        assert!(last.contains(want), "{args:?}: got {last}\nwant {want}");
+    }
+}
