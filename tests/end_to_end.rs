@@ -50,6 +50,9 @@ mod setups;
 mod server;
 #[path = "end_to_end/shards.rs"]
 mod shards;
+#[cfg(unix)]
+#[path = "end_to_end/slurm.rs"]
+mod slurm;
 #[path = "end_to_end/sweep.rs"]
 mod sweep;
 #[path = "end_to_end/transfer.rs"]
