@@ -66,6 +66,14 @@ pub(super) struct Handled {
 }
 
 impl Handled {
+    /// Counts what was done to others too.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.transparent += other.transparent;
+        self.turned += other.turned;
+        self.grey += other.grey;
+        self.sixteen_bits += other.sixteen_bits;
+    }
+
     /// A clause on each.
     pub(super) fn remarks(&self) -> Vec<String> {
         let clause = |count: usize, what: &str| {
