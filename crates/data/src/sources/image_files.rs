@@ -10,6 +10,7 @@ mod format;
 mod label_file;
 mod pack;
 mod plain;
+mod planes;
 mod resize;
 mod selection;
 mod zip;
