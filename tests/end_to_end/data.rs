@@ -41,6 +41,7 @@ fn data_are_described_as_they_are() {
     let (code, out, _) = run(&["info", "{mnist_5k: {side: 7}}", "--quiet"]);
     assert_eq!(code, Some(0));
     for want in [
+        "data: {mnist_5k: {side: 7}}",
         "1x7x7, N = 49",
         "sigma_data  0.460",
         "10, 400 items to learn from each",

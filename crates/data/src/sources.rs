@@ -6,6 +6,7 @@
 mod array;
 mod at;
 mod cifar;
+mod csv_table;
 mod digits;
 mod hub_sets;
 mod idx;
@@ -98,6 +99,7 @@ sources! {
         Safetensors(safetensors::SafetensorsFile),
         Idx(idx::IdxFile),
         Cifar(cifar::CifarFolder),
+        Csv(csv_table::CsvTable),
     }
 }
 

@@ -59,8 +59,8 @@ impl DataSource {
             kind => {
                 let is = kind.map_or_else(String::new, |kind| format!("is {kind}; "));
                 let reason = format!(
-                    "{is}data are a folder or ZIP archive of images, .npy, .npz, .safetensors, IDX (MNIST), or a folder of \
-                     CIFAR's binary files"
+                    "{is}data are a folder or ZIP archive of images, .npy, .npz, .safetensors, IDX (MNIST), a folder of \
+                     CIFAR's binary files, or a table: csv: {{path: t.csv, range: [-10, 10]}}"
                 );
                 return Err(FileError::file(&path, reason).into());
             }

@@ -4,11 +4,13 @@
 mod archive;
 mod classes;
 mod decode;
+mod decoding;
 mod folder;
 mod format;
 mod label_file;
 mod pack;
 mod plain;
+mod planes;
 mod resize;
 mod selection;
 mod zip;
@@ -23,6 +25,7 @@ pub use resize::Filter;
 
 use archive::Archive;
 use decode::Handled;
+use decoding::Decoding;
 use folder::Folder;
 use selection::Selection;
 use zip::Zip;
@@ -102,12 +105,15 @@ fn read(path: &Path, set: &str, archive: &mut dyn Archive) -> Result<Splits, Dat
     FileError::check_size(path, names.len(), first.shape())?;
     check_bytes(path, images.iter().map(|image| image.size))?;
     let mut divided = Divided::new(set, first.shape(), names.len());
-    let mut handled = Handled::default();
-    for image in &images {
-        let bytes = archive.read(image)?;
-        let (first, pixels) = ((names[0], first), divided.next_image());
-        decode::decode(path, &image.name, &bytes, first, pixels, &mut handled)?;
-    }
+    let mut decoding = Decoding {
+        path,
+        first: (names[0], first),
+        handled: Handled::default(),
+    };
+    decoding.all(archive, &images, |pixels| {
+        divided.next_image().extend(pixels);
+    })?;
+    let handled = decoding.handled;
     let mut splits = divided.finish(&labels)?;
     splits.found.skipped = skipped;
     splits.found.remarks.extend(handled.remarks());

@@ -1,5 +1,8 @@
 //! `pfgmpp data info`: what a data source holds.
 
+use std::collections::BTreeMap;
+
+use pfgmpp_config::yaml::to_line;
 use pfgmpp_data::{DataError, DataSource, Dataset, Splits, Statistics};
 use pfgmpp_run::RunError;
 use serde::Serialize;
@@ -102,6 +105,10 @@ impl Info {
         let line =
             |name: &str, text: &dyn std::fmt::Display| print(format_args!("{name:<11} {text}"));
         line("name", &self.name);
+        line(
+            "config",
+            &to_line(&BTreeMap::from([("data", &self.source)])),
+        );
         line(
             "items",
             &format_args!("{} to learn from, {} held out", self.train, self.held_out),

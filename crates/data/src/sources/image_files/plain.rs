@@ -7,6 +7,7 @@ use candle_core::{Device, Tensor};
 use super::archive::Archive;
 use super::check_bytes;
 use super::decode::{self, Handled};
+use super::decoding::Decoding;
 use super::folder::Folder;
 use super::selection::Selection;
 use super::zip::Zip;
@@ -52,12 +53,13 @@ fn read(path: &Path, archive: &mut dyn Archive) -> Result<ImageFiles, DataError>
     FileError::check_size(path, images.len(), header.shape())?;
     check_bytes(path, images.iter().map(|image| image.size))?;
     let mut pixels = Vec::new();
-    let mut handled = Handled::default();
-    for image in &images {
-        let bytes = archive.read(image)?;
-        let first = (first.name.as_str(), header);
-        decode::decode(path, &image.name, &bytes, first, &mut pixels, &mut handled)?;
-    }
+    let mut decoding = Decoding {
+        path,
+        first: (&first.name, header),
+        handled: Handled::default(),
+    };
+    decoding.all(archive, &images, |image| pixels.extend(image))?;
+    let handled = decoding.handled;
     let [channels, height, width] = header.shape();
     let shape = (images.len(), channels, height, width);
     Ok(ImageFiles {
