@@ -17,6 +17,7 @@ use serde_yaml::{Mapping, Value};
 
 use crate::error::ConfigError;
 use crate::kind::{ConfigKind, Configuration};
+use crate::run_config::RunConfig;
 
 pub use write::{to_line, to_string};
 
@@ -48,13 +49,18 @@ impl Document {
         Ok((Self { path, value }, typed))
     }
 
-    /// Sets the value at the dotted path `key`, which must exist.
+    /// Sets the value at the dotted path `key`, which must be there or be one that the file could have had in a section
+    /// that it has: many keys of a run may be left out.
     ///
     /// # Errors
     ///
-    /// A key that is not there; `origin` names who asked for it.
+    /// A key that is not there and not known; `origin` names who asked for it.
     pub fn set(&mut self, key: &str, value: Value, origin: &str) -> Result<(), ConfigError> {
         let file = self.path.display().to_string();
+        if let Some(longer) = self.with_new(key, &value) {
+            self.value = longer;
+            return Ok(());
+        }
         let mut node = &mut self.value;
         for (depth, part) in key.split('.').enumerate() {
             let keys = keys_of(node);
@@ -68,6 +74,25 @@ impl Document {
         }
         *node = value;
         Ok(())
+    }
+
+    /// The configuration of a run with a further key that it knows; `None` of any other document, of a key that is there
+    /// and of one that is not known.
+    fn with_new(&self, key: &str, value: &Value) -> Option<Value> {
+        let path: Vec<String> = key.split('.').map(str::to_string).collect();
+        let is_run = ConfigKind::of(&self.value) == Some(ConfigKind::Run);
+        if !is_run || path::at(&self.value, &path).is_some() {
+            return None;
+        }
+        let mut longer = self.value.clone();
+        let is_put = path::put(&mut longer, &path, value.clone());
+        let refused = match words::read::<RunConfig>(&longer) {
+            Ok(_) => false,
+            // What is wrong with a value within a section is said when the whole is read; a section that does not go
+            // with the others is none of this document.
+            Err(message) => path.len() == 1 || message.contains("no key"),
+        };
+        (is_put && !refused).then_some(longer)
     }
 
     /// Reads the tree as a `T`; `origin` names it in errors.
