@@ -112,6 +112,21 @@ fn what_a_network_of_pairs_was_not_trained_for_is_refused() {
             "{flags:?}: something was written"
         );
     }
+    let mut bench = pfgmpp();
+    bench.args([
+        "bench",
+        "configs/denoise_digits.yaml",
+        "--batch",
+        "2",
+        "--runs",
+        "1",
+    ]);
+    let done = output(bench);
+    assert!(
+        done.status.success(),
+        "it can be timed: got {}",
+        stderr(&done)
+    );
     let mut sample = pfgmpp();
     sample
         .args(["sample", "--num", "2", "--checkpoint"])

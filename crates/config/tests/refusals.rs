@@ -229,3 +229,30 @@ fn every_number_of_a_written_configuration_has_a_dot() {
     assert!(floats > 10, "got {floats} numbers in {text}");
     assert!(text.contains("eps: 1.0e-8\n"), "got {text}");
 }
+
+#[test]
+fn a_key_that_a_file_may_leave_out_can_be_set_and_an_unknown_one_cannot() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/digits.yaml");
+    let set = |text: &str| {
+        let (mut document, _) = Document::read::<RunConfig>(&path).unwrap();
+        let (key, value) = yaml::parse_assignment(text).unwrap();
+        document.set::<RunConfig>(&key, value, text)?;
+        RunConfig::read(&document, &[(key, text.to_string())])
+    };
+    let config = set("training.micro_batch=16").unwrap();
+    assert_eq!(config.trained().unwrap().training.micro_batch, Some(16));
+    let config = set("augment={x_flip: true}").unwrap();
+    assert!(config.trained().unwrap().augment.unwrap().x_flip);
+    for (text, want) in [
+        ("training.micro_batches=16", "no key `micro_batches`"),
+        ("trainings.micro_batch=16", "no key `trainings`"),
+        (
+            "training.micro_batch=0",
+            "training.micro_batch must be from 1 to 64, got 0",
+        ),
+        ("training.micro_batch=few", "training.micro_batch"),
+    ] {
+        let got = set(text).unwrap_err().to_string();
+        assert!(got.contains(want), "{text}: got {got}, want {want}");
+    }
+}

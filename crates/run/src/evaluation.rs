@@ -84,6 +84,7 @@ impl Evaluation<'_> {
         )?;
         monitor.image(&grid, nimg)?;
         monitor.scores(&scores, nimg)?;
+        monitor.hparams(self.config)?;
         self.score_classes(&samples, &seeds, monitor)?;
         let result = RunResult {
             d: self.config.d(),

@@ -1,5 +1,6 @@
 //! The log of a run: `log.jsonl`.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,12 @@ pub struct LogLine {
     /// there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<u64>,
+    /// Main memory that the process held, in MiB, where the system says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_mib: Option<f64>,
+    /// Mean loss since the line before of each band of noise levels that was met.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub loss_by_sigma: BTreeMap<String, f64>,
 }
 
 /// The log of a run, one line of JSON at a time.
@@ -108,6 +115,8 @@ mod tests {
             grad_norm: Some(0.25),
             denoising_error: None,
             skipped: None,
+            memory_mib: None,
+            loss_by_sigma: BTreeMap::from([("below_0.05".to_string(), 0.5)]),
         };
         let mut log = Log::open(&path, 0).unwrap();
         for nimg in [64, 128, 192] {

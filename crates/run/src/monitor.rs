@@ -1,5 +1,7 @@
 //! What a run writes about itself while it trains: `log.jsonl` and TensorBoard events.
 
+use std::collections::BTreeMap;
+
 use pfgmpp_config::{RunConfig, yaml};
 use pfgmpp_data::Picture;
 use pfgmpp_metrics::Scores;
@@ -93,6 +95,8 @@ impl Monitor {
             grad_norm: std::mem::take(&mut self.grad_norm).mean(),
             denoising_error: self.denoising_error.take(),
             skipped: (skipped > 0).then_some(skipped),
+            memory_mib: held_memory().map(|bytes| (bytes as f64 / f64::from(1 << 20)).round()),
+            loss_by_sigma: self.loss_by_sigma(),
         };
         self.log.append(&line)?;
         self.events.scalar("training/loss", loss, nimg)?;
@@ -100,7 +104,6 @@ impl Monitor {
             .scalar("training/learning_rate", line.lr, nimg)?;
         self.events
             .scalar("training/images_per_second", line.images_per_second, nimg)?;
-        let memory = held_memory().map(|bytes| bytes as f64 / f64::from(1 << 20));
         let beside = [
             ("training/gradient_norm", line.grad_norm),
             ("validation/denoising_error", line.denoising_error),
@@ -108,20 +111,28 @@ impl Monitor {
                 "training/skipped_steps",
                 line.skipped.map(|steps| steps as f64),
             ),
-            ("training/memory_mib", memory),
+            ("training/memory_mib", line.memory_mib),
         ];
         for (tag, value) in beside {
             if let Some(value) = value {
                 self.events.scalar(tag, value, nimg)?;
             }
         }
-        for (band, mean) in std::mem::take(&mut self.bands).iter().enumerate() {
-            if let Some(loss) = mean.mean() {
-                self.events.scalar(&band_tag(band), loss, nimg)?;
-            }
+        for (band, loss) in &line.loss_by_sigma {
+            self.events
+                .scalar(&format!("loss_by_sigma/{band}"), *loss, nimg)?;
         }
         (self.images, self.seconds, self.last_loss) = (0, 0.0, Some(loss));
         Ok(self.events.flush()?)
+    }
+
+    /// The mean loss of each band of sigma that was met since the last report, by its name.
+    fn loss_by_sigma(&mut self) -> BTreeMap<String, f64> {
+        let bands = std::mem::take(&mut self.bands);
+        let means = bands.iter().enumerate();
+        means
+            .filter_map(|(band, mean)| Some((band_name(band), mean.mean()?)))
+            .collect()
     }
 
     /// Takes in the error on held-out data, for the next report.
@@ -158,6 +169,17 @@ impl Monitor {
         Ok(self.events.flush()?)
     }
 
+    /// Writes the configuration as hyperparameters, beside which TensorBoard shows the final scores.
+    ///
+    /// # Errors
+    ///
+    /// Any failure of the file system.
+    pub fn hparams(&mut self, config: &RunConfig) -> Result<(), RunError> {
+        let tree = serde_json::to_value(config).unwrap_or_default();
+        self.events.hparams(&tree)?;
+        Ok(self.events.flush()?)
+    }
+
     /// Writes the final scores by class.
     ///
     /// # Errors
@@ -180,13 +202,12 @@ impl Monitor {
     }
 }
 
-fn band_tag(band: usize) -> String {
-    let range = match band {
+fn band_name(band: usize) -> String {
+    match band {
         0 => format!("below_{}", BANDS[0]),
         _ if band == BANDS.len() => format!("above_{}", BANDS[band - 1]),
         _ => format!("{}_to_{}", BANDS[band - 1], BANDS[band]),
-    };
-    format!("loss_by_sigma/{range}")
+    }
 }
 
 #[cfg(test)]
@@ -195,16 +216,10 @@ mod tests {
 
     #[test]
     fn bands_are_named_by_their_ends() {
-        let got: Vec<String> = (0..=BANDS.len()).map(band_tag).collect();
+        let got: Vec<String> = (0..=BANDS.len()).map(band_name).collect();
         assert_eq!(
             got,
-            [
-                "loss_by_sigma/below_0.05",
-                "loss_by_sigma/0.05_to_0.2",
-                "loss_by_sigma/0.2_to_1",
-                "loss_by_sigma/1_to_5",
-                "loss_by_sigma/above_5"
-            ]
+            ["below_0.05", "0.05_to_0.2", "0.2_to_1", "1_to_5", "above_5"]
         );
     }
 }

@@ -1,4 +1,4 @@
-//! TensorBoard event files: scalars, images and text.
+//! TensorBoard event files: scalars, images, text and hyperparameters.
 //!
 //! Built on tensorboard-rs's record framing and its protocol messages. Its `SummaryWriter` is not
 //! used: it loses events that are still queued at exit, truncates a file of the same second, and
@@ -18,6 +18,7 @@ use tensorboard_proto::types::DataType;
 use tensorboard_rs::record_writer::RecordWriter;
 use thiserror::Error;
 
+mod hparams;
 #[cfg(test)]
 mod tests;
 

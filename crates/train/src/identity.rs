@@ -45,25 +45,28 @@ pub(crate) fn identity(model: &TrainerConfig, seed: u64, data: &Dataset) -> Map<
         ("ema", json!(model.ema)),
         ("training.batch_size", json!(model.training.batch_size)),
     ];
-    // What is absent by default is not named, so that states of before say the same.
-    let post_hoc = model.post_hoc_ema.as_ref();
-    let post_hoc = post_hoc.map(|config| ("post_hoc_ema.sigma_rel", json!(config.sigma_rel)));
-    let training = &model.training;
-    let micro_batch = training.micro_batch;
-    let micro_batch = micro_batch.map(|micro| ("training.micro_batch", json!(micro)));
-    let non_finite = training.non_finite.filter(|what| *what == NonFinite::Skip);
-    let non_finite = non_finite.map(|what| ("training.non_finite", json!(what)));
-    let start = training.start_from.as_ref();
-    let start = start.map(|start| ("training.start_from", json!(start)));
     fields
         .into_iter()
-        .chain(post_hoc)
-        .chain(micro_batch)
-        .chain(non_finite)
-        .chain(start)
-        .chain(model.augment.map(|augment| ("augment", json!(augment))))
+        .chain(optional(model))
         .map(|(name, value)| (name.to_string(), value))
         .collect()
+}
+
+/// What is absent by default, as far as it is there: states of before say the same.
+fn optional(model: &TrainerConfig) -> impl Iterator<Item = (&'static str, Value)> {
+    let training = &model.training;
+    let post_hoc = model.post_hoc_ema.as_ref();
+    let start = training.start_from.as_ref();
+    let non_finite = training.non_finite;
+    let values = [
+        post_hoc.map(|config| ("post_hoc_ema.sigma_rel", json!(config.sigma_rel))),
+        (training.micro_batch).map(|micro| ("training.micro_batch", json!(micro))),
+        (non_finite.filter(|what| *what == NonFinite::Skip))
+            .map(|what| ("training.non_finite", json!(what))),
+        start.map(|start| ("training.start_from", json!(start))),
+        (model.augment).map(|augment| ("augment", json!(augment))),
+    ];
+    values.into_iter().flatten()
 }
 
 /// The first thing in which a state's training `there` is not that `here`, in words.

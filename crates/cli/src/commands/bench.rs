@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 use pfgmpp_config::{ModelConfig, RunConfig};
 use pfgmpp_data::Dataset;
-use pfgmpp_kernel::{Denoiser, Query, widest_float};
+use pfgmpp_kernel::{Condition, Denoiser, Query, widest_float};
 use pfgmpp_run::{RunError, RunMemory, fetch, load};
 use pfgmpp_train::{TrainError, Trainer, TrainerConfig};
 use serde::Serialize;
@@ -170,8 +170,16 @@ impl Bench<'_> {
             .map_err(RunError::from)?;
         let x = x.to_dtype(widest_float(&self.device))?;
         let sigma = vec![SIGMA; batch];
+        let condition = match denoiser.takes().image_channels {
+            0 => Condition::none(),
+            channels => {
+                let (_, _, height, width) = x.dims4()?;
+                let image = Tensor::zeros((batch, channels, height, width), x.dtype(), x.device())?;
+                Condition::none().with_image(image)?
+            }
+        };
         self.median_ms(|| {
-            denoiser.denoise(&Query::new(&x, &sigma))?;
+            denoiser.denoise(&Query::new(&x, &sigma).under(&condition))?;
             Ok(())
         })
     }
