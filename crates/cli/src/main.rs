@@ -63,6 +63,8 @@ enum Command {
     Schedule(commands::schedule::Args),
     /// Score samples against other samples or data, wherever they stand
     Score(commands::score::Args),
+    /// Say how far samples leave the schedule of noise levels, and which trust it deserves: a kappa and a D
+    Advise(commands::advise::Args),
     /// Say how likely a model finds data
     Likelihood(commands::likelihood::Args),
     /// Time training and evaluation of a configuration on this machine
@@ -130,6 +132,7 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Restore(args) => commands::restore::restore(args),
         Command::Schedule(args) => commands::schedule::schedule(args),
         Command::Score(args) => commands::score::score(args),
+        Command::Advise(args) => commands::advise::advise(args),
         Command::Likelihood(args) => commands::likelihood::likelihood(args),
         Command::Bench(args) => commands::bench::bench(args),
         Command::Convert(args) => commands::convert::convert(args),
