@@ -1,12 +1,8 @@
 //! How far the noise levels that samples show on their way leave the schedule, and what that says of the trust it deserves.
 
-use std::sync::Mutex;
-
-use candle_core::{Device, Result, Tensor};
+use candle_core::Device;
 use pfgmpp_data::Dataset;
-use pfgmpp_kernel::{
-    ConditionSpec, Denoiser, Dimension, Kernel, Query, SampleRng, Stream, squared_norms,
-};
+use pfgmpp_kernel::{Denoiser, Dimension, Kernel, Query, SampleRng, Stream};
 use pfgmpp_metrics::bootstrap_interval;
 use pfgmpp_transfer::DenoisingError;
 use serde::Serialize;
@@ -17,6 +13,12 @@ use crate::groups::Groups;
 use crate::observer::StopFlag;
 use crate::sampling_model::SamplingModel;
 use crate::stoppable::Stoppable;
+
+mod recorder;
+#[cfg(test)]
+mod tests;
+
+use recorder::{Deviations, Recorder};
 
 /// What the noise of the data is for: the same of an item and a level whatever the batch.
 const NAME: &str = "levels_met";
@@ -120,7 +122,7 @@ impl SamplingModel {
         (batch, device): (usize, &Device),
         stop: &StopFlag,
         progress: &dyn Fn(u64),
-    ) -> std::result::Result<LevelsMet, RunError> {
+    ) -> Result<LevelsMet, RunError> {
         let model = self.led()?;
         let error = error_curve(&*model, data, &self.config, batch as u64, device, stop)?;
         let groups = Groups {
@@ -177,7 +179,7 @@ impl SamplingModel {
         error: &DenoisingError,
         (batch, device): (usize, &Device),
         (stop, progress): (&StopFlag, &dyn Fn(u64)),
-    ) -> std::result::Result<Deviations, RunError> {
+    ) -> Result<Deviations, RunError> {
         let num = num.min(data.num_images());
         let model = self.led()?;
         let kernel = Kernel::new(self.kernel().n(), Dimension::Infinite)?;
@@ -227,86 +229,6 @@ impl SamplingModel {
         } else {
             Err(RunError::Stopped)
         }
-    }
-}
-
-/// ln(shown/nominal) of items by evaluation.
-#[derive(Clone, Debug, Default)]
-struct Deviations {
-    /// The level of each evaluation.
-    sigma: Vec<f64>,
-    /// For each evaluation that of each item.
-    values: Vec<Vec<f64>>,
-}
-
-impl Deviations {
-    fn append(&mut self, other: Self) {
-        if self.sigma.is_empty() {
-            *self = other;
-            return;
-        }
-        for (all, more) in self.values.iter_mut().zip(other.values) {
-            all.extend(more);
-        }
-    }
-}
-
-/// A denoiser that keeps what levels are shown where it is asked.
-struct Recorder<'a> {
-    model: &'a dyn Denoiser,
-    error: &'a DenoisingError,
-    n: f64,
-    met: Mutex<Deviations>,
-}
-
-impl<'a> Recorder<'a> {
-    fn new(model: &'a dyn Denoiser, error: &'a DenoisingError, n: usize) -> Self {
-        let met = Mutex::default();
-        Self {
-            model,
-            error,
-            n: n as f64,
-            met,
-        }
-    }
-
-    fn taken(self) -> Deviations {
-        self.met.into_inner().unwrap_or_default()
-    }
-
-    /// `ln(shown/sigma)` of a sample at squared distance `square` from its estimate.
-    fn deviation(&self, square: f64, sigma: f64) -> f64 {
-        let mut shown = sigma;
-        // A fixed point: e grows slower than the noise, so that each round comes nearer.
-        for _ in 0..60 {
-            let next = ((square + self.error.at(shown)) / self.n).sqrt();
-            let done = (next / shown - 1.0).abs() < 1e-9;
-            shown = next;
-            if done {
-                break;
-            }
-        }
-        (shown / sigma).ln()
-    }
-}
-
-impl Denoiser for Recorder<'_> {
-    fn takes(&self) -> ConditionSpec {
-        self.model.takes()
-    }
-
-    fn denoise(&self, query: &Query) -> Result<Tensor> {
-        let m = self.model.denoise(query)?;
-        let squares = squared_norms(&(query.x - &m)?)?;
-        let values = squares.iter().zip(query.sigma);
-        let values = values
-            .map(|(&square, &sigma)| self.deviation(square, sigma))
-            .collect();
-        if let Ok(mut met) = self.met.lock() {
-            met.sigma.push(query.sigma[0]);
-            met.values.push(values);
-        }
-        Ok(m)
     }
 }
 
@@ -372,129 +294,5 @@ fn summary(
             .collect(),
         mean_square: whole,
         interval: resampled.unwrap_or([f64::NEG_INFINITY, f64::INFINITY]),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use pfgmpp_config::yaml::parse_value;
-    use pfgmpp_data::DataSource;
-    use pfgmpp_kernel::ExactPosterior;
-    use pfgmpp_sampler::SamplerConfig;
-
-    use super::*;
-
-    /// What samples of the exact posterior of the digits at `d` meet.
-    fn met(d: f64, sampler: &str, num: u64) -> LevelsMet {
-        let splits = DataSource::Digits.load().unwrap();
-        let d = Dimension::new(d).unwrap();
-        let exact = ExactPosterior::new(splits.train.images(), d).unwrap();
-        let edm = "{num_steps: STEPS, sigma_min: 0.05, sigma_max: 40.0, rho: 7.0}";
-        let text = format!(
-            "{{{}, schedule: {{edm: {edm}}}}}",
-            sampler.split('|').next().unwrap()
-        );
-        let text = text.replace("STEPS", sampler.split('|').nth(1).unwrap());
-        let config: SamplerConfig = parse_value(&text, "a test").unwrap();
-        let shape = splits.train.image_shape();
-        let model = SamplingModel::new(
-            Box::new(exact),
-            d,
-            shape,
-            || unreachable!("no other D"),
-            &config,
-        )
-        .unwrap();
-        let seeds: Vec<u64> = (0..num).collect();
-        // The posterior knows its own data.
-        let data = &splits.train;
-        model
-            .levels_met(
-                &seeds,
-                data,
-                (64, &Device::Cpu),
-                &StopFlag::default(),
-                &|_| (),
-            )
-            .unwrap()
-    }
-
-    #[test]
-    fn an_exact_model_with_many_steps_deserves_its_schedule() {
-        let found = met(f64::INFINITY, "solver: heun|40", 200);
-        assert!(found.levels.iter().filter(|level| level.readable).count() > 20);
-        let [low, high] = found.kappa_interval();
-        assert!(
-            low > 100.0 && high == f64::INFINITY,
-            "got kappa {low} to {high}: {found:?}"
-        );
-    }
-
-    #[test]
-    fn noise_on_the_way_and_few_steps_cost_the_schedule_trust() {
-        let noisy = met(f64::INFINITY, "solver: euler, injected_noise: 0.4|18", 200);
-        let [low, high] = noisy.kappa_interval();
-        assert!(
-            low <= noisy.kappa() && noisy.kappa() <= high,
-            "got {} in {low} to {high}",
-            noisy.kappa()
-        );
-        assert!(high < 50.0, "noise: got kappa {low} to {high}");
-        let few = met(f64::INFINITY, "solver: euler|5", 200);
-        assert!(
-            few.kappa_interval()[1] < 50.0,
-            "few steps: got {:?}",
-            few.kappa_interval()
-        );
-    }
-
-    #[test]
-    fn the_levels_of_a_prior_of_finite_d_deserve_about_that_d() {
-        // Of ln s given sigma the variance is psi'(D/2)/4: at D = 8 0.0710, of which 1/(2 V) is 7.0.
-        let found = met(8.0, "solver: heun|40", 400);
-        let [low, high] = found.kappa_interval();
-        assert!(
-            low < 9.0 && high > 6.0 && high < 16.0,
-            "got kappa {} in {low} to {high}, want 7",
-            found.kappa()
-        );
-    }
-
-    #[test]
-    fn the_batch_changes_nothing() {
-        let splits = DataSource::EightGaussians.load().unwrap();
-        let d = Dimension::Infinite;
-        let exact = ExactPosterior::new(splits.train.images(), d).unwrap();
-        let text = "{solver: euler, schedule: {edm: {num_steps: 6, sigma_min: 0.2, sigma_max: 10.0, rho: 7.0}}}";
-        let config: SamplerConfig = parse_value(text, "a test").unwrap();
-        let model = SamplingModel::new(
-            Box::new(exact),
-            d,
-            [2, 1, 1],
-            || unreachable!("no other D"),
-            &config,
-        )
-        .unwrap();
-        let met = |batch| {
-            let seeds: Vec<u64> = (0..30).collect();
-            model
-                .levels_met(
-                    &seeds,
-                    &splits.held_out,
-                    (batch, &Device::Cpu),
-                    &StopFlag::default(),
-                    &|_| (),
-                )
-                .unwrap()
-        };
-        let (few, many) = (met(7), met(100));
-        assert_eq!(few.levels.len(), 6);
-        let error = (few.mean_square / many.mean_square - 1.0).abs();
-        assert!(
-            error < 1e-6,
-            "got {} and {}",
-            few.mean_square,
-            many.mean_square
-        );
     }
 }
