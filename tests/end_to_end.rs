@@ -1,5 +1,7 @@
 //! The binary as a user meets it: files in, exit codes, lines and files out.
 
+#[path = "end_to_end/advise.rs"]
+mod advise;
 #[path = "end_to_end/bad_input.rs"]
 mod bad_input;
 #[path = "end_to_end/bad_setups.rs"]

@@ -265,6 +265,8 @@ fn help_fits_eighty_columns() {
         "data info",
         "data pack",
         "ema",
+        "score",
+        "advise",
         "doctor",
         "completions",
         "man",

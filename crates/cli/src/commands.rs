@@ -1,5 +1,6 @@
 //! One file per subcommand.
 
+pub mod advise;
 pub mod bench;
 pub mod completions;
 pub mod convert;

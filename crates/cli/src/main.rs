@@ -68,6 +68,8 @@ enum Command {
     Schedule(commands::schedule::Args),
     /// Score samples against other samples or data, wherever they stand
     Score(commands::score::Args),
+    /// Measure how far samples leave the schedule of noise levels, and which trust it deserves: a kappa and a D
+    Advise(commands::advise::Args),
     /// Compute the log-likelihood of data under a model
     Likelihood(commands::likelihood::Args),
     /// Average a run's weights over any length, after its training
@@ -146,6 +148,7 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Restore(args) => commands::restore::restore(args),
         Command::Schedule(args) => commands::schedule::schedule(args),
         Command::Score(args) => commands::score::score(args),
+        Command::Advise(args) => commands::advise::advise(args),
         Command::Likelihood(args) => commands::likelihood::likelihood(args),
         Command::Ema(args) => commands::ema::ema(args),
         Command::Bench(args) => commands::bench::bench(args),

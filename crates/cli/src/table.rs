@@ -207,7 +207,7 @@ fn means(judgements: &[&Judgement], result: &SweepResult) -> Option<String> {
 }
 
 /// Text in lines of at most 80 characters.
-fn wrapped(text: &str) -> String {
+pub fn wrapped(text: &str) -> String {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         let line = lines.last_mut().expect("there is one line");
