@@ -12,6 +12,12 @@ mod bench;
 mod classes;
 #[path = "end_to_end/convert.rs"]
 mod convert;
+#[path = "end_to_end/data.rs"]
+mod data;
+#[path = "end_to_end/ema.rs"]
+mod ema;
+#[path = "end_to_end/fine_tuning.rs"]
+mod fine_tuning;
 #[path = "end_to_end/hub.rs"]
 mod hub;
 #[cfg(feature = "datasets")]
@@ -23,6 +29,10 @@ mod interruption;
 mod latents;
 #[path = "end_to_end/likelihood.rs"]
 mod likelihood;
+#[path = "end_to_end/long_training.rs"]
+mod long_training;
+#[path = "end_to_end/pairs.rs"]
+mod pairs;
 #[cfg(feature = "datasets")]
 #[path = "../crates/data/tests/hub_sets/parquet_file.rs"]
 mod parquet_file;
@@ -40,6 +50,11 @@ mod setups;
 #[allow(dead_code)]
 #[path = "../crates/hub/tests/hub/server/mod.rs"]
 mod server;
+#[path = "end_to_end/shards.rs"]
+mod shards;
+#[cfg(unix)]
+#[path = "end_to_end/slurm.rs"]
+mod slurm;
 #[path = "end_to_end/sweep.rs"]
 mod sweep;
 #[path = "end_to_end/transfer.rs"]

@@ -72,6 +72,11 @@ fn digits_asked_for_by_class_look_like_that_class() {
         held_out > 0.97,
         "got {held_out}: the classifier is no judge"
     );
+    let diversity = agreement("diversity");
+    assert!(
+        (0.6..1.2).contains(&diversity),
+        "got {diversity}: the samples of a class are alike, or unlike the data"
+    );
     // Chance gives a tenth.
     assert!(got > 0.8, "got {got}, want above 0.8");
     let classes = scores["classes"].as_array().expect("a list");
@@ -106,6 +111,32 @@ fn digits_asked_for_by_class_look_like_that_class() {
     let want = serde_json::json!([["000000.png", 2], ["000003.png", 7], ["000004.png", 7]]);
     assert_eq!(labels(&b), want);
 
+    // From class to class: the way ends where the next sample is.
+    let (way, ends) = (
+        folder.path().join("way.png"),
+        folder.path().join("ends.png"),
+    );
+    let mut command = pfgmpp();
+    command.args([
+        "interpolate",
+        "--seeds",
+        "0-1",
+        "--frames",
+        "2",
+        "--class",
+        "0,7",
+        "--checkpoint",
+    ]);
+    command.arg(&run).arg("--out").arg(&way);
+    succeeds(&output(command));
+    succeeds(&sample(&run, &ends, &["--num", "2", "--class", "0,7"]));
+    let bytes = |path: &Path| fs::read(path).unwrap();
+    assert_eq!(
+        bytes(&way),
+        bytes(&ends),
+        "the ends of the way, and the samples"
+    );
+
     let x = folder.path().join("x.png");
     let refused =
         |flags: &[&str], want: &str| assert_refused(&sample(&run, &x, flags), &x, &[want]);
@@ -138,8 +169,7 @@ fn a_conditional_pickle_is_sampled_by_class_and_no_line_is_missing() {
     let (first, _) = draw("0.png", &["--class", "0"], "classes: 0, of 3");
     let (second, _) = draw("1.png", &["--class", "1"], "classes: 1, of 3");
     assert_ne!(first, second, "class 0 and class 1");
-    let random =
-        "classes: one of 3 at random, all alike, by the sample's seed (--class 0-2 asks for some)";
+    let random = "classes: one of 3 at random, each as often, by the sample's seed (--class 0-2 asks for some)";
     let (any, shown) = draw("any.png", &[], random);
     assert_ne!(any, first);
     assert_eq!(shown.matches("classes of a row:").count(), 3, "got {shown}");

@@ -87,19 +87,17 @@ fn ctrl_c_saves_and_the_same_command_goes_on() {
 }
 
 #[test]
-fn a_folder_in_use_is_refused_and_left_alone() {
+fn two_who_start_the_same_sweep_share_its_runs() {
     let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("out");
+    let [out, alone] = ["out", "alone"].map(|name| folder.path().join(name));
     let mut first = start(&out);
     wait_for_state(&out, "1");
+    // The second leaves the run that the first is at alone, and says whose it is.
     let second = output(small_sweep(&out, &LONGER));
-    assert_eq!(second.status.code(), Some(2), "got {}", stderr(&second));
-    assert!(
-        stderr(&second).contains("in use by another process"),
-        "got {}",
-        stderr(&second)
-    );
+    assert!(second.status.success(), "got {}", stderr(&second));
     assert!(first.wait().unwrap().success());
+    assert!(output(small_sweep(&alone, &LONGER)).status.success());
+    assert_eq!(scores(&out), scores(&alone));
 }
 
 /// The one run of a small sweep of D = 1.

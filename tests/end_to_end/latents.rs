@@ -78,6 +78,90 @@ fn data_come_back_from_their_latents_the_better_the_more_steps() {
 }
 
 #[test]
+fn latents_in_a_file_decode_to_the_data_that_they_are_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = trained(folder.path());
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let many = ["--solver", "heun", "--steps", "40"];
+    let run = |command: &str, flags: &[&str]| {
+        let done = call_trained(command, &model, &[&many[..], flags].concat());
+        assert!(done.status.success(), "{command}: got {}", stderr(&done));
+    };
+    let held_out = pfgmpp_data::DataSource::Digits.load().unwrap().held_out;
+    let want = held_out.images().narrow(0, 0, 3).unwrap();
+    for latents in [at("l.npy"), at("l.safetensors")] {
+        run(
+            "encode",
+            &["--data", "digits", "--num", "3", "--out", &latents],
+        );
+        let back = at("back.npy");
+        run(
+            "decode",
+            &[
+                "--latents",
+                &latents,
+                "--batch",
+                "2",
+                "--overwrite",
+                "--out",
+                &back,
+            ],
+        );
+        let got = candle_core::Tensor::read_npy(&back).unwrap();
+        let off = (got - &want).unwrap().sqr().unwrap().mean_all().unwrap();
+        let rms = off.to_scalar::<f32>().unwrap().sqrt();
+        assert!(
+            rms < 0.03,
+            "{latents}: got {rms} off the digits, want below 0.03"
+        );
+    }
+    let out = folder.path().join("tiny.npy");
+    let flags = ["-q", "--d", "1e-30", "--out", out.to_str().unwrap()];
+    let want = "--d: d must be from 0.1 to 1e15, or inf, got 1e-30";
+    assert_refused(&call_trained("sample", &model, &flags), &out, &[want]);
+    // The way between two digits of the data begins with what the first one decodes to, and ends with the second.
+    let (ends, way) = (at("ends.png"), at("way.png"));
+    let latents = at("two.npy");
+    run(
+        "encode",
+        &["--data", "digits", "--num", "2", "--out", &latents],
+    );
+    run("decode", &["--latents", &latents, "--out", &ends]);
+    run(
+        "interpolate",
+        &["--latents", &latents, "--frames", "2", "--out", &way],
+    );
+    assert_eq!(fs::read(ends).unwrap(), fs::read(way).unwrap());
+    let one = at("one.npy");
+    run("encode", &["--data", "digits", "--num", "1", "--out", &one]);
+    let (text, out) = (at("text.npy"), folder.path().join("x.png"));
+    fs::write(&text, "text").unwrap();
+    for (command, file, want) in [
+        (
+            "interpolate",
+            &one,
+            "--latents: must hold two states or more",
+        ),
+        ("decode", &text, "cannot be read"),
+        ("decode", &at("gone.npy"), "cannot be read"),
+        (
+            "decode",
+            &at("back.png"),
+            "give a .npy or .safetensors file",
+        ),
+    ] {
+        let flags = [
+            "-q",
+            "--latents",
+            file.as_str(),
+            "--out",
+            out.to_str().unwrap(),
+        ];
+        assert_refused(&call_trained(command, &model, &flags), &out, &[want]);
+    }
+}
+
+#[test]
 fn data_of_another_shape_have_no_latents() {
     let folder = tempfile::tempdir().unwrap();
     let config = exact_digits(folder.path());
@@ -178,10 +262,22 @@ fn levels_that_were_searched_for_bring_few_steps_nearer_to_many() {
     );
     assert_eq!(found["levels"].as_array().unwrap().len(), 7);
     let out = folder.path().join("x.npy");
-    let flags = ["--schedule", file.to_str().unwrap(), "--solver", "dpmpp2m"];
-    let flags = [&flags[..], &["--num", "4", "--out", out.to_str().unwrap()]].concat();
-    let done = call_trained("sample", &model, &flags);
-    assert!(done.status.success(), "got {}", stderr(&done));
+    // The file brings its solver along, and a flag stands above it.
+    for (flags, solver) in [(&[][..], "dpmpp2m"), (&["--solver", "euler"], "euler")] {
+        let file = ["--schedule", file.to_str().unwrap()];
+        let rest = [
+            "--num",
+            "4",
+            "--json",
+            "--overwrite",
+            "--out",
+            out.to_str().unwrap(),
+        ];
+        let done = call_trained("sample", &model, &[&file[..], flags, &rest].concat());
+        let drawn = json(&done);
+        assert_eq!(drawn["sampler"]["solver"], solver);
+        assert_eq!(drawn["evaluations"], 6);
+    }
     let refused = call_trained(
         "schedule",
         &model,
@@ -213,6 +309,34 @@ fn flags_that_mean_nothing_are_refused_in_one_line() {
         ),
         (&["--guidance", "2"], "guidance"),
         (&["--autoguidance", "x"], "--guidance"),
+        (
+            &["--guidance", "-1"],
+            "--guidance: scale must be from 0 to 100, got -1",
+        ),
+        (
+            &["--guidance", "2", "--guidance-interval", "1"],
+            "must be two noise levels such as 0.2,5",
+        ),
+        (
+            &["--guidance", "2", "--guidance-interval", "5,1"],
+            "--guidance-interval: interval[0]",
+        ),
+        (
+            &["--guess", "previous"],
+            "--guess: the model is sampled at the D that it is of, 8,",
+        ),
+        (
+            &["--self-timed", "4", "--guess", "previous"],
+            "--guess: self-timed sampling takes",
+        ),
+        (
+            &["--schedule", "levels: [80, 1e-300, 0]"],
+            "from 1e-9 to 1e6 each, or 0",
+        ),
+        (
+            &["--schedule", "edm"],
+            "must have its settings, as in `edm: {num_steps: ...",
+        ),
         (&["--steps", "0"], "--steps"),
         (&["--solver", "unipc"], "unipc: {order: 2, variant: bh2}"),
         (&["--schedule", "levels: [1, 2, 0]"], "--schedule"),

@@ -117,13 +117,16 @@ fn the_lines_say_what_was_measured_and_how() {
         "unknown over the probes",
         "N = 64, D = 128",
         "Student-t of 128 degrees of freedom and scale 80",
-        "heun, 5 steps from sigma = 0.2 up to 80, 11.0 evaluations",
+        "heun, 5 steps from sigma = 0.2 up to 80 (without the one to 0), 11.0 evaluations",
         "1 probe (Rademacher)",
         "dequantization: uniform noise",
     ] {
         assert!(text.contains(part), "got `{text}`, want `{part}` in it");
     }
-    for part in ["lowest level, sigma = 0.2", "without a guess"] {
+    for part in [
+        "lowest noise level, sigma = 0.2",
+        "has the error of the solver's steps",
+    ] {
         assert!(notes.contains(part), "got `{notes}`, want `{part}` in it");
     }
 }

@@ -185,7 +185,7 @@ fn what_cannot_be_restored_is_refused_in_one_line_before_anything_is_written() {
         ),
         (
             inpaint("@small_mask.png"),
-            "--mask: must be of 8 x 8 pixels",
+            "--mask: must be 8 pixels wide and 8 high",
         ),
         (
             inpaint("@white.png"),
@@ -196,7 +196,10 @@ fn what_cannot_be_restored_is_refused_in_one_line_before_anything_is_written() {
             "hides some pixels and shows some, got 0 seen of 64",
         ),
         (inpaint("@no.png"), "there is no such file"),
-        (inpaint("@exact.yaml"), "is not a PNG image"),
+        (
+            inpaint("@exact.yaml"),
+            "is not an image (PNG, JPEG, WebP, TIFF or BMP)",
+        ),
         (
             vec!["--task", "superres", "--images", "@images"],
             "--factor: superres needs a factor",
@@ -232,6 +235,18 @@ fn what_cannot_be_restored_is_refused_in_one_line_before_anything_is_written() {
             "--iterations: max_iterations must be from 1",
         ),
         (
+            [&INPAINT[..], &["--zeta", "1"]].concat(),
+            "--zeta: is not used by --method mmps",
+        ),
+        (
+            [&INPAINT[..], &["--method", "dps", "--iterations", "3"]].concat(),
+            "--iterations: is not used by --method dps",
+        ),
+        (
+            denoise(&["--noise", "1", "--covariance", "nominal"]),
+            "--covariance: is not used by --method joint",
+        ),
+        (
             [&INPAINT[..], &["--method", "dps", "--zeta", "0"]].concat(),
             "--zeta: zeta must be a positive number",
         ),
@@ -241,7 +256,7 @@ fn what_cannot_be_restored_is_refused_in_one_line_before_anything_is_written() {
         ),
         (
             [&INPAINT[..4], &["--images", "@none"]].concat(),
-            "holds no PNG image",
+            "holds no image",
         ),
         (
             [&INPAINT[..4], &["--images", "@gone"]].concat(),
@@ -294,5 +309,12 @@ fn a_folder_that_holds_something_is_left_alone_unless_asked() {
         said.contains("is not empty: give another folder, or --overwrite"),
         "got {said}"
     );
-    assert!(place.restore("out", &over).status.success());
+    let several = [&over[..], &["--samples", "2"]].concat();
+    let done = place.restore("out", &several);
+    let said = stderr(&done);
+    assert!(done.status.success(), "got {said}");
+    assert!(
+        said.contains("2 others were there before and stay"),
+        "got {said}"
+    );
 }

@@ -153,6 +153,13 @@ fn a_model_is_led_away_from_another_and_from_itself_nowhere() {
         draw("inf.npy", &["--d", "8", "--self-timed", "inf"])
     );
     assert_ne!(lifted, draw("four.npy", &["--d", "8", "--self-timed", "4"]));
+    // One of D = inf leads at every D, by its effective noise level there.
+    let inf = model.to_str().unwrap();
+    let at_one = sweep.join("d=1,seed=0");
+    let out = folder.path().join("led.npy");
+    let flags = ["--num", "4", "--guidance", "2", "--autoguidance", inf];
+    let done = sample(&at_one, &out, &flags);
+    assert!(done.status.success(), "got {}", stderr(&done));
     // One of D = 1 does not sample at D = inf.
     let other = sweep.join("d=1,seed=0");
     let out = folder.path().join("x.npy");
@@ -236,7 +243,8 @@ fn a_diffusion_checkpoint_samples_at_any_d_and_says_so() {
     let run = out.join("d=inf,seed=0");
     assert!(sample(&run, &own, &["--num", "4"]).status.success());
     for guess in ["previous", "data-mean", "fixed-point"] {
-        let done = sample(&run, &lifted, &["--num", "4", "--d", "8", "--guess", guess]);
+        let flags = ["--num", "4", "--d", "8", "--guess", guess, "--overwrite"];
+        let done = sample(&run, &lifted, &flags);
         assert!(done.status.success(), "{guess}: got {}", stderr(&done));
         let said = stderr(&done);
         assert!(
@@ -245,7 +253,11 @@ fn a_diffusion_checkpoint_samples_at_any_d_and_says_so() {
         );
         assert_ne!(fs::read(&own).unwrap(), fs::read(&lifted).unwrap());
     }
-    let done = sample(&out.join("d=8,seed=0"), &lifted, &["--d", "1"]);
+    let done = sample(
+        &out.join("d=8,seed=0"),
+        &lifted,
+        &["--d", "1", "--overwrite"],
+    );
     assert_eq!(done.status.code(), Some(2));
     let said = stderr(&done);
     assert!(
@@ -278,13 +290,20 @@ fn an_exact_model_is_sampled_from_its_configuration() {
         "configs/exact.yaml",
         "--d",
         "1",
+        "--overwrite",
         "--out",
     ]);
     let done = output(command_with(command, &out));
     assert!(done.status.success(), "got {}", stderr(&done));
     assert_ne!(fs::read(&out).unwrap(), at_128);
     let mut command = pfgmpp();
-    command.args(["sample", "--config", "configs/digits.yaml", "--out"]);
+    command.args([
+        "sample",
+        "--config",
+        "configs/digits.yaml",
+        "--overwrite",
+        "--out",
+    ]);
     let done = output(command_with(command, &out));
     assert_eq!(done.status.code(), Some(2));
     assert!(

@@ -248,7 +248,26 @@ fn the_numbers_of_config_yaml_are_numbers_to_every_reader() {
 #[test]
 fn help_fits_eighty_columns() {
     for command in [
-        "", "sweep", "train", "sample", "bench", "convert", "inspect", "transfer",
+        "",
+        "sweep",
+        "train",
+        "sample",
+        "encode",
+        "decode",
+        "interpolate",
+        "restore",
+        "schedule",
+        "likelihood",
+        "bench",
+        "convert",
+        "inspect",
+        "transfer",
+        "data info",
+        "data pack",
+        "ema",
+        "doctor",
+        "completions",
+        "man",
     ] {
         let mut help = pfgmpp();
         help.args(command.split_whitespace()).arg("--help");
@@ -347,4 +366,38 @@ fn merge_keys_and_a_byte_order_mark_are_read() {
         .arg(folder.path().join("out"));
     let done = output(command);
     assert!(done.status.success(), "got {}", stderr(&done));
+}
+
+#[test]
+fn completions_manual_pages_and_the_doctor_know_every_command() {
+    let run = |args: &[&str]| {
+        let mut command = pfgmpp();
+        command.args(args);
+        let done = output(command);
+        assert!(done.status.success(), "{args:?}: got {}", stderr(&done));
+        stdout(&done)
+    };
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = run(&["completions", shell]);
+        for word in ["interpolate", "likelihood", "self-timed"] {
+            assert!(script.contains(word), "{shell}: no {word}");
+        }
+        // A shell that is here reads its own.
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), &script).unwrap();
+        if let Ok(read) = Command::new(shell).arg("-n").arg(file.path()).output() {
+            assert!(read.status.success(), "{shell}: got {}", stderr(&read));
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    run(&["man", folder.path().to_str().unwrap()]);
+    for page in ["pfgmpp.1", "pfgmpp-sample.1", "pfgmpp-data-pack.1"] {
+        let text = fs::read_to_string(folder.path().join(page)).unwrap();
+        assert!(text.contains(".SH NAME"), "{page}: got {text}");
+    }
+    let found: serde_json::Value = serde_json::from_str(&run(&["doctor", "--json"])).unwrap();
+    assert!(found["cores"].as_u64().unwrap() > 0);
+    let lines = run(&["doctor"]);
+    assert!(lines.lines().count() <= 10, "got {lines}");
+    assert!(lines.contains("memory"), "got {lines}");
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::json_file::{self, MAX_CONFIG};
 use crate::seal::{self, Seal};
 use crate::tensors::{Checksum, crc32, read_tensors_checked, sha256};
+use crate::used::{is_augmentation, may_be_left};
 use crate::window::Window;
 use crate::{CheckpointConfig, CheckpointError, FORMAT, Tensors, write_tensors};
 use crate::{fit, sniff, tensors};
@@ -29,6 +30,15 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// The weights of the network alone, without what lies beside them; what tells it of augmentation is among them.
+    #[must_use]
+    pub fn network_weights(&self) -> Tensors {
+        let is_of_network = |name: &str| !may_be_left(name) || is_augmentation(name);
+        let own = self.weights.iter().filter(|(name, _)| is_of_network(name));
+        own.map(|(name, tensor)| (name.clone(), tensor.clone()))
+            .collect()
+    }
+
     /// Writes the folder `path`, replacing a checkpoint that was there; sets the weights' checksum.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use pfgmpp_kernel::Dimension;
 use pfgmpp_nn::{NetworkConfig, Prediction};
-use pfgmpp_sampler::SamplerConfig;
+use pfgmpp_sampler::{Corruption, SamplerConfig};
 use pfgmpp_transfer::{DataScale, DenoisingError, ParameterError};
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +78,9 @@ pub struct DataSummary {
     /// Training images of each class; empty where they are not known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_counts: Vec<usize>,
+    /// What the network is shown of each image beside the perturbed one; absent for one that is shown nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corruption: Option<Corruption>,
     /// The values that black and white stand for.
     pub range: [f64; 2],
     /// What preconditioning by the effective noise level needs to know of the data.
@@ -92,6 +95,13 @@ impl DataSummary {
     const LARGEST: usize = 1 << 16;
     /// Largest number of values of one image: half a gigabyte of memory.
     const MOST_VALUES: f64 = (1 << 26) as f64;
+
+    /// Channels of what the network is shown of each image beside the perturbed one.
+    pub fn image_channels(&self) -> usize {
+        let channels = self.shape[0];
+        self.corruption
+            .map_or(0, |corruption| corruption.image_channels(channels))
+    }
 
     fn check(&self) -> Result<(), ParameterError> {
         let largest = Self::LARGEST as f64;
@@ -109,6 +119,10 @@ impl DataSummary {
                 format!("{counts} numbers"),
                 accepted,
             ));
+        }
+        if let Some(corruption) = &self.corruption {
+            let checked = corruption.check_shape(self.shape);
+            checked.map_err(|e| e.under("data.corruption"))?;
         }
         let [low, high] = self.range;
         ParameterError::within("data.range[0]", low, -1e6, 1e6)?;

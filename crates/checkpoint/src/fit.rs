@@ -52,7 +52,9 @@ pub(crate) fn check(
         label_dim: config.data.label_dim,
         ..config.prediction.signature(config.data.shape)
     };
-    let built = config.network.build(signature, &builder);
+    let built = config
+        .network
+        .build_beside(signature, config.data.image_channels(), &builder);
     let asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
     let names = |problem: String| CheckpointError::Names {
         path: path.to_path_buf(),

@@ -83,7 +83,7 @@ impl Model {
         let (builder, left) = Leftover::of(weights, device);
         let network = config
             .network
-            .build(config.signature(), &builder)
+            .build_beside(config.signature(), config.data.image_channels(), &builder)
             .map_err(fits)?;
         left.refuse(path)?;
         let denoiser = config
@@ -109,7 +109,8 @@ impl CheckpointConfig {
     ///
     /// Sizes that do not fit each other.
     pub fn memory(&self) -> candle_core::Result<MemoryEstimate> {
-        self.network.memory(self.signature())
+        self.network
+            .memory_beside(self.signature(), self.data.image_channels())
     }
 
     /// The sizes that the network is built for.

@@ -65,7 +65,12 @@ pub(crate) fn may_be_left(name: &str) -> bool {
         || name == LEVELS
         // Frequencies of diffusers are read wherever their configuration speaks of them.
         || (is_constant(name) && !name.ends_with("time_proj.weight"))
-        || name.strip_prefix(NETWORK) == Some(TRAINING)
+        || is_augmentation(name)
+}
+
+/// Whether it is what tells a network how an image was augmented.
+pub(crate) fn is_augmentation(name: &str) -> bool {
+    name.strip_prefix(NETWORK) == Some(TRAINING)
 }
 
 /// Weights that tell [`Leftover`] which of them were taken.

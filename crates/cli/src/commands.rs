@@ -2,7 +2,12 @@
 
 pub mod advise;
 pub mod bench;
+pub mod completions;
 pub mod convert;
+pub mod data;
+pub mod decode;
+pub mod doctor;
+pub mod ema;
 pub mod encode;
 pub mod inspect;
 pub mod interpolate;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use pfgmpp_config::yaml::parse_value;
-use pfgmpp_data::{DataError, DataSource, Dataset, ImageArchive, ImageFolder, NpyArray, Splits};
+use pfgmpp_data::{DataError, DataSource, Dataset, Splits};
 use pfgmpp_run::{RunError, SamplingModel};
 
 use crate::download::hub;
@@ -15,7 +15,7 @@ use crate::terminal::note;
 #[derive(clap::Args)]
 pub struct DataArgs {
     /// The data: a source as in a configuration, such as digits or 'npy: {path: x.npy, range: [-1, 1]}'; or the path of
-    /// a folder or .zip of images or of a .npy of bytes
+    /// a folder or .zip of images, a .npy, .npz or .safetensors of bytes, or a file of MNIST's own format
     #[arg(long, value_name = "SOURCE")]
     data: String,
     /// Which part of them
@@ -42,7 +42,7 @@ impl DataArgs {
     ///
     /// Data that cannot be read, are of another shape than the model's, or lack its classes.
     pub fn load(&self, model: &SamplingModel) -> Result<Vec<(&'static str, Dataset)>, Failure> {
-        let source = source(&self.data)?;
+        let source = source("--data", &self.data)?;
         let at = |e: DataError| Failure::from(RunError::from(e));
         source.fetch(&hub()).map_err(at)?;
         let splits = pfgmpp_run::load(&source)?;
@@ -90,19 +90,17 @@ pub fn classes(
     Ok(labels.map(|labels| labels.into_iter().map(|class| class as usize).collect()))
 }
 
-/// The source that `text` names: a path that is there, or what a configuration would say.
-pub fn source(text: &str) -> Result<DataSource, Failure> {
-    let path = Path::new(text).to_path_buf();
-    let ending = path.extension().and_then(|ending| ending.to_str());
-    match ending {
-        _ if path.is_dir() => Ok(DataSource::Folder(ImageFolder { path })),
-        Some("zip") if path.is_file() => Ok(DataSource::Zip(ImageArchive { path })),
-        Some("npy") if path.is_file() => Ok(DataSource::Npy(NpyArray {
-            path,
-            labels: None,
-            range: None,
-            layout: None,
-        })),
-        _ => Ok(parse_value(&tagged(text), "--data")?),
+/// The source that `text`, the value of `flag`, names: what a configuration would say, or a path that is there.
+///
+/// # Errors
+///
+/// A text that is neither, and a path to something that is not data.
+pub fn source(flag: &str, text: &str) -> Result<DataSource, Failure> {
+    let path = Path::new(text);
+    // A word that is a source stays one, whatever lies in the working directory.
+    match parse_value(&tagged(text), flag) {
+        Ok(source) => Ok(source),
+        Err(_) if path.exists() => Ok(DataSource::at(path).map_err(RunError::from)?),
+        Err(error) => Err(error.into()),
     }
 }

@@ -7,9 +7,12 @@ mod commands;
 mod data_args;
 mod device;
 mod download;
+mod drawn_args;
 mod failure;
+mod guidance_args;
 mod interrupt;
 mod labels;
+mod latents;
 mod model_args;
 mod opening;
 mod out_file;
@@ -32,7 +35,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Train, sample and compare PFGM++ models for every D from 1 (Poisson flow) to infinity (diffusion).
 #[derive(Parser)]
-#[command(version, max_term_width = 80)]
+#[command(name = "pfgmpp", version, max_term_width = 80)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -53,9 +56,11 @@ enum Command {
     Train(commands::train::Args),
     /// Draw samples from a trained model
     Sample(commands::sample::Args),
-    /// Turn data into latent states of a model, and back
+    /// Turn data into latent states of a model
     Encode(commands::encode::Args),
-    /// Draw the way from one sample to the next through latent states
+    /// Turn latent states back into data
+    Decode(commands::decode::Args),
+    /// Interpolate between samples, or between data, through latent states
     Interpolate(commands::interpolate::Args),
     /// Fill in, enlarge or clean images by a model that was not trained for it
     Restore(commands::restore::Args),
@@ -65,16 +70,26 @@ enum Command {
     Score(commands::score::Args),
     /// Say how far samples leave the schedule of noise levels, and which trust it deserves: a kappa and a D
     Advise(commands::advise::Args),
-    /// Say how likely a model finds data
+    /// Compute the log-likelihood of data under a model
     Likelihood(commands::likelihood::Args),
+    /// Average a run's weights over any length, after its training
+    Ema(commands::ema::Args),
     /// Time training and evaluation of a configuration on this machine
     Bench(commands::bench::Args),
+    /// Say what data are, and make a set of one size of images of any
+    Data(commands::data::Args),
     /// Convert a checkpoint of EDM, PFGM++, diffusers or PyTorch to one of this program
     Convert(commands::convert::Args),
     /// Show what a checkpoint is
     Inspect(commands::inspect::Args),
     /// Show what a diffusion setup becomes at given N and D
     Transfer(commands::transfer::Args),
+    /// Show what this program finds here: cores, memory, devices, cache
+    Doctor(commands::doctor::Args),
+    /// Write a shell's completions
+    Completions(commands::completions::CompletionsArgs),
+    /// Write manual pages
+    Man(commands::completions::ManArgs),
 }
 
 fn main() -> ExitCode {
@@ -128,16 +143,22 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Train(args) => commands::train::train(args),
         Command::Sample(args) => commands::sample::sample(args),
         Command::Encode(args) => commands::encode::encode(args),
+        Command::Decode(args) => commands::decode::decode(args),
         Command::Interpolate(args) => commands::interpolate::interpolate(args),
         Command::Restore(args) => commands::restore::restore(args),
         Command::Schedule(args) => commands::schedule::schedule(args),
         Command::Score(args) => commands::score::score(args),
         Command::Advise(args) => commands::advise::advise(args),
         Command::Likelihood(args) => commands::likelihood::likelihood(args),
+        Command::Ema(args) => commands::ema::ema(args),
         Command::Bench(args) => commands::bench::bench(args),
+        Command::Data(args) => commands::data::data(args),
         Command::Convert(args) => commands::convert::convert(args),
         Command::Inspect(args) => commands::inspect::inspect(args),
         Command::Transfer(args) => commands::transfer::transfer(args),
+        Command::Doctor(args) => commands::doctor::doctor(args),
+        Command::Completions(args) => commands::completions::completions(args),
+        Command::Man(args) => commands::completions::man(args),
     }
 }
 

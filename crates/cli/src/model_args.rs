@@ -3,22 +3,25 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
-use pfgmpp_checkpoint::{DataSummary, Model, resolve};
+use pfgmpp_checkpoint::{Model, resolve};
 use pfgmpp_config::yaml::parse_value;
 use pfgmpp_config::{Document, ModelConfig, RunConfig};
 use pfgmpp_kernel::Dimension;
 use pfgmpp_run::{RunError, SamplingModel, fetch};
-use pfgmpp_sampler::{Classes, Guidance, SamplerConfig, SelfTimed};
+use pfgmpp_sampler::{Guidance, SamplerConfig, SelfTimed, SolverConfig};
 use pfgmpp_transfer::{Guess, Schedule};
 use serde::Deserialize;
 
 use crate::download::hub;
+use crate::drawn_args::DrawnArgs;
 use crate::failure::Failure;
+use crate::guidance_args::GuidanceArgs;
 use crate::opening;
 use crate::terminal::note;
 
 /// A model and its sampler, for every command that takes one.
 #[derive(clap::Args)]
+#[command(next_help_heading = "Model and sampler")]
 pub struct ModelArgs {
     #[command(flatten)]
     source: Source,
@@ -27,7 +30,7 @@ pub struct ModelArgs {
     #[arg(long, value_name = "SOLVER")]
     solver: Option<String>,
     /// Noise levels, as in a configuration: 'levels: [80, 10, 1, 0.1, 0]' or 'edm: {num_steps: 18, ...}'; or a file that
-    /// pfgmpp schedule wrote
+    /// pfgmpp schedule wrote, which also sets the solver that its levels were found for
     /// [default: as the model was scored with]
     #[arg(long, value_name = "SCHEDULE")]
     schedule: Option<String>,
@@ -38,37 +41,17 @@ pub struct ModelArgs {
     /// [default: that of the model]
     #[arg(long, value_name = "D")]
     d: Option<Dimension>,
-    /// Where the effective noise takes its guess of the data from
-    #[arg(long, value_enum, default_value_t = GuessArg::Previous)]
-    guess: GuessArg,
-    /// Ask the model at the noise level that a sample shows; the schedule counts as KAPPA observations beside the
-    /// sample's own values: 4 is a good start for few steps, inf for the schedule alone
+    /// Where the effective noise at another D takes its guess of the data from
+    /// [default: previous, in likelihood data-mean]
+    #[arg(long, value_enum)]
+    guess: Option<GuessArg>,
+    /// Self-timed sampling: ask the model at the noise level measured in the sample, where the schedule counts as KAPPA
+    /// observations beside the sample's N values: 4 is a good start for few steps, inf is the schedule alone
+    /// [default: as the model was scored with, else inf]
     #[arg(long, value_name = "KAPPA", value_parser = kappa)]
     self_timed: Option<Dimension>,
-    /// Factor on the norm of what samples start from: below 1 for less varied samples [default: as the model was scored
-    /// with, else 1]
-    #[arg(long, value_name = "T")]
-    temperature: Option<f64>,
-    /// Classes of the samples, in turn, of a model that has classes: 3, 0-9 or 0,3,5; uniform or data for random ones,
-    /// all alike or as in the training data [default: as the model was scored with, else uniform]
-    #[arg(long = "class", value_name = "CLASSES")]
-    classes: Option<Classes>,
-    /// Lead samples this far from those of no class to those of theirs, or from those of --autoguidance: 1 for not at
-    /// all, 2 for clearer classes
-    /// [default: as the model was scored with]
-    #[arg(long, value_name = "W")]
-    guidance: Option<f64>,
-    /// Noise levels between which samples are led [default: all]
-    #[arg(
-        long,
-        value_name = "LOW,HIGH",
-        value_delimiter = ',',
-        requires = "guidance"
-    )]
-    guidance_interval: Option<Vec<f64>>,
-    /// A less trained or smaller checkpoint to lead samples away from
-    #[arg(long, value_name = "REF", requires = "guidance")]
-    autoguidance: Option<PathBuf>,
+    #[command(flatten)]
+    guidance: GuidanceArgs,
 }
 
 /// Where the model comes from.
@@ -84,7 +67,7 @@ struct Source {
     config: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum GuessArg {
     /// The mean of the data: one evaluation
     DataMean,
@@ -107,14 +90,38 @@ impl From<GuessArg> for Guess {
 impl ModelArgs {
     /// The model that the flags name, at the D, over the levels and with the solver that they ask for.
     ///
+    /// - `drawn`: the flags of what is drawn, if anything is.
     /// - `first_seed`: of the samples that are to be drawn, by which classes are given out in turn.
     ///
     /// # Errors
     ///
     /// A model that cannot be read, and flags that do not fit it.
-    pub fn load(&self, first_seed: u64, device: &Device) -> Result<SamplingModel, Failure> {
+    pub fn load(
+        &self,
+        drawn: Option<&DrawnArgs>,
+        first_seed: u64,
+        device: &Device,
+    ) -> Result<SamplingModel, Failure> {
+        let model = self.load_any(drawn, first_seed, device)?;
+        match model.corruption() {
+            None => Ok(model),
+            Some(_) => Err(Failure::bad_input(
+                "--checkpoint: the model was trained on pairs and is shown an image for each sample: pfgmpp restore shows it one",
+            )),
+        }
+    }
+
+    /// As [`Self::load`], of a model of pairs too.
+    pub fn load_any(
+        &self,
+        drawn: Option<&DrawnArgs>,
+        first_seed: u64,
+        device: &Device,
+    ) -> Result<SamplingModel, Failure> {
+        let none = DrawnArgs::default();
+        let (drawn, draws) = (drawn.unwrap_or(&none), drawn.is_some());
         if let Some(path) = &self.source.config {
-            return self.untrained(path, device);
+            return self.untrained(path, drawn, device);
         }
         let path = self.source.checkpoint.as_deref().unwrap_or(Path::new(""));
         let loaded = Model::load(&resolve(path, &hub())?.path, device)?;
@@ -122,7 +129,7 @@ impl ModelArgs {
         let trained_at = loaded.config.d;
         let own = loaded.config.sampler.clone();
         let highest = own.schedule.sigma_max();
-        let sampler = self.adjusted(own, trained_at)?;
+        let sampler = self.adjusted(own, drawn, trained_at)?;
         let asked = sampler.schedule.sigma_max();
         if asked > highest * (1.0 + 1e-9) {
             return Err(Failure::bad_input(format!(
@@ -130,15 +137,15 @@ impl ModelArgs {
                  begin there at most"
             )));
         }
-        self.check_classes(&sampler, &data)?;
+        drawn.check_classes(&sampler, &data)?;
         note(opening::checkpoint(&loaded.config, &loaded.notes));
         for text in &loaded.notes {
             note(text);
         }
         let model = SamplingModel::of_checkpoint(loaded, &sampler)?.with_reference(device)?;
         let model = model.with_classes(first_seed, &data.class_counts)?;
-        if let Some(classes) = model.asked_for() {
-            self.say_classes(classes, data.label_dim);
+        if let (Some(classes), true) = (model.asked_for(), draws) {
+            drawn.say_classes(classes, data.label_dim);
         }
         if model.d() != trained_at {
             note(format_args!(
@@ -149,24 +156,19 @@ impl ModelArgs {
         Ok(model)
     }
 
-    /// Whether the flags ask for classes.
-    /// Refuses flags that say what samples start from or are of, where data have that already.
-    ///
-    /// # Errors
-    ///
-    /// `--class` and `--temperature`.
-    pub fn refuse_those_of_samples(&self) -> Result<(), Failure> {
-        let flag = match (&self.classes, &self.temperature) {
-            (Some(_), _) => "--class: each item has a class of its own here",
-            (None, Some(_)) => "--temperature: nothing is drawn here",
-            (None, None) => return Ok(()),
-        };
-        Err(Failure::bad_input(format!("{flag}: leave it out")))
+    /// Whether the guess of the data is asked for to be the solver's last estimate.
+    pub fn guesses_previous(&self) -> bool {
+        self.guess == Some(GuessArg::Previous)
     }
 
     /// Whether a solver is asked for.
     pub fn sets_solver(&self) -> bool {
         self.solver.is_some()
+    }
+
+    /// Whether levels are asked for.
+    pub fn sets_schedule(&self) -> bool {
+        self.schedule.is_some()
     }
 
     /// Whether a number of steps is asked for.
@@ -175,15 +177,22 @@ impl ModelArgs {
     }
 
     /// The model of a configuration that trains nothing.
-    fn untrained(&self, path: &Path, device: &Device) -> Result<SamplingModel, Failure> {
+    fn untrained(
+        &self,
+        path: &Path,
+        drawn: &DrawnArgs,
+        device: &Device,
+    ) -> Result<SamplingModel, Failure> {
         let (document, _) = Document::read::<RunConfig>(path)?;
         let mut config = RunConfig::read(&document, &[])?;
         if let (ModelConfig::Exact { d }, Some(asked)) = (&mut config.model, self.d) {
             // An exact model is as good at one D as at another.
             *d = asked;
         }
-        self.refuse_classes()?;
-        config.sampler = self.adjusted(config.sampler, config.model.d())?;
+        if let ModelConfig::Exact { .. } = &config.model {
+            drawn.refuse_classes()?;
+        }
+        config.sampler = self.adjusted(config.sampler, drawn, config.model.d())?;
         config.check("the flags")?;
         fetch(&mut config, &[], &hub())?;
         let splits = pfgmpp_run::load(&config.data)?;
@@ -192,59 +201,21 @@ impl ModelArgs {
         Ok(SamplingModel::untrained(&config, &splits.train, device)?)
     }
 
-    /// Refuses `--class` where there is nothing to choose from.
-    fn refuse_classes(&self) -> Result<(), Failure> {
-        match &self.classes {
-            None => Ok(()),
-            Some(classes) => Err(Failure::bad_input(format!(
-                "--class {classes}: the model has no classes: leave it out"
-            ))),
-        }
-    }
-
-    /// Refuses classes that the model does not have.
-    fn check_classes(&self, sampler: &SamplerConfig, data: &DataSummary) -> Result<(), Failure> {
-        match (&sampler.classes, data.label_dim) {
-            (_, 0) => self.refuse_classes(),
-            (None, _) => Ok(()),
-            (Some(classes), label_dim) => classes
-                .check(label_dim, &data.class_counts)
-                .map_err(|e| Failure::bad_input(format!("--class: {e}"))),
-        }
-    }
-
-    /// What classes the samples are of, and how others are asked for.
-    fn say_classes(&self, classes: &Classes, label_dim: usize) {
-        let which = match classes {
-            Classes::Uniform => {
-                format!("one of {label_dim} at random, all alike, by the sample's seed")
-            }
-            Classes::Data => format!(
-                "one of {label_dim} at random, as in the training data, by the sample's seed"
-            ),
-            Classes::List(list) if list.len() == 1 => format!("{classes}, of {label_dim}"),
-            Classes::List(_) => format!("{classes} in turn, of {label_dim}"),
-        };
-        let other = match self.classes {
-            None => format!(" (--class 0-{} asks for some)", label_dim - 1),
-            Some(_) => String::new(),
-        };
-        note(format_args!("classes: {which}{other}"));
-    }
-
     /// `sampler` of a model of dimension `d`, with what the flags change in it.
-    fn adjusted(&self, mut sampler: SamplerConfig, d: Dimension) -> Result<SamplerConfig, Failure> {
+    fn adjusted(
+        &self,
+        mut sampler: SamplerConfig,
+        drawn: &DrawnArgs,
+        d: Dimension,
+    ) -> Result<SamplerConfig, Failure> {
         self.set_way(&mut sampler)?;
         if self.d.is_some() {
             sampler.d = self.d;
+            checked(&sampler, "--d")?;
         }
-        if self.classes.is_some() {
-            sampler.classes.clone_from(&self.classes);
-        }
-        self.set_guidance(&mut sampler)?;
-        if self.temperature.is_some() {
-            sampler.temperature = self.temperature;
-            checked(&sampler, "--temperature")?;
+        drawn.set(&mut sampler)?;
+        if let Some(guidance) = self.guidance.read()? {
+            sampler.guidance = Some(guidance);
         }
         if let Some(kappa) = self.self_timed {
             let step = sampler
@@ -257,22 +228,47 @@ impl ModelArgs {
             }
             checked(&sampler, "--self-timed")?;
         }
-        if sampler.reads_levels().is_some() {
-            return Ok(sampler);
-        }
-        if sampler.d.is_some_and(|other| other != d)
-            && (self.d.is_some() || sampler.guess.is_none())
-        {
-            sampler.guess = Some(self.guess.into());
-        }
+        self.set_guess(&mut sampler, d)?;
         Ok(sampler)
+    }
+
+    /// Sets the guess of the data that an effective noise level needs, and refuses one where there is none.
+    fn set_guess(&self, sampler: &mut SamplerConfig, d: Dimension) -> Result<(), Failure> {
+        let other = |guidance: &Guidance| guidance.reference.is_some();
+        // What samples are led away from may be of another D than they are.
+        let lifted = sampler.d.is_some_and(|other| other != d)
+            || sampler.guidance.as_ref().is_some_and(other);
+        let without = match sampler.reads_levels() {
+            Some(_) => Some("self-timed sampling takes the solver's last estimate".to_string()),
+            None if !lifted => Some(format!(
+                "the model is sampled at the D that it is of, {d}, without an effective noise level"
+            )),
+            None => None,
+        };
+        match (without, self.guess) {
+            (Some(why), Some(_)) => {
+                Err(Failure::bad_input(format!("--guess: {why}: leave it out")))
+            }
+            (Some(_), None) => Ok(()),
+            (None, None) if sampler.guess.is_some() => Ok(()),
+            (None, guess) => {
+                sampler.guess = Some(guess.unwrap_or(GuessArg::Previous).into());
+                Ok(())
+            }
+        }
     }
 
     /// Sets the solver and the levels that the flags ask for; an error names the flag that brought it.
     fn set_way(&self, sampler: &mut SamplerConfig) -> Result<(), Failure> {
         if let Some(text) = &self.schedule {
             sampler.schedule = match Path::new(text).is_file() {
-                true => read_schedule(Path::new(text))?,
+                true => {
+                    let file = read_schedule(Path::new(text))?;
+                    if let (Some(solver), None) = (file.solver, &self.solver) {
+                        sampler.solver = solver;
+                    }
+                    file.schedule
+                }
                 false if text.ends_with(".yaml") || text.ends_with(".yml") => {
                     return Err(Failure::bad_input(format!(
                         "--schedule {text}: no such file"
@@ -304,53 +300,27 @@ impl ModelArgs {
         }
         Ok(())
     }
-
-    /// Sets the guidance that the flags ask for.
-    fn set_guidance(&self, sampler: &mut SamplerConfig) -> Result<(), Failure> {
-        let Some(scale) = self.guidance else {
-            return Ok(());
-        };
-        let interval = match self.guidance_interval.as_deref() {
-            None => None,
-            Some(&[low, high]) => Some([low, high]),
-            Some(other) => {
-                return Err(Failure::bad_input(format!(
-                    "--guidance-interval: must be two noise levels such as 0.2,5, got {}",
-                    other.len()
-                )));
-            }
-        };
-        let reference = match &self.autoguidance {
-            None => None,
-            Some(path) => Some(resolve(path, &hub())?.path.display().to_string()),
-        };
-        let guidance = Guidance {
-            scale,
-            interval,
-            reference,
-        };
-        let refused = |e| Failure::bad_input(format!("--guidance: {e}"));
-        guidance.check().map_err(refused)?;
-        sampler.guidance = Some(guidance);
-        Ok(())
-    }
 }
 
-/// The levels in a file that `pfgmpp schedule` wrote.
-fn read_schedule(path: &Path) -> Result<Schedule, Failure> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct File {
-        schedule: Schedule,
-    }
+/// What `pfgmpp schedule` writes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScheduleFile {
+    /// The solver that the levels were found for.
+    #[serde(default)]
+    solver: Option<SolverConfig>,
+    schedule: Schedule,
+}
+
+/// The levels in a file that `pfgmpp schedule` wrote, and their solver.
+fn read_schedule(path: &Path) -> Result<ScheduleFile, Failure> {
     let text = std::fs::read_to_string(path).map_err(|e| match e.kind() {
         std::io::ErrorKind::InvalidData => {
             Failure::bad_input(format!("--schedule {}: is not a text file", path.display()))
         }
         _ => RunError::io(path)(e).into(),
     })?;
-    let file: File = parse_value(&text, &path.display().to_string())?;
-    Ok(file.schedule)
+    Ok(parse_value(&text, &path.display().to_string())?)
 }
 
 /// How a solver is asked for that has parameters; `None` of any other text.
@@ -372,7 +342,7 @@ fn kappa(text: &str) -> Result<Dimension, String> {
 }
 
 /// Blames `flag` for what is wrong with a sampler that it was the last to change.
-fn checked(sampler: &SamplerConfig, flag: &str) -> Result<(), Failure> {
+pub(crate) fn checked(sampler: &SamplerConfig, flag: &str) -> Result<(), Failure> {
     let refused = |e| Failure::bad_input(format!("{flag}: {e}"));
     sampler.check().map_err(refused)
 }

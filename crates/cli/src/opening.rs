@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use pfgmpp_checkpoint::{CheckpointConfig, network_name, prediction_name};
-use pfgmpp_config::{CheckpointSource, ModelConfig, RunConfig};
+use pfgmpp_config::{CheckpointSource, ModelConfig, RunConfig, yaml};
+use pfgmpp_run::SamplingModel;
+use pfgmpp_train::ConditionConfig;
 
 use crate::device::DeviceArgs;
 
@@ -44,13 +46,15 @@ pub fn run(config: &RunConfig, label_dim: usize) -> String {
         }
         ModelConfig::Network(model) => format!(
             "model: {}, to be trained on {} images, D = {}, {}",
-            network_name(&model.network),
+            model
+                .network
+                .as_ref()
+                .map_or_else(String::new, network_name),
             model.training.nimg,
             model.d,
-            classes(if model.condition.is_some() {
-                label_dim
-            } else {
-                0
+            classes(match model.condition {
+                Some(ConditionConfig::Classes) => label_dim,
+                _ => 0,
             }),
         ),
         ModelConfig::Checkpoint { source, d, .. } => {
@@ -61,6 +65,18 @@ pub fn run(config: &RunConfig, label_dim: usize) -> String {
             format!("model: checkpoint {name}, sampled at D = {d}")
         }
     }
+}
+
+/// `sampler: {solver: heun, schedule: {edm: {...}}}, 35 evaluations per sample`: all that samples are drawn with, as a
+/// configuration says it.
+pub fn sampler(model: &SamplingModel) -> String {
+    let config = yaml::to_line(model.sampler_config());
+    let evaluations = match model.evaluations() {
+        Some(1) => "1 evaluation".to_string(),
+        Some(several) => format!("{several} evaluations"),
+        None => "evaluations as needed".to_string(),
+    };
+    format!("sampler: {{{config}}}, {evaluations} per sample")
 }
 
 /// Where a command computes and writes.

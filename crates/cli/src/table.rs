@@ -29,6 +29,40 @@ pub fn plan(plan: &Plan, out: &Path, jobs: Jobs) -> String {
     format!("{table}\n{runs} runs, jobs: {jobs}, into {}", out.display())
 }
 
+/// How many runs have come how far, and the first of those that are not finished.
+pub fn status(result: &SweepResult) -> String {
+    const SHOWN: usize = 20;
+    let all = [
+        Status::Finished,
+        Status::Running,
+        Status::Interrupted,
+        Status::Failed,
+        Status::Pending,
+    ];
+    let counts = all.map(|status| {
+        let rows = result.rows.iter();
+        (rows.filter(|row| row.status == status).count(), status)
+    });
+    let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+    let counts: Vec<String> = counts
+        .map(|(count, status)| format!("{count} {}", status.as_str()))
+        .collect();
+    let left = result.rows.iter();
+    let left: Vec<&Row> = left.filter(|row| row.status != Status::Finished).collect();
+    let mut lines = vec![format!("{} runs: {}", result.rows.len(), counts.join(", "))];
+    for row in left.iter().take(SHOWN) {
+        let why = match row.message.as_str() {
+            "" => String::new(),
+            message => format!(": {message}"),
+        };
+        lines.push(format!("  {}: {}{why}", row.name, row.status.as_str()));
+    }
+    if left.len() > SHOWN {
+        lines.push(format!("  and {} more", left.len() - SHOWN));
+    }
+    lines.join("\n")
+}
+
 /// The results, a row a run with the reference rows beneath; a table for each data set.
 pub fn results(result: &SweepResult) -> String {
     let mut data: Vec<&str> = Vec::new();

@@ -1,13 +1,14 @@
 //! A configuration as its file holds it: sections that belong together only by what `model` and
 //! `objective` say.
 
-use pfgmpp_data::DataSource;
+use pfgmpp_data::{AugmentConfig, DataSource};
 use pfgmpp_kernel::Dimension;
 use pfgmpp_nn::NetworkConfig;
 use pfgmpp_objective::PfgmPerturbation;
 use pfgmpp_sampler::SamplerConfig;
 use pfgmpp_train::{
-    AdamConfig, ConditionConfig, EmaConfig, Method, TrainerConfig, TrainingConfig, count,
+    AdamConfig, ConditionConfig, EmaConfig, Method, PostHocEmaConfig, TrainerConfig,
+    TrainingConfig, count,
 };
 use pfgmpp_transfer::{FieldPrediction, NoiseLaw, Preconditioning};
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,8 @@ pub struct RunFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     condition: Option<ConditionConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    augment: Option<AugmentConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     preconditioning: Option<Preconditioning>,
     #[serde(skip_serializing_if = "Option::is_none")]
     objective: Option<Objective>,
@@ -37,6 +40,8 @@ pub struct RunFile {
     optimizer: Option<AdamConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ema: Option<EmaConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    post_hoc_ema: Option<PostHocEmaConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     training: Option<TrainingConfig>,
     sampler: SamplerConfig,
@@ -145,14 +150,22 @@ impl RunFile {
                 reference_batch: Some(reference_batch),
             },
         };
+        let training = needed(self.training.take(), "training", model)?;
+        let network = match &training.start_from {
+            // It is that of the checkpoint.
+            Some(_) => self.network.take(),
+            None => Some(needed(self.network.take(), "network", model)?),
+        };
         Ok(TrainerConfig {
             d: needed(self.d, "d", model)?,
-            network: needed(self.network.take(), "network", model)?,
+            network,
             condition: self.condition.take(),
+            augment: self.augment.take(),
             method,
             optimizer: needed(self.optimizer.take(), "optimizer", model)?,
             ema: needed(self.ema.take(), "ema", model)?,
-            training: needed(self.training.take(), "training", model)?,
+            post_hoc_ema: self.post_hoc_ema.take(),
+            training,
         })
     }
 
@@ -165,10 +178,12 @@ impl RunFile {
         let sections = [
             ("network", self.network.is_some()),
             ("condition", self.condition.is_some()),
+            ("augment", self.augment.is_some()),
             ("preconditioning", self.preconditioning.is_some()),
             ("objective", self.objective.is_some()),
             ("optimizer", self.optimizer.is_some()),
             ("ema", self.ema.is_some()),
+            ("post_hoc_ema", self.post_hoc_ema.is_some()),
             ("training", self.training.is_some()),
         ];
         match sections.iter().find(|(_, given)| *given) {
@@ -193,10 +208,12 @@ impl From<RunConfig> for RunFile {
             model: Model::Exact,
             network: None,
             condition: None,
+            augment: None,
             preconditioning: None,
             objective: None,
             optimizer: None,
             ema: None,
+            post_hoc_ema: None,
             training: None,
             sampler: config.sampler,
             scoring: config.scoring,
@@ -214,10 +231,12 @@ impl RunFile {
     fn take_in(&mut self, trained: TrainerConfig) {
         self.model = Model::Network;
         self.d = Some(trained.d);
-        self.network = Some(trained.network);
+        self.network = trained.network;
         self.condition = trained.condition;
+        self.augment = trained.augment;
         self.optimizer = Some(trained.optimizer);
         self.ema = Some(trained.ema);
+        self.post_hoc_ema = trained.post_hoc_ema;
         self.training = Some(trained.training);
         self.objective = Some(match trained.method {
             Method::Denoiser {

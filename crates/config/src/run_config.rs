@@ -146,6 +146,20 @@ impl RunConfig {
         }
     }
 
+    /// The likelihood of data is that of a model that is shown nothing of them.
+    fn check_pairs(&self) -> Result<(), ParameterError> {
+        let asked = |name| self.scoring.metrics.descriptions().any(|d| d.name == name);
+        let pairs = self.trained().and_then(TrainerConfig::corruption);
+        match pairs {
+            Some(_) if asked("nll") => {
+                let accepted =
+                    "a list without nll with condition corrupted: the model is shown the data";
+                Err(ParameterError::new("metrics", "nll", accepted))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Levels that are read off a sample belong to no ODE that has a likelihood.
     fn check_likelihood(&self) -> Result<(), ParameterError> {
         let asked = |name| self.scoring.metrics.descriptions().any(|d| d.name == name);
@@ -172,12 +186,13 @@ impl RunConfig {
             move |e: ParameterError| ConfigError::new(origin, format!("{section}.{e}"))
         };
         let top = |e| ConfigError::new(origin, e);
-        check_d("d", self.model.d()).map_err(top)?;
-        check_d("sampler.d", self.d()).map_err(top)?;
+        ParameterError::dimension("d", self.model.d()).map_err(top)?;
+        ParameterError::dimension("sampler.d", self.d()).map_err(top)?;
         self.model.check(origin)?;
         self.sampler.check().map_err(at("sampler".to_string()))?;
         self.check_classes().map_err(at("sampler".to_string()))?;
         self.scoring.check().map_err(at("scoring".to_string()))?;
+        self.check_pairs().map_err(at("scoring".to_string()))?;
         self.check_likelihood().map_err(at("sampler".to_string()))?;
         // Samples of a run take the seeds `seed << 32 ..`.
         ParameterError::counted("seed", self.seed, 0, u64::from(u32::MAX)).map_err(top)
@@ -206,16 +221,5 @@ impl ModelConfig {
             }
             Self::Exact { .. } | Self::Checkpoint { .. } => Ok(()),
         }
-    }
-}
-
-/// Networks work in `f32`: below, too much of the noise leaves its range; above, D is infinite to
-/// every digit.
-fn check_d(name: &'static str, d: Dimension) -> Result<(), ParameterError> {
-    match d {
-        Dimension::Finite(value) if !(0.1..=1e15).contains(&value) => {
-            Err(ParameterError::new(name, value, "from 0.1 to 1e15, or inf"))
-        }
-        _ => Ok(()),
     }
 }

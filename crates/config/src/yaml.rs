@@ -48,25 +48,61 @@ impl Document {
         Ok((Self { path, value }, typed))
     }
 
-    /// Sets the value at the dotted path `key`, which must exist.
+    /// Sets the value at the dotted path `key`, which must be one that a `T` has: it need not be there yet.
     ///
     /// # Errors
     ///
-    /// A key that is not there; `origin` names who asked for it.
-    pub fn set(&mut self, key: &str, value: Value, origin: &str) -> Result<(), ConfigError> {
-        let file = self.path.display().to_string();
-        let mut node = &mut self.value;
-        for (depth, part) in key.split('.').enumerate() {
-            let keys = keys_of(node);
-            node = node
-                .as_mapping_mut()
-                .and_then(|map| map.get_mut(part))
-                .ok_or_else(|| {
-                    let parent: Vec<&str> = key.split('.').take(depth).collect();
-                    ConfigError::new(origin, no_key(part, &parent.join("."), &file, &keys))
-                })?;
+    /// A key that a `T` does not have, or not beside the others that are there; `origin` names who asked for it.
+    pub fn set<T: DeserializeOwned>(
+        &mut self,
+        key: &str,
+        value: Value,
+        origin: &str,
+    ) -> Result<(), ConfigError> {
+        let parts: Vec<String> = key.split('.').map(str::to_string).collect();
+        let depth = (0..=parts.len()).rev();
+        let there = depth.map(|depth| &parts[..depth]);
+        let there = there
+            .into_iter()
+            .find(|p| path::at(&self.value, p).is_some());
+        let there = there.map_or(0, <[String]>::len);
+        let mut changed = self.value.clone();
+        if there == parts.len() {
+            path::put(&mut changed, &parts, value);
+            self.value = changed;
+            return Ok(());
         }
-        *node = value;
+        let parent = path::at(&self.value, &parts[..there]);
+        if !parent.is_some_and(Value::is_mapping) {
+            let parent = parts[..there].join(".");
+            let file = self.path.display().to_string();
+            return Err(ConfigError::new(
+                origin,
+                no_key(&parts[there], &parent, &file),
+            ));
+        }
+        // Sections on the way to it come with it.
+        let below = parts[there + 1..].iter().rev();
+        let value = below.fold(value, |inner, part| {
+            Value::Mapping(Mapping::from_iter([(part.as_str().into(), inner)]))
+        });
+        path::put(&mut changed, &parts[..=there], value);
+        if let Err(message) = words::read::<T>(&changed)
+            // What was wrong before is said when all of it is read.
+            && words::read::<T>(&self.value).err().as_ref() != Some(&message)
+        {
+            let is_section = there + 1 < parts.len();
+            let message = match is_section && message.contains(": is missing") {
+                true => format!(
+                    "no key `{}` in {}, and one of its keys alone is not enough: {message}",
+                    parts[there],
+                    self.path.display()
+                ),
+                false => message,
+            };
+            return Err(ConfigError::new(origin, message));
+        }
+        self.value = changed;
         Ok(())
     }
 
@@ -181,27 +217,12 @@ pub fn parse_value<T: DeserializeOwned>(text: &str, origin: &str) -> Result<T, C
     from_value(&text::tree(text, origin)?, origin)
 }
 
-fn keys_of(node: &Value) -> Vec<String> {
-    let keys = |map: &Mapping| {
-        map.keys()
-            .filter_map(|key| key.as_str().map(str::to_string))
-            .collect()
-    };
-    node.as_mapping().map(keys).unwrap_or_default()
-}
-
-fn no_key(part: &str, parent: &str, file: &str, keys: &[String]) -> String {
+fn no_key(part: &str, parent: &str, file: &str) -> String {
     let place = match parent {
         "" => file.to_string(),
         parent => format!("`{parent}` of {file}"),
     };
-    match keys {
-        [] => format!("no key `{part}`: {place} is a plain value"),
-        keys => format!(
-            "no key `{part}` in {place}: accepted are {}",
-            keys.join(", ")
-        ),
-    }
+    format!("no key `{part}`: {place} is a plain value")
 }
 
 #[cfg(test)]

@@ -211,7 +211,7 @@ fn every_number_of_a_written_configuration_has_a_dot() {
         ("sampler.schedule.edm.sigma_max", "1e5"),
     ] {
         document
-            .set(key, serde_yaml::from_str(value).unwrap(), "test")
+            .set::<RunConfig>(key, serde_yaml::from_str(value).unwrap(), "test")
             .unwrap();
     }
     let config = RunConfig::read(&document, &[]).unwrap();

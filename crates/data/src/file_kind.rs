@@ -12,12 +12,15 @@ pub struct FileKind {
     advice: &'static str,
 }
 
+/// What to do about an image that stands where a set is expected.
+const OF_A_SET: &str = "a set of images is a folder or an archive";
+
 const fn kind(what: &'static str, advice: &'static str) -> FileKind {
     FileKind { what, advice }
 }
 
 /// Kinds by what they begin with.
-const MAGIC: [(&[u8], FileKind); 18] = [
+const MAGIC: [(&[u8], FileKind); 21] = [
     (b"\x89PNG\r\n\x1a\n", FileKind::PNG),
     (
         b"\x89PNG",
@@ -26,10 +29,10 @@ const MAGIC: [(&[u8], FileKind); 18] = [
             "copy it again as a binary file",
         ),
     ),
-    (b"\xff\xd8\xff", kind("a JPEG image", "convert it to PNG")),
+    (b"\xff\xd8\xff", FileKind::JPEG),
     (b"GIF8", kind("a GIF image", "convert it to PNG")),
-    (b"II*\0", kind("a TIFF image", "convert it to PNG")),
-    (b"MM\0*", kind("a TIFF image", "convert it to PNG")),
+    (b"II*\0", FileKind::TIFF),
+    (b"MM\0*", FileKind::TIFF),
     (b"PK\x03\x04", FileKind::ZIP),
     (b"PK\x05\x06", FileKind::ZIP),
     (
@@ -68,9 +71,27 @@ const MAGIC: [(&[u8], FileKind); 18] = [
     (b"\x93NUMPY", FileKind::NPY),
     (
         b"\x89HDF\r\n\x1a\n",
-        kind("an HDF5 file", "it is not read here"),
+        kind("an HDF5 file", "save its arrays by numpy.savez"),
     ),
-    (b"PAR1", kind("a Parquet file", "it is not read here")),
+    (
+        b"PAR1",
+        kind("a Parquet file", "save its columns by numpy.savez"),
+    ),
+    (
+        b"MATLAB 5.0 MAT-file",
+        kind("a file of MATLAB", "save its arrays by numpy.savez"),
+    ),
+    (
+        b"\x80\x04\x95",
+        kind(
+            "a Python pickle, which can run anything",
+            "save its arrays by numpy.savez",
+        ),
+    ),
+    (
+        b"\0\0\0\x0cjP  ",
+        kind("a JPEG 2000 image", "convert it to PNG"),
+    ),
     (b"%PDF-", kind("a PDF document", "it is not read here")),
 ];
 
@@ -78,7 +99,15 @@ impl FileKind {
     /// Nothing at all.
     pub const EMPTY: Self = kind("empty", "fetch or copy it again");
     /// A PNG image.
-    pub const PNG: Self = kind("a PNG image", "a set of images is a folder or an archive");
+    pub const PNG: Self = kind("a PNG image", OF_A_SET);
+    /// A JPEG image.
+    pub const JPEG: Self = kind("a JPEG image", OF_A_SET);
+    /// A WebP image.
+    pub const WEBP: Self = kind("a WebP image", OF_A_SET);
+    /// A TIFF image.
+    pub const TIFF: Self = kind("a TIFF image", OF_A_SET);
+    /// A BMP image.
+    pub const BMP: Self = kind("a BMP image", OF_A_SET);
     /// A ZIP archive.
     pub const ZIP: Self = kind("a ZIP archive", "name it so, or unpack it");
     /// A NumPy array.
@@ -96,7 +125,7 @@ impl FileKind {
         let magic = MAGIC.iter().find(|(magic, _)| head.starts_with(magic));
         magic
             .map(|(_, kind)| *kind)
-            .or_else(|| riff_or_tar(head))
+            .or_else(|| others(head))
             .or_else(|| text(head))
             .or_else(|| {
                 let zeros = head.len() >= 64 && head.iter().all(|&byte| byte == 0);
@@ -109,9 +138,32 @@ impl FileKind {
 }
 
 /// Kinds whose mark does not stand at the beginning.
-fn riff_or_tar(head: &[u8]) -> Option<FileKind> {
+fn others(head: &[u8]) -> Option<FileKind> {
+    if head.get(128..132) == Some(b"DICM") {
+        return Some(kind(
+            "a DICOM file",
+            "save its pixels with pydicom and numpy.save, or convert it to PNG of 16 bits",
+        ));
+    }
+    if head.get(344..347) == Some(b"n+1") {
+        return Some(kind(
+            "a NIfTI volume",
+            "save its slices with nibabel and numpy.save",
+        ));
+    }
+    if head.get(4..8) == Some(b"ftyp") {
+        let image = matches!(head.get(8..12), Some(b"heic" | b"heix" | b"mif1" | b"avif"));
+        return Some(match image {
+            true => kind("a HEIF or AVIF image", "convert it to JPEG or PNG"),
+            false => kind("a video", "save its frames as images"),
+        });
+    }
     if head.starts_with(b"RIFF") && head.get(8..12) == Some(b"WEBP") {
-        return Some(kind("a WebP image", "convert it to PNG"));
+        return Some(FileKind::WEBP);
+    }
+    // Two letters could begin a text; two numbers that are not used are zero in every BMP image.
+    if head.starts_with(b"BM") && head.get(6..10) == Some(&[0; 4]) {
+        return Some(FileKind::BMP);
     }
     let tar = head.get(TAR_MAGIC..TAR_MAGIC + 5) == Some(b"ustar");
     tar.then_some(kind("a tar archive", "unpack it first (tar -xf)"))
@@ -160,6 +212,8 @@ mod tests {
     fn every_kind_is_told_with_what_to_do() {
         let mut tar = vec![b'a'; 300];
         tar[TAR_MAGIC..TAR_MAGIC + 5].copy_from_slice(b"ustar");
+        let mut dicom = vec![0; 200];
+        dicom[128..132].copy_from_slice(b"DICM");
         for (head, want) in [
             (&b""[..], "empty: fetch or copy it again"),
             (b"\x1f\x8b\x08", "gunzip"),
@@ -182,6 +236,12 @@ mod tests {
             (b"RIFF\0\0\0\0WEBPVP8", "WebP"),
             (b"GIF89a", "GIF"),
             (b"\x89PNG\n\x1a\n", "line ends"),
+            (&dicom, "pydicom"),
+            (b"\0\0\0\x18ftypheic", "convert it to JPEG"),
+            (b"\0\0\0\x18ftypisom", "a video"),
+            (b"PAR1", "numpy.savez"),
+            (b"\x80\x04\x95\0", "a Python pickle"),
+            (b"BM\x36\0\0\0\0\0\0\0", "a BMP image"),
         ] {
             let got = FileKind::of(head, head.len() as u64).expect("a kind");
             let got = got.to_string();
@@ -192,7 +252,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_not_guessed() {
-        for head in [&b"hello"[..], b"\x80\x04\x95", b"\0\0\0"] {
+        for head in [&b"hello"[..], b"\x80\x05", b"\0\0\0", b"BMW"] {
             assert_eq!(FileKind::of(head, head.len() as u64), None);
         }
     }

@@ -7,9 +7,11 @@
 //! - [`Statistics`] measures what preconditioning needs to know of a data set.
 //! - [`Shuffle`] orders the images as a function of the seed and the images seen so far, so that
 //!   a resumed run needs no saved loader state.
+//! - [`AugmentConfig`] changes training images at random, and says what a network is told of it.
 //! - [`grid()`], [`scatter()`] and [`to_image`] turn samples into 8-bit pictures.
 
 mod animation;
+mod augmentation;
 mod dataset;
 mod error;
 mod file_error;
@@ -25,6 +27,7 @@ mod splits;
 mod statistics;
 
 pub use animation::animation;
+pub use augmentation::{AUGMENT_LABELS, AugmentConfig};
 pub use dataset::{Dataset, is_image, is_planar};
 pub use error::DataError;
 pub use file_error::FileError;

@@ -3,17 +3,33 @@
 //! A source is a type with [`Source`] in a file of its own under `sources/`; it is declared here and stands in one
 //! of the two lists below.
 
+mod array;
+mod at;
+mod cifar;
+mod csv_table;
 mod digits;
 mod hub_sets;
+mod idx;
 mod image_files;
+mod mnist_5k;
 mod noise;
 mod npy;
+mod npz;
 mod plane;
+mod safetensors;
+mod whole_array;
 
-pub use image_files::{ImageFiles, read_image};
-pub use npy::read_array;
+use std::fmt;
+use std::path::Path;
+
+pub use array::NpyLayout;
+pub use image_files::{Filter, ImageFiles, PackOptions, Packed, pack, read_image};
+pub use mnist_5k::Mnist5kSide;
 use pfgmpp_hub::Hub;
-use serde::{Deserialize, Serialize};
+use serde::de::value::{EnumAccessDeserializer, MapAccessDeserializer};
+use serde::de::{EnumAccess, Error, IntoDeserializer, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+pub use whole_array::read_array;
 
 use crate::error::DataError;
 use crate::source::Source;
@@ -24,17 +40,18 @@ use crate::splits::Splits;
 macro_rules! sources {
     (
         words { $($(#[$about:meta])* $word:ident => $value:expr,)* }
-        settings { $($variant:ident($module:ident::$settings:ident),)* }
+        settings { $($(#[$named:meta])* $variant:ident($module:ident::$settings:ident),)* }
     ) => {
         $(pub use $module::$settings;)*
 
         /// A data set by name, as it stands in a configuration (`data: digits`).
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        #[serde(rename_all = "snake_case")]
+        #[serde(remote = "Self", rename_all = "snake_case")]
         pub enum DataSource {
             $($(#[$about])* $word,)*
             $(
                 #[doc = concat!("See [`", stringify!($settings), "`].")]
+                $(#[$named])*
                 $variant($settings),
             )*
         }
@@ -72,10 +89,65 @@ sources! {
         Cifar10 => hub_sets::HubSet::Cifar10,
     }
     settings {
+        #[serde(rename = "mnist_5k")]
+        Mnist5k(mnist_5k::Mnist5k),
         Noise(noise::Noise),
         Zip(image_files::ImageArchive),
         Folder(image_files::ImageFolder),
         Npy(npy::NpyArray),
+        Npz(npz::NpzArchive),
+        Safetensors(safetensors::SafetensorsFile),
+        Idx(idx::IdxFile),
+        Cifar(cifar::CifarFolder),
+        Csv(csv_table::CsvTable),
+    }
+}
+
+impl DataSource {
+    /// The source with settings that `word` alone stands for, all of them at what they are without being named.
+    fn of_word(word: &str) -> Option<Self> {
+        match word {
+            "mnist_5k" => Some(Self::Mnist5k(Mnist5k::default())),
+            _ => None,
+        }
+    }
+}
+
+impl Serialize for DataSource {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+// As serde makes it, but that a source whose settings may all be left out may be a word too.
+impl<'de> Deserialize<'de> for DataSource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(WordOrSettings)
+    }
+}
+
+struct WordOrSettings;
+
+impl<'de> Visitor<'de> for WordOrSettings {
+    type Value = DataSource;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("string or map with the name of a data source")
+    }
+
+    fn visit_str<E: Error>(self, word: &str) -> Result<DataSource, E> {
+        match DataSource::of_word(word) {
+            Some(source) => Ok(source),
+            None => DataSource::deserialize(word.into_deserializer()),
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<DataSource, A::Error> {
+        DataSource::deserialize(MapAccessDeserializer::new(map))
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, tagged: A) -> Result<DataSource, A::Error> {
+        DataSource::deserialize(EnumAccessDeserializer::new(tagged))
     }
 }
 
@@ -114,4 +186,10 @@ impl DataSource {
     pub fn load_from(&self, hub: &Hub) -> Result<Splits, DataError> {
         self.source().load_from(hub)
     }
+}
+
+/// The last part of a path, which a set of files is called by.
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
 }

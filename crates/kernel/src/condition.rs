@@ -187,6 +187,15 @@ impl Condition {
         }
     }
 
+    /// The same for a model that is not told an image.
+    #[must_use]
+    pub fn without_image(&self) -> Self {
+        Self {
+            image: None,
+            ..self.clone()
+        }
+    }
+
     /// The same without class labels: the unconditional case of a model with classes.
     #[must_use]
     pub fn without_labels(&self) -> Self {

@@ -27,6 +27,10 @@ pub enum Stream {
     /// draw alike, which no result depends on, as they are never set against each other; told apart they would give
     /// other numbers than before. Anything new takes [`Self::Score`].
     Metric,
+    /// How a training sample is augmented; index: its position in the run (`nimg`).
+    Augmentation,
+    /// What a network of pairs is shown of a training sample; index: its position in the run (`nimg`).
+    Corruption,
     /// Noise of a simulated observation, of the run's seed; index: the image.
     Observation,
     /// Random directions, noise and subsets of one score, told apart by its name ([`Self::score`]); index: free for
@@ -56,6 +60,8 @@ impl Stream {
             Self::Injected => [20, 0],
             Self::Observation => [24, 0],
             Self::Probe => [21, 0],
+            Self::Augmentation => [30, 0],
+            Self::Corruption => [31, 0],
             Self::Score(number) => [16, number],
             Self::Other(number) => [0, number],
         }
@@ -155,6 +161,8 @@ mod tests {
             Stream::Score(0),
             Stream::Class,
             Stream::Observation,
+            Stream::Augmentation,
+            Stream::Corruption,
             Stream::Other(0),
             Stream::Other(1),
             Stream::Other(9),

@@ -34,6 +34,18 @@ pub fn energy_distance(x: &Tensor, y: &Tensor) -> Result<f64, MetricError> {
     Ok(2.0 * mean_distance_between(&x, &y) - mean_distance_within(&x) - mean_distance_within(&y))
 }
 
+/// The mean distance between two samples of a set, `E|X - X'|`, in units of the data: how varied they are.
+///
+/// `x` has shape `[n, ...]`.
+///
+/// # Errors
+///
+/// As [`energy_distance`].
+pub fn mean_distance(x: &Tensor) -> Result<f64, MetricError> {
+    let (x, _) = Samples::read_pair(x, x)?;
+    Ok(mean_distance_within(&x))
+}
+
 /// The standard error of [`energy_distance`] over both sets: the jackknife of a two-sample U-statistic; `None` where a set
 /// has fewer than 3 samples.
 ///

@@ -52,7 +52,7 @@ pub use compare::{Comparison, FEWEST_SEEDS, MOST_SEEDS, POWER, SIGNIFICANCE, hol
 pub use coverage::{Coverage, coverage};
 pub use denoising_error::DenoisingError;
 pub use density::{Density, density};
-pub use energy_distance::{EnergyDistance, energy_distance, energy_distance_error};
+pub use energy_distance::{EnergyDistance, energy_distance, energy_distance_error, mean_distance};
 pub use frechet_distance::{FrechetDistance, Moments, WIDEST, frechet_distance};
 pub use gaussian_fit::GaussianFit;
 pub use inputs::{HeldOutDenoiser, Inputs, Need};

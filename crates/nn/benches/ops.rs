@@ -123,6 +123,8 @@ fn adam(bencher: Bencher) {
         beta2: 0.999,
         rate: 1e-3,
         eps: 1e-8,
+        scale: 1.0,
+        keep: 1.0,
     };
     let state = AdamState {
         weight: &weight,

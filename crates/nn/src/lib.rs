@@ -9,6 +9,7 @@
 //! side run in a pool each, which share the cores. Outside any pool the global one is used, at the cost of a
 //! hand-over for every operation.
 
+mod beside;
 mod config;
 mod config_error;
 mod constants;

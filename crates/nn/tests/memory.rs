@@ -20,6 +20,8 @@ const STEP: AdamStep = AdamStep {
     beta2: 0.999,
     rate: 1e-4,
     eps: 1e-8,
+    scale: 1.0,
+    keep: 1.0,
 };
 
 /// The system's allocator, which counts bytes.

@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Tensor};
 use pfgmpp_data::{Dataset, Splits};
-use pfgmpp_metrics::{energy_distance, nearest};
+use pfgmpp_metrics::{energy_distance, mean_distance, nearest};
 use serde::{Deserialize, Serialize};
 
 use crate::error::RunError;
@@ -19,6 +19,10 @@ pub struct ClassScores {
     pub agreement: f64,
     /// The same share of held-out images and their own classes: how good that classifier is on data.
     pub held_out_agreement: f64,
+    /// Mean distance between two samples of a class over that between two held-out images of it, in the mean over
+    /// classes: 1 for samples as varied as the data, less for samples that are alike. Absent where no class has two of both.
+    #[serde(default)]
+    pub diversity: Option<f64>,
     /// Each class by itself.
     pub classes: Vec<ClassScore>,
 }
@@ -32,6 +36,9 @@ pub struct ClassScore {
     pub num_samples: usize,
     /// Energy distance between those and the held-out images of the class; absent with fewer than two of either.
     pub energy_distance: Option<f64>,
+    /// Mean distance between two of those over that between two of the images; absent likewise.
+    #[serde(default)]
+    pub diversity: Option<f64>,
 }
 
 impl ClassScores {
@@ -66,22 +73,29 @@ impl ClassScores {
         };
         let classes_alone = (0..model.label_dim()).map(|class| {
             let (drawn, real) = (places(classes, class), places(&wanted, class));
-            Ok(ClassScore {
+            let mut score = ClassScore {
                 class,
                 num_samples: drawn.len(),
-                energy_distance: match drawn.len().min(real.len()) {
-                    0 | 1 => None,
-                    _ => Some(energy_distance(
-                        &rows(samples, &drawn)?,
-                        &rows(held_out.images(), &real)?,
-                    )?),
-                },
-            })
+                energy_distance: None,
+                diversity: None,
+            };
+            if drawn.len().min(real.len()) >= 2 {
+                let (drawn, real) = (rows(samples, &drawn)?, rows(held_out.images(), &real)?);
+                score.energy_distance = Some(energy_distance(&drawn, &real)?);
+                score.diversity = Some(mean_distance(&drawn)? / mean_distance(&real)?);
+            }
+            Ok(score)
         });
         let classes_alone = classes_alone.collect::<Result<Vec<_>, RunError>>()?;
+        let diversities: Vec<f64> = classes_alone
+            .iter()
+            .filter_map(|score| score.diversity)
+            .collect();
+        let mean = diversities.iter().sum::<f64>() / diversities.len() as f64;
         Ok(Some(Self {
             agreement: share(samples, classes)?,
             held_out_agreement: share(held_out.images(), &wanted)?,
+            diversity: (!diversities.is_empty()).then_some(mean),
             classes: classes_alone,
         }))
     }

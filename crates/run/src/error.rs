@@ -127,7 +127,7 @@ impl RunError {
             | Self::Memory { .. }
             | Self::SampleSet(_)
             | Self::State { .. }
-            | Self::Train(TrainError::State { .. }) => true,
+            | Self::Train(TrainError::State { .. } | TrainError::Start { .. }) => true,
             Self::Store(e) | Self::Train(TrainError::Store(e)) => e.is_about_place(),
             Self::Data(e) | Self::Train(TrainError::Data(e)) => {
                 e.is_bad_input() || e.io_error().is_some_and(is_about_place)

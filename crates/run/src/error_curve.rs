@@ -3,11 +3,12 @@
 use candle_core::Device;
 use pfgmpp_data::Dataset;
 use pfgmpp_kernel::{Condition, Denoiser, Dimension, Kernel, Query, SampleRng, Stream, in_f64};
-use pfgmpp_sampler::SamplerConfig;
+use pfgmpp_sampler::{Corruption, SamplerConfig};
 use pfgmpp_transfer::DenoisingError;
 
 use crate::error::RunError;
 use crate::observer::StopFlag;
+use crate::pairs::shown;
 use crate::stoppable::Stoppable;
 
 /// What its noise is for: the same of an image and a level whatever the batch.
@@ -22,6 +23,7 @@ const IMAGES: [usize; 2] = [64, 1024];
 
 /// Measures `denoiser` on images of `data`, evenly spaced, over the levels of `sampler`.
 ///
+/// - `corruption`: what a denoiser of pairs is shown of them.
 /// - `batch`: images at a time at most; it changes no error.
 ///
 /// The number of images is that of 16,384 values, at least 64 and at most 1,024, or all that there are.
@@ -31,6 +33,7 @@ const IMAGES: [usize; 2] = [64, 1024];
 /// Failures of the model, and [`RunError::Stopped`].
 pub(crate) fn error_curve(
     denoiser: &dyn Denoiser,
+    corruption: Option<Corruption>,
     data: &Dataset,
     sampler: &SamplerConfig,
     batch: u64,
@@ -51,7 +54,10 @@ pub(crate) fn error_curve(
         .collect();
     for indices in all.chunks(batch.max(1) as usize) {
         let y = data.batch(indices, device)?;
-        let condition = condition(&denoiser, data, indices, device)?;
+        let mut condition = condition(&denoiser, data, indices, device)?;
+        if let Some(corruption) = corruption {
+            condition = condition.with_image(shown(corruption, data, indices, device)?)?;
+        }
         for (level, (error, &sigma)) in error.iter_mut().zip(&sigma).enumerate() {
             let rng = |&i: &usize| SampleRng::new(level as u64, Stream::score(NAME), i as u64);
             let mut rngs: Vec<SampleRng> = indices.iter().map(rng).collect();
@@ -111,7 +117,7 @@ mod tests {
         .unwrap();
         let curve = |batch| {
             let (data, stop) = (&splits.held_out, StopFlag::default());
-            error_curve(&exact, data, &sampler, batch, &Device::Cpu, &stop).unwrap()
+            error_curve(&exact, None, data, &sampler, batch, &Device::Cpu, &stop).unwrap()
         };
         let (few, many) = (curve(7), curve(1000));
         let [first, .., last] = few.sigma[..] else {

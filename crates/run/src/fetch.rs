@@ -7,6 +7,7 @@ use pfgmpp_config::{CheckpointSource, Document, ModelConfig, RunConfig};
 use pfgmpp_hub::{Hub, Reference};
 
 use crate::error::RunError;
+use crate::starting::find_start;
 
 /// Brings the data and the checkpoint that `config` names here if they are of the Hub, and puts
 /// the commit in place of a revision that may move: what is written to `config.yaml` names the same bytes
@@ -20,6 +21,14 @@ use crate::error::RunError;
 /// What the Hub has not or does not give.
 pub fn fetch(config: &mut RunConfig, folders: &[PathBuf], hub: &Hub) -> Result<(), RunError> {
     config.data.fetch(hub)?;
+    if let ModelConfig::Network(model) = &mut config.model {
+        let named = model.training.start_from.as_ref();
+        let begun = named.and_then(|named| {
+            let begun = |folder: &PathBuf| begun_with(folder, &named.reference);
+            folders.iter().find_map(begun)
+        });
+        return find_start(model, begun, hub);
+    }
     let ModelConfig::Checkpoint {
         source: CheckpointSource::Reference(reference),
         path,
@@ -48,14 +57,14 @@ fn begun_with(folder: &Path, reference: &str) -> Option<String> {
         return None;
     }
     let (document, _) = Document::read::<RunConfig>(&folder.join("config.yaml")).ok()?;
-    match RunConfig::read(&document, &[]).ok()?.model {
+    let reference = match RunConfig::read(&document, &[]).ok()?.model {
         ModelConfig::Checkpoint {
             source: CheckpointSource::Reference(reference),
             ..
-        } => {
-            let begun: Reference = reference.parse().ok()?;
-            (begun.is_pinned() && begun.same_place(&named)).then_some(reference)
-        }
-        _ => None,
-    }
+        } => reference,
+        ModelConfig::Network(model) => model.training.start_from?.reference,
+        _ => return None,
+    };
+    let begun: Reference = reference.parse().ok()?;
+    (begun.is_pinned() && begun.same_place(&named)).then_some(reference)
 }

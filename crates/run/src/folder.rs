@@ -6,6 +6,8 @@ use pfgmpp_store::{LockedFolder, StoreError, check_writable};
 
 /// The folders of the state and of pictures.
 const INNER: [&str; 2] = ["state", "samples"];
+/// The folder of averages that were saved on the way.
+const AVERAGES: &str = "averages";
 
 /// A locked run folder; the lock ends with the value, or with the process.
 pub struct RunFolder(LockedFolder);
@@ -17,7 +19,16 @@ impl RunFolder {
     ///
     /// A folder that another process holds, or that cannot be made.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        LockedFolder::open(path, &INNER).map(Self)
+        LockedFolder::open(path, &[INNER[0], INNER[1], AVERAGES]).map(Self)
+    }
+
+    /// As [`Self::open`], of a folder that another process may look at just now: asks again for two seconds.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub fn open_soon(path: &Path) -> Result<Self, StoreError> {
+        LockedFolder::open_soon(path, &[INNER[0], INNER[1], AVERAGES]).map(Self)
     }
 
     /// Makes the folders that a run writes into in the end, and finds out whether it may.
@@ -51,12 +62,32 @@ impl RunFolder {
 
     /// The resolved configuration, `config.yaml`.
     pub fn config(&self) -> PathBuf {
-        self.path().join("config.yaml")
+        Self::config_in(self.path())
     }
 
     /// Everything needed to go on, `state/state.safetensors`.
     pub fn state(&self) -> PathBuf {
         self.path().join("state").join("state.safetensors")
+    }
+
+    /// The weights with the lowest error on held-out data, `best/`.
+    pub fn best(&self) -> PathBuf {
+        self.path().join("best")
+    }
+
+    /// Averages that were saved on the way, `averages/`.
+    pub fn averages(&self) -> PathBuf {
+        Self::averages_in(self.path())
+    }
+
+    /// Where averages of the run in `path` lie, for readers that need no lock.
+    pub fn averages_in(path: &Path) -> PathBuf {
+        path.join(AVERAGES)
+    }
+
+    /// Where the configuration of the run in `path` lies, for readers that need no lock.
+    pub fn config_in(path: &Path) -> PathBuf {
+        path.join("config.yaml")
     }
 
     /// The weights that sample, `checkpoint/`.
@@ -71,7 +102,12 @@ impl RunFolder {
 
     /// The scores, `metrics.json`; there when the run is finished.
     pub fn metrics(&self) -> PathBuf {
-        self.path().join("metrics.json")
+        Self::metrics_in(self.path())
+    }
+
+    /// Where the scores of the run in `path` lie, for readers that need no lock.
+    pub fn metrics_in(path: &Path) -> PathBuf {
+        path.join("metrics.json")
     }
 
     /// The scores of each class, `class_scores.json`; there when a run with classes is finished.

@@ -26,6 +26,12 @@ pub fn free_memory() -> Option<u64> {
     .min()
 }
 
+/// Bytes of main memory that this process holds; `None` where the system does not say.
+pub(crate) fn held_memory() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    kib(&status, "VmRSS:")
+}
+
 /// The value of a line `KEY   123 kB`, in bytes.
 fn kib(text: &str, key: &str) -> Option<u64> {
     let value = text.lines().find_map(|line| line.strip_prefix(key))?;

@@ -5,12 +5,13 @@ use std::error::Error;
 use candle_core::{Device, Tensor};
 use pfgmpp_data::Dataset;
 use pfgmpp_kernel::{SampleRng, widest_float};
-use pfgmpp_metrics::HeldOutDenoiser;
+use pfgmpp_metrics::{DenoisingError, HeldOutDenoiser, Inputs, Metric};
 use pfgmpp_sampler::{ProbeKind, Trace};
 
 use crate::error::RunError;
 use crate::likelihood::{DataLikelihood, LIKELIHOOD_SOLVER};
 use crate::observer::StopFlag;
+use crate::pairs::shown;
 use crate::sampling_model::SamplingModel;
 
 /// Likelihoods taken at a time, each of which takes the memory of a training sample.
@@ -40,11 +41,37 @@ impl HeldOut<'_> {
         let y = y.to_dtype(widest_float(self.device))?;
         let sigma = vec![sigma; batch.len()];
         let classes = self.classes.as_deref().map(|classes| pick(classes, batch));
-        let estimate = self
-            .model
-            .denoise_perturbed(&y, classes.as_deref(), &sigma, rngs)?;
+        let mut condition = self.model.condition(classes.as_deref(), self.device)?;
+        if let Some(corruption) = self.model.corruption() {
+            let shown = shown(corruption, self.data, batch, self.device)?;
+            condition = condition.with_image(shown)?;
+        }
+        let estimate = self.model.denoise_perturbed(&y, &condition, &sigma, rngs)?;
         Ok((estimate - y)?)
     }
+}
+
+/// The error of `model` on held-out data, as the score `denoising_error` of the same seed.
+pub(crate) fn denoising_error(
+    model: &SamplingModel,
+    data: &Dataset,
+    seed: u64,
+    device: &Device,
+    stop: &StopFlag,
+) -> Result<f64, RunError> {
+    let held_out = HeldOut {
+        classes: classes_of(model, data, seed),
+        model,
+        data,
+        device,
+        stop,
+    };
+    let inputs = Inputs {
+        denoiser: Some(&held_out),
+        seed,
+        ..Inputs::default()
+    };
+    Ok(stop.blame(DenoisingError.evaluate(&inputs))?.value)
 }
 
 impl HeldOutDenoiser for HeldOut<'_> {

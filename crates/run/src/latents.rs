@@ -2,6 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use pfgmpp_config::ConfigError;
+use pfgmpp_kernel::Condition;
 
 use crate::error::RunError;
 use crate::observer::StopFlag;
@@ -19,7 +20,7 @@ impl SamplingModel {
         Ok(sampler.prior(&self.kernel, &self.shape(), seeds, device)?)
     }
 
-    /// The latent states of data `y` `[B, C, H, W]` of `classes` `[B]`, taken as they are for states at the lowest level.
+    /// The latent states of data `y` `[B, C, H, W]` under `condition`, taken as they are for states at the lowest level.
     ///
     /// # Errors
     ///
@@ -27,19 +28,18 @@ impl SamplingModel {
     pub fn encode(
         &self,
         y: &Tensor,
-        classes: Option<&[usize]>,
+        condition: &Condition,
         stop: &StopFlag,
     ) -> Result<Tensor, RunError> {
         self.check_keeps_to_the_ode()?;
         let led = self.led()?;
-        let condition = self.condition(classes, y.device())?;
         let found = self
             .sampler()
-            .encode(&Stoppable::new(&*led, stop), &condition, y);
+            .encode(&Stoppable::new(&*led, stop), condition, y);
         stop.blame(found)
     }
 
-    /// The data of latent states `x` `[B, C, H, W]` of `classes` `[B]`, in `f32`; no noise is added.
+    /// The data of latent states `x` `[B, C, H, W]` under `condition`, in `f32`; no noise is added.
     ///
     /// - `to_zero`: down to level 0, where samples are; else to the lowest level above, where [`Self::encode`] took them
     ///   to be.
@@ -50,21 +50,45 @@ impl SamplingModel {
     pub fn decode(
         &self,
         x: &Tensor,
-        classes: Option<&[usize]>,
+        condition: &Condition,
         to_zero: bool,
         stop: &StopFlag,
     ) -> Result<Tensor, RunError> {
         self.check_keeps_to_the_ode()?;
         let led = self.led()?;
-        let condition = self.condition(classes, x.device())?;
         let denoiser = Stoppable::new(&*led, stop);
         let sampler = self.sampler();
         let found = match to_zero {
-            true => sampler.decode(&denoiser, &condition, x),
-            false => sampler.decode_to_sigma_min(&denoiser, &condition, x),
+            true => sampler.decode(&denoiser, condition, x),
+            false => sampler.decode_to_sigma_min(&denoiser, condition, x),
         };
         let samples = stop.blame(found)?.to_dtype(DType::F32)?;
         crate::sampling_model::finite(samples)
+    }
+
+    /// The condition of states between those of `classes` and those of `next`, `[B]` each: the classes' labels mixed as
+    /// the states are, at `t` from 0 to 1.
+    ///
+    /// # Errors
+    ///
+    /// Classes that the model does not have.
+    pub fn condition_between(
+        &self,
+        classes: &[usize],
+        next: &[usize],
+        t: f64,
+        device: &Device,
+    ) -> Result<Condition, RunError> {
+        let labels = |classes: &[usize]| -> Result<Option<Tensor>, RunError> {
+            Ok(self.condition(Some(classes), device)?.labels().cloned())
+        };
+        Ok(match (labels(classes)?, labels(next)?) {
+            (Some(first), Some(last)) => {
+                let mixed = ((first * (1.0 - t))? + (last * t)?)?;
+                Condition::none().with_labels(mixed)?
+            }
+            _ => Condition::none(),
+        })
     }
 
     /// Refuses steps that leave the ODE, on which alone samples have latent states.

@@ -124,7 +124,15 @@ impl SamplingModel {
         progress: &dyn Fn(u64),
     ) -> Result<LevelsMet, RunError> {
         let model = self.led()?;
-        let error = error_curve(&*model, data, &self.config, batch as u64, device, stop)?;
+        let error = error_curve(
+            &*model,
+            None,
+            data,
+            &self.config,
+            batch as u64,
+            device,
+            stop,
+        )?;
         let groups = Groups {
             len: seeds.len(),
             batch_size: batch,

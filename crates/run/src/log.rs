@@ -18,6 +18,17 @@ pub struct LogLine {
     pub lr: f64,
     /// Speed since the line before.
     pub images_per_second: f64,
+    /// Norm of the gradient before it is clipped, mean over the steps since the line before; not in logs of versions
+    /// before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grad_norm: Option<f64>,
+    /// The averaged weights' error on held-out data, where it was measured here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denoising_error: Option<f64>,
+    /// Steps so far that were left out because their loss or gradient was not finite; left out itself as long as
+    /// there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<u64>,
 }
 
 /// The log of a run, one line of JSON at a time.
@@ -94,6 +105,9 @@ mod tests {
             loss: 0.5,
             lr: 1e-3,
             images_per_second: 10.0,
+            grad_norm: Some(0.25),
+            denoising_error: None,
+            skipped: None,
         };
         let mut log = Log::open(&path, 0).unwrap();
         for nimg in [64, 128, 192] {

@@ -107,7 +107,8 @@ impl Footprint {
 pub struct RunMemory {
     training: TrainingMemory,
     footprint: Footprint,
-    batch: u64,
+    /// Images that the network is differentiated for at a time, and whether they are a part of a batch.
+    at_a_time: (u64, bool),
     nimg: u64,
     n: u64,
 }
@@ -123,13 +124,16 @@ impl RunMemory {
         Ok(Self {
             footprint: Footprint::Network(training.network().clone()),
             training,
-            batch: model.training.batch_size,
+            at_a_time: (
+                model.training.at_a_time(),
+                model.training.micro_batch.is_some(),
+            ),
             nimg: model.training.nimg,
             n: data.n() as u64,
         })
     }
 
-    /// Bytes that the process holds at the peak of a training step on `batch` samples, if there are so many.
+    /// Bytes that the process holds at the peak of a training step on `batch` samples at a time, if there are so many.
     pub fn training(&self, batch: u64) -> u64 {
         let batch = batch.min(self.nimg);
         held(self.training.step(0), self.training.step(batch))
@@ -147,7 +151,11 @@ impl RunMemory {
     /// [`RunError::Memory`].
     pub fn check_training(&self, key: &str) -> Result<u64, RunError> {
         let else_ = "even a batch of 1 does not fit: take a narrower network";
-        check(key, self.batch, else_, |batch| self.training(batch))
+        let (key, batch) = match self.at_a_time {
+            (batch, true) => ("training.micro_batch", batch),
+            (batch, false) => (key, batch),
+        };
+        check(key, batch, else_, |batch| self.training(batch))
     }
 
     /// Refuses a batch of samples, set by `key`, that takes more memory than is free; gives what it takes.

@@ -8,6 +8,7 @@ use pfgmpp_train::{MeanLoss, Step};
 use crate::class_scores::ClassScores;
 use crate::error::RunError;
 use crate::folder::RunFolder;
+use crate::free_memory::held_memory;
 use crate::log::{Log, LogLine};
 use crate::tensorboard::EventWriter;
 
@@ -22,8 +23,11 @@ pub struct Monitor {
     seconds: f64,
     loss: MeanLoss,
     images: u64,
+    grad_norm: MeanLoss,
     bands: [MeanLoss; BANDS.len() + 1],
     last_loss: Option<f64>,
+    /// Measured since the last report.
+    denoising_error: Option<f64>,
 }
 
 impl Monitor {
@@ -50,8 +54,10 @@ impl Monitor {
             seconds: 0.0,
             loss: MeanLoss::default(),
             images: 0,
+            grad_norm: MeanLoss::default(),
             bands: [MeanLoss::default(); BANDS.len() + 1],
             last_loss: None,
+            denoising_error: None,
         })
     }
 
@@ -59,19 +65,23 @@ impl Monitor {
     pub fn record(&mut self, step: &Step, seconds: f64) {
         self.lr = step.lr;
         self.seconds += seconds;
-        self.images += step.loss.len() as u64;
+        self.images += step.images;
+        if step.skipped {
+            return;
+        }
+        self.grad_norm.add(step.grad_norm);
         for (&sigma, &loss) in step.sigma.iter().zip(&step.loss) {
             self.loss.add(loss);
             self.bands[BANDS.partition_point(|&end| end <= sigma)].add(loss);
         }
     }
 
-    /// Writes what was taken in since the last report, if anything was.
+    /// Writes what was taken in since the last report, if anything was; `skipped` steps were left out so far.
     ///
     /// # Errors
     ///
     /// Any failure of the file system.
-    pub fn report(&mut self, nimg: u64) -> Result<(), RunError> {
+    pub fn report(&mut self, nimg: u64, skipped: u64) -> Result<(), RunError> {
         let Some(loss) = std::mem::take(&mut self.loss).mean() else {
             return Ok(());
         };
@@ -80,6 +90,9 @@ impl Monitor {
             loss,
             lr: self.lr,
             images_per_second: self.images as f64 / self.seconds,
+            grad_norm: std::mem::take(&mut self.grad_norm).mean(),
+            denoising_error: self.denoising_error.take(),
+            skipped: (skipped > 0).then_some(skipped),
         };
         self.log.append(&line)?;
         self.events.scalar("training/loss", loss, nimg)?;
@@ -87,6 +100,21 @@ impl Monitor {
             .scalar("training/learning_rate", line.lr, nimg)?;
         self.events
             .scalar("training/images_per_second", line.images_per_second, nimg)?;
+        let memory = held_memory().map(|bytes| bytes as f64 / f64::from(1 << 20));
+        let beside = [
+            ("training/gradient_norm", line.grad_norm),
+            ("validation/denoising_error", line.denoising_error),
+            (
+                "training/skipped_steps",
+                line.skipped.map(|steps| steps as f64),
+            ),
+            ("training/memory_mib", memory),
+        ];
+        for (tag, value) in beside {
+            if let Some(value) = value {
+                self.events.scalar(tag, value, nimg)?;
+            }
+        }
         for (band, mean) in std::mem::take(&mut self.bands).iter().enumerate() {
             if let Some(loss) = mean.mean() {
                 self.events.scalar(&band_tag(band), loss, nimg)?;
@@ -94,6 +122,11 @@ impl Monitor {
         }
         (self.images, self.seconds, self.last_loss) = (0, 0.0, Some(loss));
         Ok(self.events.flush()?)
+    }
+
+    /// Takes in the error on held-out data, for the next report.
+    pub fn validate(&mut self, error: f64) {
+        self.denoising_error = Some(error);
     }
 
     /// Mean loss of the last report.
@@ -133,6 +166,10 @@ impl Monitor {
     pub fn class_scores(&mut self, scores: &ClassScores, nimg: u64) -> Result<(), RunError> {
         self.events
             .scalar("scores/class_agreement", scores.agreement, nimg)?;
+        if let Some(diversity) = scores.diversity {
+            self.events
+                .scalar("scores/class_diversity", diversity, nimg)?;
+        }
         for score in &scores.classes {
             if let Some(distance) = score.energy_distance {
                 let tag = format!("energy_distance_by_class/{}", score.class);

@@ -13,10 +13,13 @@ use crate::error::RunError;
 use crate::held_out::has_classes_of;
 use crate::memory::{Footprint, RunMemory};
 use crate::sampling_model::SamplingModel;
+use crate::starting::start;
 
 /// Copies of the weights that a run keeps: state (weights, two moments, average), checkpoint, and
 /// the state that is written beside the old one.
 const COPIES: u64 = 4 + 1 + 4;
+/// Those of the best ones, beside which better ones are written.
+const OF_THE_BEST: u64 = 2;
 /// Bytes of logs, events, configuration and grids a run.
 const SMALL_FILES: u64 = 2 << 20;
 
@@ -82,7 +85,13 @@ pub fn preflight<'a>(
         };
         let model = &built[found].1;
         if !finished {
-            needed += COPIES * model.params * 4 + SMALL_FILES;
+            let snapshots = config.trained().map_or(0, TrainerConfig::num_snapshots);
+            let scored = config
+                .trained()
+                .and_then(|model| model.training.score_every);
+            let copies = COPIES.saturating_add(snapshots);
+            let copies = copies.saturating_add(scored.map_or(0, |_| OF_THE_BEST));
+            needed += copies.saturating_mul(model.params * 4) + SMALL_FILES;
             if let (Some(untrained), true) = (&model.untrained, device.is_cpu()) {
                 memory = check_untrained(untrained, splits.train.n() as u64, config)?;
             }
@@ -150,6 +159,8 @@ fn samples_of(config: &RunConfig) -> (&'static str, u64, u64) {
 fn refuse_network(error: &TrainError, folder: &Path) -> RunError {
     let key = match error {
         TrainError::NoClasses(_) | TrainError::Data(DataError::Labels { .. }) => "condition",
+        TrainError::NoImages(_) => "augment",
+        TrainError::Parameter(e) if e.name.starts_with("condition") => "condition",
         _ => "network",
     };
     ConfigError::new(key, format!("{error} (run {})", folder.display())).into()
@@ -159,7 +170,11 @@ fn refuse_network(error: &TrainError, folder: &Path) -> RunError {
 fn alike(a: &RunConfig, b: &RunConfig) -> bool {
     let same_model = match (&a.model, &b.model) {
         (ModelConfig::Network(a), ModelConfig::Network(b)) => {
-            a.network == b.network && a.prediction() == b.prediction() && a.condition == b.condition
+            a.network == b.network
+                && a.prediction() == b.prediction()
+                && a.condition == b.condition
+                && a.augment == b.augment
+                && a.training.start_from == b.training.start_from
         }
         (a, b) => a == b,
     };
@@ -213,8 +228,9 @@ fn build(
         };
         return Ok((built, notes(&model, splits)));
     };
-    let trainer = Trainer::new(model, trained.seed, &data.train, &device)
+    let mut trainer = Trainer::new(model, trained.seed, &data.train, &device)
         .map_err(|e| refuse_network(&e, folder))?;
+    let mut about = start(&mut trainer, model)?;
     let shape = data.train.image_shape();
     if shape != splits.train.image_shape() {
         let want = splits.train.image_shape();
@@ -224,6 +240,7 @@ fn build(
     let denoiser = trainer.averaged_model()?;
     let moments = || DataMoments::measure(data.train.images());
     let sampled = SamplingModel::new(denoiser, model.d, shape, moments, &config.sampler)?
+        .with_pairs(model.corruption(), &splits.held_out, config.first_seed())
         .with_reference(&device)?
         .with_classes(config.first_seed(), &splits.train.class_counts())?;
     let params = match provider {
@@ -234,7 +251,8 @@ fn build(
         params,
         untrained: None,
     };
-    Ok((built, notes(&sampled, splits)))
+    about.extend(notes(&sampled, splits));
+    Ok((built, about))
 }
 
 /// What there is to say of sampling `model` and of scoring it on `splits`.

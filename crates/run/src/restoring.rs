@@ -4,7 +4,8 @@ use candle_core::{Device, Tensor};
 use pfgmpp_config::ConfigError;
 use pfgmpp_kernel::{Condition, Denoiser, Dimension};
 use pfgmpp_sampler::{
-    ConjugateGradients, Covariance, Dps, ExactConditional, JointNoise, Mmps, Observation,
+    ConjugateGradients, Corruption, Covariance, Dps, ExactConditional, JointNoise, Mmps,
+    Observation,
 };
 use pfgmpp_transfer::ParameterError;
 
@@ -31,6 +32,8 @@ pub enum RestorationMethod {
     JointNoise,
     /// [`ExactConditional`], of an exact model.
     Exact,
+    /// None: the model was trained on pairs, and is shown what was observed.
+    Trained(Corruption),
 }
 
 /// Observations, and how samples are told of them.
@@ -102,6 +105,7 @@ impl Restoring {
                 let told = JointNoise::new(model, shown_by, observation.sigma_o());
                 Box::new(told.map_err(refused)?)
             }
+            RestorationMethod::Trained(_) => Box::new(model),
             RestorationMethod::Exact => {
                 let Some(data) = data else {
                     let accepted = "mmps, dps or joint, or the model exact: its data are not known";
@@ -123,7 +127,26 @@ impl Restoring {
         let rows: Vec<u32> = seeds.iter().map(row).collect();
         let rows = Tensor::new(&rows[..], self.observed.device())?;
         let observed = self.observed.index_select(&rows, 0)?.to_device(device)?;
-        Ok(condition.with_observed(observed)?)
+        match self.method {
+            RestorationMethod::Trained(corruption) => {
+                Ok(condition.with_image(self.shown(corruption, &observed)?)?)
+            }
+            _ => Ok(condition.with_observed(observed)?),
+        }
+    }
+
+    /// What a network of pairs is shown of `observed`.
+    fn shown(&self, corruption: Corruption, observed: &Tensor) -> candle_core::Result<Tensor> {
+        let operator = self.observation.operator();
+        let back = operator.transpose(observed)?;
+        match corruption {
+            Corruption::Noise(_) => Ok(back),
+            Corruption::Box(side) => back * (side * side) as f64,
+            Corruption::Mask(_) => {
+                let seen = operator.transpose(&observed.ones_like()?)?;
+                corruption.seen(&back, &seen.narrow(1, 0, 1)?)
+            }
+        }
     }
 }
 

@@ -118,6 +118,9 @@ pub fn check_config(config: &RunConfig, folder: &Path) -> Result<(), RunError> {
 /// number of images as they are.
 fn as_far_as(mut there: RunConfig, asked: &RunConfig) -> RunConfig {
     if let (ModelConfig::Network(there), Some(asked)) = (&mut there.model, asked.trained()) {
+        if let (Some(there), Some(asked)) = (&mut there.post_hoc_ema, &asked.post_hoc_ema) {
+            (there.snapshot_every, there.keep) = (asked.snapshot_every, asked.keep);
+        }
         let (there, asked) = (&mut there.training, &asked.training);
         // Each named, so that a new one has to be thought of.
         let TrainingConfig {
@@ -126,10 +129,14 @@ fn as_far_as(mut there: RunConfig, asked: &RunConfig) -> RunConfig {
             log_every,
             state_every,
             grid_every,
+            score_every,
+            micro_batch: _,
+            start_from: _,
+            non_finite: _,
         } = there;
         *nimg = asked.nimg.max(*nimg);
         (*log_every, *state_every) = (asked.log_every, asked.state_every);
-        *grid_every = asked.grid_every;
+        (*grid_every, *score_every) = (asked.grid_every, asked.score_every);
     }
     there
 }
@@ -144,12 +151,13 @@ pub(crate) enum FoundResult {
     Damaged(String),
 }
 
-/// The result of a run that is finished, `None` of one that is not or whose result was damaged.
+/// The result of the run in `folder` if it is finished; `None` of one that is not or whose result was damaged. Needs no
+/// lock: a result appears whole.
 ///
 /// # Errors
 ///
 /// A result that cannot be read, or that is not of this configuration.
-pub fn read_result(config: &RunConfig, folder: &RunFolder) -> Result<Option<RunResult>, RunError> {
+pub fn read_result(config: &RunConfig, folder: &Path) -> Result<Option<RunResult>, RunError> {
     match find_result(config, folder)? {
         FoundResult::Finished(result) => Ok(Some(result)),
         FoundResult::None | FoundResult::Damaged(_) => Ok(None),
@@ -157,8 +165,8 @@ pub fn read_result(config: &RunConfig, folder: &RunFolder) -> Result<Option<RunR
 }
 
 /// As [`read_result`], with what is wrong with a result that was damaged.
-pub(crate) fn find_result(config: &RunConfig, folder: &RunFolder) -> Result<FoundResult, RunError> {
-    let path = folder.metrics();
+pub(crate) fn find_result(config: &RunConfig, folder: &Path) -> Result<FoundResult, RunError> {
+    let path = RunFolder::metrics_in(folder);
     if !path.exists() {
         return Ok(FoundResult::None);
     }

@@ -32,7 +32,7 @@ pub fn run(
     stop: &StopFlag,
 ) -> Result<Outcome, RunError> {
     check_config(config, folder.path())?;
-    match find_result(config, folder)? {
+    match find_result(config, folder.path())? {
         FoundResult::Finished(result) => return Ok(Outcome::Finished(result)),
         FoundResult::Damaged(why) => {
             let path = folder.metrics().display().to_string();

@@ -5,7 +5,9 @@ use pfgmpp_checkpoint::Model;
 use pfgmpp_config::{CheckpointSource, ConfigError, ModelConfig, RunConfig};
 use pfgmpp_data::Dataset;
 use pfgmpp_kernel::{Condition, Denoiser, Dimension, ExactPosterior, Kernel, Query, SampleRng};
-use pfgmpp_sampler::{Classes, Guidance, Sampler, SamplerConfig, TimedStep, Trajectory};
+use pfgmpp_sampler::{
+    Classes, Corruption, Guidance, Sampler, SamplerConfig, TimedStep, Trajectory,
+};
 use pfgmpp_transfer::{DataMoments, ParameterError};
 
 use crate::classes_asked::ClassesAsked;
@@ -14,6 +16,7 @@ use crate::error_curve::error_curve;
 use crate::levels_shown::at_levels_shown;
 use crate::memory::Footprint;
 use crate::observer::StopFlag;
+use crate::pairs::Pairs;
 use crate::restoring::Restoring;
 use crate::stoppable::Stoppable;
 
@@ -35,12 +38,18 @@ pub struct SamplingModel {
     classes: Option<ClassesAsked>,
     notes: Vec<String>,
     footprint: Option<Footprint>,
+    /// Whether it is asked at an effective noise level, being of another D than its samples.
+    lifted: bool,
     /// The D that the levels shown by samples follow: that of the kernel, or kappa of self-timed sampling.
     shown_by: Dimension,
     /// The data of an exact posterior.
     data: Option<Tensor>,
     /// What the samples are told to be observed as.
     restoring: Option<Restoring>,
+    /// What a network of pairs is shown of an image.
+    corruption: Option<Corruption>,
+    /// What its samples are conditioned on, unless they are told otherwise.
+    pairs: Option<Pairs>,
 }
 
 impl SamplingModel {
@@ -65,7 +74,8 @@ impl SamplingModel {
         let shown_by = sampler
             .reads_levels()
             .map_or(kernel.d(), |timed| timed.kappa);
-        let denoiser = if kernel.d() == d && !timed {
+        let lifted = kernel.d() != d;
+        let denoiser = if !lifted && !timed {
             denoiser
         } else {
             at_levels_shown(denoiser, d, &kernel, moments()?, sampler)
@@ -102,9 +112,12 @@ impl SamplingModel {
             footprint: None,
             reference: None,
             config: sampler.clone(),
+            lifted,
             shown_by,
             data: None,
             restoring: None,
+            corruption: None,
+            pairs: None,
         })
     }
 
@@ -150,6 +163,29 @@ impl SamplingModel {
             return Ok(0);
         };
         footprint.check_sampling(self.kernel.n() as u64, key, batch, num)
+    }
+
+    /// Conditions samples on images of `held_out`, corrupted as `corruption` says, one after the other from that of
+    /// `first_seed` on; `None` for a network that is shown nothing.
+    #[must_use]
+    pub fn with_pairs(
+        mut self,
+        corruption: Option<Corruption>,
+        held_out: &Dataset,
+        first_seed: u64,
+    ) -> Self {
+        self.corruption = corruption;
+        self.pairs = corruption.map(|corruption| Pairs {
+            corruption,
+            held_out: held_out.clone(),
+            first_seed,
+        });
+        self
+    }
+
+    /// What a network of pairs is shown of an image; `None` of any other.
+    pub fn corruption(&self) -> Option<Corruption> {
+        self.corruption
     }
 
     /// Draws samples of the classes that its sampler names, or of all alike if that names none.
@@ -202,7 +238,7 @@ impl SamplingModel {
                 let moments = || {
                     let stop = StopFlag::default();
                     let batch = config.scoring.batch_size;
-                    let error = error_curve(&exact, data, sampler, batch, device, &stop)
+                    let error = error_curve(&exact, None, data, sampler, batch, device, &stop)
                         .map_err(Error::wrap)?;
                     DataMoments::measure(data.images())?
                         .with_denoising_error(error)
@@ -235,6 +271,11 @@ impl SamplingModel {
                         "checkpoint {reference} is of images of shape {got:?}, the data have {want:?}"
                     ));
                 }
+                if model.config.data.corruption.is_some() {
+                    return refuse(format!(
+                        "checkpoint {reference} was trained on pairs: it is scored by the run that trains it"
+                    ));
+                }
                 Self::of_checkpoint(model, &config.sampler)?
                     .with_reference(device)?
                     .with_classes(config.first_seed(), &data.class_counts())
@@ -256,9 +297,14 @@ impl SamplingModel {
         } = model;
         let shape = config.data.shape;
         let footprint = Footprint::Network(config.memory()?);
+        let corruption = config.data.corruption;
         let model = Self::new(denoiser, config.d, shape, || Ok(moments), sampler)?;
         let model = model.with_footprint(footprint);
-        Ok(Self { notes, ..model })
+        Ok(Self {
+            notes,
+            corruption,
+            ..model
+        })
     }
 
     /// Whether the model is the exact posterior of data.
@@ -300,6 +346,21 @@ impl SamplingModel {
     /// The sampler.
     pub fn sampler(&self) -> &Sampler {
         &self.sampler
+    }
+
+    /// Whether it is asked at an effective noise level, being of another D than its samples.
+    pub fn is_lifted(&self) -> bool {
+        self.lifted
+    }
+
+    /// The sampler as it is written down.
+    pub fn sampler_config(&self) -> &SamplerConfig {
+        &self.config
+    }
+
+    /// Evaluations of the model that a sample takes; `None` where that depends on the sample.
+    pub fn evaluations(&self) -> Option<usize> {
+        self.sampler.solver().evaluations(self.sampler.levels())
     }
 
     /// Whether it reads its noise levels off the samples.
@@ -362,14 +423,19 @@ impl SamplingModel {
     /// What the model is told of the samples of `seeds`.
     fn condition_of(&self, seeds: &[u64], device: &Device) -> Result<Condition, RunError> {
         let condition = self.condition(self.classes(seeds).as_deref(), device)?;
-        match &self.restoring {
-            None => Ok(condition),
-            Some(restoring) => restoring.tell(condition, seeds, device),
+        match (&self.restoring, &self.pairs) {
+            (None, None) => Ok(condition),
+            (None, Some(pairs)) => pairs.tell(condition, seeds, device),
+            (Some(restoring), _) => restoring.tell(condition, seeds, device),
         }
     }
 
-    /// What the model is told of samples of `classes`.
-    pub(crate) fn condition(
+    /// What the model is told of samples of `classes`; nothing for `None`.
+    ///
+    /// # Errors
+    ///
+    /// Classes that the model does not have.
+    pub fn condition(
         &self,
         classes: Option<&[usize]>,
         device: &Device,
@@ -380,7 +446,7 @@ impl SamplingModel {
         })
     }
 
-    /// Estimates data `y` `[B, C, H, W]` of `classes` `[B]` from what the kernel makes of them at `sigma` `[B]`.
+    /// Estimates data `y` `[B, C, H, W]` under `condition` from what the kernel makes of them at `sigma` `[B]`.
     ///
     /// # Errors
     ///
@@ -388,13 +454,12 @@ impl SamplingModel {
     pub(crate) fn denoise_perturbed(
         &self,
         y: &Tensor,
-        classes: Option<&[usize]>,
+        condition: &Condition,
         sigma: &[f64],
         rngs: &mut [SampleRng],
     ) -> Result<Tensor, RunError> {
         let x = self.kernel.perturb(y, sigma, rngs)?;
-        let condition = self.condition(classes, y.device())?;
-        let query = Query::new(&x, sigma).under(&condition);
+        let query = Query::new(&x, sigma).under(condition);
         Ok(self.denoiser.denoise(&query)?)
     }
 

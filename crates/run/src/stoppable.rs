@@ -5,8 +5,11 @@ use pfgmpp_kernel::{ConditionSpec, Denoiser, Pullback, Query};
 
 use crate::observer::StopFlag;
 
-/// A denoiser that fails from the moment on at which a stop is asked for: a batch of samples takes up to minutes,
-/// and one evaluation seldom more than a second.
+/// Values of samples that a processor is given at a time: seldom more than a second's work.
+const MOST: usize = 1 << 18;
+
+/// A denoiser that fails from the moment on at which a stop is asked for: a batch of samples takes up to minutes. On a
+/// processor a large batch is evaluated in parts, between which a stop is heard as well.
 pub(crate) struct Stoppable<'a> {
     denoiser: &'a dyn Denoiser,
     stop: &'a StopFlag,
@@ -32,7 +35,24 @@ impl Denoiser for Stoppable<'_> {
 
     fn denoise(&self, query: &Query) -> Result<Tensor> {
         self.check()?;
-        self.denoiser.denoise(query)
+        let batch = query.sigma.len();
+        let n = query.x.elem_count() / batch.max(1);
+        let rows = (MOST / n.max(1)).max(1);
+        if batch <= rows || !query.x.device().is_cpu() {
+            return self.denoiser.denoise(query);
+        }
+        let parts = (0..batch).step_by(rows).map(|first| {
+            self.check()?;
+            let len = rows.min(batch - first);
+            let part = |x: &Tensor| x.narrow(0, first, len);
+            let (x, guess) = (part(query.x)?, query.guess.map(part).transpose()?);
+            let index: Vec<usize> = (first..first + len).collect();
+            let condition = query.condition.rows(&index)?;
+            let sigma = &query.sigma[first..first + len];
+            let query = Query::new(&x, sigma).under(&condition).near(guess.as_ref());
+            self.denoiser.denoise(&query)
+        });
+        Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 0)
     }
 
     fn pullback(&self, query: &Query, v: &Tensor) -> Result<Pullback> {
@@ -100,6 +120,31 @@ mod tests {
             .unwrap_err();
         assert!(matches!(error, RunError::Stopped), "got {error}");
         assert_eq!(calls.load(Ordering::SeqCst), 3);
+    }
+
+    #[test]
+    fn a_large_batch_is_evaluated_in_parts_between_which_a_stop_is_heard() {
+        let x = Tensor::arange(0f64, (5 * MOST / 2) as f64, &Device::Cpu).unwrap();
+        let x = x.reshape((5, MOST / 2)).unwrap();
+        let sigma = [1.0; 5];
+        let ask = |calls: u32| {
+            let (stop, calls) = (StopFlag::default(), Arc::new(AtomicU32::new(calls)));
+            let denoiser = Interrupted {
+                stop: stop.clone(),
+                calls: Arc::clone(&calls),
+            };
+            let found = Stoppable::new(&denoiser, &stop).denoise(&Query::new(&x, &sigma));
+            (found, calls.load(Ordering::SeqCst))
+        };
+        // The third call is when someone presses Ctrl-C.
+        let (found, calls) = ask(1);
+        assert!(found.is_err(), "a stop was not heard");
+        assert_eq!(calls, 3);
+        let (found, calls) = ask(3);
+        assert_eq!(calls, 6, "five samples, two at a time");
+        let same = (found.unwrap() - (&x * 0.5).unwrap()).unwrap();
+        let worst = same.abs().unwrap().max_all().unwrap();
+        assert_eq!(worst.to_scalar::<f64>().unwrap(), 0.0);
     }
 
     #[test]

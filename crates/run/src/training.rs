@@ -5,17 +5,19 @@ use std::time::Instant;
 use candle_core::{Device, Error};
 use pfgmpp_config::RunConfig;
 use pfgmpp_data::Splits;
-use pfgmpp_train::{Trainer, TrainerConfig};
+use pfgmpp_train::{Trainer, TrainerConfig, Validation};
 use pfgmpp_transfer::{DataMoments, DenoisingError};
 
 use crate::error::RunError;
 use crate::error_curve::error_curve;
 use crate::evaluation::TrainedSummary;
 use crate::folder::RunFolder;
+use crate::held_out::denoising_error;
 use crate::monitor::Monitor;
 use crate::observer::{Observer, Phase, Progress, StopFlag};
 use crate::preview::Preview;
 use crate::sampling_model::SamplingModel;
+use crate::starting::start;
 
 /// Training in progress.
 pub struct Training<'a> {
@@ -62,6 +64,10 @@ impl<'a> Training<'a> {
     ) -> Result<Self, RunError> {
         let mut trainer = Trainer::new(model, config.seed, &splits.train, device)?;
         trainer.restore(&folder.state())?;
+        if trainer.nimg() == 0 {
+            start(&mut trainer, model)?;
+        }
+        trainer.forget_later_snapshots(&folder.averages())?;
         Ok(Self {
             monitor: Monitor::open(config, folder, trainer.nimg())?,
             nimg_at_start: trainer.nimg(),
@@ -108,8 +114,10 @@ impl<'a> Training<'a> {
     /// Trains to the end; `false` when asked to stop before it.
     fn train(&mut self, observer: &mut dyn Observer, stop: &StopFlag) -> Result<bool, RunError> {
         let training = &self.model.training;
+        // One that a stop had cut off.
+        let mut stopped = !self.validate(stop)?;
         while self.trainer.nimg() < training.nimg {
-            if stop.is_raised() {
+            if stopped || stop.is_raised() {
                 self.report()?;
                 self.save()?;
                 return Ok(false);
@@ -122,18 +130,63 @@ impl<'a> Training<'a> {
             let nimg = self.trainer.nimg();
             let crossed = |every: u64| every > 0 && before / every != nimg / every;
             let at_end = nimg == training.nimg;
+            // A measurement that a stop cuts off is made up for when the run goes on.
+            stopped = !self.validate(stop)?;
             // A state is saved right behind a report, so that no report spans a resume.
-            if crossed(training.log_every) || crossed(training.state_every) || at_end {
+            let validated = self.trainer.validation.is_some_and(|v| v.last_nimg == nimg);
+            let logged = crossed(training.log_every) || crossed(training.state_every);
+            if logged || validated || at_end {
                 self.report()?;
             }
             if crossed(training.grid_every) && !at_end {
                 self.draw_grid(stop)?;
             }
+            let snapshot_every = self.model.post_hoc_ema.as_ref().map(|c| c.snapshot_every);
+            if let Some(every) = snapshot_every
+                && (crossed(every) || at_end)
+            {
+                self.folder.check()?;
+                self.trainer.save_snapshots(&self.folder.averages())?;
+            }
+            // Last, so that what it goes on behind is there.
             if crossed(training.state_every) || at_end {
                 self.save()?;
             }
             observer.progress(&self.progress());
         }
+        Ok(!stopped)
+    }
+
+    /// Measures the averaged weights on held-out data where that is due, and keeps them if they are the best so far;
+    /// `false` when asked to stop meanwhile.
+    fn validate(&mut self, stop: &StopFlag) -> Result<bool, RunError> {
+        let (nimg, training) = (self.trainer.nimg(), &self.model.training);
+        let Some(every) = training.score_every else {
+            return Ok(true);
+        };
+        let last = self.trainer.validation.map_or(0, |v| v.last_nimg);
+        let due = nimg / every > last / every || (nimg == training.nimg && nimg > last);
+        if !due {
+            return Ok(true);
+        }
+        let (model, seed) = (self.sampling_model(None)?, self.config.scoring.seed);
+        let data = &self.splits.held_out;
+        let error = match denoising_error(&model, data, seed, self.device, stop) {
+            Err(RunError::Stopped) => return Ok(false),
+            other => other?,
+        };
+        let found = Validation::and(self.trainer.validation, nimg, error);
+        if found.best_nimg == nimg {
+            let Some(by_level) = self.denoising_error(stop)? else {
+                return Ok(false);
+            };
+            let mut checkpoint = self.trainer.checkpoint(self.config.sampler.clone())?;
+            checkpoint.config.denoising_error = Some(by_level);
+            self.folder.check()?;
+            checkpoint.save(&self.folder.best())?;
+        }
+        self.monitor.validate(error);
+        self.trainer.validation = Some(found);
         Ok(true)
     }
 
@@ -158,7 +211,8 @@ impl<'a> Training<'a> {
     fn report(&mut self) -> Result<(), RunError> {
         // The log would go on into a file that nobody sees.
         self.folder.check()?;
-        self.monitor.report(self.trainer.nimg())
+        self.monitor
+            .report(self.trainer.nimg(), self.trainer.skipped())
     }
 
     /// The averaged weights' error by noise level; `None` when asked to stop.
@@ -166,7 +220,16 @@ impl<'a> Training<'a> {
         let denoiser = self.trainer.averaged_model()?;
         let (sampler, batch) = (&self.config.sampler, self.config.scoring.batch_size);
         let data = &self.splits.held_out;
-        match error_curve(&*denoiser, data, sampler, batch, self.device, stop) {
+        let corruption = self.model.corruption();
+        match error_curve(
+            &*denoiser,
+            corruption,
+            data,
+            sampler,
+            batch,
+            self.device,
+            stop,
+        ) {
             Ok(error) => Ok(Some(error)),
             Err(RunError::Stopped) => Ok(None),
             Err(error) => Err(error),
@@ -184,9 +247,11 @@ impl<'a> Training<'a> {
             }
         };
         let counts = self.splits.train.class_counts();
+        let (corruption, first_seed) = (self.model.corruption(), self.config.first_seed());
         SamplingModel::new(denoiser, self.model.d, shape, moments, &self.config.sampler)?
+            .with_pairs(corruption, &self.splits.held_out, first_seed)
             .with_reference(self.device)?
-            .with_classes(self.config.first_seed(), &counts)
+            .with_classes(first_seed, &counts)
     }
 
     /// Shows samples of the weights as they are, unless it is stopped meanwhile.

@@ -33,7 +33,7 @@ fn config(overrides: &[&str]) -> Result<RunConfig, ConfigError> {
     let mut places = Vec::new();
     for text in small.iter().chain(overrides) {
         let (key, value) = parse_assignment(text)?;
-        document.set(&key, value, text)?;
+        document.set::<RunConfig>(&key, value, text)?;
         places.push((key, (*text).to_string()));
     }
     RunConfig::read(&document, &places)

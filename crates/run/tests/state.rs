@@ -13,7 +13,7 @@ fn config(overrides: &[&str]) -> RunConfig {
     let (mut document, _) = Document::read::<RunConfig>(&path).unwrap();
     for text in ["network.ddpmpp.model_channels=8"].iter().chain(overrides) {
         let (key, value) = parse_assignment(text).unwrap();
-        document.set(&key, value, text).unwrap();
+        document.set::<RunConfig>(&key, value, text).unwrap();
     }
     RunConfig::read(&document, &[]).unwrap()
 }

@@ -91,6 +91,9 @@ impl SamplerConfig {
             let accepted = "absent with self_timed, which takes the solver's last estimate";
             return Err(ParameterError::new("guess", format!("{guess:?}"), accepted));
         }
+        if let Some(d) = self.d {
+            ParameterError::dimension("d", d)?;
+        }
         self.build().map(|_| ())
     }
 

@@ -40,8 +40,8 @@ pub use likelihood::{
 };
 pub use path::{Evaluation, Past, Path};
 pub use restoration::{
-    BoxAverage, ConjugateGradients, Covariance, Dps, ExactConditional, Identity, JointNoise, Mask,
-    Mmps, Observation, Operator,
+    BoxAverage, ConjugateGradients, Corruption, Covariance, Dps, ExactConditional, Identity,
+    JointNoise, Mask, Mmps, Observation, Operator,
 };
 pub use sampler::Sampler;
 pub use self_timed::{SelfTimed, TimedStep};

@@ -9,9 +9,12 @@
 //! - [`Mmps`], [`Dps`]: approximations that take any model with a derivative.
 //! - [`JointNoise`]: no approximation at D = ∞ where A is the identity.
 //! - [`ExactConditional`]: no approximation at any D, of a finite data set.
+//!
+//! [`Corruption`] is what a network of pairs is shown, one that was trained for it.
 
 mod box_average;
 mod conjugate_gradients;
+mod corruption;
 mod covariance;
 mod dps;
 mod exact_conditional;
@@ -24,6 +27,7 @@ mod operator;
 
 pub use box_average::BoxAverage;
 pub use conjugate_gradients::ConjugateGradients;
+pub use corruption::Corruption;
 pub use covariance::Covariance;
 pub use dps::Dps;
 pub use exact_conditional::ExactConditional;

@@ -24,6 +24,14 @@ impl Claim {
         Self::take_as(folder, &Holder::this())
     }
 
+    /// Whether a process that may still run has claimed the folder.
+    pub(crate) fn is_of_another(folder: &Path) -> bool {
+        let Ok(there) = fs::read_to_string(folder.join(CLAIM)) else {
+            return false;
+        };
+        !Holder::read(&there).is_some_and(|found| found.is_gone(&Holder::this()))
+    }
+
     fn take_as(folder: &Path, holder: &Holder) -> Result<Self, StoreError> {
         let path = folder.join(CLAIM);
         let io = |error| StoreError::io(&path)(error);

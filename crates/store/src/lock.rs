@@ -3,11 +3,15 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
 
 use crate::claim::Claim;
 use crate::error::StoreError;
+use crate::partial::remove_partial;
 
-/// A folder held against other processes; it is free again when the value is dropped, or the process ends.
+/// A folder held against other processes, or shared with them; it is free again when the value is dropped, or the
+/// process ends.
 pub struct Lock {
     path: PathBuf,
     file: File,
@@ -84,6 +88,61 @@ pub fn lock(path: &Path) -> Result<Lock, StoreError> {
     lock_by(path, File::try_lock)
 }
 
+/// Times that a folder is asked for which another process may hold for a moment only, and the time between.
+const ATTEMPTS: u32 = 20;
+const BETWEEN: Duration = Duration::from_millis(100);
+
+/// As [`lock`], for a folder that another process may look at just now: asks again for two seconds.
+///
+/// # Errors
+///
+/// As [`lock`].
+pub fn lock_soon(path: &Path) -> Result<Lock, StoreError> {
+    soon(|| lock(path))
+}
+
+/// Makes the folder `path` if need be and takes part in it, beside other processes that do. Whoever is alone in it
+/// removes what interrupted writes have left, where the file system has locks to tell by.
+///
+/// # Errors
+///
+/// As [`lock`], of a folder that another process holds for itself.
+pub fn share(path: &Path) -> Result<Lock, StoreError> {
+    if let Ok(alone) = lock(path)
+        && alone._claim.is_none()
+    {
+        remove_partial(path).map_err(StoreError::io(path))?;
+    }
+    let share = |file: &File| match file.try_lock_shared() {
+        Err(TryLockError::Error(error)) if is_without_locks(&error) => Ok(()),
+        other => other,
+    };
+    soon(|| lock_by(path, share))
+}
+
+fn soon(take: impl Fn() -> Result<Lock, StoreError>) -> Result<Lock, StoreError> {
+    for _ in 1..ATTEMPTS {
+        match take() {
+            Err(StoreError::InUse { .. }) => sleep(BETWEEN),
+            other => return other,
+        }
+    }
+    take()
+}
+
+/// Whether another process holds the folder `path` for itself just now. Nothing is made or changed.
+#[must_use]
+pub fn is_held(path: &Path) -> bool {
+    let Ok(file) = File::open(path.join(LOCK)) else {
+        return false;
+    };
+    match file.try_lock_shared() {
+        Ok(()) => false,
+        Err(TryLockError::WouldBlock) => true,
+        Err(TryLockError::Error(_)) => Claim::is_of_another(path),
+    }
+}
+
 fn lock_by(
     path: &Path,
     try_lock: impl Fn(&File) -> Result<(), TryLockError>,
@@ -153,6 +212,110 @@ mod tests {
             assert!(error.contains("in use by process"), "{code}: got {error}");
             drop(first);
             lock_by(folder.path(), without).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_shared_folder_is_held_by_nobody_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shared");
+        assert!(!is_held(&path));
+        let first = share(&path).unwrap();
+        let second = share(&path).unwrap();
+        assert!(!is_held(&path));
+        // What another one is writing stays.
+        let partial = path.join(".partial-results.csv-abcdef");
+        fs::write(&partial, "half").unwrap();
+        drop(share(&path).unwrap());
+        assert!(partial.exists(), "a file in the making was removed");
+        drop((first, second));
+        drop(share(&path).unwrap());
+        assert!(!partial.exists(), "litter was left");
+        let alone = lock(&path).unwrap();
+        assert!(is_held(&path));
+        let error = share(&path).err().unwrap();
+        assert!(matches!(error, StoreError::InUse { .. }), "got {error}");
+        drop(alone);
+        assert!(!is_held(&path));
+    }
+
+    /// Where the two processes of a race meet, and whether there are locks.
+    const RACE: &str = "PFGMPP_TEST_RACE";
+    const FOLDERS: usize = 500;
+
+    /// What each of two processes does: takes what it can, and keeps it.
+    #[test]
+    fn race() {
+        let Ok(place) = std::env::var(RACE) else {
+            return;
+        };
+        let (kind, place) = place.split_once(' ').unwrap();
+        let without = |_: &File| -> Result<(), TryLockError> {
+            Err(TryLockError::Error(io::Error::from_raw_os_error(38)))
+        };
+        let mut held = Vec::new();
+        for number in 0..FOLDERS {
+            let path = Path::new(place).join(number.to_string());
+            let taken = match kind {
+                "locks" => lock(&path),
+                _ => lock_by(&path, without),
+            };
+            match taken {
+                Ok(taken) => {
+                    fs::write(path.join(std::process::id().to_string()), "").unwrap();
+                    held.push(taken);
+                }
+                Err(StoreError::InUse { .. } | StoreError::Claimed { .. }) => {}
+                Err(error) => panic!("{number}: {error}"),
+            }
+        }
+        // Until the other one has tried all.
+        fs::write(
+            Path::new(place).join(format!("done-{}", std::process::id())),
+            "",
+        )
+        .unwrap();
+        let done = || {
+            let entries = fs::read_dir(place).unwrap().flatten();
+            let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+            names.filter(|name| name.starts_with("done-")).count()
+        };
+        let began = std::time::Instant::now();
+        while done() < 2 && began.elapsed() < Duration::from_secs(60) {
+            sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn of_two_processes_one_gets_each_of_five_hundred_folders() {
+        for kind in ["locks", "claims"] {
+            let place = tempfile::tempdir().unwrap();
+            let start = || {
+                std::process::Command::new(std::env::current_exe().unwrap())
+                    .args(["--exact", "lock::tests::race"])
+                    .env(RACE, format!("{kind} {}", place.path().display()))
+                    .stdout(std::process::Stdio::null())
+                    .spawn()
+                    .unwrap()
+            };
+            let children = [start(), start()];
+            for mut child in children {
+                assert!(child.wait().unwrap().success());
+            }
+            let mut won = std::collections::BTreeMap::new();
+            for number in 0..FOLDERS {
+                let entries = fs::read_dir(place.path().join(number.to_string())).unwrap();
+                let names = entries.map(|entry| entry.unwrap().file_name());
+                let names = names.map(|name| name.to_string_lossy().into_owned());
+                let holders: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
+                assert_eq!(
+                    holders.len(),
+                    1,
+                    "{kind}, folder {number}: held by {holders:?}"
+                );
+                *won.entry(holders[0].clone()).or_insert(0) += 1;
+            }
+            println!("{kind}: {won:?}");
         }
     }
 

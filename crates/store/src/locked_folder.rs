@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::atomic::write_file;
 use crate::error::StoreError;
-use crate::lock::{Lock, lock};
+use crate::lock::{Lock, lock, lock_soon};
 use crate::partial::remove_partial;
 
 /// A locked folder; the lock ends with the value, or with the process.
@@ -19,7 +19,19 @@ impl LockedFolder {
     ///
     /// A folder that another process holds, or that cannot be made.
     pub fn open(path: &Path, inner: &[&str]) -> Result<Self, StoreError> {
-        let lock = lock(path)?;
+        Self::cleaned(lock(path)?, path, inner)
+    }
+
+    /// As [`Self::open`], of a folder that another process may look at just now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub fn open_soon(path: &Path, inner: &[&str]) -> Result<Self, StoreError> {
+        Self::cleaned(lock_soon(path)?, path, inner)
+    }
+
+    fn cleaned(lock: Lock, path: &Path, inner: &[&str]) -> Result<Self, StoreError> {
         let inner = inner.iter().map(|name| path.join(name));
         for folder in std::iter::once(path.to_path_buf()).chain(inner) {
             if folder.is_dir() {

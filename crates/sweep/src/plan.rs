@@ -13,6 +13,7 @@ use pfgmpp_config::{ConfigError, Document, Override, RunConfig};
 use pfgmpp_metrics::Description;
 
 use crate::Jobs;
+use crate::slurm::SlurmConfig;
 use file::SweepFile;
 use setup::Setup;
 
@@ -48,6 +49,8 @@ pub struct Plan {
     pub description: String,
     /// Runs at a time.
     pub jobs: Jobs,
+    /// What each run asks Slurm for.
+    pub slurm: SlurmConfig,
     /// The runs, first setup first, in it first axis slowest.
     pub points: Vec<Point>,
 }
@@ -67,6 +70,8 @@ impl Plan {
         let origin = path.display().to_string();
         let overrides = take_axes(&mut file, overrides)?;
         name::check_name(&file.name, &origin)?;
+        let refused = |message| ConfigError::new(&origin, message);
+        file.slurm.check().map_err(refused)?;
         let setups = Setup::read_all(&file, path, &overrides)?;
         if setups.iter().all(|setup| setup.axes.is_empty()) {
             let message = "axes: no axis: name at least one, such as d: [1, 128, inf]";
@@ -83,6 +88,7 @@ impl Plan {
             name: file.name,
             description: file.description,
             jobs: file.jobs,
+            slurm: file.slurm,
             points,
         })
     }

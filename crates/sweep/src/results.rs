@@ -18,7 +18,9 @@ use crate::{Plan, Point};
 pub enum Status {
     /// Not begun.
     Pending,
-    /// Stopped on request with its state saved.
+    /// Held by another process.
+    Running,
+    /// Stopped on request with its state saved, or with its process.
     Interrupted,
     /// Could not go on.
     Failed,
@@ -31,6 +33,7 @@ impl Status {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Pending => "pending",
+            Self::Running => "running",
             Self::Interrupted => "interrupted",
             Self::Failed => "failed",
             Self::Finished => "finished",

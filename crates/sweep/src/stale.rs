@@ -25,7 +25,7 @@ pub(crate) fn take_back(plan: &Plan, out: &Path, before: &mut SweepResult) -> Re
     let pending = SweepResult::pending(plan, Vec::new(), Vec::new());
     for (i, row) in pending.rows.into_iter().enumerate() {
         if stale.contains(&i) {
-            let path = RunFolder::open(&out.join(&plan.points[i].name))?.metrics();
+            let path = RunFolder::open_soon(&out.join(&plan.points[i].name))?.metrics();
             std::fs::remove_file(&path).map_err(RunError::io(&path))?;
             before.rows[i] = row;
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use pfgmpp_config::{CheckpointSource, ModelConfig, RunConfig, yaml};
 use pfgmpp_run::{Reference, RunFolder, RunResult, read_log};
 use pfgmpp_sampler::SamplerConfig;
-use pfgmpp_train::Method;
+use pfgmpp_train::{ConditionConfig, Method, TrainerConfig};
 
 use crate::report::{self, Metric, Report};
 use crate::{Plan, Point, Row, Status, SweepResult};
@@ -136,6 +136,14 @@ fn shared(points: &[&Point]) -> Settings {
     shared
 }
 
+/// The network, by the checkpoint that training starts from before that was read.
+fn network_line(model: &TrainerConfig) -> String {
+    let start = model.training.start_from.as_ref();
+    let start = start.map(|start| format!(", from {}", start.reference));
+    let network = model.network.as_ref().map(yaml::to_line);
+    network.unwrap_or_default() + &start.unwrap_or_default()
+}
+
 fn settings_of(config: &RunConfig) -> Settings {
     let scoring = &config.scoring;
     let mut settings = vec![
@@ -145,7 +153,7 @@ fn settings_of(config: &RunConfig) -> Settings {
     if let Some(model) = config.trained() {
         let (nimg, batch_size) = (model.training.nimg, model.training.batch_size);
         settings.extend([
-            ("network", yaml::to_line(&model.network)),
+            ("network", network_line(model)),
             ("method", method_line(&model.method)),
             ("optimizer", yaml::to_line(&model.optimizer)),
             ("average", yaml::to_line(&model.ema)),
@@ -155,11 +163,20 @@ fn settings_of(config: &RunConfig) -> Settings {
             ),
         ]);
     }
-    if config
-        .trained()
-        .is_some_and(|model| model.condition.is_some())
-    {
-        settings.push(("condition", "the class of each image".to_string()));
+    match config.trained().and_then(|model| model.condition) {
+        None => {}
+        Some(ConditionConfig::Classes) => {
+            settings.push(("condition", "the class of each image".to_string()));
+        }
+        Some(ConditionConfig::Corrupted(corruption)) => {
+            settings.push((
+                "condition",
+                format!("images, {}", yaml::to_line(&corruption)),
+            ));
+        }
+    }
+    if let Some(augment) = config.trained().and_then(|model| model.augment) {
+        settings.push(("augmentation", yaml::to_line(&augment)));
     }
     settings.extend([
         ("sampler", sampler_line(&config.sampler)),
@@ -260,7 +277,7 @@ fn report_row(row: &Row) -> report::Row {
         seed: row.seed,
         status: match row.status {
             Status::Finished => report::Status::Finished,
-            Status::Pending | Status::Interrupted => report::Status::Unfinished,
+            Status::Pending | Status::Running | Status::Interrupted => report::Status::Unfinished,
             Status::Failed => report::Status::Failed {
                 reason: row.message.clone(),
             },

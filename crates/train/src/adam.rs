@@ -7,6 +7,9 @@ use pfgmpp_nn::ops::{AdamState, AdamStep};
 use pfgmpp_transfer::ParameterError;
 use serde::{Deserialize, Serialize};
 
+use crate::gradients::Gradients;
+use crate::learning_rate::LrSchedule;
+
 /// Adam and its learning rate (Kingma and Ba 2015, arXiv:1412.6980).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,6 +24,16 @@ pub struct AdamConfig {
     pub eps: f64,
     /// Images over which the learning rate rises from 0 to `lr`; 0 for no ramp.
     pub lr_ramp_up: f64,
+    /// How the learning rate falls; it stays if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<LrSchedule>,
+    /// Decoupled weight decay (Loshchilov and Hutter 2019, arXiv:1711.05101): each step takes this share of the learning
+    /// rate off every parameter; none if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_decay: Option<f64>,
+    /// The norm that a gradient, of all parameters together, is scaled down to if it is larger; none if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
 }
 
 impl AdamConfig {
@@ -33,6 +46,9 @@ impl AdamConfig {
             beta2: 0.999,
             eps: 1e-8,
             lr_ramp_up: 0.0,
+            schedule: None,
+            weight_decay: None,
+            clip_norm: None,
         }
     }
 
@@ -49,6 +65,16 @@ impl AdamConfig {
                 return Err(ParameterError::new(name, beta, "at least 0 and below 1"));
             }
         }
+        if let Some(schedule) = &self.schedule {
+            schedule.check(self.lr)?;
+        }
+        if let Some(decay) = self.weight_decay {
+            // A step of rate 1 / decay or more would leave nothing of the weights.
+            ParameterError::within("weight_decay", decay, 0.0, 0.5 / self.lr)?;
+        }
+        if let Some(norm) = self.clip_norm {
+            ParameterError::positive("clip_norm", norm)?;
+        }
         if self.lr_ramp_up >= 0.0 && self.lr_ramp_up.is_finite() {
             return Ok(());
         }
@@ -61,7 +87,23 @@ impl AdamConfig {
 
     /// The learning rate of the step that ends at `nimg` images.
     pub fn lr_at(&self, nimg: u64) -> f64 {
-        self.lr * (nimg as f64 / self.lr_ramp_up.max(f64::MIN_POSITIVE)).min(1.0)
+        let ramp = (nimg as f64 / self.lr_ramp_up.max(f64::MIN_POSITIVE)).min(1.0);
+        match &self.schedule {
+            None => self.lr * ramp,
+            Some(schedule) => schedule.lr_at(self.lr, nimg) * ramp,
+        }
+    }
+
+    /// The factor on a gradient of norm `norm`: 1 unless it is clipped.
+    ///
+    /// ```text
+    /// scale = min(1, clip_norm / norm)
+    /// ```
+    pub fn scale_of(&self, norm: f64) -> f64 {
+        match self.clip_norm {
+            Some(most) if norm > most => most / norm,
+            _ => 1.0,
+        }
     }
 }
 
@@ -92,11 +134,12 @@ impl Adam {
         })
     }
 
-    /// Takes one step with learning rate `lr`.
+    /// Takes one step with learning rate `lr`, its gradient clipped as the configuration says.
     ///
     /// ```text
+    /// g = g min(1, clip_norm / |g|)
     /// m = beta1 m + (1 - beta1) g,   v = beta2 v + (1 - beta2) g²
-    /// p = p - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
+    /// p = (1 - lr weight_decay) p - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
     /// ```
     ///
     /// A parameter without a gradient stays as it is.
@@ -105,6 +148,23 @@ impl Adam {
     ///
     /// Failures of the tensor backend.
     pub fn step(&mut self, parameters: &Parameters, grads: &GradStore, lr: f64) -> Result<()> {
+        let mut gradients = Gradients::default();
+        gradients.add(parameters, grads)?;
+        let scale = match self.config.clip_norm {
+            None => 1.0,
+            Some(_) => self.config.scale_of(gradients.norm()?),
+        };
+        self.step_along(parameters, &gradients, lr, scale)
+    }
+
+    /// As [`Self::step`], along `gradients` times `scale`.
+    pub(crate) fn step_along(
+        &mut self,
+        parameters: &Parameters,
+        gradients: &Gradients,
+        lr: f64,
+        scale: f64,
+    ) -> Result<()> {
         self.steps += 1;
         let t = self.steps as f64;
         let root = (1.0 - self.config.beta2.powf(t)).sqrt();
@@ -113,10 +173,13 @@ impl Adam {
             beta2: self.config.beta2,
             rate: lr * root / (1.0 - self.config.beta1.powf(t)),
             eps: self.config.eps * root,
+            scale,
+            keep: 1.0 - lr * self.config.weight_decay.unwrap_or(0.0),
         };
         let vars = parameters.vars();
-        for ((_, weight), (_, m, v)) in vars.iter().zip(&self.moments) {
-            if let Some(grad) = grads.get(weight) {
+        let states = vars.iter().zip(&self.moments);
+        for (((_, weight), (_, m, v)), grad) in states.zip(gradients.iter()) {
+            if let Some(grad) = grad {
                 step.apply(AdamState { weight, m, v }, grad)?;
             }
         }
@@ -153,29 +216,32 @@ mod tests {
         beta2: 0.99,
         eps: 1e-3,
         lr_ramp_up: 100.0,
+        schedule: None,
+        weight_decay: None,
+        clip_norm: None,
     };
 
-    #[test]
-    fn steps_agree_with_the_formulas_with_bias_correction() {
+    /// The weights, of 1 each, after five steps of `config` along given gradients, and what the formulas make of them.
+    fn after_five_steps(config: &AdamConfig) -> ([f32; 2], [f64; 2]) {
         let parameters = Parameters::new(0, &Device::Cpu);
         let init = Init::Const(1.0);
         let weight = parameters
             .builder()
             .get_with_hints(2, "weight", init)
             .unwrap();
-        let mut adam = Adam::new(CONFIG, &parameters).unwrap();
+        let mut adam = Adam::new(config.clone(), &parameters).unwrap();
+        let keep = 1.0 - 0.1 * config.weight_decay.unwrap_or(0.0);
         let (mut m, mut v, mut p) = ([0.0f64; 2], [0.0f64; 2], [1.0f64; 2]);
         for t in 1..=5 {
             // The gradient of sum(c w) is c.
-            let g = [0.3 * f64::from(t), -2.0];
+            let mut g = [0.3 * f64::from(t), -2.0];
             let c = Tensor::new(&[g[0] as f32, g[1] as f32], &Device::Cpu).unwrap();
-            let grads = (&weight * c)
-                .unwrap()
-                .sum_all()
-                .unwrap()
-                .backward()
-                .unwrap();
+            let product = (&weight * c).unwrap();
+            let grads = product.sum_all().unwrap().backward().unwrap();
             adam.step(&parameters, &grads, 0.1).unwrap();
+            let norm = (g[0] * g[0] + g[1] * g[1]).sqrt();
+            let most = config.clip_norm.unwrap_or(f64::INFINITY);
+            g = g.map(|g| g * (most / norm).min(1.0));
             for i in 0..2 {
                 m[i] = 0.9 * m[i] + 0.1 * g[i];
                 v[i] = 0.99 * v[i] + 0.01 * g[i] * g[i];
@@ -183,13 +249,36 @@ mod tests {
                     m[i] / (1.0 - 0.9f64.powi(t)),
                     v[i] / (1.0 - 0.99f64.powi(t)),
                 );
-                p[i] -= 0.1 * m_hat / (v_hat.sqrt() + 1e-3);
+                p[i] = keep * p[i] - 0.1 * m_hat / (v_hat.sqrt() + 1e-3);
             }
-            let got = weight.to_vec1::<f32>().unwrap();
+        }
+        let got = weight.to_vec1::<f32>().unwrap();
+        ([got[0], got[1]], p)
+    }
+
+    #[test]
+    fn steps_agree_with_the_formulas_with_decay_and_clipped() {
+        let (plain, _) = after_five_steps(&CONFIG);
+        for (weight_decay, clip_norm) in [
+            (None, None),
+            (Some(0.5), None),
+            // The third gradient's norm is 2.19.
+            (None, Some(2.1)),
+            (Some(0.5), Some(1.0)),
+        ] {
+            let config = AdamConfig {
+                weight_decay,
+                clip_norm,
+                ..CONFIG
+            };
+            let (got, want) = after_five_steps(&config);
+            let case = format!("decay {weight_decay:?}, clip {clip_norm:?}");
             for i in 0..2 {
-                let gap = (f64::from(got[i]) - p[i]).abs();
-                assert!(gap < 1e-6, "step {t}: got {got:?}, want {p:?}");
+                let gap = (f64::from(got[i]) - want[i]).abs();
+                assert!(gap < 1e-6, "{case}: got {got:?}, want {want:?}");
             }
+            let changed = weight_decay.is_some() || clip_norm.is_some();
+            assert_eq!(got != plain, changed, "{case}: got {got:?}");
         }
     }
 

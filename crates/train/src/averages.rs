@@ -4,9 +4,9 @@ use candle_core::Result;
 use pfgmpp_nn::Parameters;
 use pfgmpp_nn::ops::move_averages;
 
-use crate::ema::{Ema, EmaConfig};
+use crate::ema::{Ema, Profile};
 
-/// Exponential moving averages of the weights, at least one, which move together in one pass over memory.
+/// Moving averages of the weights, at least one, which move together in one pass over memory.
 pub struct Averages {
     averages: Vec<Ema>,
 }
@@ -17,9 +17,9 @@ impl Averages {
     /// # Errors
     ///
     /// Failures of the tensor backend.
-    pub fn new(config: EmaConfig, parameters: &Parameters) -> Result<Self> {
+    pub fn new(profile: impl Into<Profile>, parameters: &Parameters) -> Result<Self> {
         Ok(Self {
-            averages: vec![Ema::new(config, parameters)?],
+            averages: vec![Ema::new(profile, parameters)?],
         })
     }
 
@@ -28,11 +28,12 @@ impl Averages {
     /// # Errors
     ///
     /// Failures of the tensor backend.
-    pub fn track(&mut self, config: EmaConfig, parameters: &Parameters) -> Result<()> {
-        if self.averages.iter().any(|ema| *ema.config() == config) {
+    pub fn track(&mut self, profile: impl Into<Profile>, parameters: &Parameters) -> Result<()> {
+        let profile = profile.into();
+        if self.averages.iter().any(|ema| *ema.profile() == profile) {
             return Ok(());
         }
-        self.averages.push(Ema::new(config, parameters)?);
+        self.averages.push(Ema::new(profile, parameters)?);
         Ok(())
     }
 
@@ -42,12 +43,26 @@ impl Averages {
     ///
     /// Parameters that the averages were not made for, and failures of the tensor backend.
     pub fn update(&self, parameters: &Parameters, nimg: u64, batch_size: u64) -> Result<()> {
-        let share = |ema: &Ema| 1.0 - ema.config().beta(nimg, batch_size);
+        let share = |ema: &Ema| 1.0 - ema.profile().beta(nimg, batch_size);
         let shares: Vec<f64> = self.averages.iter().map(share).collect();
         for (i, (_, weight)) in parameters.vars().iter().enumerate() {
             let vars = self.averages.iter().map(|ema| ema.var(i));
             let moving: Vec<_> = vars.zip(shares.iter().copied()).collect();
             move_averages(weight, &moving)?;
+        }
+        Ok(())
+    }
+
+    /// Puts every average at the weights as they are.
+    ///
+    /// # Errors
+    ///
+    /// Parameters that the averages were not made for, and failures of the tensor backend.
+    pub fn restart(&self, parameters: &Parameters) -> Result<()> {
+        for (i, (_, weight)) in parameters.vars().iter().enumerate() {
+            for ema in &self.averages {
+                ema.var(i).set(&weight.as_tensor().copy()?)?;
+            }
         }
         Ok(())
     }
@@ -66,6 +81,8 @@ impl Averages {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ema::EmaConfig;
+    use crate::power::PowerProfile;
     use candle_core::{Device, Tensor};
     use candle_nn::Init;
 
@@ -154,7 +171,10 @@ mod tests {
         let mut averages = Averages::new(ema(50.0), &parameters).unwrap();
         averages.track(ema(50.0), &parameters).unwrap();
         averages.track(ema(7.0), &parameters).unwrap();
-        let half_lives: Vec<f64> = averages.iter().map(|ema| ema.config().half_life).collect();
-        assert_eq!(half_lives, [50.0, 7.0]);
+        let power = PowerProfile::new(0.1).unwrap();
+        averages.track(power, &parameters).unwrap();
+        averages.track(power, &parameters).unwrap();
+        let got: Vec<&Profile> = averages.iter().map(Ema::profile).collect();
+        assert_eq!(got, [&ema(50.0).into(), &ema(7.0).into(), &power.into()]);
     }
 }

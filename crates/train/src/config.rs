@@ -1,22 +1,26 @@
 //! A network and how it is trained.
 
+use pfgmpp_data::AugmentConfig;
 use pfgmpp_kernel::Dimension;
 use pfgmpp_nn::{NetworkConfig, Prediction};
 use pfgmpp_objective::PfgmPerturbation;
+use pfgmpp_sampler::Corruption;
 use pfgmpp_transfer::{FieldPrediction, NoiseLaw, ParameterError, Preconditioning};
 use serde::{Deserialize, Serialize};
 
 use crate::adam::AdamConfig;
 use crate::ema::EmaConfig;
+use crate::error::TrainError;
 use crate::lengths::TrainingConfig;
+use crate::power::PostHocEmaConfig;
 
 /// A network and how it is trained.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainerConfig {
     /// The dimension D of the augmentation.
     pub d: Dimension,
-    /// The network.
-    pub network: NetworkConfig,
+    /// The network; none before the checkpoint was read that `training.start_from` names, whose network it is.
+    pub network: Option<NetworkConfig>,
     /// What the network is told of an image beside its noise level; nothing if left out.
     pub condition: Option<ConditionConfig>,
     /// What it predicts, and what training minimises.
@@ -25,16 +29,22 @@ pub struct TrainerConfig {
     pub optimizer: AdamConfig,
     /// The average of the weights that samples are drawn with.
     pub ema: EmaConfig,
+    /// How training images are changed at random; not at all if left out.
+    pub augment: Option<AugmentConfig>,
+    /// Averages that are saved as training goes on, to make one of any length afterwards; none if left out.
+    pub post_hoc_ema: Option<PostHocEmaConfig>,
     /// Length of training and how often it reports.
     pub training: TrainingConfig,
 }
 
 /// What a network is told of an image beside its noise level.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConditionConfig {
     /// Its class, one-hot, of as many classes as the data have; the network's `label_dropout` withholds some.
     Classes,
+    /// The image itself, corrupted: training on pairs, for samples of what may stand behind a corrupted image.
+    Corrupted(Corruption),
 }
 
 /// What a network predicts, and what training minimises.
@@ -70,8 +80,12 @@ impl TrainerConfig {
         let at = |section: &'static str| move |e: ParameterError| e.under(section);
         self.optimizer.check().map_err(at("optimizer"))?;
         self.ema.check().map_err(at("ema"))?;
+        if let Some(post_hoc) = &self.post_hoc_ema {
+            post_hoc.check().map_err(at("post_hoc_ema"))?;
+        }
         self.training.check().map_err(at("training"))?;
         self.check_condition()?;
+        self.check_augment()?;
         match &self.method {
             Method::Denoiser {
                 preconditioning,
@@ -106,25 +120,89 @@ impl TrainerConfig {
         }
     }
 
-    /// The targets of the other objectives average over images of all classes.
-    fn check_condition(&self) -> Result<(), ParameterError> {
-        let objective = match &self.method {
+    /// What the network is shown of each image beside the perturbed one.
+    pub fn corruption(&self) -> Option<Corruption> {
+        match self.condition {
+            Some(ConditionConfig::Corrupted(corruption)) => Some(corruption),
+            None | Some(ConditionConfig::Classes) => None,
+        }
+    }
+
+    /// The objective, if its targets average over images beside that of a sample.
+    fn averaging_objective(&self) -> Option<&'static str> {
+        match &self.method {
             Method::Denoiser {
                 reference_batch: None,
                 ..
-            } => return Ok(()),
-            Method::Denoiser { .. } => "stable_target",
-            Method::Field { .. } => "pfgm",
+            } => None,
+            Method::Denoiser { .. } => Some("stable_target"),
+            Method::Field { .. } => Some("pfgm"),
+        }
+    }
+
+    /// The targets of the other objectives average over images as they are.
+    fn check_augment(&self) -> Result<(), ParameterError> {
+        let Some(augment) = &self.augment else {
+            return Ok(());
         };
-        match self.condition {
+        if let Some(probability) = augment.geometric {
+            ParameterError::within("augment.geometric", probability, 0.0, 1.0)?;
+        } else if !augment.x_flip {
+            let accepted = "x_flip: true, geometric: a probability, or both; or leave augment out";
+            return Err(ParameterError::new("augment", "neither", accepted));
+        }
+        match self.averaging_objective() {
             None => Ok(()),
-            Some(ConditionConfig::Classes) => {
+            Some(objective) => {
                 let accepted = format!(
-                    "absent with objective {objective}, whose targets average over all classes"
+                    "absent with objective {objective}, whose targets average over images as they are"
                 );
-                Err(ParameterError::new("condition", "classes", accepted))
+                Err(ParameterError::new("augment", "one", accepted))
             }
         }
+    }
+
+    /// The targets of the other objectives average over images of all classes.
+    fn check_condition(&self) -> Result<(), ParameterError> {
+        if let Some(corruption) = self.corruption() {
+            let checked = corruption.check();
+            checked.map_err(|e| e.under("condition.corrupted"))?;
+        }
+        let Some(objective) = self.averaging_objective() else {
+            return Ok(());
+        };
+        let (got, what) = match self.condition {
+            None => return Ok(()),
+            Some(ConditionConfig::Classes) => ("classes", "all classes"),
+            Some(ConditionConfig::Corrupted(_)) => ("corrupted", "images of all conditions"),
+        };
+        let accepted =
+            format!("absent with objective {objective}, whose targets average over {what}");
+        Err(ParameterError::new("condition", got, accepted))
+    }
+
+    /// Averages that are saved as training goes on.
+    pub fn num_snapshots_at_once(&self) -> u64 {
+        let config = self.post_hoc_ema.as_ref();
+        config.map_or(0, |config| config.sigma_rel.len() as u64)
+    }
+
+    /// Copies of the weights that snapshots of averages make by the end of training.
+    pub fn num_snapshots(&self) -> u64 {
+        let Some(config) = &self.post_hoc_ema else {
+            return 0;
+        };
+        let moments = self.training.nimg.div_ceil(config.snapshot_every);
+        self.num_snapshots_at_once() * moments.min(config.keep.unwrap_or(u64::MAX))
+    }
+
+    /// The network.
+    ///
+    /// # Errors
+    ///
+    /// One that training is to start from and that was not read.
+    pub fn network(&self) -> Result<&NetworkConfig, TrainError> {
+        self.network.as_ref().ok_or(TrainError::NoNetwork)
     }
 
     /// What the network predicts, as a checkpoint records it.

@@ -39,3 +39,13 @@ pub fn count<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D
     }
     deserializer.deserialize_any(Visitor)
 }
+
+/// Reads a count that may be left out or `null`.
+pub(crate) fn some_count<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<u64>, D::Error> {
+    #[derive(serde::Deserialize)]
+    struct Count(#[serde(deserialize_with = "count")] u64);
+    let count: Option<Count> = serde::Deserialize::deserialize(deserializer)?;
+    Ok(count.map(|Count(count)| count))
+}

@@ -1,4 +1,4 @@
-//! Exponential moving average of the weights.
+//! Moving averages of the weights, and how long they remember.
 
 use std::collections::HashMap;
 
@@ -6,6 +6,8 @@ use candle_core::{Result, Tensor, Var};
 use pfgmpp_nn::Parameters;
 use pfgmpp_transfer::ParameterError;
 use serde::{Deserialize, Serialize};
+
+use crate::power::PowerProfile;
 
 /// The average's memory, in images, so that it means the same at every batch size.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,9 +42,40 @@ impl EmaConfig {
     }
 }
 
+/// How an average weighs the past.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Profile {
+    /// Exponentially, over a fixed number of images.
+    HalfLife(EmaConfig),
+    /// By a power of the images seen, over a fixed share of training.
+    Power(PowerProfile),
+}
+
+impl Profile {
+    /// The average's share that survives a step of `batch_size` images after `nimg` images.
+    pub fn beta(&self, nimg: u64, batch_size: u64) -> f64 {
+        match self {
+            Self::HalfLife(config) => config.beta(nimg, batch_size),
+            Self::Power(profile) => profile.beta(nimg, batch_size),
+        }
+    }
+}
+
+impl From<EmaConfig> for Profile {
+    fn from(config: EmaConfig) -> Self {
+        Self::HalfLife(config)
+    }
+}
+
+impl From<PowerProfile> for Profile {
+    fn from(profile: PowerProfile) -> Self {
+        Self::Power(profile)
+    }
+}
+
 /// The averaged weights, which [`Averages::update`](crate::Averages::update) moves.
 pub struct Ema {
-    config: EmaConfig,
+    profile: Profile,
     weights: Vec<(String, Var)>,
 }
 
@@ -52,7 +85,7 @@ impl Ema {
     /// # Errors
     ///
     /// Failures of the tensor backend.
-    pub fn new(config: EmaConfig, parameters: &Parameters) -> Result<Self> {
+    pub fn new(profile: impl Into<Profile>, parameters: &Parameters) -> Result<Self> {
         let copy =
             |(name, var): (String, Var)| Ok((name, Var::from_tensor(&var.as_tensor().copy()?)?));
         let weights = parameters
@@ -60,12 +93,15 @@ impl Ema {
             .into_iter()
             .map(copy)
             .collect::<Result<_>>()?;
-        Ok(Self { config, weights })
+        Ok(Self {
+            profile: profile.into(),
+            weights,
+        })
     }
 
-    /// How long the average remembers.
-    pub fn config(&self) -> &EmaConfig {
-        &self.config
+    /// How the average weighs the past.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
     }
 
     /// The averaged weights by name, without gradients, sharing storage with the average.

@@ -30,6 +30,26 @@ pub enum TrainError {
         /// The loss.
         loss: f64,
     },
+    /// The gradient is infinite or not a number.
+    #[error(
+        "the norm of the gradient became {norm} after {nimg} images: {}",
+        advice(*nimg)
+    )]
+    GradientDiverged {
+        /// Images seen.
+        nimg: u64,
+        /// The norm of the gradient.
+        norm: f64,
+    },
+    /// One step after the other had a loss or a gradient that was not finite.
+    #[error(
+        "the last {steps} steps were skipped, because their losses or gradients were not finite: {}",
+        advice(1)
+    )]
+    Skipped {
+        /// Steps in a row.
+        steps: u64,
+    },
     /// The weights, or what moves them, are infinite or not numbers.
     #[error(
         "after {nimg} images {name} is not finite, and is not saved: {}",
@@ -41,12 +61,26 @@ pub enum TrainError {
         /// What, as the state has it.
         name: String,
     },
+    /// The weights that training is to start from are not those of its network.
+    #[error("training.start_from: {reference}: its weights do not fit this training: {message}")]
+    Start {
+        /// The checkpoint.
+        reference: String,
+        /// What does not fit.
+        message: String,
+    },
+    /// No network, and none that is started from.
+    #[error("network: is missing, and no checkpoint was read that training.start_from names")]
+    NoNetwork,
     /// A state or checkpoint could not be written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// Data without classes for a network that is told them.
     #[error("condition classes needs data with classes: {0} has none")]
     NoClasses(String),
+    /// Points for a network that is told how images were transformed.
+    #[error("augment needs images of at least 2 by 2 pixels: those of {0} are smaller")]
+    NoImages(String),
     /// The data cannot be used.
     #[error(transparent)]
     Data(#[from] pfgmpp_data::DataError),

@@ -4,6 +4,16 @@ use pfgmpp_data::Dataset;
 use serde_json::{Map, Value, json};
 
 use crate::config::{Method, TrainerConfig};
+use crate::lengths::NonFinite;
+
+/// What is absent by default, which a state without it was trained without.
+const OPTIONAL: [&str; 5] = [
+    "training.start_from",
+    "augment",
+    "post_hoc_ema.sigma_rel",
+    "training.micro_batch",
+    "training.non_finite",
+];
 
 /// All that the weights after a number of images follow from, by the dotted names of configurations.
 ///
@@ -35,9 +45,24 @@ pub(crate) fn identity(model: &TrainerConfig, seed: u64, data: &Dataset) -> Map<
         ("ema", json!(model.ema)),
         ("training.batch_size", json!(model.training.batch_size)),
     ];
+    // What is absent by default is not named, so that states of before say the same.
+    let post_hoc = model.post_hoc_ema.as_ref();
+    let post_hoc = post_hoc.map(|config| ("post_hoc_ema.sigma_rel", json!(config.sigma_rel)));
+    let training = &model.training;
+    let micro_batch = training.micro_batch;
+    let micro_batch = micro_batch.map(|micro| ("training.micro_batch", json!(micro)));
+    let non_finite = training.non_finite.filter(|what| *what == NonFinite::Skip);
+    let non_finite = non_finite.map(|what| ("training.non_finite", json!(what)));
+    let start = training.start_from.as_ref();
+    let start = start.map(|start| ("training.start_from", json!(start)));
     fields
-        .map(|(name, value)| (name.to_string(), value))
         .into_iter()
+        .chain(post_hoc)
+        .chain(micro_batch)
+        .chain(non_finite)
+        .chain(start)
+        .chain(model.augment.map(|augment| ("augment", json!(augment))))
+        .map(|(name, value)| (name.to_string(), value))
         .collect()
 }
 
@@ -48,23 +73,35 @@ pub(crate) fn difference(there: &Map<String, Value>, here: &Map<String, Value>) 
         .iter()
         .filter_map(|(name, there)| Some((name, there, here.get(name)?)));
     let mut different = both.filter(|(_, there, here)| there != here);
-    let (name, there, here) = different.next()?;
-    let (name, there, here) = innermost(name.clone(), there, here);
+    if let Some((name, there, here)) = different.next() {
+        return Some(innermost(name, there, here));
+    }
+    let in_one = |name: &&&str| there.contains_key(**name) != here.contains_key(**name);
+    let name = *OPTIONAL.iter().find(in_one)?;
+    let words = |value: Option<&Value>| value.map_or("absent".to_string(), Value::to_string);
+    let (there, here) = (words(there.get(name)), words(here.get(name)));
     Some(format!("{name} is {there} there and {here} here"))
 }
 
 /// The first difference of two values within them, with its dotted name.
-fn innermost<'a>(
-    name: String,
-    there: &'a Value,
-    here: &'a Value,
-) -> (String, &'a Value, &'a Value) {
+fn innermost(name: &str, there: &Value, here: &Value) -> String {
     let (Some(a), Some(b)) = (there.as_object(), here.as_object()) else {
-        return (name, there, here);
+        return format!("{name} is {there} there and {here} here");
     };
-    let both = a.iter().filter_map(|(key, a)| Some((key, a, b.get(key)?)));
-    match both.into_iter().find(|(_, a, b)| a != b) {
-        Some((key, a, b)) => innermost(format!("{name}.{key}"), a, b),
-        None => (name, there, here),
+    if let Some((key, a, b)) = a
+        .iter()
+        .filter_map(|(key, a)| Some((key, a, b.get(key)?)))
+        .find(|(_, a, b)| a != b)
+    {
+        return innermost(&format!("{name}.{key}"), a, b);
+    }
+    let missing = |a: &Map<String, Value>, b: &Map<String, Value>| {
+        let mut only = a.iter().filter(|(key, _)| !b.contains_key(*key));
+        only.next().map(|(key, value)| (key.clone(), value.clone()))
+    };
+    match (missing(a, b), missing(b, a)) {
+        (Some((key, value)), _) => format!("{name}.{key} is {value} there and absent here"),
+        (None, Some((key, value))) => format!("{name}.{key} is absent there and {value} here"),
+        (None, None) => format!("{name} is {there} there and {here} here"),
     }
 }

@@ -1,15 +1,19 @@
 //! What differs between training methods: the loss of a batch, and the denoiser that the weights make.
 
+use std::ops::Range;
+
 use candle_core::{Device, Tensor};
 use candle_nn::VarBuilder;
-use pfgmpp_data::{Dataset, Shuffle};
-use pfgmpp_kernel::{Condition, Denoiser, Kernel, SampleRng};
+use pfgmpp_data::{AugmentConfig, Dataset, Shuffle};
+use pfgmpp_kernel::{Condition, Denoiser, Kernel, SampleRng, Stream};
 use pfgmpp_nn::{Context, FieldNetwork, Mode, Network, Preconditioned, Signature};
 use pfgmpp_objective::{
     Loss, PfgmObjective, StableTargetObjective, TrainingModel, UnbiasedObjective, Weighted,
 };
+use pfgmpp_sampler::Corruption;
 use pfgmpp_transfer::DataScale;
 
+use crate::augmented::augmented;
 use crate::config::{ConditionConfig, Method, TrainerConfig};
 use crate::error::TrainError;
 
@@ -22,6 +26,12 @@ pub struct Learner {
     wide: Option<WideBatch>,
     /// Classes that the network is told apart; 0 for one that is told none.
     label_dim: usize,
+    /// How images are changed.
+    augment: Option<AugmentConfig>,
+    /// What the network is shown of them.
+    corruption: Option<Corruption>,
+    /// What both follow from.
+    seed: u64,
 }
 
 enum Task {
@@ -44,7 +54,11 @@ impl Learner {
         builder: &VarBuilder,
     ) -> Result<Self, TrainError> {
         let kernel = Kernel::new(data.n(), model.d)?;
-        let network = network(model, data, builder)?;
+        let network = model.network()?.build_beside(
+            training_signature(model, data)?,
+            image_channels(model, data)?,
+            builder,
+        )?;
         let (task, wide) = match &model.method {
             Method::Denoiser {
                 preconditioning,
@@ -81,13 +95,17 @@ impl Learner {
             task,
             wide: wide.map(|size| WideBatch::new(data, seed, size)),
             label_dim: label_dim(model, data)?,
+            augment: model.augment,
+            corruption: model.corruption(),
+            seed,
         })
     }
 
-    /// The loss of the batch `y` `[B, C, H, W]`, the images that follow after `nimg`.
+    /// The loss of a piece of a batch, the images that follow after `nimg`.
     ///
-    /// - `indices`: the images of `y` in `data`, whose classes are told to a network that takes them.
-    /// - `rngs`: one generator a sample; `seeds` one seed a sample for what the network draws.
+    /// - `indices`: the images of the batch in `data`, whose classes are told to a network that takes them; `piece`
+    ///   which of them the loss is of.
+    /// - `rngs`: one generator a sample of the piece; `seeds` one seed a sample for what the network draws.
     ///
     /// # Errors
     ///
@@ -95,21 +113,35 @@ impl Learner {
     pub fn loss(
         &mut self,
         data: &Dataset,
-        (nimg, indices): (u64, &[usize]),
+        (nimg, indices, piece): (u64, &[usize], Range<usize>),
         rngs: &mut [SampleRng],
         seeds: &[u64],
         device: &Device,
     ) -> Result<Loss, TrainError> {
-        let y = data.batch(indices, device)?;
+        let y = data.batch(&indices[piece.clone()], device)?;
+        let (first, count) = (nimg + piece.start as u64, piece.len());
+        let streams = |stream| SampleRng::batch(self.seed, stream, first, count);
+        let (y, labels) = match &self.augment {
+            None => (y, None),
+            Some(augment) => augmented(augment, &y, &mut streams(Stream::Augmentation))?,
+        };
+        let shown = self.corruption.map(|corruption| {
+            // The image as it is augmented, which is what the sample is of.
+            corruption.observe(&y, &mut streams(Stream::Corruption))
+        });
         let around = match &mut self.wide {
-            Some(wide) => wide.around(data, &y, nimg, indices, device)?,
+            // The same for every piece.
+            Some(wide) => wide.around(data, nimg, indices, device)?,
             None => y.clone(),
         };
-        let condition = self.condition(data, indices, device)?;
+        let mut condition = self.condition(data, &indices[piece], device)?;
+        if let Some(shown) = shown {
+            condition = condition.with_image(shown?)?;
+        }
         let context = Context {
             condition: &condition,
+            augment: labels.as_ref(),
             mode: Mode::Train { seeds },
-            ..Context::default()
         };
         Ok(match &self.task {
             Task::Unbiased(objective, model) => {
@@ -151,7 +183,7 @@ impl Learner {
 /// Data without classes where there have to be some.
 pub fn label_dim(model: &TrainerConfig, data: &Dataset) -> Result<usize, TrainError> {
     match model.condition {
-        None => Ok(0),
+        None | Some(ConditionConfig::Corrupted(_)) => Ok(0),
         Some(ConditionConfig::Classes) => match data.class_labels()? {
             Some(classes) => Ok(classes.num_classes()),
             None => Err(TrainError::NoClasses(data.name().to_string())),
@@ -159,7 +191,40 @@ pub fn label_dim(model: &TrainerConfig, data: &Dataset) -> Result<usize, TrainEr
     }
 }
 
-/// The denoiser that the weights of `builder` make.
+/// Channels of what the network of `model` is shown of each image beside the perturbed one.
+///
+/// # Errors
+///
+/// Images that are not corrupted so.
+pub fn image_channels(model: &TrainerConfig, data: &Dataset) -> Result<usize, TrainError> {
+    let Some(corruption) = model.corruption() else {
+        return Ok(0);
+    };
+    let shape = data.image_shape();
+    let checked = corruption.check_shape(shape);
+    checked.map_err(|e| e.under("condition.corrupted"))?;
+    Ok(corruption.image_channels(shape[0]))
+}
+
+/// What the network of `model` takes and gives while it is trained.
+///
+/// # Errors
+///
+/// Data without classes or images where there have to be some.
+pub fn training_signature(model: &TrainerConfig, data: &Dataset) -> Result<Signature, TrainError> {
+    let [_, height, width] = data.image_shape();
+    if model.augment.is_some() && height.min(width) < 2 {
+        return Err(TrainError::NoImages(data.name().to_string()));
+    }
+    let augment_dim = model.augment.map_or(0, |augment| augment.label_dim());
+    Ok(Signature {
+        label_dim: label_dim(model, data)?,
+        augment_dim,
+        ..model.prediction().signature(data.image_shape())
+    })
+}
+
+/// The denoiser that the weights of `builder` make, of images that are not augmented.
 ///
 /// # Errors
 ///
@@ -184,7 +249,8 @@ fn network(
         label_dim: label_dim(model, data)?,
         ..model.prediction().signature(data.image_shape())
     };
-    Ok(model.network.build(signature, builder)?)
+    let beside = image_channels(model, data)?;
+    Ok(model.network()?.build_beside(signature, beside, builder)?)
 }
 
 /// The data that a large batch adds to a training batch.
@@ -206,7 +272,6 @@ impl WideBatch {
     fn around(
         &mut self,
         data: &Dataset,
-        y: &Tensor,
         nimg: u64,
         indices: &[usize],
         device: &Device,
@@ -218,7 +283,8 @@ impl WideBatch {
         // Each image of the batch brings as many others, so that a resumed run needs no position.
         let start = nimg * (self.size as u64) / (indices.len() as u64).max(1);
         let others = self.order.indices(start, count);
-        Ok(Tensor::cat(&[y, &data.batch(&others, device)?], 0)?)
+        let y = data.batch(indices, device)?;
+        Ok(Tensor::cat(&[y, data.batch(&others, device)?], 0)?)
     }
 }
 

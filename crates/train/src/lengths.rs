@@ -3,7 +3,8 @@
 use pfgmpp_transfer::ParameterError;
 use serde::{Deserialize, Serialize};
 
-use crate::count::count;
+use crate::count::{count, some_count};
+use crate::start_from::StartFrom;
 
 /// Length of training and how often it reports, all counted in images seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,6 +25,39 @@ pub struct TrainingConfig {
     /// Images between two sample grids in TensorBoard; 0 for none.
     #[serde(deserialize_with = "count")]
     pub grid_every: u64,
+    /// Images between two measurements of the averaged weights' error on held-out data, of which the best are kept
+    /// beside the last; none if left out.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "some_count"
+    )]
+    pub score_every: Option<u64>,
+    /// Images that the network is differentiated for at a time; the gradients of a batch are added up, so that it changes
+    /// the result by rounding alone. The whole batch if left out.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "some_count"
+    )]
+    pub micro_batch: Option<u64>,
+    /// The checkpoint whose network and weights training starts from; random weights if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_from: Option<StartFrom>,
+    /// What becomes of a step whose loss or gradient is infinite or not a number; it ends training if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub non_finite: Option<NonFinite>,
+}
+
+/// What becomes of a step whose loss or gradient is infinite or not a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NonFinite {
+    /// It ends training, and nothing is changed by it.
+    Stop,
+    /// It is counted and left out: the weights stay as they are, and the next batch follows. A hundred in a row end
+    /// training.
+    Skip,
 }
 
 impl TrainingConfig {
@@ -31,6 +65,18 @@ impl TrainingConfig {
         ParameterError::counted("nimg", self.nimg, 1, 1 << 50)?;
         ParameterError::counted("batch_size", self.batch_size, 1, 1 << 20)?;
         ParameterError::counted("log_every", self.log_every, 1, u64::MAX)?;
-        ParameterError::counted("state_every", self.state_every, 1, u64::MAX)
+        ParameterError::counted("state_every", self.state_every, 1, u64::MAX)?;
+        if let Some(every) = self.score_every {
+            ParameterError::counted("score_every", every, 1, u64::MAX)?;
+        }
+        match self.micro_batch {
+            Some(micro) => ParameterError::counted("micro_batch", micro, 1, self.batch_size),
+            None => Ok(()),
+        }
+    }
+
+    /// Images that the network is differentiated for at a time.
+    pub fn at_a_time(&self) -> u64 {
+        self.micro_batch.unwrap_or(self.batch_size)
     }
 }

@@ -3,15 +3,22 @@
 //! A [`Trainer`] holds weights and everything that changes them; [`Trainer::step`] takes the next batch.
 
 mod adam;
+mod augmented;
 mod averages;
 mod config;
 mod count;
 mod ema;
 mod error;
+mod gradients;
 mod identity;
 mod learner;
+mod learning_rate;
 mod lengths;
 mod memory;
+mod power;
+mod reconstruction;
+mod snapshots;
+mod start_from;
 mod state;
 mod trainer;
 
@@ -19,9 +26,15 @@ pub use adam::{Adam, AdamConfig};
 pub use averages::Averages;
 pub use config::{ConditionConfig, Method, TrainerConfig};
 pub use count::count;
-pub use ema::{Ema, EmaConfig};
+pub use ema::{Ema, EmaConfig, Profile};
 pub use error::TrainError;
 pub use learner::InTraining;
-pub use lengths::TrainingConfig;
+pub use learning_rate::LrSchedule;
+pub use lengths::{NonFinite, TrainingConfig};
 pub use memory::TrainingMemory;
+pub use power::{PostHocEmaConfig, PowerProfile, SIGMA_REL};
+pub use reconstruction::{Moment, Reconstruction, reconstruct};
+pub use snapshots::{Snapshot, reconstruct_weights};
+pub use start_from::StartFrom;
+pub use state::Validation;
 pub use trainer::{MeanLoss, Step, Trainer};

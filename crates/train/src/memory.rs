@@ -1,11 +1,11 @@
 //! How much memory training takes, from shapes alone.
 
 use pfgmpp_data::Dataset;
-use pfgmpp_nn::{MemoryEstimate, Signature};
+use pfgmpp_nn::MemoryEstimate;
 
 use crate::config::{Method, TrainerConfig};
 use crate::error::TrainError;
-use crate::learner::label_dim;
+use crate::learner::{image_channels, training_signature};
 
 /// Bytes of one `f32`.
 const BYTES: u64 = 4;
@@ -13,9 +13,6 @@ const BYTES: u64 = 4;
 const OF_A_BATCH: u64 = 6;
 /// Bytes of what a sample has beside images: generators, levels, losses.
 const OF_A_SAMPLE: u64 = 1024;
-/// Averages of the weights.
-const AVERAGES: u64 = 1;
-
 /// An estimate of what a training takes beside its data; nothing is allocated to find out.
 #[derive(Clone, Debug)]
 pub struct TrainingMemory {
@@ -23,6 +20,8 @@ pub struct TrainingMemory {
     n: u64,
     /// Data that a step holds beside its batch.
     wide: u64,
+    /// Averages of the weights, and the sum of the gradients of pieces of a batch.
+    averages: u64,
 }
 
 impl TrainingMemory {
@@ -32,10 +31,7 @@ impl TrainingMemory {
     ///
     /// A network that does not fit the data.
     pub fn of(model: &TrainerConfig, data: &Dataset) -> Result<Self, TrainError> {
-        let signature = Signature {
-            label_dim: label_dim(model, data)?,
-            ..model.prediction().signature(data.image_shape())
-        };
+        let signature = training_signature(model, data)?;
         let wide = match model.method {
             Method::Denoiser {
                 reference_batch, ..
@@ -43,9 +39,14 @@ impl TrainingMemory {
             Method::Field { large_batch, .. } => large_batch,
         };
         Ok(Self {
-            network: model.network.memory(signature)?,
+            network: model
+                .network()?
+                .memory_beside(signature, image_channels(model, data)?)?,
             n: data.n() as u64,
             wide: wide.min(data.num_images() as u64),
+            averages: 1
+                + model.num_snapshots_at_once()
+                + u64::from(model.training.micro_batch.is_some()),
         })
     }
 
@@ -54,11 +55,11 @@ impl TrainingMemory {
         &self.network
     }
 
-    /// Bytes at the peak of a training step on `batch` samples.
+    /// Bytes at the peak of a training step on `batch` samples at a time.
     pub fn step(&self, batch: u64) -> u64 {
         let images = batch.saturating_mul(OF_A_BATCH).saturating_add(self.wide);
         self.network
-            .training(batch, AVERAGES)
+            .training(batch, self.averages)
             .saturating_add(images.saturating_mul(self.n).saturating_mul(BYTES))
             .saturating_add(batch.saturating_mul(OF_A_SAMPLE))
     }

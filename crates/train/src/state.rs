@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::adam::Adam;
 use crate::averages::Averages;
-use crate::ema::Ema;
+use crate::ema::{Ema, Profile};
 use crate::error::TrainError;
 use crate::identity::difference;
 
@@ -31,6 +31,52 @@ pub(crate) struct Position {
     pub tail_count: u64,
     /// Seconds of training so far.
     pub seconds: f64,
+    /// Steps that were left out because they were not finite.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skipped: u64,
+    /// Those among them since the last step that was taken.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skipped_in_a_row: u64,
+    /// Measurements of the error on held-out data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Validation>,
+}
+
+/// What was found on held-out data while training.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Validation {
+    /// Images seen at the last measurement.
+    pub last_nimg: u64,
+    /// Images seen at the best one.
+    pub best_nimg: u64,
+    /// The lowest error, as the bits of an `f64`.
+    best_error: u64,
+}
+
+impl Validation {
+    /// What is known after another measurement; an error that is not a number is above all others.
+    #[must_use]
+    pub fn and(before: Option<Self>, nimg: u64, error: f64) -> Self {
+        let error = if error.is_nan() { f64::INFINITY } else { error };
+        let best = before.filter(|before| before.best_error() <= error);
+        Self {
+            last_nimg: nimg,
+            best_nimg: best.map_or(nimg, |best| best.best_nimg),
+            best_error: best.map_or(error.to_bits(), |best| best.best_error),
+        }
+    }
+
+    /// The lowest error.
+    #[must_use]
+    pub fn best_error(&self) -> f64 {
+        f64::from_bits(self.best_error)
+    }
+}
+
+/// Whether there is nothing to say, as versions before this one said nothing.
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 const POSITION: &str = "position";
@@ -160,9 +206,10 @@ fn slots(parameters: &Parameters, adam: &Adam, averages: &Averages) -> Vec<(Stri
 /// Where an average stands in the file: the first as ever, others by how long they remember, so that none is
 /// taken for another.
 fn folder(i: usize, ema: &Ema) -> String {
-    match (i, ema.config()) {
+    match (i, ema.profile()) {
         (0, _) => "ema".to_string(),
-        (_, config) => format!("ema@{},{}", config.half_life, config.ramp_up),
+        (_, Profile::HalfLife(config)) => format!("ema@{},{}", config.half_life, config.ramp_up),
+        (_, Profile::Power(profile)) => format!("ema@sigma_rel={}", profile.sigma_rel()),
     }
 }
 

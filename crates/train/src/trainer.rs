@@ -5,7 +5,7 @@ use std::path::Path;
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 use pfgmpp_checkpoint::{
-    Checkpoint, CheckpointConfig, DATA_MEAN, DataSummary, FORMAT, TrainingSummary,
+    Checkpoint, CheckpointConfig, DATA_MEAN, DataSummary, FORMAT, Tensors, TrainingSummary,
 };
 use pfgmpp_data::{Dataset, Shuffle, Statistics};
 use pfgmpp_kernel::{Denoiser, SampleRng, Stream};
@@ -17,14 +17,20 @@ use rand::Rng;
 use crate::adam::Adam;
 use crate::averages::Averages;
 use crate::config::{ConditionConfig, TrainerConfig};
-use crate::ema::{Ema, EmaConfig};
+use crate::ema::{Ema, Profile};
 use crate::error::TrainError;
+use crate::gradients::Gradients;
 use crate::identity::identity;
 use crate::learner::{Learner, denoiser, label_dim};
-use crate::state::{self, Position};
+use crate::lengths::NonFinite;
+use crate::snapshots;
+use crate::start_from::start_from;
+use crate::state::{self, Position, Validation};
 
 /// The share of training, at its end, whose mean loss is reported as `train_loss`.
 const TAIL: f64 = 0.1;
+/// So many steps in a row that are not finite will not be followed by one that is.
+const MOST_SKIPPED: u64 = 100;
 
 /// A run's weights and everything that changes them.
 pub struct Trainer {
@@ -40,18 +46,39 @@ pub struct Trainer {
     averages: Averages,
     nimg: u64,
     tail: MeanLoss,
+    skipped: u64,
+    skipped_in_a_row: u64,
     /// Seconds of training, those before a resume included.
     pub seconds: f64,
+    /// What was found on held-out data so far; saved with the state.
+    pub validation: Option<Validation>,
 }
 
 /// What one step saw.
 pub struct Step {
+    /// Images of its batch.
+    pub images: u64,
     /// Learning rate.
     pub lr: f64,
     /// The noise level of each sample.
     pub sigma: Vec<f64>,
     /// The loss of each sample.
     pub loss: Vec<f64>,
+    /// Norm of the gradient, before it is clipped.
+    pub grad_norm: f64,
+    /// Whether no weight was changed, because the loss or the gradient was not finite; [`Self::loss`] may then lack
+    /// samples.
+    pub skipped: bool,
+}
+
+/// What differentiating the loss of a batch gives.
+#[derive(Default)]
+struct Differentiated {
+    gradients: Gradients,
+    sigma: Vec<f64>,
+    loss: Vec<f64>,
+    /// The loss of a piece that is not finite, behind which nothing was differentiated.
+    fault: Option<TrainError>,
 }
 
 /// A mean that grows sample by sample.
@@ -89,10 +116,16 @@ impl Trainer {
         let scale = data_scale(data)?;
         let parameters = Parameters::new(seed, device);
         let learner = Learner::new(model, seed, data, scale, &parameters.builder())?;
+        let mut averages = Averages::new(model.ema.clone(), &parameters)?;
+        if let Some(post_hoc) = &model.post_hoc_ema {
+            for profile in post_hoc.profiles()? {
+                averages.track(profile, &parameters)?;
+            }
+        }
         Ok(Self {
             shuffle: Shuffle::new(data, seed),
             adam: Adam::new(model.optimizer.clone(), &parameters)?,
-            averages: Averages::new(model.ema.clone(), &parameters)?,
+            averages,
             model: model.clone(),
             seed,
             device: device.clone(),
@@ -102,13 +135,21 @@ impl Trainer {
             parameters,
             nimg: 0,
             tail: MeanLoss::default(),
+            skipped: 0,
+            skipped_in_a_row: 0,
             seconds: 0.0,
+            validation: None,
         })
     }
 
     /// Images seen.
     pub fn nimg(&self) -> u64 {
         self.nimg
+    }
+
+    /// Steps that were left out because their loss or gradient was not finite.
+    pub fn skipped(&self) -> u64 {
+        self.skipped
     }
 
     /// What the effective noise level knows of the data.
@@ -136,15 +177,53 @@ impl Trainer {
         &self.averages
     }
 
-    /// Averages the weights over another half-life besides, from where they stand now.
+    /// Starts from the weights of `checkpoint`, which `training.start_from` names, in place of random ones; moments and
+    /// averages begin anew.
+    ///
+    /// # Errors
+    ///
+    /// Weights of another network, or of other images or classes.
+    pub fn start_from(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
+        start_from(&self.parameters, checkpoint).map_err(|e| TrainError::Start {
+            reference: match &self.model.training.start_from {
+                Some(start) => start.reference.clone(),
+                None => "the checkpoint".to_string(),
+            },
+            message: e.to_string(),
+        })?;
+        Ok(self.averages.restart(&self.parameters)?)
+    }
+
+    /// Averages the weights by another profile besides, from where they stand now.
     ///
     /// A state is saved with all averages, and restored where the same ones are tracked.
     ///
     /// # Errors
     ///
     /// Failures of the tensor backend.
-    pub fn track(&mut self, config: EmaConfig) -> Result<(), TrainError> {
-        Ok(self.averages.track(config, &self.parameters)?)
+    pub fn track(&mut self, profile: impl Into<Profile>) -> Result<(), TrainError> {
+        Ok(self.averages.track(profile, &self.parameters)?)
+    }
+
+    /// Saves the averages of `post_hoc_ema` as they are now into `folder`, making it.
+    ///
+    /// # Errors
+    ///
+    /// Any failure of the file system.
+    pub fn save_snapshots(&self, folder: &Path) -> Result<(), TrainError> {
+        match &self.model.post_hoc_ema {
+            Some(config) => snapshots::save(folder, self.averages.iter(), self.nimg, config.keep),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes the snapshots in `folder` that a training which was cut off had saved beyond where it goes on.
+    ///
+    /// # Errors
+    ///
+    /// Any failure of the file system.
+    pub fn forget_later_snapshots(&self, folder: &Path) -> Result<(), TrainError> {
+        snapshots::forget_after(folder, self.nimg)
     }
 
     /// The denoiser with the averaged weights as they are now.
@@ -153,7 +232,16 @@ impl Trainer {
     ///
     /// Failures of the tensor backend.
     pub fn averaged_model(&self) -> Result<Box<dyn Denoiser>, TrainError> {
-        let builder = VarBuilder::from_tensors(self.ema().tensors(), DType::F32, &self.device);
+        self.model_of(self.ema().tensors())
+    }
+
+    /// The denoiser that `weights` make, which have the names of this training's.
+    ///
+    /// # Errors
+    ///
+    /// Weights of another network.
+    pub fn model_of(&self, weights: Tensors) -> Result<Box<dyn Denoiser>, TrainError> {
+        let builder = VarBuilder::from_tensors(weights, DType::F32, &self.device);
         denoiser(&self.model, &self.data, self.scale, &builder)
     }
 
@@ -164,9 +252,22 @@ impl Trainer {
     ///
     /// Failures of the tensor backend.
     pub fn checkpoint(&self, sampler: SamplerConfig) -> Result<Checkpoint, TrainError> {
+        self.checkpoint_of(self.ema().tensors(), self.nimg, sampler)
+    }
+
+    /// As [`Self::checkpoint`], of `weights` after `nimg` images in place of the averaged ones.
+    ///
+    /// # Errors
+    ///
+    /// Failures of the tensor backend.
+    pub fn checkpoint_of(
+        &self,
+        mut weights: Tensors,
+        nimg: u64,
+        sampler: SamplerConfig,
+    ) -> Result<Checkpoint, TrainError> {
         let data = &self.data;
         let moments = DataMoments::measure(data.images())?;
-        let mut weights = self.ema().tensors();
         let mean = moments.mean().to_dtype(DType::F32)?;
         weights.insert(DATA_MEAN.to_string(), mean);
         Ok(Checkpoint {
@@ -178,19 +279,20 @@ impl Trainer {
                     shape: data.image_shape(),
                     label_dim: label_dim(&self.model, data)?,
                     class_counts: match self.model.condition {
-                        None => Vec::new(),
+                        None | Some(ConditionConfig::Corrupted(_)) => Vec::new(),
                         Some(ConditionConfig::Classes) => data.class_counts(),
                     },
+                    corruption: self.model.corruption(),
                     range: [-1.0, 1.0],
                     scale: self.scale,
                     scale_about_mean: Some(moments.scale().bounded()),
                 },
-                network: self.model.network.clone(),
+                network: self.model.network()?.clone(),
                 prediction: self.model.prediction(),
                 denoising_error: None,
                 sampler,
                 training: TrainingSummary {
-                    nimg: self.nimg,
+                    nimg,
                     seed: self.seed,
                 },
                 weights_sha256: String::new(),
@@ -225,11 +327,52 @@ impl Trainer {
     ///
     /// # Errors
     ///
-    /// A loss that is not finite, before any weight is changed by it.
+    /// A loss or a gradient that is not finite, before any weight is changed by it, unless such steps are to be
+    /// skipped; a hundred of them in a row in any case.
     pub fn step(&mut self) -> Result<Step, TrainError> {
         let training = &self.model.training;
         let batch_size = training.batch_size.min(training.nimg - self.nimg);
-        let indices = self.shuffle.indices(self.nimg, batch_size as usize);
+        let lr = self.model.optimizer.lr_at(self.nimg + batch_size);
+        let Differentiated {
+            gradients,
+            sigma,
+            loss,
+            fault,
+        } = self.differentiate(batch_size as usize)?;
+        let grad_norm = gradients.norm()?;
+        let fault = fault.or(
+            (!grad_norm.is_finite()).then_some(TrainError::GradientDiverged {
+                nimg: self.nimg,
+                norm: grad_norm,
+            }),
+        );
+        let skipped = fault.is_some();
+        match fault {
+            None => {
+                let scale = self.model.optimizer.scale_of(grad_norm);
+                self.adam
+                    .step_along(&self.parameters, &gradients, lr, scale)?;
+                self.skipped_in_a_row = 0;
+            }
+            Some(fault) => self.skip(fault)?,
+        }
+        // In images, so that a step that was skipped counts: these are the weights that were there meanwhile.
+        self.averages
+            .update(&self.parameters, self.nimg, batch_size)?;
+        self.count(batch_size, if skipped { &[] } else { &loss });
+        Ok(Step {
+            images: batch_size,
+            lr,
+            sigma,
+            loss,
+            grad_norm,
+            skipped,
+        })
+    }
+
+    /// The gradients of the mean loss of the next `batch_size` images, piece by piece.
+    fn differentiate(&mut self, batch_size: usize) -> Result<Differentiated, TrainError> {
+        let indices = self.shuffle.indices(self.nimg, batch_size);
         let streams = |stream| SampleRng::batch(self.seed, stream, self.nimg, indices.len());
         let mut rngs = streams(Stream::Training);
         // Dropout masks follow from the run's seed and the image's position, as the noise does.
@@ -237,28 +380,43 @@ impl Trainer {
             .iter_mut()
             .map(Rng::next_u64)
             .collect();
-        let batch = (self.nimg, indices.as_slice());
-        let loss = self
-            .learner
-            .loss(&self.data, batch, &mut rngs, &seeds, &self.device)?;
-        let per_sample = loss.per_sample.to_vec1::<f64>()?;
-        if let Some(&bad) = per_sample.iter().find(|loss| !loss.is_finite()) {
-            return Err(TrainError::Diverged {
-                nimg: self.nimg,
-                loss: bad,
-            });
+        let mut found = Differentiated::default();
+        let at_a_time = self.model.training.at_a_time() as usize;
+        for start in (0..batch_size).step_by(at_a_time) {
+            let piece = start..batch_size.min(start + at_a_time);
+            let batch = (self.nimg, indices.as_slice(), piece.clone());
+            let (rngs, seeds) = (&mut rngs[piece.clone()], &seeds[piece.clone()]);
+            let loss = self
+                .learner
+                .loss(&self.data, batch, rngs, seeds, &self.device)?;
+            let per_sample = loss.per_sample.to_vec1::<f64>()?;
+            if let Some(&bad) = per_sample.iter().find(|loss| !loss.is_finite()) {
+                let (nimg, loss) = (self.nimg, bad);
+                found.fault = Some(TrainError::Diverged { nimg, loss });
+                return Ok(found);
+            }
+            let mean = match piece.len() == batch_size {
+                true => loss.mean,
+                false => (loss.mean * (piece.len() as f64 / batch_size as f64))?,
+            };
+            found.gradients.add(&self.parameters, &mean.backward()?)?;
+            found.sigma.extend(loss.sigma);
+            found.loss.extend(per_sample);
         }
-        let grads = loss.mean.backward()?;
-        let lr = self.model.optimizer.lr_at(self.nimg + batch_size);
-        self.adam.step(&self.parameters, &grads, lr)?;
-        self.averages
-            .update(&self.parameters, self.nimg, batch_size)?;
-        self.count(&per_sample);
-        Ok(Step {
-            lr,
-            sigma: loss.sigma,
-            loss: per_sample,
-        })
+        Ok(found)
+    }
+
+    /// Counts a step that is left out because of `fault`, which ends training if it has to.
+    fn skip(&mut self, fault: TrainError) -> Result<(), TrainError> {
+        if self.model.training.non_finite != Some(NonFinite::Skip) {
+            return Err(fault);
+        }
+        self.skipped += 1;
+        self.skipped_in_a_row += 1;
+        match self.skipped_in_a_row {
+            steps @ MOST_SKIPPED.. => Err(TrainError::Skipped { steps }),
+            _ => Ok(()),
+        }
     }
 
     /// Images behind which losses count for [`Self::train_loss`].
@@ -266,14 +424,15 @@ impl Trainer {
         self.model.training.nimg as f64 * (1.0 - TAIL)
     }
 
-    fn count(&mut self, losses: &[f64]) {
+    /// Goes on by `images`, whose losses are `losses`, or none if they were skipped.
+    fn count(&mut self, images: u64, losses: &[f64]) {
         let tail_start = self.tail_start();
-        for &loss in losses {
-            self.nimg += 1;
-            if self.nimg as f64 > tail_start {
+        for (nimg, &loss) in (self.nimg + 1..).zip(losses) {
+            if nimg as f64 > tail_start {
                 self.tail.add(loss);
             }
         }
+        self.nimg += images;
     }
 
     /// Writes the state into the file `path`, making the folder that holds it.
@@ -288,6 +447,9 @@ impl Trainer {
             tail_sum: self.tail.sum.to_bits(),
             tail_count: self.tail.count,
             seconds: self.seconds,
+            skipped: self.skipped,
+            skipped_in_a_row: self.skipped_in_a_row,
+            validation: self.validation,
         };
         state::save(
             path,
@@ -325,6 +487,8 @@ impl Trainer {
                 });
             }
             self.nimg = position.nimg;
+            self.skipped = position.skipped;
+            self.skipped_in_a_row = position.skipped_in_a_row;
             // The end of a training that is now longer may lie before the new one's last tenth.
             if self.nimg as f64 > self.tail_start() {
                 self.tail = MeanLoss {
@@ -333,6 +497,7 @@ impl Trainer {
                 };
             }
             self.seconds = position.seconds;
+            self.validation = position.validation;
         }
         Ok(())
     }

@@ -2,6 +2,11 @@
 
 use crate::{EdmSchedule, ParameterError, Schedule};
 
+/// The lowest level above 0: data are of the order of 1, and squares of much lower ones are nothing beside them.
+const LOWEST: f64 = 1e-9;
+/// The highest level.
+const HIGHEST: f64 = 1e6;
+
 /// The noise levels that a solver visits, one after the other: falling when it samples, rising when it encodes.
 ///
 /// At least two, finite, none equal to the one before; 0 may stand only at the end of falling ones, where the
@@ -14,15 +19,16 @@ impl Levels {
     ///
     /// # Errors
     ///
-    /// Fewer than two; one that is negative, above 1e6 or not a number; 0 anywhere but at the end of falling ones;
+    /// Fewer than two; one that is neither 0 nor from 1e-9 to 1e6; 0 anywhere but at the end of falling ones;
     /// levels that neither fall nor rise throughout.
     pub fn new(levels: Vec<f64>) -> Result<Self, ParameterError> {
         let accepted = |what: &str| Err(ParameterError::new("levels", Shown(&levels), what));
         if levels.len() < 2 {
             return accepted("two levels or more");
         }
-        if !levels.iter().all(|level| (0.0..=1e6).contains(level)) {
-            return accepted("from 0 to 1e6 each");
+        let is_level = |level: &f64| *level == 0.0 || (LOWEST..=HIGHEST).contains(level);
+        if !levels.iter().all(is_level) {
+            return accepted(&format!("from {LOWEST:e} to {HIGHEST:e} each, or 0"));
         }
         let falls = levels.windows(2).all(|pair| pair[0] > pair[1]);
         if !falls && !levels.windows(2).all(|pair| pair[0] < pair[1]) {

@@ -1,5 +1,10 @@
 //! The error of a hyperparameter outside its range, and the checks that raise it.
 
+use pfgmpp_kernel::Dimension;
+
+/// Digits of a number that a message shows.
+const DIGITS: usize = 20;
+
 /// A hyperparameter outside its accepted range.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{name} must be {accepted}, got {value}")]
@@ -22,7 +27,7 @@ impl ParameterError {
         Self {
             name: name.to_string(),
             accepted: accepted.into(),
-            value: value.to_string(),
+            value: shorter(value.to_string()),
         }
     }
 
@@ -73,6 +78,21 @@ impl ParameterError {
         Err(Self::new(name, value, accepted))
     }
 
+    /// Refuses a D that networks, which work in `f32`, cannot be trained or sampled at: below 0.1 too much of the noise
+    /// leaves their range; above 1e15 D is infinite to every digit.
+    ///
+    /// # Errors
+    ///
+    /// `d` is below 0.1, or above 1e15 and not infinite.
+    pub fn dimension(name: &'static str, d: Dimension) -> Result<(), Self> {
+        match d {
+            Dimension::Finite(value) if !(0.1..=1e15).contains(&value) => {
+                Err(Self::new(name, value, "from 0.1 to 1e15, or inf"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses a lower end that is not below its upper end.
     ///
     /// # Errors
@@ -83,5 +103,40 @@ impl ParameterError {
             return Ok(());
         }
         Err(Self::new(name, low, format!("below {high_name} = {high}")))
+    }
+}
+/// A number of many digits with an exponent instead; any other text as it is.
+fn shorter(text: String) -> String {
+    match text.parse::<f64>() {
+        Ok(value) if text.len() > DIGITS => format!("{value:e}"),
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_of_many_digits_is_shown_with_its_exponent() {
+        for (value, want) in [
+            (1e300, "1e300"),
+            (1e-300, "1e-300"),
+            (0.002, "0.002"),
+            (-1.0, "-1"),
+        ] {
+            let error = ParameterError::positive("x", -f64::abs(value)).unwrap_err();
+            let want = format!("-{}", want.trim_start_matches('-'));
+            assert_eq!(error.value, want);
+        }
+    }
+
+    #[test]
+    fn dimensions_that_networks_are_not_for_are_refused() {
+        for (d, is_accepted) in [(0.1, true), (1e15, true), (0.09, false), (1e16, false)] {
+            let got = ParameterError::dimension("d", Dimension::Finite(d));
+            assert_eq!(got.is_ok(), is_accepted, "D = {d}: {got:?}");
+        }
+        assert!(ParameterError::dimension("d", Dimension::Infinite).is_ok());
     }
 }

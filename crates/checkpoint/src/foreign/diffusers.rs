@@ -160,6 +160,7 @@ impl Diffusers {
                 range: noise.range,
                 label_dim: unet.label_dim,
                 class_counts: Vec::new(),
+                corruption: None,
                 scale: DataScale {
                     second_moment: sigma_data.powi(2),
                     n_eff: (channels * height * width) as f64,

@@ -64,6 +64,7 @@ pub(crate) fn describe(
             range: [-1.0, 1.0],
             label_dim,
             class_counts: Vec::new(),
+            corruption: None,
             scale: DataScale {
                 second_moment: precond.sigma_data.powi(2),
                 n_eff: n,

@@ -10,6 +10,7 @@ use pfgmpp_store::write_file;
 
 use crate::data_args::DataArgs;
 use crate::device::DeviceArgs;
+use crate::drawn_args::DrawnArgs;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
 use crate::model_args::ModelArgs;
@@ -20,6 +21,8 @@ use crate::terminal::{Counter, note};
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    drawn: DrawnArgs,
     #[command(flatten)]
     data: DataArgs,
     /// Samples to draw, and at most as many data to read levels off
@@ -50,7 +53,7 @@ pub fn advise(args: &Args) -> Result<(), Failure> {
     }
     let signals = stop_on_signal()?;
     let device = args.device.open()?;
-    let model = args.model.load(args.seed, &device)?;
+    let model = args.model.load(Some(&args.drawn), args.seed, &device)?;
     if model.sampler().solver().adapts() {
         return Err(Failure::bad_input(
             "--solver: must take the steps of a schedule, which is what is judged: not rk45",

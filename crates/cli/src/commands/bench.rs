@@ -120,7 +120,7 @@ pub fn bench(args: &Args) -> Result<(), Failure> {
         peak_rss_mib: peak,
         train_peak_rss_mib: peak,
         eval_peak_rss_mib,
-        train_estimate_mib: mib(memory.training(batch)),
+        train_estimate_mib: mib(memory.training(batch.min(model.training.at_a_time()))),
         eval_estimate_mib: mib(memory.sampling(batch, batch)),
         threads: rayon::current_num_threads(),
         device: args.device.to_string(),

@@ -72,7 +72,7 @@ pub fn convert(args: &Args) -> Result<(), Failure> {
 
 /// Refuses to replace anything, and a place that cannot be written to, before any work is done; removes what an
 /// interrupted call has left of the same folder.
-fn check_out(out: &Path) -> Result<(), Failure> {
+pub fn check_out(out: &Path) -> Result<(), Failure> {
     if out.exists() {
         let message = format!("{}: is there already: name a new folder", out.display());
         return Err(Failure::bad_input(message));

@@ -12,10 +12,12 @@ use crate::device::DeviceArgs;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
 use crate::model_args::ModelArgs;
+use crate::opening;
 use crate::out_file;
 use crate::terminal::{Counter, note, print, print_json};
 
 #[derive(clap::Args)]
+#[command(override_usage = "pfgmpp encode [OPTIONS] --checkpoint <REF> --data <SOURCE>")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
@@ -54,18 +56,21 @@ struct Encoded {
 }
 
 pub fn encode(args: &Args) -> Result<(), Failure> {
-    args.model.refuse_those_of_samples()?;
     let format = args.format()?;
     let signals = stop_on_signal()?;
     let device = args.device.open()?;
-    let model = args.model.load(0, &device)?;
+    let model = args.model.load(None, 0, &device)?;
     let parts = args.data.load(&model)?;
     let there: usize = parts.iter().map(|(_, data)| data.num_images()).sum();
     let num = there.min(args.num as usize);
     if (num as u64) < args.num {
         note(format_args!(
-            "the data hold {num} images: all of them are encoded"
+            "there are {num} items in that part of the data: all of them are encoded"
         ));
+    }
+    note(opening::sampler(&model));
+    if model.label_dim() > 0 {
+        note("each item is taken in its own class");
     }
     let batch = args.batch.min(num as u64);
     if device.is_cpu() {
@@ -96,8 +101,9 @@ pub fn encode(args: &Args) -> Result<(), Failure> {
     let (mut errors, mut squares) = (Vec::new(), 0.0);
     for ((data, indices), own) in groups.iter().zip(&classes) {
         let y = data.batch(indices, &device).map_err(RunError::from)?;
-        let latents = model.encode(&y, own.as_deref(), stop)?;
-        let back = model.decode(&latents, own.as_deref(), false, stop)?;
+        let condition = model.condition(own.as_deref(), &device)?;
+        let latents = model.encode(&y, &condition, stop)?;
+        let back = model.decode(&latents, &condition, false, stop)?;
         errors.extend(rms_of_each(&(back - &y).map_err(RunError::from)?)?);
         let latents = latents
             .to_device(&Device::Cpu)
@@ -133,7 +139,8 @@ pub fn encode(args: &Args) -> Result<(), Failure> {
         found.reconstruction_rms_max
     ));
     print(format_args!(
-        "latents over the highest noise level: {:.4} (root of the mean square)",
+        "norm of the latents beside the prior's: {:.4} (root of the mean square over the highest noise level; 1 for samples \
+         at D = inf, by chance below or above at finite D)",
         found.latent_scale
     ));
     if let Some(out) = &args.out {

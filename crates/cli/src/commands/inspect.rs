@@ -8,6 +8,7 @@ use pfgmpp_checkpoint::{
     Checkpoint, CheckpointConfig, LoadOptions, Loaded, Model, Resolved, Source, network_name,
     prediction_name, resolve,
 };
+use pfgmpp_config::yaml;
 
 use crate::download::hub;
 use crate::failure::Failure;
@@ -111,6 +112,7 @@ fn describe(config: &CheckpointConfig, parameters: usize, lines: &mut Lines) {
         "sigma",
         &format!("{} to {}", schedule.sigma_min(), schedule.sigma_max()),
     );
+    lines.add("sampler", &yaml::to_line(&config.sampler));
     lines.add(
         "data",
         &format!("{}, {channels}x{height}x{width}", config.data.name),

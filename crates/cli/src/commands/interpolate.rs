@@ -2,15 +2,18 @@
 
 use std::path::PathBuf;
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use pfgmpp_data::{Picture, animation, is_planar};
+use pfgmpp_kernel::Condition;
 use pfgmpp_run::{RunError, SamplingModel, check_drawable, sample_rows, square};
 use pfgmpp_sampler::interpolate as between;
 use pfgmpp_store::write_file;
 
 use crate::device::DeviceArgs;
+use crate::drawn_args::DrawnArgs;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
+use crate::latents;
 use crate::model_args::ModelArgs;
 use crate::opening;
 use crate::out_file;
@@ -23,12 +26,18 @@ const MOST: u64 = 4096;
 const SHOWN: u16 = 8;
 
 #[derive(clap::Args)]
+#[command(override_usage = "pfgmpp interpolate [OPTIONS] --checkpoint <REF> --out <FILE>")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    drawn: DrawnArgs,
     /// Seeds of the samples between which latent states are interpolated, two or more: from each to the next
     #[arg(long, value_name = "LIST", default_value = "0-4")]
     seeds: Seeds,
+    /// Latent states to interpolate between instead, as pfgmpp encode writes them: a .npy or .safetensors file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "temperature"])]
+    latents: Option<PathBuf>,
     /// Pictures from one sample to the next, both counted
     #[arg(long, value_name = "K", default_value_t = 9, value_parser = clap::value_parser!(u64).range(2..=256))]
     frames: u64,
@@ -45,45 +54,44 @@ pub struct Args {
 
 pub fn interpolate(args: &Args) -> Result<(), Failure> {
     let as_animation = check_place(args)?;
-    let rows = args.seeds.num() - 1;
-    if rows == 0 {
-        let message = "--seeds: must be two seeds or more, got 1";
-        return Err(Failure::bad_input(message));
-    }
-    if rows.saturating_mul(args.frames) > MOST {
-        return Err(Failure::bad_input(format!(
-            "--frames: {rows} rows of {} pictures are more than {MOST}: take fewer seeds or frames",
-            args.frames
-        )));
+    if args.latents.is_none() {
+        check_rows(args, args.seeds.num(), "--seeds: must be two seeds or more")?;
     }
     let signals = stop_on_signal()?;
     let device = args.device.open()?;
-    let model = args.model.load(0, &device)?;
+    let model = args.model.load(Some(&args.drawn), 0, &device)?;
     check_drawable(model.shape()).map_err(|e| Failure::bad_input(format!("--out: {e}")))?;
     if is_planar(model.shape()) {
         let message =
             "--checkpoint: points in the plane are not interpolated: there is no picture of one";
         return Err(Failure::bad_input(message));
     }
+    let (states, classes) = ends(args, &model, &device)?;
+    let num = states.dim(0)? as u64;
+    let rows = check_rows(args, num, "--latents: must hold two states or more")?;
     if device.is_cpu() {
         model.check_memory("--seeds", rows, rows * args.frames)?;
     }
+    note(opening::sampler(&model));
     note(opening::place(&args.device, &args.out));
-    let seeds = args.seeds.list();
-    let ends = model.prior(&seeds, &device)?;
     let (first, last) = (
-        ends.narrow(0, 0, rows as usize).map_err(RunError::from)?,
-        ends.narrow(0, 1, rows as usize).map_err(RunError::from)?,
+        states.narrow(0, 0, rows as usize)?,
+        states.narrow(0, 1, rows as usize)?,
     );
-    // A row is of one class throughout: that of the sample it begins with.
-    let classes = model.classes(&seeds[..rows as usize]);
     let stop = signals.begin();
     let counter = Counter::new(args.frames, "frames");
     let mut frames = Vec::new();
     for frame in 0..args.frames {
         let t = frame as f64 / (args.frames - 1) as f64;
-        let x = between(&first, &last, t).map_err(RunError::from)?;
-        frames.push(model.decode(&x, classes.as_deref(), true, stop)?);
+        let x = between(&first, &last, t)?;
+        let condition = match &classes {
+            None => Condition::none(),
+            Some(classes) => {
+                let (own, next) = (&classes[..rows as usize], &classes[1..]);
+                model.condition_between(own, next, t, &device)?
+            }
+        };
+        frames.push(model.decode(&x, &condition, true, stop)?);
         counter.add(1);
     }
     counter.close();
@@ -94,6 +102,34 @@ pub fn interpolate(args: &Args) -> Result<(), Failure> {
     write_file(&args.out, &bytes).map_err(|e| RunError::io(&args.out)(e))?;
     say(args, &model, rows);
     Ok(())
+}
+
+/// The rows between `num` states; refuses none, and more pictures than anyone means to draw.
+fn check_rows(args: &Args, num: u64, fewer: &str) -> Result<u64, Failure> {
+    let rows = num - 1;
+    if rows == 0 {
+        return Err(Failure::bad_input(format!("{fewer}, got 1")));
+    }
+    if rows.saturating_mul(args.frames) > MOST {
+        return Err(Failure::bad_input(format!(
+            "--frames: {rows} rows of {} pictures are more than {MOST}: take fewer rows or frames",
+            args.frames
+        )));
+    }
+    Ok(rows)
+}
+
+/// The latent states that are asked for, and the class of each, of a model that has classes.
+fn ends(
+    args: &Args,
+    model: &SamplingModel,
+    device: &Device,
+) -> Result<(Tensor, Option<Vec<usize>>), Failure> {
+    if let Some(path) = &args.latents {
+        return latents::read(path, model, args.drawn.list(), device);
+    }
+    let seeds = args.seeds.list();
+    Ok((model.prior(&seeds, device)?, model.classes(&seeds)))
 }
 
 fn say(args: &Args, model: &SamplingModel, rows: u64) {

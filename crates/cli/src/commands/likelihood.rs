@@ -26,6 +26,7 @@ use crate::terminal::{Counter, note};
 const USUAL: u64 = 256;
 
 #[derive(clap::Args)]
+#[command(override_usage = "pfgmpp likelihood [OPTIONS] --checkpoint <REF> --data <SOURCE>")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
@@ -77,7 +78,7 @@ pub fn likelihood(args: &Args) -> Result<(), Failure> {
     args.check()?;
     let signals = stop_on_signal()?;
     let device = args.device.open()?;
-    let model = args.model.load(args.seed, &device)?;
+    let model = args.model.load(None, args.seed, &device)?;
     let n = model.shape().iter().product();
     let refused = |e| Failure::bad_input(format!("the trace: {e}"));
     args.trace().check(n).map_err(refused)?;
@@ -147,7 +148,11 @@ impl Args {
             let message = "--steps: the solver of likelihoods, rk45 at 1e-4, chooses its steps: give --solver too";
             return Err(Failure::bad_input(message));
         }
-        self.model.refuse_those_of_samples()?;
+        if self.model.guesses_previous() {
+            let message = "--guess previous: a likelihood is a function of the data alone, without a last estimate: \
+                           take data-mean or fixed-point";
+            return Err(Failure::bad_input(message));
+        }
         match &self.out {
             None => Ok(()),
             Some(out) => out_file::check(out, &["csv"], self.overwrite),

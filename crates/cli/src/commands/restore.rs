@@ -11,13 +11,14 @@ use candle_core::{DType, Device, Tensor};
 use pfgmpp_data::ImageFiles;
 use pfgmpp_kernel::{Dimension, SampleRng, Stream};
 use pfgmpp_run::{Draw, Restoring, RunError, SamplingModel, check_drawable};
-use pfgmpp_sampler::{Observation, Operator};
+use pfgmpp_sampler::{Observation, Operator, SamplerConfig};
 use serde::Serialize;
 
 use self::flags::TaskArgs;
-use self::pictures::{Shown, check_place, names};
+use self::pictures::{Shown, check_place, names, others};
 use self::quality::{Quality, measure, psnr};
 use crate::device::DeviceArgs;
+use crate::drawn_args::DrawnArgs;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
 use crate::model_args::ModelArgs;
@@ -28,12 +29,15 @@ use crate::terminal::{Counter, note, print, print_json};
 const MAX_SAMPLES: u64 = 1 << 20;
 
 #[derive(clap::Args)]
+#[command(override_usage = "pfgmpp restore [OPTIONS] --checkpoint <REF> --task <TASK> --out <DIR>")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
+    drawn: DrawnArgs,
+    #[command(flatten)]
     task: TaskArgs,
-    /// A folder or ZIP archive of PNG images: whole ones, of which the observations are made, or with --observed the
+    /// A folder or ZIP archive of images: whole ones, of which the observations are made, or with --observed the
     /// observations themselves
     #[arg(long, value_name = "PATH")]
     images: PathBuf,
@@ -75,6 +79,10 @@ struct Restored<'a> {
     noise: f64,
     /// The dimension D of the samples.
     d: Dimension,
+    /// All that they are drawn with.
+    sampler: &'a SamplerConfig,
+    /// Evaluations of the model per sample; absent where they depend on the sample.
+    evaluations: Option<usize>,
     /// Samples of each image.
     samples: u64,
     /// Seed of the first sample.
@@ -91,7 +99,8 @@ pub fn restore(args: &Args) -> Result<(), Failure> {
     let files = ImageFiles::read(&args.images).map_err(RunError::from)?;
     let mask = args.task.read_mask()?;
     let seeds = seeds(args, files.names.len())?;
-    let model = args.model.load(args.seed, &device)?;
+    let model = args.model.load_any(Some(&args.drawn), args.seed, &device)?;
+    args.task.meet(model.corruption())?;
     check_drawable(model.shape()).map_err(|e| Failure::bad_input(format!("--out: {e}")))?;
     args.task.check_model(model.is_exact())?;
     let operator = args.task.operator(mask.as_ref(), model.shape())?;
@@ -108,9 +117,12 @@ pub fn restore(args: &Args) -> Result<(), Failure> {
         let num = seeds.len() as u64;
         model.check_memory("--batch", args.batch.min(num), num)?;
     }
-    say(args, &files);
+    say(args, &files, &model);
     std::fs::create_dir_all(&args.out).map_err(|e| RunError::io(&args.out)(e))?;
-    let samples = draw(args, &model, &seeds, &device, signals.begin())?;
+    let samples = draw(args, &model, &seeds, &device, signals.begin()).inspect_err(|_| {
+        // A folder that is left with nothing in it would only be in the way; one that holds something is not removed.
+        let _ = std::fs::remove_dir(&args.out);
+    })?;
     let whole = (!args.observed).then_some(&files.images);
     let shown = Shown {
         whole,
@@ -118,7 +130,14 @@ pub fn restore(args: &Args) -> Result<(), Failure> {
         samples: &samples,
     };
     let names = names(&files.names);
-    shown.write(&args.out, &names)?;
+    let written = shown.write(&args.out, &names)?;
+    let others = others(&args.out, &written);
+    if others > 0 {
+        note(format_args!(
+            "{}: {others} others were there before and stay",
+            args.out.display()
+        ));
+    }
     let qualities = match whole {
         None => names.iter().map(|name| Quality::unknown(name)).collect(),
         Some(whole) => measure(&names, whole, shown.observed, &samples)?,
@@ -177,11 +196,16 @@ fn observe(
 }
 
 /// What is restored, and where to.
-fn say(args: &Args, files: &ImageFiles) {
+fn say(args: &Args, files: &ImageFiles, model: &SamplingModel) {
     let what = match args.observed {
         true => "observations",
-        false => "whole images, observed here",
+        false => "whole images, of which observations are made",
     };
+    let handled: String = files
+        .remarks
+        .iter()
+        .map(|remark| format!("; {remark}"))
+        .collect();
     let left_out = match files.skipped.len() {
         0 => String::new(),
         _ => {
@@ -190,10 +214,14 @@ fn say(args: &Args, files: &ImageFiles) {
         }
     };
     note(format_args!(
-        "images: {} {what}; {}{left_out}",
+        "images: {} {what}; {}{handled}{left_out}",
         files.names.len(),
         args.task.sentence()
     ));
+    note(opening::sampler(model));
+    if model.asked_for().is_some() {
+        note("restored images are of these classes: --class says which");
+    }
     note(opening::place(&args.device, &args.out));
 }
 
@@ -233,6 +261,8 @@ fn report(args: &Args, model: &SamplingModel, images: Vec<Quality>) -> Result<()
             method: args.task.method_name(),
             noise: args.task.noise(),
             d: model.d(),
+            sampler: model.sampler_config(),
+            evaluations: model.evaluations(),
             samples: args.samples,
             first_seed: args.seed,
             images,

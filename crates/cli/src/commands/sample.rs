@@ -1,19 +1,20 @@
 //! `pfgmpp sample`: samples of a trained model, or of one that needs no training.
 
-mod pictures;
-mod place;
+pub(super) mod pictures;
+pub(super) mod place;
 
 use std::path::{Path, PathBuf};
 
-use pfgmpp_data::is_planar;
 use pfgmpp_kernel::Dimension;
-use pfgmpp_run::{Draw, RunError, SampleFile, SamplingModel, check_drawable, sample_grid, square};
+use pfgmpp_run::{Draw, RunError, SampleFile, SamplingModel, sample_grid, sample_rows, square};
+use pfgmpp_sampler::{Classes, SamplerConfig};
 use pfgmpp_store::write_file;
 use serde::Serialize;
 
 use self::pictures::Pictures;
 use self::place::Form;
 use crate::device::DeviceArgs;
+use crate::drawn_args::DrawnArgs;
 use crate::failure::Failure;
 use crate::interrupt::{Signals, stop_on_signal};
 use crate::labels::Labels;
@@ -22,10 +23,16 @@ use crate::opening;
 use crate::seeds::Seeds;
 use crate::terminal::{Counter, note, print, print_json};
 
+/// Classes that have a column each in a grid.
+const MOST_COLUMNS: usize = 32;
+
 #[derive(clap::Args)]
+#[command(override_usage = "pfgmpp sample [OPTIONS] --checkpoint <REF> --out <PATH>")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    drawn: DrawnArgs,
     /// Number of samples
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     num: u64,
@@ -66,6 +73,10 @@ struct Drawn<'a> {
     seeds: String,
     /// The dimension D of the samples.
     d: Dimension,
+    /// All that they are drawn with.
+    sampler: &'a SamplerConfig,
+    /// Evaluations of the model per sample; absent where they depend on the sample.
+    evaluations: Option<usize>,
     /// The shape of a sample, `[C, H, W]`.
     shape: [usize; 3],
     /// The class of each sample, empty without classes.
@@ -80,8 +91,8 @@ pub fn sample(args: &Args) -> Result<(), Failure> {
     let device = args.device.open()?;
     // Of a list of seeds the class of one does not depend on what else is in the list.
     let first_seed = if args.seeds.is_some() { 0 } else { args.seed };
-    let model = args.model.load(first_seed, &device)?;
-    check_form(form, model.shape())?;
+    let model = args.model.load(Some(&args.drawn), first_seed, &device)?;
+    place::check_form(form, model.shape())?;
     let list = seeds.list();
     if form == Form::Pictures && !args.overwrite {
         place::check_samples(&args.out, &list)?;
@@ -96,6 +107,7 @@ pub fn sample(args: &Args) -> Result<(), Failure> {
         };
         model.check_memory("--batch", batch, kept)?;
     }
+    note(opening::sampler(&model));
     note(opening::place(&args.device, &args.out));
     let draw = Draw {
         model: &model,
@@ -115,22 +127,6 @@ impl Args {
             None => Seeds::following(self.seed, self.num)
                 .map_err(|e| Failure::bad_input(format!("--seed: {e}"))),
         }
-    }
-}
-
-/// Refuses samples of `shape` that `form` does not hold.
-fn check_form(form: Form, shape: [usize; 3]) -> Result<(), Failure> {
-    let refused = |e: String| Failure::bad_input(format!("--out: {e}"));
-    match form {
-        Form::Array(format) => format.check(shape).map_err(refused),
-        Form::Pictures if is_planar(shape) => Err(Failure::bad_input(
-            "--out: points in the plane are drawn together: give a name that ends in .png, or in .npy for their values",
-        )),
-        Form::Grid | Form::Pictures => check_drawable(shape).map_err(|e| {
-            refused(format!(
-                "{e}; a name that ends in .npy takes values of any shape"
-            ))
-        }),
     }
 }
 
@@ -158,7 +154,12 @@ fn write_samples(out: &Path, form: Form, draw: &Draw, signals: &Signals) -> Resu
                 before = done;
             })?;
             counter.close();
-            let grid = sample_grid(&samples.ok_or_else(stopped)?, None).map_err(RunError::from)?;
+            let samples = samples.ok_or_else(stopped)?;
+            let grid = match columns(draw.model, draw.seeds.len()) {
+                Some(columns) => sample_rows(&samples, columns),
+                None => sample_grid(&samples, None),
+            };
+            let grid = grid.map_err(RunError::from)?;
             write(out, &grid.to_png().map_err(RunError::from)?)
         }
         Form::Array(format) => {
@@ -197,6 +198,16 @@ fn write_samples(out: &Path, form: Form, draw: &Draw, signals: &Signals) -> Resu
     }
 }
 
+/// Pictures in a row of a grid where they are of some classes in turn: one of each class.
+fn columns(model: &SamplingModel, num: usize) -> Option<usize> {
+    match model.asked_for() {
+        Some(Classes::List(list)) if (2..=num.min(MOST_COLUMNS)).contains(&list.len()) => {
+            Some(list.len())
+        }
+        _ => None,
+    }
+}
+
 /// Says what was drawn.
 fn report(args: &Args, seeds: &Seeds, form: Form, model: &SamplingModel) -> Result<(), Failure> {
     let list = seeds.list();
@@ -208,6 +219,8 @@ fn report(args: &Args, seeds: &Seeds, form: Form, model: &SamplingModel) -> Resu
             first_seed: list[0],
             seeds: seeds.to_string(),
             d: model.d(),
+            sampler: model.sampler_config(),
+            evaluations: model.evaluations(),
             shape: model.shape(),
             classes,
         });
@@ -219,7 +232,8 @@ fn report(args: &Args, seeds: &Seeds, form: Form, model: &SamplingModel) -> Resu
         args.out.display()
     ));
     if form == Form::Grid && classes.iter().any(|class| *class != classes[0]) {
-        for row in classes.chunks(square(classes.len())) {
+        let columns = columns(model, classes.len()).unwrap_or(square(classes.len()));
+        for row in classes.chunks(columns) {
             let row: Vec<String> = row.iter().map(ToString::to_string).collect();
             print(format_args!("classes of a row: {}", row.join(" ")));
         }

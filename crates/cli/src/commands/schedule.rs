@@ -8,9 +8,11 @@ use pfgmpp_store::write_file;
 use serde::Serialize;
 
 use crate::device::DeviceArgs;
+use crate::drawn_args::DrawnArgs;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
 use crate::model_args::ModelArgs;
+use crate::opening;
 use crate::out_file;
 use crate::terminal::{note, print, print_json};
 
@@ -18,9 +20,12 @@ use crate::terminal::{note, print, print_json};
 const MOST: u64 = 4096;
 
 #[derive(clap::Args)]
+#[command(override_usage = "pfgmpp schedule [OPTIONS] --checkpoint <REF>")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    drawn: DrawnArgs,
     /// Trajectories to search by; as many others tell how good the levels are
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=MOST))]
     num: u64,
@@ -69,7 +74,7 @@ pub fn schedule(args: &Args) -> Result<(), Failure> {
     })?;
     let signals = stop_on_signal()?;
     let device = args.device.open()?;
-    let model = args.model.load(args.seed, &device)?;
+    let model = args.model.load(Some(&args.drawn), args.seed, &device)?;
     let num_steps = model.sampler().levels().num_steps();
     if num_steps as u64 > args.grid {
         return Err(Failure::bad_input(format!(
@@ -80,6 +85,7 @@ pub fn schedule(args: &Args) -> Result<(), Failure> {
     if device.is_cpu() {
         model.check_memory("--num", args.num, args.num * 2 * (args.grid + 1))?;
     }
+    note(opening::sampler(&model));
     note(format_args!(
         "following {} trajectories over {} levels, then choosing {num_steps}",
         2 * args.num,
@@ -91,7 +97,16 @@ pub fn schedule(args: &Args) -> Result<(), Failure> {
     let rounded: Vec<f64> = found.levels.iter().map(|s| rounded(*s)).collect();
     let levels = format!("levels: {}", yaml::to_line(&rounded));
     if let Some(out) = &args.out {
-        let text = format!("schedule:\n  {levels}\n");
+        let solver = yaml::to_line(&model.sampler_config().solver);
+        let solver = match solver.contains(": ") {
+            true => format!("{{{solver}}}"),
+            false => solver,
+        };
+        let text = format!(
+            "# Of `sampler` in a configuration, or for --schedule: levels for this model, D = {}, and this solver.\n\
+             solver: {solver}\nschedule:\n  {levels}\n",
+            model.d()
+        );
         write_file(out, text.as_bytes()).map_err(|e| RunError::io(out)(e))?;
     }
     if args.json {
@@ -103,8 +118,14 @@ pub fn schedule(args: &Args) -> Result<(), Failure> {
     }
     print(format_args!("{levels}"));
     print(format_args!(
-        "distance from the model's own trajectories at their end: {:.4}, over the levels before {:.4}",
-        found.rms_error, found.rms_error_before
+        "distance from where the model's own trajectories end (root of the mean square, in units of the data): {:.4}; \
+         over the levels of {}: {:.4}",
+        found.rms_error,
+        match args.model.sets_schedule() {
+            true => "--schedule",
+            false => "the schedule that the model was scored with",
+        },
+        found.rms_error_before
     ));
     Ok(())
 }

@@ -1,9 +1,12 @@
 //! `pfgmpp sweep`: every run of a sweep file, compared.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use candle_core::Device;
 use pfgmpp_data::Found;
-use pfgmpp_sweep::{Jobs, Plan, Status, Sweep, SweepResult};
+use pfgmpp_run::RunError;
+use pfgmpp_sweep::slurm::{SlurmError, SlurmJobs};
+use pfgmpp_sweep::{Jobs, Plan, Shard, Share, Status, Sweep, SweepResult};
 
 use crate::commands::train::overrides;
 use crate::device::DeviceArgs;
@@ -29,13 +32,40 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     jobs: Option<Jobs>,
     /// Check everything, print the runs and stop
-    #[arg(long)]
+    #[arg(long, group = "mode")]
     dry_run: bool,
+    /// Write plan.json, for calls of --shard on other machines, and stop
+    #[arg(long, group = "mode", conflicts_with = "json")]
+    plan: bool,
+    /// Execute every N-th run, from run I on (1 to N): other calls, on any machine that sees the folder, take the
+    /// others. Writes no table: --collect does
+    #[arg(long, value_name = "I/N", group = "mode")]
+    shard: Option<Shard>,
+    /// Execute the run of this name only; may be given several times. Writes no table: --collect does
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["mode", "dry_run"])]
+    only: Vec<String>,
+    /// Submit the runs as jobs of Slurm, with what the sweep file says under `slurm`, and stop; with --dry-run show the
+    /// scripts
+    #[arg(long, value_enum, value_name = "LAUNCHER", conflicts_with_all = ["plan", "shard", "only", "status", "collect", "json"])]
+    launcher: Option<Launcher>,
+    /// Show how far the runs have come, whoever executes them, and stop
+    #[arg(long, group = "mode")]
+    status: bool,
+    /// Write table and report of what is finished, whoever has executed it, and stop
+    #[arg(long, group = "mode")]
+    collect: bool,
     /// Write the table as JSON, that of results.json
     #[arg(long, conflicts_with = "dry_run")]
     json: bool,
     #[command(flatten)]
     device: DeviceArgs,
+}
+
+/// What executes runs in place of this process.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Launcher {
+    /// Jobs of Slurm, by sbatch
+    Slurm,
 }
 
 pub fn sweep(args: &Args) -> Result<(), Failure> {
@@ -47,6 +77,30 @@ pub fn sweep(args: &Args) -> Result<(), Failure> {
         .unwrap_or_else(|| PathBuf::from("runs").join(&plan.name));
     plan.fetch(&out, &hub())?;
     let jobs = args.jobs.unwrap_or(plan.jobs);
+    if args.status {
+        let result = Sweep::status(&plan, &out)?;
+        if args.json {
+            return print_json(&result);
+        }
+        print(table::status(&result));
+        return Ok(());
+    }
+    if args.collect {
+        let result = Sweep::collect(&plan, &out)?;
+        return conclude(args, &result, &out, false);
+    }
+    if args.plan {
+        Sweep::write_plan(&plan, &out, &device)?;
+        print(format_args!(
+            "{} runs: {}",
+            plan.points.len(),
+            out.join("plan.json").display()
+        ));
+        return Ok(());
+    }
+    if let Some(Launcher::Slurm) = args.launcher {
+        return launch(args, &plan, &out, &device);
+    }
     if args.dry_run {
         let (found, notes) = Sweep::check(&plan, &out, &device)?;
         say(&found, &notes);
@@ -54,11 +108,15 @@ pub fn sweep(args: &Args) -> Result<(), Failure> {
         return Ok(());
     }
     let signals = stop_on_signal()?;
-    let sweep = Sweep::open(&plan, &out, &device)?;
+    let share = args.share();
+    let sweep = Sweep::open(&plan, &share, &out, &device)?;
     say(&sweep.found(), sweep.notes());
+    let taken = match share.is_part() {
+        true => format!("{} of {}", sweep.num_taken(), plan.points.len()),
+        false => plan.points.len().to_string(),
+    };
     note(format_args!(
-        "{} runs, jobs: {jobs}, {}",
-        plan.points.len(),
+        "{taken} runs, jobs: {jobs}, {}",
         opening::place(&args.device, &out)
     ));
     let workers = sweep.workers(args.jobs, &device);
@@ -69,12 +127,73 @@ pub fn sweep(args: &Args) -> Result<(), Failure> {
     let terminal = Terminal::new(&plan);
     let result = sweep.execute(args.jobs, &device, &terminal, stop)?;
     terminal.close();
-    if args.json {
-        print_json(&result)?;
+    if share.is_part() {
+        match args.json {
+            true => print_json(&result)?,
+            false => print(table::status(&result)),
+        }
+        note("table and report: the same command with --collect");
         return judge(&result, stop.is_raised(), &args.file);
     }
-    print(table::results(&result));
-    let verdicts = table::verdicts(&result);
+    conclude(args, &result, &out, stop.is_raised())
+}
+
+/// Submits the runs to Slurm, or shows how it would.
+fn launch(args: &Args, plan: &Plan, out: &Path, device: &Device) -> Result<(), Failure> {
+    let (found, notes) = Sweep::check(plan, out, device)?;
+    say(&found, &notes);
+    let at = |path: &Path| std::path::absolute(path).map_err(RunError::io(path));
+    let program = std::env::current_exe().map_err(RunError::io(Path::new("this program")))?;
+    let (file, folder) = (at(&args.file)?, at(out)?);
+    let mut flags = format!("{} --out {}", shell_word(&file), shell_word(&folder));
+    for set in &args.set {
+        flags += &format!(" --set {}", shell_word(Path::new(set)));
+    }
+    flags += &format!(" --device {}", args.device);
+    let jobs = SlurmJobs::of(plan, &plan.slurm, &folder, (&shell_word(&program), &flags))?;
+    if jobs.num_runs() == 0 {
+        print("every run is finished, or another process is at it: nothing to submit");
+        return Ok(());
+    }
+    if args.dry_run {
+        for (path, script) in jobs.scripts() {
+            print(format_args!("# {}\n{script}", path.display()));
+        }
+        return Ok(());
+    }
+    let numbers = jobs.submit().map_err(|error| match error {
+        SlurmError::Run(error) => error.into(),
+        SlurmError::NoSlurm(_) => Failure::bad_input(error),
+        SlurmError::Refused { .. } => Failure::Failed(error.into()),
+    })?;
+    print(format_args!(
+        "{} runs submitted as jobs {}, the last of which collects",
+        jobs.num_runs(),
+        numbers.join(", ")
+    ));
+    print("--status shows how far they are; logs lie in the folder slurm");
+    Ok(())
+}
+
+impl Args {
+    /// The runs that the flags ask for.
+    fn share(&self) -> Share {
+        match (self.shard, self.only.is_empty()) {
+            (Some(shard), _) => Share::Shard(shard),
+            (None, false) => Share::Only(self.only.clone()),
+            (None, true) => Share::All,
+        }
+    }
+}
+
+/// Shows the table that was written, and says whether all is done.
+fn conclude(args: &Args, result: &SweepResult, out: &Path, stopped: bool) -> Result<(), Failure> {
+    if args.json {
+        print_json(result)?;
+        return judge(result, stopped, &args.file);
+    }
+    print(table::results(result));
+    let verdicts = table::verdicts(result);
     if !verdicts.is_empty() {
         print(verdicts);
     }
@@ -89,9 +208,16 @@ pub fn sweep(args: &Args) -> Result<(), Failure> {
     print("        beside it summary.csv, results.md, results.tex; figures/ as SVG");
     print(format_args!(
         "Curves: tensorboard --logdir {}",
-        shell_word(&out)
+        shell_word(out)
     ));
-    judge(&result, stop.is_raised(), &args.file)
+    let others = result.rows.iter();
+    let others = others.filter(|row| row.status == Status::Running).count();
+    if others > 0 {
+        note(format_args!(
+            "{others} runs are another process's: --status shows how far they are, --collect writes the table anew"
+        ));
+    }
+    judge(result, stopped, &args.file)
 }
 
 fn say(data: &[Found], notes: &[String]) {
@@ -104,7 +230,7 @@ fn say(data: &[Found], notes: &[String]) {
 }
 
 /// Success only if every run finished.
-fn judge(result: &SweepResult, stopped: bool, file: &std::path::Path) -> Result<(), Failure> {
+fn judge(result: &SweepResult, stopped: bool, file: &Path) -> Result<(), Failure> {
     let failed: Vec<_> = result
         .rows
         .iter()

@@ -125,6 +125,11 @@ fn print_class_agreement(path: &Path) {
             "class_agreement     {:.4} (held-out images {:.4})",
             scores.agreement, scores.held_out_agreement
         ));
+        if let Some(diversity) = scores.diversity {
+            print(format_args!(
+                "class_diversity     {diversity:.4} (as varied as held-out images of a class: 1)"
+            ));
+        }
     }
 }
 
@@ -139,7 +144,7 @@ pub fn read(path: &Path, set: &[String]) -> Result<RunConfig, Failure> {
     let (mut document, _) = Document::read::<RunConfig>(path)?;
     let mut places = Vec::new();
     for Override { origin, key, value } in overrides(set)? {
-        document.set(&key, value, &origin)?;
+        document.set::<RunConfig>(&key, value, &origin)?;
         places.push((key, origin));
     }
     Ok(RunConfig::read(&document, &places)?)

@@ -12,6 +12,8 @@ struct Config {
     #[serde(deserialize_with = "count")]
     nimg: u64,
     law: Law,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    first: Option<Law>,
 }
 
 impl Configuration for Config {
@@ -86,22 +88,65 @@ fn errors_name_the_place() {
 }
 
 #[test]
-fn overrides_change_existing_keys_only() {
+fn overrides_change_keys_that_are_known_only() {
     let (mut document, _) = read(GOOD).unwrap();
     let (key, value) = parse_assignment("law.log_normal.p_mean=0.5").unwrap();
-    document.set(&key, value, "--set").unwrap();
+    document.set::<Config>(&key, value, "--set").unwrap();
     let config: Config = document.to("here").unwrap();
     assert_eq!(config.law, Law::LogNormal(LogNormal { p_mean: 0.5 }));
 
     let error = document
-        .set("law.log_normal.p", Value::Null, "--set p")
+        .set::<Config>("law.log_normal.p", Value::Null, "--set p")
         .unwrap_err();
     assert!(error.message.contains("accepted are p_mean"), "got {error}");
+    let error = document
+        .set::<Config>("nimg.p", Value::Null, "--set nimg.p")
+        .unwrap_err();
+    assert!(error.message.contains("is a plain value"), "got {error}");
     let (key, value) = parse_assignment("law.log_normal.p_mean=high").unwrap();
-    document.set(&key, value, "--set").unwrap();
+    document.set::<Config>(&key, value, "--set").unwrap();
     let error = document.to::<Config>("here").unwrap_err();
     assert!(
         error.message.contains("law.log_normal.p_mean"),
         "got {error}"
     );
+}
+
+#[test]
+fn a_key_that_may_be_absent_is_set_with_the_sections_on_its_way() {
+    let set = |assignment: &str| {
+        let (mut document, _) = read(GOOD).unwrap();
+        let (key, value) = parse_assignment(assignment).unwrap();
+        document.set::<Config>(&key, value, "--set")?;
+        document.to::<Config>("here")
+    };
+    let config = set("first.log_normal.p_mean=0.5").unwrap();
+    assert_eq!(
+        config.first,
+        Some(Law::LogNormal(LogNormal { p_mean: 0.5 }))
+    );
+    assert_eq!(set("first=plain").unwrap().first, Some(Law::Plain));
+    for (assignment, want) in [
+        ("last=plain", "no key `last`: accepted are nimg, law, first"),
+        ("first=fancy", "first: must be"),
+        (
+            "first.log_normal.p_mena=1",
+            "no key `p_mena`: accepted are p_mean",
+        ),
+        ("law.plain=1", "law: must be"),
+    ] {
+        let error = set(assignment).unwrap_err();
+        assert!(
+            error.message.contains(want),
+            "{assignment}: got {error}, want {want}"
+        );
+    }
+}
+
+#[test]
+fn a_choice_without_its_settings_is_told_what_they_are() {
+    let error = read("nimg: 1\nlaw: log_normal\n").unwrap_err().to_string();
+    let want =
+        "law: must have its settings, as in `log_normal: {p_mean: ...}`, got log_normal alone";
+    assert!(error.contains(want), "got {error}, want {want}");
 }

@@ -100,6 +100,11 @@ fn in_words<T: DeserializeOwned>(value: &Value, path: &[String], message: &str) 
     if let Some(got) = in_ticks(message, "unknown variant ") {
         return format!("must be {}, got {}", one_of(&choices(message)), cut(got));
     }
+    if message.starts_with("invalid type: unit variant, expected")
+        && let Some(Value::String(choice)) = at(value, path)
+    {
+        return alone::<T>(value, path, choice);
+    }
     for kind in ["invalid type: ", "invalid value: ", "invalid length "] {
         let split = message
             .strip_prefix(kind)
@@ -123,6 +128,22 @@ fn in_words<T: DeserializeOwned>(value: &Value, path: &[String], message: &str) 
         return format!("must be {}, got {got}", accepted::<T>(value, path));
     }
     cut_long(message)
+}
+
+/// A message about a choice that has settings and stands there without them.
+fn alone<T: DeserializeOwned>(value: &Value, path: &[String], choice: &str) -> String {
+    let map = |key: &str, value| Value::Mapping(Mapping::from_iter([(key.into(), value)]));
+    let mut asked = value.clone();
+    put(&mut asked, path, map(choice, map(PROBE, Value::Null)));
+    let settings = match attempt::<T>(&asked) {
+        Err(complaint) if complaint.message.starts_with("unknown field") => {
+            let keys = choices(&complaint.message);
+            let keys = keys.into_iter().map(|key| format!("{key}: ..."));
+            format!("{{{}}}", keys.collect::<Vec<_>>().join(", "))
+        }
+        _ => "...".to_string(),
+    };
+    format!("must have its settings, as in `{choice}: {settings}`, got {choice} alone")
 }
 
 /// What is accepted at `path`: asked of the reader by what no reader accepts.

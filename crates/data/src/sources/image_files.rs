@@ -1,12 +1,17 @@
-//! Image sets in files: PNG images in a ZIP archive or a folder, with their classes in a `dataset.json`, the layout
+//! Image sets in files: images in a ZIP archive or a folder, with their classes in a `dataset.json`, the layout
 //! of the published EDM data sets, or by the folders that they lie in.
 
 mod archive;
 mod classes;
+mod decode;
+mod decoding;
 mod folder;
+mod format;
 mod label_file;
+mod pack;
 mod plain;
-mod png;
+mod planes;
+mod resize;
 mod selection;
 mod zip;
 
@@ -14,13 +19,18 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use pack::{PackOptions, Packed, pack};
 pub use plain::{ImageFiles, read_image};
+pub use resize::Filter;
 
 use archive::Archive;
+use decode::Handled;
+use decoding::Decoding;
 use folder::Folder;
 use selection::Selection;
 use zip::Zip;
 
+use super::file_name;
 use crate::error::DataError;
 use crate::file_error::FileError;
 use crate::source::Source;
@@ -29,8 +39,11 @@ use crate::splits::{Divided, MIN_IMAGES, Splits};
 /// Bytes of all image files together: twice what the largest set has as pixels of a byte.
 const MAX_TOTAL_BYTES: u64 = 1 << 30;
 
-/// The PNG images of a ZIP archive, 8-bit grey or RGB and all of one size. Image `i` in the order of names is
-/// held out when `i % 5 == 4`; level `v` becomes `v / 127.5 - 1`. Nothing is extracted.
+/// The images of a ZIP archive (PNG, JPEG, WebP, TIFF, BMP), grey or RGB of 8 or 16 bits and all of one size. Image `i`
+/// in the order of names is held out when `i % 5 == 4`; level `v` becomes `v / 127.5 - 1`. Nothing is extracted.
+///
+/// Images are turned as EXIF says, transparent ones laid on white, and grey ones among coloured ones made coloured;
+/// animations, several pages, CMYK and floating-point pixels are refused.
 ///
 /// Classes come from `dataset.json` (`{"labels": [[name, class], ...]}`, or null for none) where there is one,
 /// else from the folders, if the images lie in several: each is a class.
@@ -71,11 +84,6 @@ impl Source for ImageFolder {
     }
 }
 
-fn file_name(path: &Path) -> String {
-    let name = path.file_name().unwrap_or(path.as_os_str());
-    name.to_string_lossy().into_owned()
-}
-
 fn read(path: &Path, set: &str, archive: &mut dyn Archive) -> Result<Splits, DataError> {
     let Selection {
         images,
@@ -85,7 +93,7 @@ fn read(path: &Path, set: &str, archive: &mut dyn Archive) -> Result<Splits, Dat
     if images.len() < MIN_IMAGES {
         let error = FileError::TooFew {
             path: path.to_path_buf(),
-            what: "PNG images",
+            what: "images",
             num: images.len(),
             skipped,
         };
@@ -93,17 +101,22 @@ fn read(path: &Path, set: &str, archive: &mut dyn Archive) -> Result<Splits, Dat
     }
     let names: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
     let (labels, remarks) = classes::find(path, archive, &label_files, &names)?;
-    let first = png::header(path, names[0], &archive.read(&images[0])?)?;
+    let first = decode::header(path, names[0], &archive.read(&images[0])?)?;
     FileError::check_size(path, names.len(), first.shape())?;
     check_bytes(path, images.iter().map(|image| image.size))?;
     let mut divided = Divided::new(set, first.shape(), names.len());
-    for image in &images {
-        let bytes = archive.read(image)?;
-        let first = (names[0], first);
-        png::decode(path, &image.name, &bytes, first, divided.next_image())?;
-    }
+    let mut decoding = Decoding {
+        path,
+        first: (names[0], first),
+        handled: Handled::default(),
+    };
+    decoding.all(archive, &images, |pixels| {
+        divided.next_image().extend(pixels);
+    })?;
+    let handled = decoding.handled;
     let mut splits = divided.finish(&labels)?;
     splits.found.skipped = skipped;
+    splits.found.remarks.extend(handled.remarks());
     splits.found.remarks.extend(remarks);
     Ok(splits)
 }

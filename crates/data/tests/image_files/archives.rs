@@ -179,6 +179,27 @@ fn an_archive_within_an_archive_is_named() {
     );
     let empty = zip_bytes(&Vec::new(), CompressionMethod::Stored);
     let got = refusal(&archive(folder.path(), &empty));
-    assert!(got.contains("holds 0 PNG images"), "got {got}");
+    assert!(got.contains("holds 0 images"), "got {got}");
     assert!(fs::metadata(folder.path().join("set.zip")).is_ok());
+}
+
+#[test]
+fn archives_of_64_bits_and_names_of_any_script_are_read() {
+    let folder = temporary();
+    let files = named(10, |i| format!("Füchse/狐 {i}.PNG"));
+    let mut zip = zip::write::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, bytes) in &files {
+        let options = zip::write::SimpleFileOptions::default().large_file(true);
+        zip.start_file(name.as_str(), options).unwrap();
+        std::io::Write::write_all(&mut zip, bytes).unwrap();
+    }
+    let bytes = zip.finish().unwrap().into_inner();
+    assert_eq!(
+        all_numbers(&load(&archive(folder.path(), &bytes))).len(),
+        10
+    );
+    assert_eq!(
+        all_numbers(&load(&unpacked(folder.path(), &files))).len(),
+        10
+    );
 }

@@ -46,8 +46,8 @@ fn a_set_in_a_hidden_folder_is_a_set() {
 #[test]
 fn files_of_other_kinds_are_counted_and_named() {
     let folder = temporary();
-    let files = with(numbered(10), "a.JPG", "");
-    let files = with(files, "b.jpg", "");
+    let files = with(numbered(10), "a.SVG", "");
+    let files = with(files, "b.svg", "");
     let files = with(files, "notes", "");
     let files = with(files, "c.png~", "");
     let files = with(files, "d.npz", "");
@@ -56,7 +56,7 @@ fn files_of_other_kinds_are_counted_and_named() {
         unpacked(folder.path(), &files),
     ] {
         let got = found(&source);
-        let want = "left out: 2 .jpg files (a.JPG, ...), 1 .npz file (d.npz), 1 .png~ file (c.png~), \
+        let want = "left out: 2 .svg files (a.SVG, ...), 1 .npz file (d.npz), 1 .png~ file (c.png~), \
                     1 file without an ending (notes)";
         assert!(got.ends_with(want), "got {got}, want {want}");
     }
@@ -72,15 +72,15 @@ fn files_of_other_kinds_are_counted_and_named() {
 fn too_few_images_are_refused_with_what_there_is_instead() {
     for num in [0, 1, 5, 9] {
         let folder = temporary();
-        let files = with(numbered(num), "photo.jpg", "");
+        let files = with(numbered(num), "photo.heic", "");
         for source in [
             stored(folder.path(), &files),
             unpacked(folder.path(), &files),
         ] {
             let got = refusal(&source);
             let want = format!(
-                "holds {num} PNG images, at least 10 are needed: every fifth is held out, and scores need two of \
-                 them; left out: 1 .jpg file (photo.jpg)"
+                "holds {num} images, at least 10 are needed: every fifth is held out, and scores need two of \
+                 them; left out: 1 .heic file (photo.heic)"
             );
             assert!(got.ends_with(&want), "got {got}, want {want}");
         }

@@ -1,8 +1,9 @@
 //! One step of Adam in one pass over memory.
 //!
 //! ```text
+//! g = scale g                              a gradient that is clipped has a scale below 1
 //! m = m + (1 - beta1) (g - m)              v = beta2 v + (1 - beta2) g²
-//! p = p - rate m / (sqrt(v) + eps)
+//! p = keep p - rate m / (sqrt(v) + eps)
 //! ```
 
 use candle_core::{Result, Tensor, Var, bail};
@@ -23,6 +24,10 @@ pub struct AdamStep {
     pub rate: f64,
     /// Added to the root of the second mean, corrected for its bias.
     pub eps: f64,
+    /// Factor on the gradient; 1 for one that is not clipped.
+    pub scale: f64,
+    /// Share of the parameter that decoupled weight decay leaves of it; 1 without (arXiv:1711.05101).
+    pub keep: f64,
 }
 
 /// One parameter with its state, all contiguous, of one shape, and each with storage of its own.
@@ -77,16 +82,21 @@ impl AdamStep {
             beta2: self.beta2 as f32,
             rate: self.rate as f32,
             eps: self.eps as f32,
+            scale: self.scale as f32,
+            keep: self.keep as f32,
         }
     }
 
     /// The same by the backend's own operations.
     fn composed(&self, state: AdamState, grad: &Tensor) -> Result<()> {
         let plain = Var::as_detached_tensor;
+        let grad = &(grad * self.scale)?;
         let m = (plain(state.m) + ((grad - plain(state.m))? * (1.0 - self.beta1))?)?;
         let v = ((plain(state.v) * self.beta2)? + (grad.sqr()? * (1.0 - self.beta2))?)?;
         let step = ((&m * self.rate)? / (v.sqrt()? + self.eps)?)?;
-        state.weight.set(&(plain(state.weight) - step)?)?;
+        state
+            .weight
+            .set(&((plain(state.weight) * self.keep)? - step)?)?;
         state.m.set(&m)?;
         state.v.set(&v)
     }

@@ -17,6 +17,7 @@ mod modulate;
 mod resample;
 mod scale_by;
 mod silu;
+mod squared_norm;
 
 pub use adam::{AdamState, AdamStep};
 pub use add_scaled::add_scaled;
@@ -32,6 +33,7 @@ pub(crate) use resample::downsample_framed;
 pub use resample::{Filter, downsample, upsample};
 pub(crate) use scale_by::scale_by;
 pub use silu::silu;
+pub use squared_norm::squared_norm;
 
 use candle_core::{Result, Tensor};
 

@@ -1,14 +1,16 @@
-//! Steps of Adam in one pass against the same in `f64` by the backend's operations.
+//! Steps of Adam in one pass against the same in `f64` by the backend's operations, and norms of gradients.
 
 use crate::check::{pattern, relative_error};
 use candle_core::{DType, Result, Tensor, Var};
-use pfgmpp_nn::ops::{AdamState, AdamStep};
+use pfgmpp_nn::ops::{AdamState, AdamStep, squared_norm};
 
 const STEP: AdamStep = AdamStep {
     beta1: 0.9,
     beta2: 0.99,
     rate: 0.03,
     eps: 1e-3,
+    scale: 0.7,
+    keep: 0.98,
 };
 
 /// Weight, mean and mean square after three steps.
@@ -59,5 +61,26 @@ fn a_step_refuses_tensors_of_other_shapes() -> Result<()> {
     assert!(STEP.apply(state, four.as_tensor()).is_err());
     let state = AdamState { v: &four, ..state };
     assert!(STEP.apply(state, five.as_tensor()).is_err());
+    Ok(())
+}
+
+#[test]
+fn the_square_of_a_norm_is_the_sum_of_squares_in_f64() -> Result<()> {
+    // One element, an odd number, and more than one piece.
+    for dims in [vec![1], vec![7, 3], vec![150, 333]] {
+        let x = (pattern(&dims) * 1e3)?.to_dtype(DType::F32)?;
+        let got = squared_norm(&x)?;
+        let want = x.to_dtype(DType::F64)?.sqr()?.sum_all()?;
+        let want = want.to_scalar::<f64>()?;
+        let error = (got / want - 1.0).abs();
+        assert!(error < 1e-13, "{dims:?}: got {got}, want {want}");
+        let composed = squared_norm(&x.to_dtype(DType::F64)?)?;
+        assert!(
+            (composed / want - 1.0).abs() < 1e-6,
+            "{dims:?}: got {composed}, want {want}"
+        );
+    }
+    let bad = Tensor::new(&[1.0f32, f32::NAN], &candle_core::Device::Cpu)?;
+    assert!(squared_norm(&bad)?.is_nan(), "got {}", squared_norm(&bad)?);
     Ok(())
 }

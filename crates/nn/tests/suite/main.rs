@@ -3,6 +3,7 @@
 
 mod adam;
 mod average;
+mod beside;
 mod check;
 mod conv;
 mod derivative;

@@ -27,7 +27,7 @@ fn config(changes: &[(&str, &str)]) -> RunConfig {
     let (mut document, _) = Document::read::<RunConfig>(&path).unwrap();
     for (key, value) in changes {
         let (key, value) = yaml::parse_assignment(&format!("{key}={value}")).unwrap();
-        document.set(&key, value, "a test").unwrap();
+        document.set::<RunConfig>(&key, value, "a test").unwrap();
     }
     RunConfig::read(&document, &[]).unwrap()
 }
@@ -99,7 +99,7 @@ fn a_folder_of_the_version_before_goes_on_and_one_with_other_metrics_is_refused(
     // Every version has left its lock beside what it wrote.
     fs::write(folder.path().join(".lock"), "").unwrap();
     let locked = RunFolder::open(folder.path()).unwrap();
-    let result = read_result(&config, &locked).unwrap().unwrap();
+    let result = read_result(&config, locked.path()).unwrap().unwrap();
     assert_eq!(result.scores.get("denoising_error").unwrap().value, 0.25);
 
     let other = RunConfig {
@@ -138,14 +138,17 @@ fn every_flipped_bit_of_a_result_is_noticed_or_harmless() {
     let metrics = ["energy_distance", "sliced_wasserstein", "denoising_error"];
     config.scoring.metrics = metrics.map(str::to_string).to_vec().try_into().unwrap();
     let (_folder, locked, want) = finished(&config);
-    assert_eq!(read_result(&config, &locked).unwrap().as_ref(), Some(&want));
+    assert_eq!(
+        read_result(&config, locked.path()).unwrap().as_ref(),
+        Some(&want)
+    );
     let whole = fs::read(locked.metrics()).unwrap();
     let (mut noticed, mut harmless) = (0, 0);
     for bit in 0..whole.len() * 8 {
         let mut bytes = whole.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
         fs::write(locked.metrics(), bytes).unwrap();
-        match find_result(&config, &locked).unwrap() {
+        match find_result(&config, locked.path()).unwrap() {
             FoundResult::Finished(got) => {
                 assert_eq!(got, want, "with bit {bit} flipped");
                 harmless += 1;
@@ -177,7 +180,7 @@ fn a_run_may_become_longer_and_report_at_other_times() {
     for change in longer {
         let config = config(&[&OF_BEFORE[..], &[change]].concat());
         check_config(&config, folder.path()).unwrap();
-        let finished = read_result(&config, &locked).unwrap().is_some();
+        let finished = read_result(&config, locked.path()).unwrap().is_some();
         assert_eq!(finished, change.0 != "training.nimg", "with {change:?}");
     }
     for change in [("training.nimg", "1600"), ("training.batch_size", "32")] {

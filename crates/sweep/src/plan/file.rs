@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_yaml::{Mapping, Value};
 
 use crate::Jobs;
+use crate::slurm::SlurmConfig;
 
 /// A sweep file.
 #[derive(Clone, Debug, Deserialize)]
@@ -24,6 +25,9 @@ pub(super) struct SweepFile {
     /// may have more of their own.
     #[serde(default)]
     pub axes: Mapping,
+    /// What each run asks Slurm for, with `--launcher slurm`.
+    #[serde(default)]
+    pub slurm: SlurmConfig,
 }
 
 impl Configuration for SweepFile {

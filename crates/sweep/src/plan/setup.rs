@@ -61,7 +61,7 @@ impl Setup {
 
     fn with(mut self, overrides: &[Override]) -> Self {
         for Override { origin, key, value } in overrides {
-            match self.base.set(key, value.clone(), origin) {
+            match self.base.set::<RunConfig>(key, value.clone(), origin) {
                 Ok(()) => self.places.push((key.clone(), origin.clone())),
                 Err(error) => self.refused = self.refused.or(Some(error)),
             }
@@ -80,7 +80,7 @@ impl Setup {
         let mut places = self.places.clone();
         for (axis, index) in choice {
             let place = format!("{}[{index}]", axis.place);
-            document.set(&axis.key, axis.values[*index].clone(), &place)?;
+            document.set::<RunConfig>(&axis.key, axis.values[*index].clone(), &place)?;
             places.push((axis.key.clone(), place));
         }
         let config = RunConfig::read(&document, &places)?;

@@ -13,6 +13,9 @@ const OPTIMIZER: AdamConfig = AdamConfig {
     beta2: 0.99,
     eps: 1e-8,
     lr_ramp_up: 0.0,
+    schedule: None,
+    weight_decay: None,
+    clip_norm: None,
 };
 
 const POSITION_OF_A_RUN: Position = Position {
@@ -21,6 +24,9 @@ const POSITION_OF_A_RUN: Position = Position {
     tail_sum: 0,
     tail_count: 0,
     seconds: 1.5,
+    skipped: 0,
+    skipped_in_a_row: 0,
+    validation: None,
 };
 
 /// What a training of this seed says of itself.
@@ -52,8 +58,8 @@ fn training(half_lives: &[f64]) -> (Parameters, Adam, Averages) {
     for &half_life in &half_lives[1..] {
         averages.track(ema(half_life), &parameters).unwrap();
     }
-    for average in averages.iter() {
-        let value = Tensor::full(average.config().half_life as f32, 3, &Device::Cpu).unwrap();
+    for (average, &half_life) in averages.iter().zip(half_lives) {
+        let value = Tensor::full(half_life as f32, 3, &Device::Cpu).unwrap();
         average.var(0).set(&value).unwrap();
     }
     (parameters, adam, averages)
@@ -254,4 +260,15 @@ fn a_state_that_is_not_finite_is_not_saved_and_the_one_before_stands() {
         }
         assert_eq!(std::fs::read(&path).unwrap(), before);
     }
+}
+
+#[test]
+fn the_best_error_is_kept_and_what_is_not_a_number_is_not_the_best() {
+    let mut known = None;
+    for (nimg, error) in [(1, f64::NAN), (2, 0.5), (3, f64::NAN), (4, 0.25), (5, 0.3)] {
+        known = Some(Validation::and(known, nimg, error));
+    }
+    let known = known.unwrap();
+    let got = (known.last_nimg, known.best_nimg, known.best_error());
+    assert_eq!(got, (5, 4, 0.25));
 }

@@ -2,7 +2,7 @@
 
 use pfgmpp_kernel::Dimension;
 use pfgmpp_run::{LikelihoodSummary, SamplingModel};
-use pfgmpp_sampler::{ProbeKind, Trace};
+use pfgmpp_sampler::{ProbeKind, Solver, Trace};
 use serde::Serialize;
 
 use super::{Args, is_of_images};
@@ -18,8 +18,8 @@ struct Found<'a> {
     n: usize,
     /// The solver.
     solver: String,
-    /// Steps up the noise levels.
-    num_steps: usize,
+    /// Steps up the noise levels; absent of a solver that chooses its own.
+    num_steps: Option<usize>,
     /// The noise level that the data are taken to have.
     sigma_min: f64,
     /// That of the prior.
@@ -44,8 +44,8 @@ pub fn report(
         summary,
         d: model.d(),
         n: model.shape().iter().product(),
-        solver: format!("{:?}", args.solver(model)).to_lowercase(),
-        num_steps: levels.num_steps(),
+        solver: solver(args.solver(model)),
+        num_steps: (!args.solver(model).adapts()).then_some(levels.num_steps()),
         sigma_min,
         sigma_max,
         prior: prior(model, sigma_max),
@@ -80,20 +80,24 @@ fn say(args: &Args, model: &SamplingModel, found: &Found) {
             );
         }
     }
-    print(format_args!("standard errors in nats: {errors}"));
+    print(format_args!("standard error of the mean: {errors}"));
     print(format_args!(
-        "N = {}, D = {}; prior: {}, {:.4} nats per dimension of it",
+        "N = {}, D = {}; prior: {}, which gives {:.4} nats per dimension",
         found.n, found.d, found.prior, summary.prior_nats_per_dimension
     ));
     print(format_args!(
-        "solver: {}, {}from sigma = {} up to {}, {:.1} evaluations an item; trace: {}",
+        "solver: {}, {}from sigma = {} up to {}{}, {:.1} evaluations per item; trace: {}",
         found.solver,
-        match args.solver(model).adapts() {
-            true => String::new(),
-            false => format!("{} steps ", found.num_steps),
+        match found.num_steps {
+            None => String::new(),
+            Some(steps) => format!("{steps} steps "),
         },
         found.sigma_min,
         found.sigma_max,
+        match found.num_steps {
+            None => "",
+            Some(_) => " (without the one to 0)",
+        },
         summary.evaluations,
         found.trace
     ));
@@ -111,13 +115,14 @@ fn say(args: &Args, model: &SamplingModel, found: &Found) {
 
 /// `0.0123 over the data, 0.0012 over the probes`
 fn errors(args: &Args, summary: &LikelihoodSummary) -> String {
+    let bits = |nats: f64| nats / std::f64::consts::LN_2;
     let data = match summary.standard_error_data {
-        Some(error) => format!("{error:.4} over the data"),
+        Some(error) => format!("{error:.4} nats ({:.4} bits) over the data", bits(error)),
         None => "unknown over the data, of which there is one".to_string(),
     };
     let probes = match summary.standard_error_probes {
         Some(_) if args.exact_trace => "none of probes".to_string(),
-        Some(error) => format!("{error:.4} of it over the probes"),
+        Some(error) => format!("{error:.4} nats of that from the probes"),
         None => "unknown over the probes (--probes 2 tells)".to_string(),
     };
     format!("{data}, {probes}")
@@ -126,11 +131,22 @@ fn errors(args: &Args, summary: &LikelihoodSummary) -> String {
 /// What the figures take for granted, a sentence each.
 pub fn assumptions(args: &Args, model: &SamplingModel) -> Vec<String> {
     let lowest = model.sampler().levels().reversed().ends()[0];
-    let mut lines = vec![
-        format!("the data are taken for states at the lowest level, sigma = {lowest}"),
-        "the model is asked without a guess of the data: an effective noise level takes their mean, or its own fixed point"
-            .to_string(),
-    ];
+    let mut lines = vec![format!(
+        "the data count as states at the lowest noise level, sigma = {lowest}"
+    )];
+    if model.is_lifted() {
+        lines.push(
+            "the effective noise level is measured from the data's mean (or by --guess fixed-point), not from the last estimate as \
+             samples are"
+                .to_string(),
+        );
+    }
+    if let Some(guidance) = &model.sampler_config().guidance {
+        lines.push(format!(
+            "the model is guided (scale {}), and the likelihood is that of the guided ODE",
+            guidance.scale
+        ));
+    }
     if !args.solver(model).adapts() {
         lines.push(
             "the integral has the error of the solver's steps: see how far more --steps move it"
@@ -142,11 +158,18 @@ pub fn assumptions(args: &Args, model: &SamplingModel) -> Vec<String> {
     }
     if !args.dequantize && is_of_images(model) {
         lines.push(
-            "the data are not dequantized: of values on a grid a density may be as high as one likes"
+            "the data are not dequantized: a density of values on a grid has no upper bound (--dequantize)"
                 .to_string(),
         );
     }
     lines
+}
+
+/// `rk45 (rtol 0.0001, atol 0.0001)`
+fn solver(solver: &dyn Solver) -> String {
+    let shown = format!("{solver:?}").to_lowercase();
+    let shown = shown.replace(" { ", " (").replace(" }", ")");
+    shown.replace(": ", " ")
 }
 
 fn prior(model: &SamplingModel, sigma_max: f64) -> String {
@@ -168,7 +191,7 @@ fn trace(trace: Trace) -> String {
                 1 => "1 probe".to_string(),
                 several => format!("{several} probes"),
             };
-            format!("Hutchinson's estimate, {probes} ({kind}) an item")
+            format!("Hutchinson's estimate, {probes} ({kind}) per item")
         }
     }
 }

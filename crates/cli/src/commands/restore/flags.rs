@@ -1,46 +1,59 @@
 //! What is restored and how, as the flags say it.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use candle_core::Tensor;
 use pfgmpp_data::read_image;
 use pfgmpp_run::{RestorationMethod, RunError};
 use pfgmpp_sampler::{
-    BoxAverage, ConjugateGradients, Covariance, Identity, Mask, Observation, Operator,
+    BoxAverage, ConjugateGradients, Corruption, Covariance, Identity, Mask, Observation, Operator,
 };
 
 use crate::failure::Failure;
+use crate::terminal::note;
 
 /// The noise of observations where none is given: six of the 256 levels of a pixel.
 const NOISE: f64 = 0.05;
+/// Iterations of mmps where none are given.
+const ITERATIONS: usize = 3;
+/// The step size of dps where none is given.
+const ZETA: f64 = 10.0;
+/// The least noise of an observation.
+const LEAST_NOISE: f64 = 1e-3;
 
 #[derive(clap::Args)]
 pub struct TaskArgs {
     /// What was done to the images
     #[arg(long, value_enum)]
     task: Task,
-    /// PNG image of the size of the images that is white where they are seen and black where they are not
+    /// Image of the size of the images, white where they are seen and black where they are not; grey counts as seen from
+    /// 128 on
     #[arg(long, value_name = "FILE")]
     mask: Option<PathBuf>,
     /// Pixels along the side of a box of which the mean was seen
     #[arg(long, value_name = "F")]
     factor: Option<usize>,
-    /// Standard deviation of the noise in what was seen, of pixels from -1 to 1 [default: 0.05; none for denoise]
+    /// Standard deviation of the noise in what was seen, of pixels from -1 to 1, by which seen pixels may change; from
+    /// 0.001 [default: 0.05; none for denoise]
     #[arg(long, value_name = "SIGMA")]
     noise: Option<f64>,
-    /// How the model is told of what was seen [default: joint for denoise, mmps for the others]
+    /// How the model is told of what was seen [default: trained for a model of pairs, else joint for denoise, mmps for the
+    /// others]
     #[arg(long, value_enum)]
     method: Option<Method>,
-    /// What mmps and dps take for the covariance of the images behind a sample
-    #[arg(long, value_enum, default_value_t = CovarianceArg::Effective)]
-    covariance: CovarianceArg,
-    /// Iterations of mmps at most, each of them an evaluation with its derivative
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    iterations: usize,
-    /// Step size of dps
-    #[arg(long, value_name = "ZETA", default_value_t = 10.0)]
-    zeta: f64,
+    /// What mmps and dps take for the covariance of the images behind a sample [default: effective]
+    #[arg(long, value_enum)]
+    covariance: Option<CovarianceArg>,
+    /// Iterations of mmps at most, each of them an evaluation with its derivative [default: 3]
+    #[arg(long, value_name = "N")]
+    iterations: Option<usize>,
+    /// Step size of dps [default: 10]
+    #[arg(long, value_name = "ZETA")]
+    zeta: Option<f64>,
+    /// What the model was trained for, once it was read.
+    #[arg(skip)]
+    trained_for: OnceLock<Corruption>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -63,6 +76,8 @@ enum Method {
     Joint,
     /// The training data reweighted, for a model that is exact
     Exact,
+    /// What was seen is shown to the model, which was trained for that: condition corrupted
+    Trained,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -112,8 +127,60 @@ impl TaskArgs {
         if self.method == Some(Method::Joint) && self.task != Task::Denoise {
             return refuse("--method joint: only for --task denoise: take mmps or dps");
         }
+        self.check_method_flags()?;
         self.observation(Arc::new(Identity))?;
-        self.method().map(drop)
+        match self.method {
+            // It is known once the model is.
+            Some(Method::Trained) => Ok(()),
+            _ => self.method().map(drop),
+        }
+    }
+
+    /// Takes the model for what it was trained for, if it was trained on pairs.
+    pub fn meet(&self, trained_for: Option<Corruption>) -> Result<(), Failure> {
+        let Some(corruption) = trained_for else {
+            return Ok(());
+        };
+        let corruption = *self.trained_for.get_or_init(|| corruption);
+        if self.chosen() != Method::Trained {
+            return Err(Failure::bad_input(
+                "--method: the model was trained on pairs and is shown what was seen: take trained, or leave it out",
+            ));
+        }
+        self.check_method_flags()?;
+        let refuse = |what: String| {
+            let message = format!("the model was trained on pairs for another task: {what}");
+            Err(Failure::bad_input(message))
+        };
+        match (corruption, self.task) {
+            (Corruption::Noise(sigma), Task::Denoise) if self.noise == Some(sigma) => Ok(()),
+            (Corruption::Noise(sigma), _) => refuse(format!("--task denoise --noise {sigma}")),
+            (Corruption::Box(side), Task::Superres) if self.factor == Some(side) => Ok(()),
+            (Corruption::Box(side), _) => refuse(format!("--task superres --factor {side}")),
+            (Corruption::Mask(_), Task::Inpaint) => Ok(()),
+            (Corruption::Mask(_), _) => refuse("--task inpaint".to_string()),
+        }
+    }
+
+    /// Refuses flags of another method than the chosen one.
+    fn check_method_flags(&self) -> Result<(), Failure> {
+        let (method, name) = (self.chosen(), self.method_name());
+        let differentiates = matches!(method, Method::Mmps | Method::Dps);
+        for (flag, given, taken) in [
+            (
+                "iterations",
+                self.iterations.is_some(),
+                method == Method::Mmps,
+            ),
+            ("zeta", self.zeta.is_some(), method == Method::Dps),
+            ("covariance", self.covariance.is_some(), differentiates),
+        ] {
+            if given && !taken {
+                let message = format!("--{flag}: is not used by --method {name}: leave it out");
+                return Err(Failure::bad_input(message));
+            }
+        }
+        Ok(())
     }
 
     /// Which pixels the mask shows, with its height and width.
@@ -125,6 +192,13 @@ impl TaskArgs {
         let (_, height, width) = image.dims3()?;
         // White in all channels.
         let darkest = image.min(0)?.flatten_all()?.to_vec1::<f32>()?;
+        let grey = darkest.iter().filter(|level| level.abs() < 1.0).count();
+        if grey > 0 {
+            note(format_args!(
+                "mask: {grey} of {} pixels are neither white nor black: from 128 on they count as seen",
+                darkest.len()
+            ));
+        }
         Ok(Some(MaskFile {
             size: [height, width],
             seen: darkest.into_iter().map(|level| level > 0.0).collect(),
@@ -142,7 +216,7 @@ impl TaskArgs {
             if mask.size != [height, width] {
                 let [rows, columns] = mask.size;
                 return Err(Failure::bad_input(format!(
-                    "--mask: must be of {height} x {width} pixels, as the model's images are, got {rows} x {columns}"
+                    "--mask: must be {width} pixels wide and {height} high, as the model's images are, got {columns} wide and {rows} high"
                 )));
             }
             let mask = Mask::new(&mask.seen, shape).map_err(|e| flagged("mask", e))?;
@@ -168,11 +242,11 @@ impl TaskArgs {
 
     /// How the model is told.
     pub fn method(&self) -> Result<RestorationMethod, Failure> {
-        let covariance = self.covariance.into();
+        let covariance = self.covariance.unwrap_or(CovarianceArg::Effective).into();
         Ok(match self.chosen() {
             Method::Mmps => {
                 let iterations = ConjugateGradients {
-                    max_iterations: self.iterations,
+                    max_iterations: self.iterations.unwrap_or(ITERATIONS),
                     tolerance: 1e-3,
                 };
                 iterations.check().map_err(|e| flagged("iterations", e))?;
@@ -182,13 +256,21 @@ impl TaskArgs {
                 }
             }
             Method::Dps => {
-                let zeta = self.zeta;
+                let zeta = self.zeta.unwrap_or(ZETA);
                 pfgmpp_transfer::ParameterError::positive("zeta", zeta)
                     .map_err(|e| flagged("zeta", e))?;
                 RestorationMethod::Dps { covariance, zeta }
             }
             Method::Joint => RestorationMethod::JointNoise,
             Method::Exact => RestorationMethod::Exact,
+            Method::Trained => match self.trained_for.get() {
+                Some(&corruption) => RestorationMethod::Trained(corruption),
+                None => {
+                    return Err(Failure::bad_input(
+                        "--method trained: the model was not trained on pairs (condition corrupted): take mmps or dps",
+                    ));
+                }
+            },
         })
     }
 
@@ -203,15 +285,22 @@ impl TaskArgs {
     }
 
     fn chosen(&self) -> Method {
-        self.method.unwrap_or(match self.task {
-            Task::Denoise => Method::Joint,
-            Task::Inpaint | Task::Superres => Method::Mmps,
-        })
+        self.method
+            .unwrap_or(match (self.trained_for.get(), self.task) {
+                (Some(_), _) => Method::Trained,
+                (None, Task::Denoise) => Method::Joint,
+                (None, Task::Inpaint | Task::Superres) => Method::Mmps,
+            })
     }
 
     /// The standard deviation of the noise.
     pub fn noise(&self) -> f64 {
-        self.noise.unwrap_or(NOISE)
+        let default = match self.trained_for.get() {
+            // It was trained without.
+            Some(_) => LEAST_NOISE,
+            None => NOISE,
+        };
+        self.noise.unwrap_or(default)
     }
 
     /// Whether observations are pictures of which parts are not seen.
@@ -247,6 +336,7 @@ impl TaskArgs {
             Method::Dps => "dps",
             Method::Joint => "joint",
             Method::Exact => "exact",
+            Method::Trained => "trained",
         }
     }
 

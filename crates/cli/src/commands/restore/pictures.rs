@@ -45,6 +45,16 @@ pub fn check_place(out: &Path, images: &Path, overwrite: bool) -> Result<(), Fai
     check_writable(out).map_err(|e| RunError::io(out)(e).into())
 }
 
+/// Files and folders in the folder `out` that a call which writes `written` leaves as they are.
+pub fn others(out: &Path, written: &[PathBuf]) -> usize {
+    let own: HashSet<&std::ffi::OsStr> =
+        written.iter().filter_map(|path| path.file_name()).collect();
+    let entries = std::fs::read_dir(out).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| !own.contains(&*entry.file_name()))
+        .count()
+}
+
 /// Names of the files of images called `names`: without folders and ending, all of them different.
 pub fn names(names: &[String]) -> Vec<String> {
     let stem = |name: &String| {
@@ -74,8 +84,8 @@ pub struct Shown<'a> {
 }
 
 impl Shown<'_> {
-    /// Writes all samples, their means if there are several, and the picture of all side by side.
-    pub fn write(&self, out: &Path, names: &[String]) -> Result<(), Failure> {
+    /// Writes all samples, their means if there are several, and the picture of all side by side; gives the files.
+    pub fn write(&self, out: &Path, names: &[String]) -> Result<Vec<PathBuf>, Failure> {
         let several = self.samples.dim(1)? > 1;
         let mut files = Vec::new();
         let mut add = |name: String, image: &Tensor| -> Result<(), Failure> {
@@ -96,7 +106,8 @@ impl Shown<'_> {
         let grid = self.grid()?.to_png().map_err(RunError::from)?;
         files.push((out.join(format!("{GRID}.png")), grid));
         // The disk is asked once, whatever the number of files.
-        write_files::<PathBuf, Vec<u8>>(&files).map_err(|e| RunError::from(e).into())
+        write_files::<PathBuf, Vec<u8>>(&files).map_err(RunError::from)?;
+        Ok(files.into_iter().map(|(path, _)| path).collect())
     }
 
     /// A row an image: whole, observed, some samples, their mean.

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, is_separator};
 
-use pfgmpp_run::{RunError, SampleFormat};
+use pfgmpp_data::is_planar;
+use pfgmpp_run::{RunError, SampleFormat, check_drawable};
 use pfgmpp_store::{check_writable, remove_partial_of};
 
 use crate::failure::Failure;
@@ -58,21 +59,13 @@ pub fn check(out: &Path, form: Form, num: u64, overwrite: bool) -> Result<(), Fa
             "--num: a grid shows up to {MAX_GRID} samples, got {num}: give a folder or a name that ends in .npz to --out"
         )));
     }
-    if one_file && out.is_dir() {
-        return refuse("is a folder: give another name");
-    }
-    if let Form::Array(_) = form {
+    if one_file {
         return out_file::check(out, &[], overwrite);
     }
-    if !one_file && out.exists() && !out.is_dir() {
-        return refuse("is a file: give a folder, or a name that ends in .png");
+    match out.exists() && !out.is_dir() {
+        true => refuse("is a file: give a folder, or a name that ends in .png"),
+        false => Ok(()),
     }
-    let parent = folder_of(out);
-    if one_file && !parent.is_dir() {
-        let message = format!("{}: no such folder", parent.display());
-        return Err(Failure::bad_input(message));
-    }
-    Ok(())
 }
 
 /// Whether a path ends as files do that are no folders: `x.npz`, not `d=0.5` or `x.npz/`.
@@ -86,6 +79,22 @@ fn is_of_a_file(out: &Path) -> bool {
         && ending.chars().all(|c| c.is_ascii_alphanumeric());
     let a_folder = out.to_string_lossy().ends_with(is_separator);
     !a_folder && (short || LONG.contains(&ending.as_str()))
+}
+
+/// Refuses samples of `shape` that `form` does not hold.
+pub fn check_form(form: Form, shape: [usize; 3]) -> Result<(), Failure> {
+    let refused = |e: String| Failure::bad_input(format!("--out: {e}"));
+    match form {
+        Form::Array(format) => format.check(shape).map_err(refused),
+        Form::Pictures if is_planar(shape) => Err(Failure::bad_input(
+            "--out: points in the plane are drawn together: give a name that ends in .png, or in .npy for their values",
+        )),
+        Form::Grid | Form::Pictures => check_drawable(shape).map_err(|e| {
+            refused(format!(
+                "{e}; a name that ends in .npy takes values of any shape"
+            ))
+        }),
+    }
 }
 
 /// Refuses to replace samples that lie in the folder.

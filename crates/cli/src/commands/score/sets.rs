@@ -162,7 +162,7 @@ fn read(what: &str, text: &str) -> Result<SampleSet, Failure> {
             "{text}: no such file or folder"
         )));
     }
-    let source = source(text)?;
+    let source = source(&format!("--{what}"), text)?;
     source.fetch(&hub()).map_err(RunError::from)?;
     let set = SampleSet::held_out(&source)?;
     note(format_args!("{what}: {}", set.found));

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use super::archive::{Archive, Entry, Listing, MAX_FILES, read_bounded, too_many};
-use super::selection::{is_hidden, is_png};
+use super::selection::{is_hidden, is_image};
 use crate::file_error::FileError;
 use crate::found::Skipped;
 
@@ -95,7 +95,7 @@ impl Walk<'_> {
             let name = format!("{}{}", place.prefix, entry.file_name().to_string_lossy());
             if is_hidden(&name) && !kind.is_dir() {
                 // Only images are told of; the thousands of files that a `.git` holds are nobody's business.
-                if kind.is_file() && is_png(&name) {
+                if kind.is_file() && is_image(&name) {
                     self.file(path, name, 0)?;
                 }
             } else if kind.is_symlink() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::archive::{Entry, Listing};
-use super::label_file;
+use super::{format, label_file};
 use crate::found::Skipped;
 
 /// Folders that programs make beside the user's files, beyond those whose name begins with a dot.
@@ -40,11 +40,11 @@ impl Selection {
         for entry in listing.files {
             let file = file_of(&entry.name);
             if is_hidden(&entry.name) {
-                if is_png(file) && !file.starts_with("._") {
+                if is_image(file) && !file.starts_with("._") {
                     let why = "in hidden folders or with hidden names";
                     skipped.add(("image".to_string(), why), &entry.name);
                 }
-            } else if is_png(file) {
+            } else if is_image(file) {
                 images.push(entry);
             } else if file == label_file::NAME {
                 label_files.push(entry);
@@ -73,8 +73,8 @@ pub(super) fn is_hidden(name: &str) -> bool {
 }
 
 /// Whether a file is an image of a set by its name.
-pub(super) fn is_png(name: &str) -> bool {
-    ending(name).eq_ignore_ascii_case("png")
+pub(super) fn is_image(name: &str) -> bool {
+    format::is_ending(&ending(name))
 }
 
 fn file_of(name: &str) -> &str {

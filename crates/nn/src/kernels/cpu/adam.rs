@@ -14,6 +14,8 @@ pub(crate) struct Factors {
     pub(crate) beta2: f32,
     pub(crate) rate: f32,
     pub(crate) eps: f32,
+    pub(crate) scale: f32,
+    pub(crate) keep: f32,
 }
 
 /// What a step changes, all of one length.
@@ -39,9 +41,12 @@ impl Factors {
                     #[inline(always)]
                     || {
                         for i in 0..len {
-                            m[i] += (1.0 - self.beta1) * (grad[i] - m[i]);
-                            v[i] = self.beta2 * v[i] + (1.0 - self.beta2) * grad[i] * grad[i];
-                            weight[i] -= self.rate * m[i] / (v[i].sqrt() + self.eps);
+                            // Factors of 1 change no bit.
+                            let g = self.scale * grad[i];
+                            m[i] += (1.0 - self.beta1) * (g - m[i]);
+                            v[i] = self.beta2 * v[i] + (1.0 - self.beta2) * g * g;
+                            let step = self.rate * m[i] / (v[i].sqrt() + self.eps);
+                            weight[i] = self.keep * weight[i] - step;
                         }
                     },
                 );

@@ -1,18 +1,18 @@
 //! A whole array as it stands in a file: samples or features, not data to learn from.
 
-use std::fs::File;
-use std::io::{BufReader, Cursor, Read};
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use zip::ZipArchive;
 
 use super::array::{Array, Element};
+use super::npz;
 use crate::error::DataError;
 use crate::file_error::FileError;
 
 /// Bytes of an array at most.
 const LARGEST: u64 = 8 << 30;
+/// The array that is meant where an archive holds several, as evaluators of images call it.
+const FIRST: &str = "arr_0";
 
 /// Reads a `.npy` file, or of an `.npz` archive `arr_0` or, where there is none, its only array: `[n, ...]`.
 ///
@@ -27,52 +27,23 @@ pub fn read_array(path: &Path) -> Result<Tensor, DataError> {
     let is_archive = path
         .extension()
         .is_some_and(|ending| ending.eq_ignore_ascii_case("npz"));
-    let array = if is_archive {
-        from_archive(path)?
-    } else {
-        Array::open(path)?
-    };
-    tensor(path, array)
-}
-
-fn from_archive(path: &Path) -> Result<Array, FileError> {
-    let refuse = |reason: String| FileError::file(path, reason);
-    let file = File::open(path).map_err(FileError::io(path))?;
-    let archive = ZipArchive::new(BufReader::new(file));
-    let mut archive =
-        archive.map_err(|error| refuse(format!("is not an archive of arrays (.npz): {error}")))?;
-    let names = archive.file_names().filter_map(Result::ok);
-    let names: Vec<String> = names
-        .filter(|name| name.ends_with(".npy"))
-        .map(|name| name.into_owned())
-        .collect();
+    if !is_archive {
+        return tensor(path, Array::open_npy(path)?);
+    }
+    let mut archive = npz::open(path)?;
+    let names = npz::names(&archive, path)?;
     let name = match names.as_slice() {
         [one] => one.clone(),
-        names if names.iter().any(|name| name == "arr_0.npy") => "arr_0.npy".to_string(),
+        names if names.iter().any(|name| name == FIRST) => FIRST.to_string(),
         names => {
-            let names = names.iter().map(|name| name.trim_end_matches(".npy"));
-            let names: Vec<&str> = names.take(8).collect();
-            return Err(refuse(format!(
-                "must hold arr_0 or one array, got {}: save the one that is meant",
-                names.join(", ")
-            )));
+            let names: Vec<&str> = names.iter().map(String::as_str).take(8).collect();
+            let names = names.join(", ");
+            let reason =
+                format!("must hold {FIRST} or one array, got {names}: save the one that is meant");
+            return Err(FileError::file(path, reason).into());
         }
     };
-    let entry = archive.by_name(&name);
-    let entry = entry.map_err(|error| refuse(format!("{name} cannot be read: {error}")))?;
-    if entry.size() > LARGEST {
-        return Err(refuse(format!("{name} is larger than 8 GiB")));
-    }
-    let (size, mut bytes) = (entry.size(), Vec::new());
-    entry
-        .take(size + 1)
-        .read_to_end(&mut bytes)
-        .map_err(FileError::io(path))?;
-    let len = bytes.len() as u64;
-    if !bytes.starts_with(b"\x93NUMPY") {
-        return Err(refuse(format!("{name} is not a NumPy array")));
-    }
-    Array::read(path, Box::new(Cursor::new(bytes)), len)
+    tensor(path, npz::array(&mut archive, path, &name)?)
 }
 
 fn tensor(path: &Path, mut array: Array) -> Result<Tensor, DataError> {
@@ -116,6 +87,7 @@ fn tensor(path: &Path, mut array: Array) -> Result<Tensor, DataError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Write;
 
     use zip::ZipWriter;

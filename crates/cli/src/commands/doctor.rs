@@ -1,0 +1,150 @@
+//! `pfgmpp doctor`: what this program finds here, to paste into an issue.
+
+use std::thread::available_parallelism;
+
+use pfgmpp_hub::Settings;
+use pfgmpp_run::free_memory;
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::terminal::{print, print_json};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Write it as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was found.
+#[derive(Serialize)]
+struct Found {
+    version: &'static str,
+    system: String,
+    features: Vec<&'static str>,
+    cores: usize,
+    threads: usize,
+    vector_instructions: Vec<&'static str>,
+    free_memory_bytes: Option<u64>,
+    devices: Vec<String>,
+    hub: String,
+    hub_cache: String,
+    variables: Vec<String>,
+}
+
+pub fn doctor(args: &Args) -> Result<(), Failure> {
+    let hub = Settings::from_env();
+    let offline = if hub.offline { ", offline" } else { "" };
+    let token = if hub.token.is_some() {
+        "with"
+    } else {
+        "without"
+    };
+    let found = Found {
+        version: env!("CARGO_PKG_VERSION"),
+        system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+        features: features(),
+        cores: available_parallelism().map_or(0, usize::from),
+        threads: rayon::current_num_threads(),
+        vector_instructions: vector_instructions(),
+        free_memory_bytes: free_memory(),
+        devices: devices(),
+        hub: format!("{}, {token} a token{offline}", hub.endpoint),
+        hub_cache: hub.cache.display().to_string(),
+        variables: variables(),
+    };
+    if args.json {
+        return print_json(&found);
+    }
+    let list = |items: &[String]| match items.is_empty() {
+        true => "none".to_string(),
+        false => items.join(", "),
+    };
+    let words = |items: &[&str]| list(&items.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let memory = found
+        .free_memory_bytes
+        .map_or("unknown".to_string(), |bytes| {
+            format!("{:.1} GiB free", bytes as f64 / (1u64 << 30) as f64)
+        });
+    for (name, value) in [
+        ("version", found.version.to_string()),
+        ("system", found.system),
+        ("features", words(&found.features)),
+        (
+            "cores",
+            format!("{}, {} threads used", found.cores, found.threads),
+        ),
+        ("vectors", words(&found.vector_instructions)),
+        ("memory", memory),
+        ("devices", list(&found.devices)),
+        ("hub", found.hub),
+        ("hub cache", found.hub_cache),
+        ("variables", list(&found.variables)),
+    ] {
+        print(format_args!("{name:<10} {value}"));
+    }
+    Ok(())
+}
+
+/// The features that this binary was built with.
+fn features() -> Vec<&'static str> {
+    let all = [
+        ("hub", cfg!(feature = "hub")),
+        ("datasets", cfg!(feature = "datasets")),
+        ("cuda", cfg!(feature = "cuda")),
+        ("cudnn", cfg!(feature = "cudnn")),
+        ("metal", cfg!(feature = "metal")),
+    ];
+    let built = all.into_iter().filter(|(_, is_built)| *is_built);
+    built.map(|(name, _)| name).collect()
+}
+
+/// The vector instructions of this processor that kernels are written for.
+#[cfg(target_arch = "x86_64")]
+fn vector_instructions() -> Vec<&'static str> {
+    let all = [
+        ("avx2", std::is_x86_feature_detected!("avx2")),
+        ("fma", std::is_x86_feature_detected!("fma")),
+        ("avx512f", std::is_x86_feature_detected!("avx512f")),
+    ];
+    let there = all.into_iter().filter(|(_, is_there)| *is_there);
+    there.map(|(name, _)| name).collect()
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn vector_instructions() -> Vec<&'static str> {
+    Vec::new()
+}
+
+/// Where this binary can compute here.
+fn devices() -> Vec<String> {
+    let mut devices = vec!["cpu".to_string()];
+    if cfg!(feature = "cuda") {
+        let opened = candle_core::Device::new_cuda(0);
+        devices.push(opened.map_or_else(|e| format!("cuda (not usable: {e})"), |_| "cuda".into()));
+    }
+    if cfg!(feature = "metal") {
+        let opened = candle_core::Device::new_metal(0);
+        devices
+            .push(opened.map_or_else(|e| format!("metal (not usable: {e})"), |_| "metal".into()));
+    }
+    devices
+}
+
+/// The variables that are set and that this program reads, without what may be secret.
+fn variables() -> Vec<String> {
+    let shown = [
+        "RAYON_NUM_THREADS",
+        "PFGMPP_CONV",
+        "HF_ENDPOINT",
+        "HF_HOME",
+        "HF_HUB_CACHE",
+        "HF_HUB_OFFLINE",
+        "NO_COLOR",
+    ];
+    let set = shown.iter().filter_map(|name| {
+        let value = std::env::var_os(name)?;
+        Some(format!("{name}={}", value.to_string_lossy()))
+    });
+    set.collect()
+}

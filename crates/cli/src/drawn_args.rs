@@ -1,0 +1,100 @@
+//! The flags that say what samples start from and are of.
+
+use pfgmpp_checkpoint::DataSummary;
+use pfgmpp_sampler::{Classes, SamplerConfig};
+
+use crate::failure::Failure;
+use crate::model_args::checked;
+use crate::terminal::note;
+
+/// What samples start from and are of, for every command that draws some.
+#[derive(Default, clap::Args)]
+#[command(next_help_heading = "Model and sampler")]
+pub struct DrawnArgs {
+    /// Factor on the norm of what samples start from: below 1 for less varied samples [default: as the model was scored
+    /// with, else 1]
+    #[arg(long, value_name = "T")]
+    temperature: Option<f64>,
+    /// Classes of the samples of a model that has classes: 3, 0-9 or 0,3,5 in turn; uniform for random ones, each as
+    /// often, data for as often as in the training data [default: as the model was scored with, else uniform]
+    #[arg(long = "class", value_name = "CLASSES")]
+    classes: Option<Classes>,
+}
+
+impl DrawnArgs {
+    /// Sets in `sampler` what the flags ask for.
+    ///
+    /// # Errors
+    ///
+    /// A temperature out of range.
+    pub fn set(&self, sampler: &mut SamplerConfig) -> Result<(), Failure> {
+        if self.classes.is_some() {
+            sampler.classes.clone_from(&self.classes);
+        }
+        if self.temperature.is_some() {
+            sampler.temperature = self.temperature;
+            checked(sampler, "--temperature")?;
+        }
+        Ok(())
+    }
+
+    /// The classes that are asked for one by one, if they are.
+    pub fn list(&self) -> Option<&[usize]> {
+        match &self.classes {
+            Some(Classes::List(list)) => Some(list),
+            _ => None,
+        }
+    }
+
+    /// Refuses `--class` where there is nothing to choose from.
+    ///
+    /// # Errors
+    ///
+    /// Any classes.
+    pub fn refuse_classes(&self) -> Result<(), Failure> {
+        match &self.classes {
+            None => Ok(()),
+            Some(classes) => Err(Failure::bad_input(format!(
+                "--class {classes}: the model has no classes: leave it out"
+            ))),
+        }
+    }
+
+    /// Refuses classes that the model does not have.
+    ///
+    /// # Errors
+    ///
+    /// Those classes.
+    pub fn check_classes(
+        &self,
+        sampler: &SamplerConfig,
+        data: &DataSummary,
+    ) -> Result<(), Failure> {
+        match (&sampler.classes, data.label_dim) {
+            (_, 0) => self.refuse_classes(),
+            (None, _) => Ok(()),
+            (Some(classes), label_dim) => classes
+                .check(label_dim, &data.class_counts)
+                .map_err(|e| Failure::bad_input(format!("--class: {e}"))),
+        }
+    }
+
+    /// What classes the samples are of, and how others are asked for.
+    pub fn say_classes(&self, classes: &Classes, label_dim: usize) {
+        let which = match classes {
+            Classes::Uniform => {
+                format!("one of {label_dim} at random, each as often, by the sample's seed")
+            }
+            Classes::Data => format!(
+                "one of {label_dim} at random, as in the training data, by the sample's seed"
+            ),
+            Classes::List(list) if list.len() == 1 => format!("{classes}, of {label_dim}"),
+            Classes::List(_) => format!("{classes} in turn, of {label_dim}"),
+        };
+        let other = match self.classes {
+            None => format!(" (--class 0-{} asks for some)", label_dim - 1),
+            Some(_) => String::new(),
+        };
+        note(format_args!("classes: {which}{other}"));
+    }
+}

@@ -1,0 +1,38 @@
+//! What stands in a sweep's folder: read without a lock, so that anyone may look at any time.
+
+use std::path::Path;
+
+use pfgmpp_run::{RunError, RunFolder, check_config, read_result};
+use pfgmpp_store::is_held;
+
+use crate::{Plan, Status, SweepResult};
+
+/// Sets in `table` how far the runs of `plan` in the folder `out` have come.
+///
+/// # Errors
+///
+/// A run of another configuration, a result that cannot be read.
+pub(crate) fn read_rows(plan: &Plan, out: &Path, table: &mut SweepResult) -> Result<(), RunError> {
+    for (point, row) in plan.points.iter().zip(&mut table.rows) {
+        let path = out.join(&point.name);
+        // What has failed or was stopped in this call is known better than its folder tells.
+        if matches!(row.status, Status::Finished | Status::Failed) || !path.is_dir() {
+            continue;
+        }
+        check_config(&point.config, &path)?;
+        if let Some(result) = read_result(&point.config, &path)? {
+            row.finish(result);
+            row.skipped = true;
+        } else if is_held(&path) {
+            row.status = Status::Running;
+            row.message = "another process is at it".to_string();
+        } else if row.status == Status::Running {
+            row.status = Status::Pending;
+            row.message.clear();
+        } else if row.status == Status::Pending && RunFolder::config_in(&path).exists() {
+            row.status = Status::Interrupted;
+            row.message = "was begun, and no process is at it".to_string();
+        }
+    }
+    Ok(())
+}

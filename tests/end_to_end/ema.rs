@@ -1,0 +1,98 @@
+//! `pfgmpp ema`: averages of any length after training.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::program::{SMALL, output, pfgmpp, repository, stderr, stdout};
+
+/// The digits' configuration in `folder` with further sections.
+pub fn digits_with(folder: &Path, sections: &str) -> PathBuf {
+    let text = fs::read_to_string(repository().join("configs/digits.yaml")).unwrap();
+    let path = folder.join("digits.yaml");
+    fs::write(&path, format!("{text}\n{sections}\n")).unwrap();
+    path
+}
+
+/// `pfgmpp train`, small.
+pub fn train(config: &Path, out: &Path) -> std::process::Output {
+    let mut program = pfgmpp();
+    program.arg("train").arg(config).arg("--out").arg(out);
+    for set in SMALL {
+        program.args(["--set", set]);
+    }
+    output(program)
+}
+
+fn ema(run: &Path, flags: &[&str]) -> std::process::Output {
+    let mut program = pfgmpp();
+    program.arg("ema").arg(run).args(flags);
+    output(program)
+}
+
+#[test]
+fn averages_of_any_length_are_made_of_a_run_and_sampled() {
+    let folder = tempfile::tempdir().unwrap();
+    let section = "post_hoc_ema: {sigma_rel: [0.05, 0.1], snapshot_every: 64}";
+    let run = folder.path().join("run");
+    let done = train(&digits_with(folder.path(), section), &run);
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let files = fs::read_dir(run.join("averages")).unwrap().count();
+    assert_eq!(files, 2 * 8, "every 64 of 512 images");
+
+    let done = ema(&run, &["--sigma-rel", "0.05,0.08", "--json"]);
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let made: serde_json::Value = serde_json::from_str(&stdout(&done)).unwrap();
+    let error = |i: usize| made[i]["denoising_error"].as_f64().unwrap();
+    assert!(
+        error(0) > 0.0 && error(1) > 0.0 && error(0) != error(1),
+        "got {made}"
+    );
+    assert!(
+        made[0]["profile_error"].as_f64().unwrap() < 1e-4,
+        "got {made}"
+    );
+
+    let checkpoint = folder.path().join("average");
+    let out = checkpoint.display().to_string();
+    let done = ema(&run, &["--sigma-rel", "0.08", "--out", &out]);
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let mut program = pfgmpp();
+    program.args(["sample", "--num", "4", "--steps", "3", "--checkpoint"]);
+    program
+        .arg(&checkpoint)
+        .arg("--out")
+        .arg(folder.path().join("grid.png"));
+    let sampled = output(program);
+    assert!(sampled.status.success(), "got {}", stderr(&sampled));
+
+    for (flags, want) in [
+        (
+            &["--sigma-rel", "0.08", "--out", &out][..],
+            "is there already",
+        ),
+        (
+            &["--sigma-rel", "0.08,0.1", "--out", "elsewhere"],
+            "single length",
+        ),
+        (&["--sigma-rel", "0.5"], "from 0.005 to 0.28"),
+        (&["--sigma-rel", "0.1", "--nimg", "4096"], "from 1 to 512"),
+    ] {
+        let done = ema(&run, flags);
+        let got = stderr(&done);
+        assert_eq!(done.status.code(), Some(2), "{flags:?}: got {got}");
+        assert!(got.contains(want), "{flags:?}: got {got}, want {want}");
+    }
+}
+
+#[test]
+fn a_run_without_snapshots_is_refused_with_the_key_that_makes_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let done = train(&digits_with(folder.path(), ""), &run);
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let done = ema(&run, &["--sigma-rel", "0.1"]);
+    assert_eq!(done.status.code(), Some(2));
+    let got = stderr(&done);
+    assert!(got.contains("post_hoc_ema"), "got {got}");
+    assert!(!run.join("averages").exists(), "nothing was asked for");
+}

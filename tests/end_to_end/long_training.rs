@@ -1,0 +1,75 @@
+//! A training with every option on, killed at any moment, ends as one that was left alone.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use crate::program::{SMALL, output, pfgmpp, repository, stderr};
+
+/// The digits' training with augmentation, pieces of batches, several averages, decay, clipping and measurements.
+fn config(folder: &Path) -> PathBuf {
+    let text = fs::read_to_string(repository().join("configs/digits.yaml")).unwrap();
+    let training = "training:\n  micro_batch: 12\n  non_finite: skip\n  score_every: 128\n  #";
+    let optimizer = "optimizer:\n  clip_norm: 1.0\n  weight_decay: 0.01\n  schedule: {cosine: {over: 900, final_lr: 0.0}}\n  #";
+    let text = text.replacen("training:", training, 1);
+    let text = text.replacen("optimizer:", optimizer, 1);
+    let more = "augment: {x_flip: true, geometric: 0.3}\n\
+                post_hoc_ema: {sigma_rel: [0.05, 0.1], snapshot_every: 96, keep: 4}\n";
+    let path = folder.join("long.yaml");
+    fs::write(&path, text + "\n" + more).unwrap();
+    path
+}
+
+fn train(config: &Path, out: &Path) -> Command {
+    let mut program = pfgmpp();
+    program.arg("train").arg(config).arg("--out").arg(out);
+    for set in SMALL.iter().chain(&["training.nimg=1024"]) {
+        program.args(["--set", set]);
+    }
+    program
+}
+
+/// Everything of a run that follows from its seed.
+fn results(run: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for folder in ["checkpoint", "best", "averages"] {
+        for entry in fs::read_dir(run.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(run).unwrap().display().to_string();
+            files.insert(name, fs::read(path).unwrap());
+        }
+    }
+    files
+}
+
+#[test]
+fn killed_at_any_moment_it_ends_as_one_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let alone = folder.path().join("alone");
+    let done = output(train(&config, &alone));
+    assert!(done.status.success(), "got {}", stderr(&done));
+
+    let killed = folder.path().join("killed");
+    // Some before the first state, some while something is written.
+    for delay in [150, 700, 400, 1100, 250, 900] {
+        let mut command = train(&config, &killed);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("the binary starts");
+        sleep(Duration::from_millis(delay));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let done = output(train(&config, &killed));
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let (got, want) = (results(&killed), results(&alone));
+    let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&got), names(&want));
+    assert_eq!(want.len(), 2 + 2 + 2 * 4, "got {:?}", names(&want));
+    for (name, bytes) in &want {
+        assert!(got[name] == *bytes, "{name}: other bytes");
+    }
+}

@@ -1,0 +1,124 @@
+//! Networks of pairs: `condition: {corrupted: ...}`, and `pfgmpp restore` by them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use image::{GrayImage, Luma};
+
+use crate::program::{SMALL, output, pfgmpp, repository, stderr, stdout};
+
+/// Two images of 8 by 8 in `folder`.
+fn images(folder: &Path) -> PathBuf {
+    let place = folder.join("images");
+    fs::create_dir(&place).unwrap();
+    for shift in [1, 3] {
+        let level = |x: u32, y: u32| if x / 2 == shift || y == 0 { 255 } else { 0 };
+        let image = GrayImage::from_fn(8, 8, |x, y| Luma([level(x, y)]));
+        image.save(place.join(format!("{shift}.png"))).unwrap();
+    }
+    let seen = GrayImage::from_fn(8, 8, |_, y| Luma([if y < 4 { 255 } else { 0 }]));
+    seen.save(folder.join("mask.png")).unwrap();
+    place
+}
+
+/// A small run of pairs by `corruption`.
+fn train(folder: &Path, name: &str, corruption: &str) -> PathBuf {
+    let text = fs::read_to_string(repository().join("configs/denoise_digits.yaml")).unwrap();
+    let text = text.replacen(
+        "corrupted: {noise: 0.5}",
+        &format!("corrupted: {corruption}"),
+        1,
+    );
+    let config = folder.join(format!("{name}.yaml"));
+    fs::write(&config, text).unwrap();
+    let out = folder.join(name);
+    let mut program = pfgmpp();
+    program.arg("train").arg(&config).arg("--out").arg(&out);
+    for set in SMALL.iter().chain(&["training.score_every=256"]) {
+        program.args(["--set", set]);
+    }
+    let done = output(program);
+    assert!(done.status.success(), "{corruption}: got {}", stderr(&done));
+    out
+}
+
+fn restore(folder: &Path, checkpoint: &Path, out: &str, flags: &[&str]) -> Output {
+    let mut program = pfgmpp();
+    program.args(["restore", "--checkpoint"]).arg(checkpoint);
+    program.arg("--images").arg(folder.join("images"));
+    program.arg("--out").arg(folder.join(out)).args(flags);
+    output(program)
+}
+
+#[test]
+fn images_are_restored_by_networks_that_were_trained_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    images(folder);
+    let mask = folder.join("mask.png").display().to_string();
+    for (name, corruption, flags) in [
+        (
+            "noise",
+            "{noise: 0.5}",
+            &["--task", "denoise", "--noise", "0.5"][..],
+        ),
+        ("box", "{box: 2}", &["--task", "superres", "--factor", "2"]),
+        (
+            "mask",
+            "{mask: 0.5}",
+            &["--task", "inpaint", "--mask", &mask],
+        ),
+    ] {
+        let run = train(folder, name, corruption);
+        let with = [flags, &["--samples", "2", "--json"]].concat();
+        let done = restore(folder, &run, &format!("{name}_out"), &with);
+        assert!(done.status.success(), "{name}: got {}", stderr(&done));
+        let found: serde_json::Value = serde_json::from_str(&stdout(&done)).unwrap();
+        assert_eq!(found["method"], "trained", "{name}");
+        assert_eq!(found["images"].as_array().unwrap().len(), 2, "{name}");
+        let best = restore(folder, &run.join("best"), &format!("{name}_best"), flags);
+        assert!(best.status.success(), "{name}: got {}", stderr(&best));
+    }
+}
+
+#[test]
+fn what_a_network_of_pairs_was_not_trained_for_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    images(folder);
+    let run = train(folder, "noise", "{noise: 0.5}");
+    let denoise = ["--task", "denoise", "--noise"];
+    for (flags, want) in [
+        (
+            &[&denoise[..], &["0.3"]].concat()[..],
+            "--task denoise --noise 0.5",
+        ),
+        (
+            &["--task", "superres", "--factor", "2"],
+            "--task denoise --noise 0.5",
+        ),
+        (
+            &[&denoise[..], &["0.5", "--method", "mmps"]].concat(),
+            "take trained",
+        ),
+    ] {
+        let done = restore(folder, &run, "out", flags);
+        let got = stderr(&done);
+        assert_eq!(done.status.code(), Some(2), "{flags:?}: got {got}");
+        assert!(got.contains(want), "{flags:?}: got {got}, want {want}");
+        assert!(
+            !folder.join("out").exists(),
+            "{flags:?}: something was written"
+        );
+    }
+    let mut sample = pfgmpp();
+    sample
+        .args(["sample", "--num", "2", "--checkpoint"])
+        .arg(&run);
+    sample.arg("--out").arg(folder.join("grid.png"));
+    let done = output(sample);
+    let got = stderr(&done);
+    assert_eq!(done.status.code(), Some(2), "got {got}");
+    assert!(got.contains("pfgmpp restore"), "got {got}");
+}

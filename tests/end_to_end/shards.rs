@@ -1,0 +1,153 @@
+//! A sweep whose runs several calls take: shards, names, what is shown and collected.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use crate::program::{output, pfgmpp, repository, scores, stderr, stdout};
+
+/// A sweep of runs of a fraction of a second: the exact posterior of points in the plane, 40 of them.
+fn tiny(folder: &Path) -> std::path::PathBuf {
+    let text = fs::read_to_string(repository().join("configs/exact.yaml")).unwrap();
+    let text = text
+        .replace("num_samples: 1024", "num_samples: 16")
+        .replace("batch_size: 256", "batch_size: 16")
+        .replace("num_projections: 256", "num_projections: 4")
+        .replace("num_steps: 18", "num_steps: 2");
+    fs::write(folder.join("exact.yaml"), text).unwrap();
+    let file = folder.join("tiny.yaml");
+    let axes = "axes:\n  d: [1, 8, 128, inf]\n  seed: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]\n";
+    let text = format!("name: tiny\ndescription: x\nbase: exact.yaml\njobs: 1\n{axes}");
+    fs::write(&file, text).unwrap();
+    file
+}
+
+fn sweep(file: &Path, out: &Path, flags: &[&str]) -> Command {
+    let mut command = pfgmpp();
+    command.args(["sweep", "--threads", "1"]).arg(file);
+    command.arg("--out").arg(out).args(flags);
+    command
+}
+
+fn start(mut command: Command) -> Child {
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    command.spawn().expect("the binary starts")
+}
+
+/// Runs that a call says it has begun.
+fn begun(said: &str) -> Vec<String> {
+    let begun = said.lines().filter_map(|line| line.split_once(": started"));
+    begun.map(|(name, _)| name.to_string()).collect()
+}
+
+#[test]
+fn shards_do_each_run_once_and_collect_what_one_call_finds() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = tiny(folder.path());
+    let [alone, out] = ["alone", "out"].map(|name| folder.path().join(name));
+    let done = output(sweep(&file, &alone, &[]));
+    assert!(done.status.success(), "got {}", stderr(&done));
+
+    let shard = |number: usize| start(sweep(&file, &out, &["--shard", &format!("{number}/3")]));
+    let children: Vec<Child> = (1..=3).map(shard).collect();
+    let mut names = Vec::new();
+    for child in children {
+        let done = child.wait_with_output().unwrap();
+        assert!(done.status.success(), "got {}", stderr(&done));
+        names.extend(begun(&stderr(&done)));
+    }
+    names.sort();
+    let runs = names.len();
+    names.dedup();
+    assert_eq!(
+        (runs, names.len()),
+        (40, 40),
+        "runs begun, and different ones"
+    );
+    assert!(!out.join("results.csv").exists(), "a shard wrote the table");
+    let shown = stdout(&output(sweep(&file, &out, &["--status"])));
+    assert!(shown.contains("40 runs: 40 finished"), "got {shown}");
+    let collected = output(sweep(&file, &out, &["--collect"]));
+    assert!(collected.status.success(), "got {}", stderr(&collected));
+    assert_eq!(scores(&out), scores(&alone));
+    assert!(out.join("report.html").exists());
+}
+
+#[test]
+fn shards_that_are_killed_lose_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = tiny(folder.path());
+    let [alone, out] = ["alone", "out"].map(|name| folder.path().join(name));
+    assert!(output(sweep(&file, &alone, &[])).status.success());
+    // Each is killed a little later than the one before, until all of them come to their ends.
+    for round in 0..40u64 {
+        let shard = |number: usize| start(sweep(&file, &out, &["--shard", &format!("{number}/8")]));
+        let mut children: Vec<Child> = (1..=8).map(shard).collect();
+        for (number, child) in (0..).zip(&mut children) {
+            sleep(Duration::from_millis(20 + 15 * round + 7 * number));
+            if round < 6 {
+                child.kill().unwrap();
+            }
+            child.wait().unwrap();
+        }
+        let shown = stdout(&output(sweep(&file, &out, &["--status"])));
+        if shown.contains("40 runs: 40 finished") {
+            assert!(round >= 6, "nothing was killed");
+            let collected = output(sweep(&file, &out, &["--collect"]));
+            assert!(collected.status.success(), "got {}", stderr(&collected));
+            assert_eq!(scores(&out), scores(&alone));
+            return;
+        }
+    }
+    panic!("the shards never came to their ends");
+}
+
+#[test]
+fn one_run_is_taken_by_its_name_and_another_plan_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = tiny(folder.path());
+    let out = folder.path().join("out");
+    let planned = output(sweep(&file, &out, &["--plan"]));
+    assert!(
+        stdout(&planned).contains("40 runs: "),
+        "got {}",
+        stderr(&planned)
+    );
+    let one = output(sweep(
+        &file,
+        &out,
+        &["--only", "d=8,seed=3", "--only", "d=1,seed=0"],
+    ));
+    assert!(one.status.success(), "got {}", stderr(&one));
+    assert_eq!(begun(&stderr(&one)), ["d=1,seed=0", "d=8,seed=3"]);
+    let shown = stdout(&output(sweep(&file, &out, &["--status"])));
+    assert!(shown.contains("2 finished, 38 pending"), "got {shown}");
+    for (flags, want) in [
+        (&["--only", "d=9,seed=0"][..], "no run d=9,seed=0"),
+        (&["--shard", "0/3"], "such as 1/8 to 8/8"),
+        (&["--shard", "1/3", "--status"], "cannot be used with"),
+        (
+            &[
+                "--shard",
+                "1/3",
+                "--set",
+                "sampler.schedule.edm.num_steps=3",
+            ],
+            "another configuration",
+        ),
+        (
+            &["--shard", "1/3", "--set", "axes.seed=[7,8]"],
+            "plan.json: is another plan",
+        ),
+    ] {
+        let done = output(sweep(&file, &out, flags));
+        let said = stderr(&done);
+        assert_eq!(done.status.code(), Some(2), "{flags:?}: got {said}");
+        assert!(said.contains(want), "{flags:?}: got {said}, want {want}");
+    }
+    let gone = output(sweep(&file, &folder.path().join("gone"), &["--collect"]));
+    assert_eq!(gone.status.code(), Some(2), "got {}", stderr(&gone));
+    assert!(!folder.path().join("gone").exists());
+}
