@@ -152,7 +152,7 @@ fn what_cannot_be_scored_is_refused_in_one_line_before_any_work() {
         ),
         (
             vec!["--samples", &text, "--reference", &six],
-            "is not an archive of arrays",
+            "is not a NumPy archive (.npz)",
         ),
         (
             vec!["--samples", &none, "--reference", &six],

@@ -179,6 +179,6 @@ mod tests {
         }
         std::fs::write(&path, "text").unwrap();
         let got = read_array(&path).unwrap_err().to_string();
-        assert!(got.contains("is not an archive of arrays"), "got {got}");
+        assert!(got.contains("is not a NumPy archive (.npz)"), "got {got}");
     }
 }
