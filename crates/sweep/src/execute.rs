@@ -1,59 +1,37 @@
 //! Executing a plan: several runs at a time, each in its own folder.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::Path;
+use std::sync::Mutex;
 use std::thread;
 
 use candle_core::Device;
 use pfgmpp_data::Found;
 use pfgmpp_run::{
-    Observer, Outcome, Preflight, Progress, RunError, RunFolder, StopFlag, check_config,
-    free_memory, preflight, read_result, run,
+    Preflight, RunError, StopFlag, check_config, free_memory, preflight, read_result,
 };
-use pfgmpp_store::{Lock, StoreError, is_held, share, write_file, write_files};
+use pfgmpp_store::{Lock, StoreError, is_held, share};
 
 use crate::data::{Loaded, all_references, data_sets, load_data, splits_of};
-use crate::folder::read_rows;
-use crate::pace::Pace;
+use crate::execution::{Execution, Place};
+use crate::folder::{read_rows, write_all};
+use crate::observer::SweepObserver;
 use crate::plan_file::{agree, write_plan};
 use crate::queue::{Elsewhere, Queue};
-use crate::report::{figures, latex, markdown, render, summary_csv};
 use crate::stale;
 use crate::workers::Workers;
-use crate::{Jobs, Plan, Point, Row, Share, Status, SweepResult, judgements, report_of};
-
-/// Bytes of a thread's stack: candle's backward pass calls itself as deep as a network is.
-const STACK: usize = 8 << 20;
+use crate::{Jobs, Plan, Share, Status, SweepResult};
 
 /// Times that the table is written at the end while other calls finish runs of theirs.
 const ATTEMPTS: usize = 5;
 
-/// Watches a sweep; its methods are called from several threads.
-pub trait SweepObserver: Sync {
-    /// Run `index` of the plan begins or goes on.
-    fn started(&self, index: usize, point: &Point);
-    /// Run `index` has come this far.
-    fn progress(&self, index: usize, progress: &Progress);
-    /// There is this to say of run `index`.
-    fn note(&self, index: usize, note: &str);
-    /// Run `index` has ended, or had been finished before.
-    fn ended(&self, index: usize, row: &Row);
-}
-
 /// A plan with everything checked, and its folder, which other calls may share: each run is held by itself.
 pub struct Sweep<'a> {
-    plan: &'a Plan,
-    share: &'a Share,
+    place: Place<'a>,
     /// For each run, whether this call takes it.
     taken: Vec<bool>,
-    out: PathBuf,
-    data: Vec<Loaded>,
     preflight: Preflight,
     /// The table before this call: runs that an earlier call finished, and pending ones.
     before: SweepResult,
-    lock: Lock,
 }
 
 impl<'a> Sweep<'a> {
@@ -76,14 +54,16 @@ impl<'a> Sweep<'a> {
         let before = SweepResult::pending(plan, references, data_sets(plan, &data));
         let (lock, before) = open_folder(plan, share, out, before)?;
         Ok(Self {
-            plan,
-            share,
+            place: Place {
+                plan,
+                out: out.to_path_buf(),
+                data,
+                lock,
+                is_part: share.is_part(),
+            },
             taken,
-            out: out.to_path_buf(),
-            data,
             preflight,
             before,
-            lock,
         })
     }
 
@@ -156,7 +136,7 @@ impl<'a> Sweep<'a> {
 
     /// What was found where the runs' data were looked for.
     pub fn found(&self) -> Vec<Found> {
-        found(&self.data)
+        found(&self.place.data)
     }
 
     /// How many runs go on at a time, by what is asked for and by the memory.
@@ -167,7 +147,7 @@ impl<'a> Sweep<'a> {
         let memory: Vec<u64> = memory
             .filter_map(|(waiting, memory)| waiting.then_some(*memory))
             .collect();
-        let asked = match jobs.unwrap_or(self.plan.jobs) {
+        let asked = match jobs.unwrap_or(self.place.plan.jobs) {
             Jobs::Auto if device.is_cpu() => rayon::current_num_threads(),
             // A GPU is one for all.
             Jobs::Auto => 1,
@@ -205,9 +185,9 @@ impl<'a> Sweep<'a> {
         let workers = self.workers(jobs, device).fit;
         let threads = (cores / workers).max(1);
         let execution = Execution {
-            sweep: self,
+            place: &self.place,
             device,
-            queue: Queue::new(self.plan, waiting, ended, |run| self.look(run)),
+            queue: Queue::new(self.place.plan, waiting, ended, |run| self.look(run)),
             result: Mutex::new(self.before.clone()),
             written: Mutex::default(),
             observer,
@@ -221,17 +201,17 @@ impl<'a> Sweep<'a> {
                 .try_for_each(|handle| handle.join().expect("a worker catches its runs' panics"))
         })?;
         let mut result = execution.result().clone();
-        self.lock.check()?;
-        if self.share.is_part() {
-            read_rows(self.plan, &self.out, &mut result)?;
+        self.place.lock.check()?;
+        if self.place.is_part {
+            read_rows(self.place.plan, &self.place.out, &mut result)?;
             return Ok(result);
         }
         // Another call that ends just now may have written a table without the last runs of this one.
         for _ in 0..ATTEMPTS {
-            read_rows(self.plan, &self.out, &mut result)?;
-            write_all(self.plan, &self.out, &result)?;
+            read_rows(self.place.plan, &self.place.out, &mut result)?;
+            write_all(self.place.plan, &self.place.out, &result)?;
             let mut again = result.clone();
-            read_rows(self.plan, &self.out, &mut again)?;
+            read_rows(self.place.plan, &self.place.out, &mut again)?;
             if again == result {
                 break;
             }
@@ -241,132 +221,14 @@ impl<'a> Sweep<'a> {
 
     /// How far a run is that is not executed here.
     fn look(&self, run: usize) -> Elsewhere {
-        let point = &self.plan.points[run];
-        let path = self.out.join(&point.name);
+        let point = &self.place.plan.points[run];
+        let path = self.place.out.join(&point.name);
         match read_result(&point.config, &path) {
             Ok(Some(_)) => Elsewhere::Finished,
             // What cannot be read is as good as not there: whoever takes it up says why.
             _ if is_held(&path) => Elsewhere::Held,
             _ => Elsewhere::Free,
         }
-    }
-}
-
-/// What the workers of one call share.
-struct Execution<'a> {
-    sweep: &'a Sweep<'a>,
-    device: &'a Device,
-    queue: Queue<'a>,
-    result: Mutex<SweepResult>,
-    written: Mutex<Pace>,
-    observer: &'a dyn SweepObserver,
-    stop: &'a StopFlag,
-}
-
-impl Execution<'_> {
-    /// Takes one run after the other until none is left or a stop is asked for.
-    fn work(&self, threads: usize) -> Result<(), RunError> {
-        let out = &self.sweep.out;
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .stack_size(STACK)
-            .build();
-        let pool = pool.map_err(|e| RunError::io(out)(std::io::Error::other(e)))?;
-        while let Some(index) = self.queue.take(self.stop) {
-            let row = pool.install(|| self.run_one(index));
-            let mut result = self.result();
-            result.rows[index] = row;
-            // Whoever waits for this run finds its row, whatever becomes of what follows.
-            match result.rows[index].status {
-                Status::Running => self.queue.leave(index),
-                _ => self.queue.end(index),
-            }
-            self.observer.ended(index, &result.rows[index]);
-            self.sweep.lock.check()?;
-            if self.sweep.share.is_part() {
-                continue;
-            }
-            // The table is made again of the runs' own files, so that a late one loses nothing.
-            let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-            written.now_and_then(|| result.write(out))?;
-        }
-        Ok(())
-    }
-
-    fn run_one(&self, index: usize) -> Row {
-        let point = &self.sweep.plan.points[index];
-        let mut row = Row::pending(point);
-        if let Some(provider) = self.failed_provider(point) {
-            row.status = Status::Failed;
-            row.message = format!("{provider}, whose model it samples, failed");
-            return row;
-        }
-        let attempt = catch_unwind(AssertUnwindSafe(|| self.attempt(index, point)));
-        match attempt {
-            Ok(Ok(Outcome::Finished(result))) => row.finish(result),
-            Ok(Ok(Outcome::Interrupted { nimg })) => {
-                row.status = Status::Interrupted;
-                row.message = match nimg {
-                    0 => "stopped before its first sample".to_string(),
-                    _ => format!("stopped after {nimg} images"),
-                };
-            }
-            Ok(Err(RunError::Store(StoreError::InUse { .. } | StoreError::Claimed { .. }))) => {
-                row.status = Status::Running;
-                row.message = "another process is at it".to_string();
-            }
-            Ok(Err(error)) => {
-                row.status = Status::Failed;
-                row.bad_input = error.is_bad_input();
-                row.message = error.to_string();
-            }
-            Err(panic) => {
-                row.status = Status::Failed;
-                row.message = format!("a defect of this program: {}", panic_message(&*panic));
-            }
-        }
-        row
-    }
-
-    fn attempt(&self, index: usize, point: &Point) -> Result<Outcome, RunError> {
-        // What is made in a folder that is gone would bring it back empty.
-        self.sweep.lock.check()?;
-        let folder = RunFolder::open_soon(&self.sweep.out.join(&point.name))?;
-        self.observer.started(index, point);
-        let mut watch = Watch {
-            index,
-            observer: self.observer,
-        };
-        let splits = splits_of(&self.sweep.data, &point.config);
-        let (config, device) = (&point.config, self.device);
-        run(config, splits, &folder, device, &mut watch, self.stop)
-    }
-
-    /// The name of the run whose model `point` samples, if that one failed.
-    fn failed_provider(&self, point: &Point) -> Option<String> {
-        let result = self.result();
-        let provider = &result.rows[point.provider?];
-        (provider.status == Status::Failed).then(|| provider.name.clone())
-    }
-
-    fn result(&self) -> MutexGuard<'_, SweepResult> {
-        self.result.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One run's observer, which passes everything on with the run's index.
-struct Watch<'a> {
-    index: usize,
-    observer: &'a dyn SweepObserver,
-}
-
-impl Observer for Watch<'_> {
-    fn progress(&mut self, progress: &Progress) {
-        self.observer.progress(self.index, progress);
-    }
-
-    fn note(&mut self, note: &str) {
-        self.observer.note(self.index, note);
     }
 }
 
@@ -405,11 +267,22 @@ fn open_folder(
     let lock = share(out)?;
     let before = read_folder(plan, part, out, pending).inspect_err(|_| {
         if !existed {
-            // What could not be begun leaves nothing; a failure here adds nothing to the error.
-            let _ = std::fs::remove_dir_all(out);
+            leave(out);
         }
     })?;
     Ok((lock, before))
+}
+
+/// Removes the folder `out` if nothing has come of it: another call may have begun in it meanwhile.
+fn leave(out: &Path) {
+    let names = std::fs::read_dir(out).map(|entries| {
+        let names = entries.flatten().map(|entry| entry.file_name());
+        names.collect::<Vec<_>>()
+    });
+    // A failure here adds nothing to the error that is told.
+    if let Ok([lock]) = names.as_deref() {
+        let _ = std::fs::remove_file(out.join(lock)).and_then(|()| std::fs::remove_dir(out));
+    }
 }
 
 fn read_folder(
@@ -427,30 +300,4 @@ fn read_folder(
         before.write(out)?;
     }
     Ok(before)
-}
-
-/// Writes the table, and what is made of it: the report, its tables as text and its figures.
-fn write_all(plan: &Plan, out: &Path, result: &SweepResult) -> Result<(), RunError> {
-    result.write(out)?;
-    let report = report_of(plan, result, out);
-    let put = |name: &str, text: &str| {
-        let path = out.join(name);
-        write_file(&path, text.as_bytes()).map_err(RunError::io(&path))
-    };
-    put("summary.csv", &summary_csv(&judgements(result)))?;
-    put("results.md", &markdown(&report))?;
-    put("results.tex", &latex(&report))?;
-    let folder = out.join("figures");
-    std::fs::create_dir_all(&folder).map_err(RunError::io(&folder))?;
-    let figures = figures(&report).into_iter();
-    let figures = figures.map(|(name, svg)| (folder.join(name + ".svg"), svg));
-    write_files(&figures.collect::<Vec<_>>())?;
-    put("report.html", &render(&report))
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "panic".to_string())
-        .replace('\n', " ")
 }

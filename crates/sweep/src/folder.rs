@@ -1,11 +1,12 @@
-//! What stands in a sweep's folder: read without a lock, so that anyone may look at any time.
+//! What stands in a sweep's folder: read without a lock, so that anyone may look at any time, and written whole.
 
 use std::path::Path;
 
 use pfgmpp_run::{RunError, RunFolder, check_config, read_result};
-use pfgmpp_store::is_held;
+use pfgmpp_store::{is_held, write_file, write_files};
 
-use crate::{Plan, Status, SweepResult};
+use crate::report::{figures, latex, markdown, render, summary_csv};
+use crate::{Plan, Status, SweepResult, judgements, report_of};
 
 /// Sets in `table` how far the runs of `plan` in the folder `out` have come.
 ///
@@ -35,4 +36,23 @@ pub(crate) fn read_rows(plan: &Plan, out: &Path, table: &mut SweepResult) -> Res
         }
     }
     Ok(())
+}
+
+/// Writes the table, and what is made of it: the report, its tables as text and its figures.
+pub(crate) fn write_all(plan: &Plan, out: &Path, result: &SweepResult) -> Result<(), RunError> {
+    result.write(out)?;
+    let report = report_of(plan, result, out);
+    let put = |name: &str, text: &str| {
+        let path = out.join(name);
+        write_file(&path, text.as_bytes()).map_err(RunError::io(&path))
+    };
+    put("summary.csv", &summary_csv(&judgements(result)))?;
+    put("results.md", &markdown(&report))?;
+    put("results.tex", &latex(&report))?;
+    let folder = out.join("figures");
+    std::fs::create_dir_all(&folder).map_err(RunError::io(&folder))?;
+    let figures = figures(&report).into_iter();
+    let figures = figures.map(|(name, svg)| (folder.join(name + ".svg"), svg));
+    write_files(&figures.collect::<Vec<_>>())?;
+    put("report.html", &render(&report))
 }

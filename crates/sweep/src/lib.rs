@@ -6,9 +6,11 @@
 
 mod data;
 mod execute;
+mod execution;
 mod fetch;
 mod folder;
 mod jobs;
+mod observer;
 mod pace;
 mod plan;
 mod plan_file;
@@ -21,8 +23,9 @@ mod stale;
 mod summary;
 mod workers;
 
-pub use execute::{Sweep, SweepObserver};
+pub use execute::Sweep;
 pub use jobs::Jobs;
+pub use observer::SweepObserver;
 pub use plan::{Plan, Point};
 pub use results::{Row, Status, SweepResult, axes};
 pub use share::{Shard, Share};

@@ -147,7 +147,8 @@ impl<'r> Array<'r> {
         mut reader: impl Read + 'r,
         len: u64,
     ) -> Result<Self, FileError> {
-        let header = npy::read_header(&mut reader).ok_or_else(|| place.refuse(CUT))?;
+        let header = npy::read_header(&mut reader)
+            .ok_or_else(|| place.refuse("is not a NumPy array, or it is cut off: copy it again"))?;
         let (element, shape) = npy::described(&header.text).map_err(|r| place.refuse(r))?;
         let held = len.checked_sub(header.bytes as u64);
         Self::new(place, reader, element, shape, Some(held.unwrap_or(0)))

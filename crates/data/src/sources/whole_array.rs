@@ -164,7 +164,7 @@ mod tests {
             ),
             (
                 vec![("arr_0.npy", b"hello".to_vec())],
-                "arr_0.npy is not a NumPy array",
+                "arr_0: is not a NumPy array",
             ),
             (vec![("arr_0.npy", npy("<f4", "9, 9", &[0; 4]))], "cut off"),
             (
