@@ -121,8 +121,16 @@ impl std::fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (first, rest) = self.0.split_at(self.0.len().min(6));
         let ellipsis = if rest.is_empty() { "" } else { ", ..." };
-        let first: Vec<String> = first.iter().map(ToString::to_string).collect();
+        let first: Vec<String> = first.iter().map(short).collect();
         write!(f, "[{}{ellipsis}]", first.join(", "))
+    }
+}
+
+/// A level of few digits.
+fn short(level: &f64) -> String {
+    match level.abs() {
+        1e-300..1e-6 | 1e7.. => format!("{level:e}"),
+        _ => level.to_string(),
     }
 }
 
@@ -145,8 +153,12 @@ mod tests {
     fn levels_that_no_solver_can_visit_are_refused() {
         for (levels, want) in [
             (vec![1.0], "two levels or more, got [1]"),
-            (vec![1.0, -1.0], "from 0 to 1e6 each, got [1, -1]"),
-            (vec![1.0, f64::NAN], "from 0 to 1e6 each, got [1, NaN]"),
+            (vec![1.0, -1.0], "from 1e-9 to 1e6 each, or 0, got [1, -1]"),
+            (
+                vec![1.0, f64::NAN],
+                "from 1e-9 to 1e6 each, or 0, got [1, NaN]",
+            ),
+            (vec![1.0, 1e-300], "or 0, got [1, 1e-300]"),
             (vec![1.0, 0.5, 0.7], "strictly falling, or strictly rising"),
             (vec![0.0, 0.5], "above 0 where they rise"),
             (vec![1.0, 0.0], "two levels or more above 0, got [1, 0]"),
