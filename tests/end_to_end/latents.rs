@@ -142,7 +142,7 @@ fn latents_in_a_file_decode_to_the_data_that_they_are_of() {
             &one,
             "--latents: must hold two states or more",
         ),
-        ("decode", &text, "cannot be read"),
+        ("decode", &text, "is not a NumPy array"),
         ("decode", &at("gone.npy"), "cannot be read"),
         (
             "decode",

@@ -6,6 +6,7 @@ use candle_core::{Device, Tensor};
 use pfgmpp_run::{LatentFile, SamplingModel};
 
 use crate::failure::Failure;
+use crate::terminal::note;
 
 /// The latent states in the file at `path`, `[n, C, H, W]` on `device`, and the class of each for a model that has classes:
 /// those `asked` for in turn, else those of the file.
@@ -22,9 +23,15 @@ pub fn read(
     let refused = |e: String| Failure::bad_input(format!("--latents {}: {e}", path.display()));
     let file = LatentFile::read(path, model.shape()).map_err(refused)?;
     let states = file.states.to_device(device)?;
+    say_size(&file.states, model)?;
     let label_dim = model.label_dim();
     if label_dim == 0 {
-        return Ok((states, None));
+        return match asked {
+            None => Ok((states, None)),
+            Some(_) => Err(Failure::bad_input(
+                "--class: the model has no classes: leave it out",
+            )),
+        };
     }
     let num = states.dim(0)?;
     let classes = match (asked, file.classes) {
@@ -41,4 +48,18 @@ pub fn read(
             "class {class}: the model has {label_dim} classes, from 0"
         ))),
     }
+}
+
+/// How large states are beside those of the prior, so that ones of another scale are noticed.
+fn say_size(states: &Tensor, model: &SamplingModel) -> Result<(), Failure> {
+    let square = states.sqr()?.mean_all()?.to_scalar::<f32>()?;
+    let ratio = f64::from(square).sqrt() / model.sampler().levels().sigma_max();
+    let typical = match model.d().is_infinite() {
+        true => "about 1 for samples",
+        false => "of the order of 1 for most samples",
+    };
+    note(format_args!(
+        "latents: {ratio:.3} of the highest noise level (root of the mean square; {typical})"
+    ));
+    Ok(())
 }

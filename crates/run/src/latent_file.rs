@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor, safetensors};
+use pfgmpp_data::read_array;
 
 use crate::sample_file::SampleFormat;
 
@@ -25,7 +26,7 @@ impl LatentFile {
     pub fn read(path: &Path, shape: [usize; 3]) -> Result<Self, String> {
         let unreadable = |e: candle_core::Error| format!("cannot be read: {e}");
         let (values, classes) = match SampleFormat::of(path) {
-            Some(SampleFormat::Npy) => (Tensor::read_npy(path).map_err(unreadable)?, None),
+            Some(SampleFormat::Npy) => (read_array(path).map_err(|e| e.to_string())?, None),
             Some(SampleFormat::Safetensors) => {
                 let mut tensors = safetensors::load(path, &Device::Cpu).map_err(unreadable)?;
                 let classes = tensors.remove("classes");
@@ -61,6 +62,17 @@ impl LatentFile {
         let (states, finite) = whole().map_err(unreadable)?;
         if !finite {
             return Err("holds values that are not finite".to_string());
+        }
+        let squares = || states.flatten_from(1)?.sqr()?.sum(1)?.to_vec1::<f32>();
+        let squares = squares().map_err(unreadable)?;
+        if let Some(state) = squares
+            .iter()
+            .position(|square| *square == 0.0 || !square.is_finite())
+        {
+            return Err(format!(
+                "state {state} has norm {}, which no state of the prior has",
+                squares[state].sqrt()
+            ));
         }
         let classes = classes.map(|classes| {
             let class = |class: i64| {
@@ -136,11 +148,23 @@ mod tests {
         nan.write_npy(&broken).unwrap();
         let text = folder.path().join("text.npy");
         std::fs::write(&text, "text").unwrap();
+        let zeros = folder.path().join("zeros.npy");
+        (states() * 0.0).unwrap().write_npy(&zeros).unwrap();
+        // A header that claims more than the file holds takes no memory.
+        let lie = folder.path().join("lie.npy");
+        let header =
+            "{'descr': '<f4', 'fortran_order': False, 'shape': (4000000000000, 1, 2, 2), }\n";
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((header.len() as u16).to_le_bytes());
+        bytes.extend(header.as_bytes());
+        std::fs::write(&lie, bytes).unwrap();
         for (path, shape, want) in [
             (&npy, [1, 2, 3], "states of shape [1, 2, 3]"),
             (&npy, [2, 2, 1], "got [3, 1, 2, 2]"),
             (&broken, [1, 2, 2], "not finite"),
-            (&text, [1, 2, 2], "cannot be read"),
+            (&text, [1, 2, 2], "is not a NumPy array"),
+            (&zeros, [1, 2, 2], "state 0 has norm 0"),
+            (&lie, [1, 2, 2], "cut off"),
             (
                 &folder.path().join("x.png"),
                 [1, 2, 2],

@@ -95,8 +95,12 @@ pub(crate) fn agree(plan: &Plan, out: &Path) -> Result<(), RunError> {
         Err(error) => return Err(RunError::io(&path)(error)),
     };
     let origin = path.display().to_string();
-    let there: PlanFile = serde_json::from_str(&text)
-        .map_err(|e| ConfigError::new(&origin, format!("is not a plan: {e}")))?;
+    let there: PlanFile = serde_json::from_str(&text).map_err(|e| {
+        ConfigError::new(
+            &origin,
+            format!("is not a plan, or is damaged: write it anew with --plan ({e})"),
+        )
+    })?;
     let own = PlanFile::of(plan)?;
     if own == there {
         return Ok(());

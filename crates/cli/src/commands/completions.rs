@@ -36,6 +36,12 @@ pub fn completions(args: &CompletionsArgs) -> Result<(), Failure> {
 pub fn man(args: &ManArgs) -> Result<(), Failure> {
     let folder = &args.folder;
     let at = |e| Failure::from(RunError::io(folder)(e));
+    if folder.exists() && !folder.is_dir() {
+        return Err(Failure::bad_input(format!(
+            "{}: is a file: give a folder",
+            folder.display()
+        )));
+    }
     std::fs::create_dir_all(folder).map_err(at)?;
     let mut pages: Vec<(PathBuf, Vec<u8>)> = Vec::new();
     let mut open = vec![("pfgmpp".to_string(), Cli::command())];

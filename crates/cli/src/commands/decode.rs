@@ -70,6 +70,13 @@ struct Decoded<'a> {
 
 pub fn decode(args: &Args) -> Result<(), Failure> {
     let form = Form::of(&args.out);
+    let place = |path: &Path| std::fs::canonicalize(path).ok();
+    if place(&args.out).is_some_and(|out| place(&args.latents) == Some(out)) {
+        return Err(Failure::bad_input(format!(
+            "--out: {} holds the latents: give another name",
+            args.out.display()
+        )));
+    }
     place::check(&args.out, form, 1, args.overwrite)?;
     let signals = stop_on_signal()?;
     let device = args.device.open()?;

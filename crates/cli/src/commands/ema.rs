@@ -10,10 +10,14 @@ use crate::commands::convert::check_out;
 use crate::download::hub;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
+use crate::output::complain;
 use crate::terminal::{note, print, print_json};
 
 /// From here on the average made is another than the one asked for, and a line says so.
 const NOTABLE: f64 = 0.01;
+
+/// From here on it is refused.
+const USELESS: f64 = 0.5;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -71,12 +75,16 @@ pub fn ema(args: &Args) -> Result<(), Failure> {
     let mut all = Vec::new();
     for &sigma_rel in &args.sigma_rel {
         let average = post_hoc.average(sigma_rel, nimg)?;
+        let off = format!(
+            "sigma_rel {sigma_rel}: the snapshots miss its profile after {nimg} images by {:.1} %: more of them, or lengths on both \
+             sides of it, would come nearer",
+            100.0 * average.profile_error
+        );
+        if average.profile_error > USELESS {
+            return Err(Failure::bad_input(off));
+        }
         if average.profile_error > NOTABLE {
-            note(format_args!(
-                "sigma_rel {sigma_rel}: the snapshots give its profile to {:.1} % only: more of them, or lengths on both \
-                 sides of it, would give it better",
-                100.0 * average.profile_error
-            ));
+            complain(off);
         }
         all.push(make(args, &post_hoc, &average, stop)?);
     }

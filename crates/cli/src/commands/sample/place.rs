@@ -32,6 +32,9 @@ pub enum Form {
 impl Form {
     /// What the name of `out` asks for.
     pub fn of(out: &Path) -> Self {
+        if out.to_string_lossy().ends_with(is_separator) {
+            return Self::Pictures;
+        }
         match (SampleFormat::of(out), out.extension()) {
             (Some(format), _) => Self::Array(format),
             (None, Some(ending)) if ending.eq_ignore_ascii_case("png") => Self::Grid,
