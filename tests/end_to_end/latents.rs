@@ -143,7 +143,7 @@ fn latents_in_a_file_decode_to_the_data_that_they_are_of() {
             "--latents: must hold two states or more",
         ),
         ("decode", &text, "is not a NumPy array"),
-        ("decode", &at("gone.npy"), "cannot be read"),
+        ("decode", &at("gone.npy"), "there is no such file or folder"),
         (
             "decode",
             &at("back.png"),

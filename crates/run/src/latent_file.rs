@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor, safetensors};
-use pfgmpp_data::read_array;
+use pfgmpp_data::{DataError, read_array};
 
 use crate::sample_file::SampleFormat;
 
@@ -24,9 +24,12 @@ impl LatentFile {
     ///
     /// In words: a file of another kind or shape, one without states, and values that are not finite.
     pub fn read(path: &Path, shape: [usize; 3]) -> Result<Self, String> {
+        // Whoever names the file in front of the message need not read it twice.
+        let place = format!("{}: ", path.display());
+        let plain = |e: DataError| e.to_string().replacen(&place, "", 1);
         let unreadable = |e: candle_core::Error| format!("cannot be read: {e}");
         let (values, classes) = match SampleFormat::of(path) {
-            Some(SampleFormat::Npy) => (read_array(path).map_err(|e| e.to_string())?, None),
+            Some(SampleFormat::Npy) => (read_array(path).map_err(plain)?, None),
             Some(SampleFormat::Safetensors) => {
                 let mut tensors = safetensors::load(path, &Device::Cpu).map_err(unreadable)?;
                 let classes = tensors.remove("classes");
