@@ -41,6 +41,11 @@ impl DeviceArgs {
         opened.map_err(|e| Failure::bad_input(format!("--device {self}: {e}")))
     }
 
+    /// Whether it is the processor.
+    pub fn is_cpu(&self) -> bool {
+        self.device == DeviceName::Cpu
+    }
+
     fn missing(&self, feature: &str) -> Failure {
         Failure::bad_input(format!(
             "--device {self}: this program was built without it: build it with \

@@ -101,6 +101,14 @@ impl Moments {
                 value,
             });
         }
+        let largest = covariance.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+        let off = |i: usize, j: usize| (covariance[i * dim + j] - covariance[j * dim + i]).abs();
+        let unlike = (0..dim)
+            .flat_map(|i| (0..=i).map(move |j| (i, j)))
+            .find(|&(i, j)| off(i, j) > 1e-6 * largest || covariance[i * dim + i] < 0.0);
+        if let Some((i, j)) = unlike {
+            return Err(MetricError::NotACovariance { row: i, column: j });
+        }
         Ok(Self {
             num,
             mean,

@@ -53,6 +53,16 @@ pub enum MetricError {
         /// Its dtype.
         dtype: DType,
     },
+    /// Statistics whose matrix is none of covariances.
+    #[error(
+        "the covariance must be symmetric with a diagonal from 0 up, got another value at row {row}, column {column}"
+    )]
+    NotACovariance {
+        /// The first such row.
+        row: usize,
+        /// Its column.
+        column: usize,
+    },
     /// A sliced distance without slices.
     #[error("num_projections must be at least 1, got 0")]
     NoProjections,

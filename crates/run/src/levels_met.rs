@@ -1,6 +1,7 @@
 //! How far the noise levels that samples show on their way leave the schedule, and what that says of the trust it deserves.
 
 use candle_core::Device;
+use pfgmpp_config::ConfigError;
 use pfgmpp_data::Dataset;
 use pfgmpp_kernel::{Denoiser, Dimension, Kernel, Query, SampleRng, Stream};
 use pfgmpp_metrics::bootstrap_interval;
@@ -142,13 +143,14 @@ impl SamplingModel {
         let all = groups.run_in_order::<_, RunError>(
             stop,
             |group| {
-                let recorder = Recorder::new(&*model, &error, self.kernel().n());
-                let denoiser = Stoppable::new(&recorder, stop);
+                // Outermost, so that an evaluation is one however it is done in parts.
+                let stoppable = Stoppable::new(&*model, stop);
+                let recorder = Recorder::new(&stoppable, &error, self.kernel().n());
                 let seeds = &seeds[group];
                 let condition = self.condition(self.classes(seeds).as_deref(), device)?;
                 let sampler = self.sampler();
                 let drawn = sampler.sample(
-                    &denoiser,
+                    &recorder,
                     &condition,
                     self.kernel(),
                     &self.shape(),
@@ -166,6 +168,15 @@ impl SamplingModel {
         )?;
         if !all {
             return Err(RunError::Stopped);
+        }
+        let n = self.kernel().n();
+        if !sampled
+            .sigma
+            .iter()
+            .any(|&sigma| is_readable(sigma, &error, n))
+        {
+            let message = "no noise level can be read off its samples: its error is larger than the noise at each";
+            return Err(ConfigError::new("the model", message).into());
         }
         let known = self.read_data(
             &sampled.sigma,
@@ -201,8 +212,8 @@ impl SamplingModel {
             stop,
             |group| {
                 let indices: Vec<usize> = group.map(|i| i * data.num_images() / num).collect();
-                let recorder = Recorder::new(&*model, error, self.kernel().n());
-                let denoiser = Stoppable::new(&recorder, stop);
+                let stoppable = Stoppable::new(&*model, stop);
+                let recorder = Recorder::new(&stoppable, error, self.kernel().n());
                 let y = data.batch(&indices, device)?;
                 let labels = data
                     .class_labels()
@@ -222,7 +233,7 @@ impl SamplingModel {
                     let mut rngs: Vec<SampleRng> = indices.iter().map(rng).collect();
                     let sigma = vec![sigma; indices.len()];
                     let x = kernel.perturb(&y, &sigma, &mut rngs)?;
-                    stop.blame(denoiser.denoise(&Query::new(&x, &sigma).under(&condition)))?;
+                    stop.blame(recorder.denoise(&Query::new(&x, &sigma).under(&condition)))?;
                 }
                 Ok(recorder.taken())
             },
@@ -248,6 +259,11 @@ fn moments(values: &[f64], items: &[usize]) -> [f64; 2] {
     [mean, squares / (num - 1.0).max(1.0)]
 }
 
+/// Whether what is left of a sample at level `sigma` is more noise than the model's own error.
+fn is_readable(sigma: f64, error: &DenoisingError, n: usize) -> bool {
+    error.at(sigma) <= READABLE * n as f64 * sigma * sigma
+}
+
 fn summary(
     sampled: &Deviations,
     known: &Deviations,
@@ -256,11 +272,8 @@ fn summary(
 ) -> LevelsMet {
     let num = sampled.values.first().map_or(0, Vec::len);
     let num_known = known.values.first().map_or(0, Vec::len);
-    let readable: Vec<bool> = sampled
-        .sigma
-        .iter()
-        .map(|&sigma| error.at(sigma) <= READABLE * n as f64 * sigma * sigma)
-        .collect();
+    let levels = sampled.sigma.iter();
+    let readable: Vec<bool> = levels.map(|&sigma| is_readable(sigma, error, n)).collect();
     let level = |k: usize, items: &[usize], known_items: &[usize]| {
         let [mean, variance] = moments(&sampled.values[k], items);
         let [mean_known, variance_known] = moments(&known.values[k], known_items);

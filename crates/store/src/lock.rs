@@ -165,7 +165,9 @@ fn lock_by(
         });
     }
     // Not truncated: a link in its place must not cost anyone a file.
+    // Read as well: network file systems that make a shared lock one of bytes ask for it.
     let options = File::options()
+        .read(true)
         .write(true)
         .create(true)
         .truncate(false)

@@ -29,6 +29,8 @@ pub struct Sweep<'a> {
     place: Place<'a>,
     /// For each run, whether this call takes it.
     taken: Vec<bool>,
+    /// Whether it takes runs by their names: whoever asks for those has seen to the models that they sample.
+    only: bool,
     preflight: Preflight,
     /// The table before this call: runs that an earlier call finished, and pending ones.
     before: SweepResult,
@@ -62,6 +64,7 @@ impl<'a> Sweep<'a> {
                 is_part: share.is_part(),
             },
             taken,
+            only: matches!(share, Share::Only(_)),
             preflight,
             before,
         })
@@ -187,7 +190,8 @@ impl<'a> Sweep<'a> {
         let execution = Execution {
             place: &self.place,
             device,
-            queue: Queue::new(self.place.plan, waiting, ended, |run| self.look(run)),
+            queue: Queue::new(self.place.plan, waiting, ended, |run| self.look(run))
+                .without_waiting_for_nobody(self.only),
             result: Mutex::new(self.before.clone()),
             written: Mutex::default(),
             observer,
@@ -280,7 +284,9 @@ fn leave(out: &Path) {
         names.collect::<Vec<_>>()
     });
     // A failure here adds nothing to the error that is told.
-    if let Ok([lock]) = names.as_deref() {
+    if let Ok([lock]) = names.as_deref()
+        && lock == ".lock"
+    {
         let _ = std::fs::remove_file(out.join(lock)).and_then(|()| std::fs::remove_dir(out));
     }
 }

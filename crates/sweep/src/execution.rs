@@ -93,7 +93,7 @@ impl Execution<'_> {
             }
             Ok(Err(RunError::Store(StoreError::InUse { .. } | StoreError::Claimed { .. }))) => {
                 row.status = Status::Running;
-                row.message = "another process is at it".to_string();
+                row.message = "another process is running it".to_string();
             }
             Ok(Err(error)) => {
                 row.status = Status::Failed;

@@ -26,13 +26,13 @@ pub(crate) fn read_rows(plan: &Plan, out: &Path, table: &mut SweepResult) -> Res
             row.skipped = true;
         } else if is_held(&path) {
             row.status = Status::Running;
-            row.message = "another process is at it".to_string();
+            row.message = "another process is running it".to_string();
         } else if row.status == Status::Running {
             row.status = Status::Pending;
             row.message.clear();
         } else if row.status == Status::Pending && RunFolder::config_in(&path).exists() {
             row.status = Status::Interrupted;
-            row.message = "was begun, and no process is at it".to_string();
+            row.message = "started, but no process is running it".to_string();
         }
     }
     Ok(())

@@ -24,6 +24,8 @@ const BETWEEN: Duration = Duration::from_millis(500);
 /// Hands runs out to several workers, one that samples another's model after that one has ended.
 pub(crate) struct Queue<'p> {
     plan: &'p Plan,
+    /// Whether a run begins, and fails for want of its model, where nobody is at the one that trains it.
+    never_waits_for_nobody: bool,
     /// How far a run is that another process had.
     look: Box<dyn Fn(usize) -> Elsewhere + Sync + 'p>,
     state: Mutex<State>,
@@ -54,6 +56,7 @@ impl<'p> Queue<'p> {
     ) -> Self {
         Self {
             plan,
+            never_waits_for_nobody: false,
             look: Box::new(look),
             state: Mutex::new(State {
                 waiting,
@@ -63,6 +66,12 @@ impl<'p> Queue<'p> {
             }),
             ended: Condvar::new(),
         }
+    }
+
+    /// The same, and if `never`, with runs that do not wait for one that nobody is at: it may never come.
+    pub fn without_waiting_for_nobody(mut self, never: bool) -> Self {
+        self.never_waits_for_nobody = never;
+        self
     }
 
     /// The first run that can begin, waiting until one can; `None` when none is left or a stop is
@@ -114,7 +123,11 @@ impl<'p> Queue<'p> {
         let providers = state.waiting.iter();
         let providers = providers.filter_map(|&run| self.plan.points[run].provider);
         let others = providers.filter(|run| !state.ended[*run] && !here(run));
-        let finished = others.filter(|run| (self.look)(*run) == Elsewhere::Finished);
+        let finished = others.filter(|run| match (self.look)(*run) {
+            Elsewhere::Finished => true,
+            Elsewhere::Held => false,
+            Elsewhere::Free => self.never_waits_for_nobody,
+        });
         let finished: Vec<usize> = finished.collect();
         finished.iter().for_each(|&run| state.ended[run] = true);
         changed || !finished.is_empty()

@@ -53,8 +53,8 @@ impl SlurmJobs {
     /// The jobs for the runs of `plan` in the folder `out` that nobody has finished or is at.
     ///
     /// - `program`: this program's path.
-    /// - `flags`: what says which sweep it is: the sweep file and its `--set`, `--out` and `--device`, each a word of a
-    ///   shell.
+    /// - `flags`: what says which sweep it is: the sweep file and its `--set` and `--out`, each a word of a shell.
+    /// - `device`: where runs compute.
     ///
     /// # Errors
     ///
@@ -63,7 +63,7 @@ impl SlurmJobs {
         plan: &Plan,
         slurm: &SlurmConfig,
         out: &Path,
-        (program, flags): (&str, &str),
+        (program, flags, device): (&str, &str, &str),
     ) -> Result<Self, RunError> {
         let status = Sweep::status(plan, out)?;
         let open = |run: &usize| {
@@ -71,7 +71,11 @@ impl SlurmJobs {
             !matches!(status, Status::Finished | Status::Running)
         };
         let open: Vec<usize> = (0..plan.points.len()).filter(open).collect();
-        let program = Program { program, flags };
+        let program = Program {
+            program,
+            flags,
+            device,
+        };
         let folder = out.join(FOLDER);
         let mut arrays = Vec::new();
         let waits_for = |run: &usize| plan.points[*run].provider.filter(|run| open.contains(run));

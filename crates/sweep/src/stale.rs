@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use pfgmpp_run::{RunError, RunFolder};
+use pfgmpp_run::{RunError, RunFolder, read_result};
+use pfgmpp_store::StoreError;
 
-use crate::plan::Plan;
+use crate::plan::{Plan, Point};
 use crate::results::SweepResult;
 
 /// Takes back the results of runs that sampled the checkpoint of one that now goes on: they are not those of the
@@ -25,9 +26,23 @@ pub(crate) fn take_back(plan: &Plan, out: &Path, before: &mut SweepResult) -> Re
     let pending = SweepResult::pending(plan, Vec::new(), Vec::new());
     for (i, row) in pending.rows.into_iter().enumerate() {
         if stale.contains(&i) {
-            let path = RunFolder::open_soon(&out.join(&plan.points[i].name))?.metrics();
-            std::fs::remove_file(&path).map_err(RunError::io(&path))?;
-            before.rows[i] = row;
+            // Another call may do the same just now.
+            let folder = match RunFolder::open_soon(&out.join(&plan.points[i].name)) {
+                Err(StoreError::InUse { .. } | StoreError::Claimed { .. }) => continue,
+                opened => opened?,
+            };
+            let provider = plan.points[i].provider.map(|run| &plan.points[run]);
+            let is_finished = |point: &Point| read_result(&point.config, &out.join(&point.name));
+            if provider.map(is_finished).transpose()?.flatten().is_some() {
+                continue;
+            }
+            let path = folder.metrics();
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(RunError::io(&path)(error));
+                }
+                _ => before.rows[i] = row,
+            }
         }
     }
     Ok(())

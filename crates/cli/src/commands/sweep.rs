@@ -70,7 +70,6 @@ enum Launcher {
 
 pub fn sweep(args: &Args) -> Result<(), Failure> {
     let mut plan = Plan::read(&args.file, &overrides(&args.set)?)?;
-    let device = args.device.open()?;
     let out = args
         .out
         .clone()
@@ -89,6 +88,10 @@ pub fn sweep(args: &Args) -> Result<(), Failure> {
         let result = Sweep::collect(&plan, &out)?;
         return conclude(args, &result, &out, false);
     }
+    if let Some(Launcher::Slurm) = args.launcher {
+        return launch(args, &plan, &out);
+    }
+    let device = args.device.open()?;
     if args.plan {
         Sweep::write_plan(&plan, &out, &device)?;
         print(format_args!(
@@ -97,9 +100,6 @@ pub fn sweep(args: &Args) -> Result<(), Failure> {
             out.join("plan.json").display()
         ));
         return Ok(());
-    }
-    if let Some(Launcher::Slurm) = args.launcher {
-        return launch(args, &plan, &out, &device);
     }
     if args.dry_run {
         let (found, notes) = Sweep::check(&plan, &out, &device)?;
@@ -139,9 +139,15 @@ pub fn sweep(args: &Args) -> Result<(), Failure> {
 }
 
 /// Submits the runs to Slurm, or shows how it would.
-fn launch(args: &Args, plan: &Plan, out: &Path, device: &Device) -> Result<(), Failure> {
-    let (found, notes) = Sweep::check(plan, out, device)?;
-    say(&found, &notes);
+fn launch(args: &Args, plan: &Plan, out: &Path) -> Result<(), Failure> {
+    // The machine that submits may have no GPU; a node that has one checks there.
+    match args.device.is_cpu() {
+        true => {
+            let (found, notes) = Sweep::check(plan, out, &Device::Cpu)?;
+            say(&found, &notes);
+        }
+        false => note("the runs are checked where they are executed, with that device"),
+    }
     let at = |path: &Path| std::path::absolute(path).map_err(RunError::io(path));
     let program = std::env::current_exe().map_err(RunError::io(Path::new("this program")))?;
     let (file, folder) = (at(&args.file)?, at(out)?);
@@ -149,10 +155,15 @@ fn launch(args: &Args, plan: &Plan, out: &Path, device: &Device) -> Result<(), F
     for set in &args.set {
         flags += &format!(" --set {}", shell_word(Path::new(set)));
     }
-    flags += &format!(" --device {}", args.device);
-    let jobs = SlurmJobs::of(plan, &plan.slurm, &folder, (&shell_word(&program), &flags))?;
+    let device = args.device.to_string();
+    let jobs = SlurmJobs::of(
+        plan,
+        &plan.slurm,
+        &folder,
+        (&shell_word(&program), &flags, &device),
+    )?;
     if jobs.num_runs() == 0 {
-        print("every run is finished, or another process is at it: nothing to submit");
+        print("every run is finished, or another process is running it: nothing to submit");
         return Ok(());
     }
     if args.dry_run {
@@ -214,7 +225,7 @@ fn conclude(args: &Args, result: &SweepResult, out: &Path, stopped: bool) -> Res
     let others = others.filter(|row| row.status == Status::Running).count();
     if others > 0 {
         note(format_args!(
-            "{others} runs are another process's: --status shows how far they are, --collect writes the table anew"
+            "runs that another process is executing: {others}; --status shows how far they are, --collect writes the table anew"
         ));
     }
     judge(result, stopped, &args.file)
@@ -229,7 +240,7 @@ fn say(data: &[Found], notes: &[String]) {
     }
 }
 
-/// Success only if every run finished.
+/// Success unless a run failed here or a stop was asked for: what other calls have not finished yet is no failure.
 fn judge(result: &SweepResult, stopped: bool, file: &Path) -> Result<(), Failure> {
     let failed: Vec<_> = result
         .rows

@@ -15,6 +15,8 @@ pub(super) struct Program<'a> {
     pub program: &'a str,
     /// What says which sweep it is.
     pub flags: &'a str,
+    /// Where runs compute.
+    pub device: &'a str,
 }
 
 /// A job array: a task a run.
@@ -81,7 +83,11 @@ impl Array {
             let _ = writeln!(text, "#SBATCH --signal=B:USR1@{NOTICE}");
         }
         let list = quoted(&self.list_path(folder));
-        let Program { program, flags } = program;
+        let Program {
+            program,
+            flags,
+            device,
+        } = program;
         let threads = slurm.cpus.unwrap_or(1);
         let _ = write!(
             text,
@@ -91,7 +97,7 @@ again=
 # The program saves its state and stops; only the end of its time queues a run again, which goes on from there.
 trap 'again=yes; kill -USR1 "$child"' USR1
 trap 'kill -TERM "$child"' TERM
-{program} sweep {flags} --threads {threads} --only "$run" &
+{program} sweep {flags} --device {device} --threads {threads} --only "$run" &
 child=$!
 wait "$child"
 code=$?
@@ -118,7 +124,7 @@ pub(super) fn collect(name: &str, slurm: &SlurmConfig, folder: &Path, program: &
         ..slurm.clone()
     };
     let log = folder.join("collect.log");
-    let Program { program, flags } = program;
+    let Program { program, flags, .. } = program;
     let head = head(&format!("{name}-collect"), &light, &log, &[]);
     format!("{head}\nexec {program} sweep {flags} --collect\n")
 }
