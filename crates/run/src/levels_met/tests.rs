@@ -1,7 +1,8 @@
 //! Levels of models whose levels are known.
 
+use candle_core::Tensor;
 use pfgmpp_config::yaml::parse_value;
-use pfgmpp_data::DataSource;
+use pfgmpp_data::{DataSource, Dataset};
 use pfgmpp_kernel::ExactPosterior;
 use pfgmpp_sampler::SamplerConfig;
 
@@ -119,4 +120,38 @@ fn the_batch_changes_nothing() {
         few.mean_square,
         many.mean_square
     );
+}
+
+#[test]
+fn an_evaluation_that_is_done_in_parts_is_one() {
+    // 65,536 values each: more than four at a time are evaluated in parts.
+    let shape = [1, 256, 256];
+    let values = (0..12 * 65_536u32)
+        .map(|i| ((i.wrapping_mul(2_654_435_761) >> 16) as f32 / 32_768.0) - 1.0);
+    let images = Tensor::from_iter(values, &Device::Cpu).unwrap();
+    let images = images.reshape((12, 1, 256, 256)).unwrap();
+    let data = Dataset::new("wide", &images, None).unwrap();
+    let d = Dimension::Infinite;
+    let exact = ExactPosterior::new(data.images(), d).unwrap();
+    let text = "{solver: euler, schedule: {edm: {num_steps: 4, sigma_min: 0.2, sigma_max: 10.0, rho: 7.0}}}";
+    let config: SamplerConfig = parse_value(text, "a test").unwrap();
+    let moments = || unreachable!("no other D");
+    let model = SamplingModel::new(Box::new(exact), d, shape, moments, &config).unwrap();
+    let met = |batch| {
+        let seeds: Vec<u64> = (0..10).collect();
+        let stop = StopFlag::default();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(1)
+            .build()
+            .unwrap();
+        let found =
+            pool.install(|| model.levels_met(&seeds, &data, (batch, &Device::Cpu), &stop, &|_| ()));
+        found.unwrap()
+    };
+    let (apart, together) = (met(2), met(10));
+    assert_eq!((together.num, together.levels.len()), (10, 4));
+    for (a, b) in apart.levels.iter().zip(&together.levels) {
+        let same = (a.bias - b.bias).abs() < 1e-6 && (a.variance - b.variance).abs() < 1e-6;
+        assert!(a.sigma == b.sigma && same, "got {b:?}, want {a:?}");
+    }
 }
