@@ -78,6 +78,20 @@ pub enum DataError {
         /// The number of images.
         num_images: usize,
     },
+    /// Images that are asked for all at once and are too many for it.
+    #[error(
+        "{name}: {num_images} images at once need {needed_mib} MiB as f32, up to {accepted_mib} MiB are accepted: take fewer or smaller ones for what needs all of them, as the exact model does"
+    )]
+    AtOnce {
+        /// The data set.
+        name: String,
+        /// The number of images.
+        num_images: usize,
+        /// MiB needed.
+        needed_mib: u64,
+        /// MiB accepted.
+        accepted_mib: u64,
+    },
     /// Noise of a size that is not made.
     #[error(
         "data.noise: shape must be 1 or 3 channels with sides from 1 to 4096, num at least {MIN_IMAGES}, and their product at most 2^29, got shape {shape:?} and num {num}"
@@ -128,6 +142,7 @@ impl DataError {
         match self {
             Self::Hub { source, .. } => source.is_bad_input(),
             Self::File(_)
+            | Self::AtOnce { .. }
             | Self::Noise { .. }
             | Self::Labels { .. }
             | Self::HubFiles { .. }

@@ -18,7 +18,7 @@ use crate::paths::write_paths;
 use crate::preview::Preview;
 use crate::result::{Outcome, RunResult};
 use crate::sampling_model::SamplingModel;
-use crate::score::{inputs, measure};
+use crate::score::{Compared, inputs, measure};
 
 /// What a result says of the training before it; nothing where there was none.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,8 +72,7 @@ impl Evaluation<'_> {
         let scores = self.score(&samples, stop)?;
         let seeds = self.config.sample_seeds(self.config.scoring.num_samples);
         let preview = Preview::of(self.model, &seeds);
-        let held_out = self.splits.held_out.images();
-        let grid = preview.draw(&preview.select(&samples)?, held_out)?;
+        let grid = preview.draw(&preview.select(&samples)?, &self.splits.held_out)?;
         self.folder.write(&self.folder.grid(), &grid.to_png()?)?;
         write_paths(
             self.model,
@@ -111,9 +110,10 @@ impl Evaluation<'_> {
             device: self.device,
             stop,
         };
+        let compared = Compared::of(self.splits)?;
         let inputs = Inputs {
             denoiser: Some(&held_out),
-            ..inputs(samples, self.splits, scoring)
+            ..inputs(samples, &compared, scoring)
         };
         measure(scoring.metrics.metrics(), &inputs, stop)
     }

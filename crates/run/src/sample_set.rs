@@ -84,11 +84,14 @@ impl SampleSet {
     /// Data that cannot be read.
     pub fn held_out(source: &DataSource) -> Result<Self, RunError> {
         let Splits { held_out, .. } = load(source)?;
-        let values = held_out.images().clone();
+        let values = held_out.reference_images()?;
         let name = source.name();
         let found = format!(
-            "{name}: the {} samples that are held out, of {}",
-            values.dim(0)?,
+            "{name}: {} samples that are held out, of {}",
+            match values.dim(0)? {
+                all if all == held_out.num_images() => format!("the {all}"),
+                some => format!("{some} of {}", held_out.num_images()),
+            },
             shape(&values)
         );
         Self::checked(&name, found, values)
@@ -97,7 +100,7 @@ impl SampleSet {
     /// All of a data source.
     fn whole(source: &DataSource) -> Result<Self, RunError> {
         let splits = load(source)?;
-        let values = Tensor::cat(&[splits.train.images(), splits.held_out.images()], 0)?;
+        let values = Tensor::cat(&[splits.train.images()?, splits.held_out.images()?], 0)?;
         let name = source.name();
         let found = format!(
             "{name}: all {} images, of {}",
