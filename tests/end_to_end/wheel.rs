@@ -26,7 +26,8 @@ fn the_wheel_runs_a_sweep_in_a_clean_environment() {
     let (wheels, environment) = (folder.path().join("wheels"), folder.path().join("env"));
     let mut build = python();
     build.current_dir(repository());
-    // The features of the tests, so that one build serves both.
+    // A build of its own: maturin's environment would have the next build of the tests start over.
+    build.env("CARGO_TARGET_DIR", repository().join("target/wheel"));
     build.args([
         "-m",
         "maturin",
