@@ -2,13 +2,14 @@
 //! they are), written whole or not at all; and those of other programs, read without running them.
 //!
 //! [`resolve`] finds or fetches what a user named, [`Source::open`] tells what a file or folder is,
-//! [`Source::load`] reads it; [`Model::load`] makes a denoiser of it.
+//! [`Source::load`] reads it; [`Model::load`] makes a denoiser of it. [`Export`] writes it for other programs.
 
 mod card;
 mod checkpoint;
 mod config;
 mod elements;
 mod error;
+mod export;
 mod fit;
 mod foreign;
 mod hub_files;
@@ -31,6 +32,7 @@ pub use card::{model_card, network_name, prediction_name};
 pub use checkpoint::Checkpoint;
 pub use config::{CheckpointConfig, DATA_MEAN, DataSummary, FORMAT, TrainingSummary};
 pub use error::CheckpointError;
+pub use export::{Export, Layout};
 pub use model::Model;
 pub use resolve::{Resolved, resolve};
 pub use seal::{Seal, json_sha256};
