@@ -67,7 +67,12 @@ impl RunFolder {
 
     /// Everything needed to go on, `state/state.safetensors`.
     pub fn state(&self) -> PathBuf {
-        self.path().join("state").join("state.safetensors")
+        Self::state_in(self.path())
+    }
+
+    /// Where the state of the run in `path` lies, for readers that need no lock.
+    pub fn state_in(path: &Path) -> PathBuf {
+        path.join("state").join("state.safetensors")
     }
 
     /// The weights with the lowest error on held-out data, `best/`.

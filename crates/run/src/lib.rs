@@ -62,7 +62,7 @@ pub use memory::{RunMemory, load};
 pub use observer::{Observer, Phase, Progress, StopFlag};
 pub use paths::PlanePaths;
 pub use post_hoc::{PostHoc, PostHocAverage};
-pub use preflight::{Preflight, preflight};
+pub use preflight::{Expected, Preflight, preflight};
 pub use restoring::{RestorationMethod, Restoring};
 pub use result::{Outcome, RunResult, check_config, read_result};
 pub use run::run;

@@ -1,5 +1,7 @@
 //! `pfgmpp train`: one configuration, trained, sampled and scored.
 
+mod expected;
+
 use std::path::{Path, PathBuf};
 
 use pfgmpp_config::{ConfigError, Document, Override, RunConfig};
@@ -9,6 +11,7 @@ use pfgmpp_run::{
 };
 use serde::Serialize;
 
+use self::expected::Expectation;
 use crate::device::DeviceArgs;
 use crate::download::hub;
 use crate::failure::Failure;
@@ -26,6 +29,9 @@ pub struct Args {
     /// Change a value of the configuration, such as d=128 or training.nimg=10000
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Check everything, time a few steps, print what the run will take and stop; nothing is written
+    #[arg(long)]
+    dry_run: bool,
     /// Write what was found as JSON
     #[arg(long)]
     json: bool,
@@ -55,11 +61,20 @@ pub fn train(args: &Args) -> Result<(), Failure> {
     let signals = stop_on_signal()?;
     let splits = load(&config.data)?;
     note(format_args!("data: {}", splits.found));
-    for text in preflight([(out.clone(), &config, &splits)].into_iter(), &out, &device)?.notes {
-        note(text);
-    }
+    let found = preflight([(out.clone(), &config, &splits)].into_iter(), &out, &device)?;
+    found.notes.iter().for_each(note);
     note(opening::run(&config, splits.found.classes));
     note(opening::place(&args.device, &out));
+    if args.dry_run {
+        let expected = Expectation::of(&config, &splits, &out, &found, &device)?;
+        return match args.json {
+            true => print_json(&expected),
+            false => {
+                expected.print();
+                Ok(())
+            }
+        };
+    }
     let folder = RunFolder::open(&out).map_err(RunError::from)?;
     let stop = signals.begin();
     let mut terminal = RunTerminal::new(&format!("d={}", config.d()));
