@@ -57,6 +57,8 @@ mod shards;
 mod slurm;
 #[path = "end_to_end/sweep.rs"]
 mod sweep;
+#[path = "end_to_end/tables.rs"]
+mod tables;
 #[path = "end_to_end/transfer.rs"]
 mod transfer;
 #[path = "end_to_end/words.rs"]

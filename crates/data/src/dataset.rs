@@ -1,11 +1,14 @@
 //! Images in memory.
 
+use std::sync::Arc;
+
 use candle_core::{DType, Device, Storage, Tensor};
 
+use crate::columns::Column;
 use crate::error::DataError;
 use crate::labels::{ClassLabels, Labels};
 
-/// Images `[n, C, H, W]` in `[-1, 1]` with an optional class for each.
+/// Images `[n, C, H, W]` in `[-1, 1]`, or rows of a table with [`Self::columns`], with an optional class for each.
 ///
 /// The images lie in host memory as `f32`; [`Dataset::batch`] moves what a step needs.
 #[derive(Clone, Debug)]
@@ -15,6 +18,8 @@ pub struct Dataset {
     num_images: usize,
     image_shape: [usize; 3],
     labels: Labels,
+    /// Of a table whose columns were standardised.
+    columns: Option<Arc<[Column]>>,
 }
 
 impl Dataset {
@@ -41,7 +46,25 @@ impl Dataset {
         images: &Tensor,
         labels: Labels,
     ) -> Result<Self, DataError> {
-        let name = name.into();
+        Self::checked(name.into(), images, labels, None)
+    }
+
+    /// A table whose `columns`, one for each value of a row, were standardised: values may be any that are finite.
+    pub(crate) fn table(
+        name: impl Into<String>,
+        rows: &Tensor,
+        labels: Labels,
+        columns: Arc<[Column]>,
+    ) -> Result<Self, DataError> {
+        Self::checked(name.into(), rows, labels, Some(columns))
+    }
+
+    fn checked(
+        name: String,
+        images: &Tensor,
+        labels: Labels,
+        columns: Option<Arc<[Column]>>,
+    ) -> Result<Self, DataError> {
         let shape = images.dims();
         let &[num_images, channels, height, width] = shape else {
             return Err(DataError::Shape {
@@ -59,7 +82,7 @@ impl Dataset {
             .to_device(&Device::Cpu)?
             .to_dtype(DType::F32)?
             .contiguous()?;
-        check_pixels(&name, &images)?;
+        check_pixels(&name, &images, columns.is_some())?;
         if let Some(classes) = labels.classes() {
             classes.check(&name, num_images)?;
         }
@@ -69,6 +92,7 @@ impl Dataset {
             num_images,
             image_shape: [channels, height, width],
             labels,
+            columns,
         })
     }
 
@@ -95,6 +119,11 @@ impl Dataset {
     /// Whether the data are points in the plane, `[2, 1, 1]`, rather than images.
     pub fn is_planar(&self) -> bool {
         is_planar(self.image_shape)
+    }
+
+    /// The columns of a table that were standardised, one for each value of a row; `None` for all other data.
+    pub fn columns(&self) -> Option<&[Column]> {
+        self.columns.as_deref()
     }
 
     /// The data dimension `N = C H W`.
@@ -170,7 +199,43 @@ impl Dataset {
     /// No index, an index that is not in `0..n`, and failures of the tensor backend.
     pub fn subset(&self, name: impl Into<String>, indices: &[usize]) -> Result<Self, DataError> {
         let images = self.batch(indices, &Device::Cpu)?;
-        Self::with_labels(name, &images, self.labels.select(indices))
+        let labels = self.labels.select(indices);
+        Self::checked(name.into(), &images, labels, self.columns.clone())
+    }
+
+    /// The same rows of a table as they would be kept with `columns`, which have the names of its own, in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Columns`] for data without columns, or with others.
+    pub fn standardised_as(&self, columns: &[Column]) -> Result<Self, DataError> {
+        let own = self.columns().unwrap_or_default();
+        let names = |columns: &[Column]| {
+            let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+            names.join(", ")
+        };
+        if names(own) != names(columns) || own.len() != columns.len() {
+            return Err(DataError::Columns {
+                name: self.name.clone(),
+                want: names(columns),
+                got: match own {
+                    [] => "none that are standardised".to_string(),
+                    own => names(own),
+                },
+            });
+        }
+        if own == columns {
+            return Ok(self.clone());
+        }
+        let kept = self.with_values(|values| {
+            let pairs = own.iter().zip(columns).cycle();
+            let kept = values.iter().zip(pairs);
+            let kept = kept.map(|(&v, (own, new))| new.kept(own.value(f64::from(v))) as f32);
+            kept.collect::<Vec<f32>>()
+        })?;
+        let rows = Tensor::from_vec(kept, self.images.shape(), &Device::Cpu)?;
+        let (name, labels) = (self.name.clone(), self.labels.clone());
+        Self::table(name, &rows, labels, columns.into())
     }
 
     /// What `measure` says of all values, image after image, which are not copied for it.
@@ -214,9 +279,13 @@ fn with_values<R>(images: &Tensor, measure: impl FnOnce(&[f32]) -> R) -> candle_
     }
 }
 
-fn check_pixels(name: &str, images: &Tensor) -> Result<(), DataError> {
+/// Refuses values outside `[-1, 1]`, or, of a table, such as are not finite.
+fn check_pixels(name: &str, images: &Tensor, is_table: bool) -> Result<(), DataError> {
     let n = images.elem_count() / images.dim(0)?;
-    let outside = |value: &f32| !(-1.0..=1.0).contains(value);
+    let outside = |value: &f32| match is_table {
+        true => !value.is_finite(),
+        false => !(-1.0..=1.0).contains(value),
+    };
     let first = |values: &[f32]| values.iter().position(outside).map(|i| (i, values[i]));
     match with_values(images, first)? {
         None => Ok(()),

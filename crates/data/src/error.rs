@@ -38,6 +38,18 @@ pub enum DataError {
         /// Its value.
         value: f32,
     },
+    /// A table with other columns than are asked for.
+    #[error(
+        "{name}: must be a table with the columns {want}, standardised (csv: {{..., standardise: ...}}), got {got}"
+    )]
+    Columns {
+        /// The data set.
+        name: String,
+        /// The columns that are asked for.
+        want: String,
+        /// What there is.
+        got: String,
+    },
     /// A number of labels that differs from the number of images.
     #[error("{name}: {images} images need as many labels, got {labels}")]
     LabelCount {
@@ -88,6 +100,21 @@ pub enum DataError {
         /// The number of images asked for.
         num: usize,
     },
+    /// A Student-t that is not drawn.
+    #[error(
+        "data.student_t: nu from 0.5 to 1e6, columns from 1 to 4096, num at least {MIN_IMAGES} with up to 2^26 values in all and \
+         correlation from 0 to 0.99 are accepted, got nu {nu}, columns {columns}, num {num} and correlation {correlation}"
+    )]
+    StudentT {
+        /// Degrees of freedom.
+        nu: f64,
+        /// Columns.
+        columns: usize,
+        /// Rows.
+        num: usize,
+        /// Correlation.
+        correlation: f64,
+    },
     /// Files that cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
@@ -129,6 +156,8 @@ impl DataError {
             Self::Hub { source, .. } => source.is_bad_input(),
             Self::File(_)
             | Self::Noise { .. }
+            | Self::Columns { .. }
+            | Self::StudentT { .. }
             | Self::Labels { .. }
             | Self::HubFiles { .. }
             | Self::NoDatasets { .. } => true,

@@ -12,6 +12,7 @@
 
 mod animation;
 mod augmentation;
+mod columns;
 mod dataset;
 mod error;
 mod file_error;
@@ -28,6 +29,7 @@ mod statistics;
 
 pub use animation::animation;
 pub use augmentation::{AUGMENT_LABELS, AugmentConfig};
+pub use columns::{Column, Standardise, StandardiseBy};
 pub use dataset::{Dataset, is_image, is_planar};
 pub use error::DataError;
 pub use file_error::FileError;
