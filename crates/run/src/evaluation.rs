@@ -5,7 +5,7 @@ use std::time::Instant;
 use candle_core::{Device, Tensor};
 use pfgmpp_config::RunConfig;
 use pfgmpp_data::Splits;
-use pfgmpp_metrics::{Inputs, Scores};
+use pfgmpp_metrics::{Inputs, Scores, TailReport, is_of_tables};
 
 use crate::class_scores::ClassScores;
 use crate::draw::Draw;
@@ -86,6 +86,7 @@ impl Evaluation<'_> {
         monitor.scores(&scores, nimg)?;
         monitor.hparams(self.config)?;
         self.score_classes(&samples, &seeds, monitor)?;
+        self.report_tails(&samples)?;
         let result = RunResult {
             d: self.config.d(),
             seed: self.config.seed,
@@ -135,6 +136,22 @@ impl Evaluation<'_> {
         monitor.class_scores(&scores, self.trained.nimg)?;
         let json = serde_json::to_string_pretty(&scores).expect("scores have string keys");
         let path = self.folder.class_scores();
+        Ok(self.folder.write(&path, (json + "\n").as_bytes())?)
+    }
+
+    /// Writes the tails of each column, if the run is scored by any.
+    fn report_tails(&self, samples: &Tensor) -> Result<(), RunError> {
+        let scoring = &self.config.scoring;
+        let mut names = scoring.metrics.descriptions().map(|metric| metric.name);
+        if !names.any(is_of_tables) {
+            return Ok(());
+        }
+        let held_out = &self.splits.held_out;
+        let columns = held_out.columns().unwrap_or_default().iter();
+        let names: Vec<String> = columns.map(|column| column.name.clone()).collect();
+        let tails = TailReport::measure(samples, held_out.images(), &names, scoring.seed)?;
+        let json = serde_json::to_string_pretty(&tails).expect("tails have string keys");
+        let path = self.folder.tails();
         Ok(self.folder.write(&path, (json + "\n").as_bytes())?)
     }
 

@@ -90,9 +90,9 @@ mod tests {
         let names = ["a".to_string(), "b, in \"mm\"".to_string()];
         write_names(&mut file, &names, true).unwrap();
         write_row(&mut file, &[0.1, -1e300], Some(3)).unwrap();
-        write_row(&mut file, &[f64::from(0.1f32), 1.0 / 3.0], Some(0)).unwrap();
+        write_row(&mut file, &[0.25, 1.0 / 3.0], Some(0)).unwrap();
         let got = String::from_utf8(file).unwrap();
-        let want = "a,\"b, in \"\"mm\"\"\",class\n0.1,-1e300,3\n0.1,0.333333333,0\n";
+        let want = "a,\"b, in \"\"mm\"\"\",class\n0.1,-1e300,3\n0.25,0.333333333,0\n";
         assert_eq!(got, want);
     }
 
