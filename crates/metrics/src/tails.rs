@@ -35,7 +35,10 @@ fn of_both(
     let (samples, held_out) = Columns::read_pair(samples, held_out)?;
     let name = metric.description().name;
     let bootstrap = Bootstrap::of(inputs.seed, name);
-    let found = bootstrap.of_pair(&samples, &held_out, &statistic);
+    let found = match inputs.resample {
+        true => bootstrap.of_pair(&samples, &held_out, &statistic),
+        false => None,
+    };
     Ok(Estimate {
         value: statistic(&samples, &held_out),
         standard_error: found.map(|found| found.deviation),

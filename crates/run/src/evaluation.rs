@@ -114,6 +114,8 @@ impl Evaluation<'_> {
         };
         let inputs = Inputs {
             denoiser: Some(&held_out),
+            // Reference rows do without.
+            resample: true,
             ..inputs(samples, self.splits, scoring)
         };
         measure(scoring.metrics.metrics(), &inputs, stop)

@@ -118,6 +118,7 @@ fn inputs<'a>(args: &Args, sets: &'a Sets) -> Inputs<'a> {
             .zip(features)
             .map(|(own, other)| [&own.values, &other.values]),
         errors: true,
+        resample: true,
         num_projections: args.projections as usize,
         seed: args.seed,
         ..Inputs::default()

@@ -48,22 +48,27 @@ impl Bootstrap {
         if x.len() + y.len() > MOST_VALUES {
             return None;
         }
-        self.spread(|k| {
+        let value = |k: usize| {
             let (x, y) = (self.resample(x, 2 * k), self.resample(y, 2 * k + 1));
             statistic(&x, &y)
-        })
+        };
+        Spread::of((0..RESAMPLES).into_par_iter().map(value).collect())
     }
 
-    /// As [`Self::of_pair`], of one table.
-    pub fn of_one(
+    /// As [`Self::of_pair`], of each of several statistics of one table, under the same resamples.
+    pub fn of_each(
         &self,
         x: &Columns,
-        statistic: impl Fn(&Columns) -> f64 + Sync,
-    ) -> Option<Spread> {
-        match x.len() > MOST_VALUES {
-            true => None,
-            false => self.spread(|k| statistic(&self.resample(x, 2 * k))),
+        num: usize,
+        statistics: impl Fn(&Columns) -> Vec<f64> + Sync,
+    ) -> Vec<Option<Spread>> {
+        if x.len() > MOST_VALUES {
+            return vec![None; num];
         }
+        let values = |k: usize| statistics(&self.resample(x, 2 * k));
+        let found: Vec<Vec<f64>> = (0..RESAMPLES).into_par_iter().map(values).collect();
+        let of = |place: usize| Spread::of(found.iter().map(|values| values[place]).collect());
+        (0..num).map(of).collect()
     }
 
     fn resample(&self, x: &Columns, index: usize) -> Columns {
@@ -71,10 +76,12 @@ impl Bootstrap {
         let rows: Vec<usize> = (0..x.num).map(|_| rng.random_range(0..x.num)).collect();
         x.pick(&rows)
     }
+}
 
-    fn spread(&self, value: impl Fn(usize) -> f64 + Sync) -> Option<Spread> {
-        let found: Vec<f64> = (0..RESAMPLES).into_par_iter().map(&value).collect();
-        let mut found: Vec<f64> = found.into_iter().filter(|v| v.is_finite()).collect();
+impl Spread {
+    /// What the values of [`RESAMPLES`] resamples show.
+    fn of(mut found: Vec<f64>) -> Option<Self> {
+        found.retain(|value| value.is_finite());
         if 2 * found.len() < RESAMPLES {
             return None;
         }
@@ -88,7 +95,7 @@ impl Bootstrap {
             found[low] + part * (found[(low + 1).min(found.len() - 1)] - found[low])
         };
         let tail = 0.5 * (1.0 - CONFIDENCE);
-        Some(Spread {
+        Some(Self {
             deviation: (squares / (num - 1.0)).sqrt(),
             interval: [at(tail), at(1.0 - tail)],
         })

@@ -54,14 +54,6 @@ impl Columns {
         }
     }
 
-    /// One column as a table of its own.
-    pub fn only(&self, column: usize) -> Self {
-        Self {
-            num: self.num,
-            columns: vec![self.columns[column].clone()],
-        }
-    }
-
     /// The number of values.
     pub fn len(&self) -> usize {
         self.num * self.columns.len()

@@ -66,49 +66,75 @@ impl TailReport {
         seed: u64,
     ) -> Result<Self, MetricError> {
         let (samples, data) = Columns::read_pair(samples, data)?;
-        let tails = |name: &str, samples: &Columns, data: &Columns| ColumnTails {
-            name: name.to_string(),
-            samples: Tails::of(samples, seed, &format!("samples {name}")),
-            data: Tails::of(data, seed, &format!("data {name}")),
-        };
-        let columns = (0..samples.columns.len()).map(|place| {
-            let number = place.to_string();
-            let name = names.get(place).unwrap_or(&number);
-            tails(name, &samples.only(place), &data.only(place))
-        });
+        let own = Tails::of(&samples, &Bootstrap::of(seed, "tails of samples"));
+        let other = Tails::of(&data, &Bootstrap::of(seed, "tails of data"));
+        let mut all = own
+            .into_iter()
+            .zip(other)
+            .enumerate()
+            .map(|(place, (samples, data))| {
+                let number = || place.to_string();
+                let name = names.get(place).cloned().unwrap_or_else(number);
+                ColumnTails {
+                    name,
+                    samples,
+                    data,
+                }
+            });
+        let columns = all.by_ref().take(samples.columns.len()).collect();
+        let all = all.next().expect("the means stand behind the columns");
+        let name = "all".to_string();
         Ok(Self {
-            columns: columns.collect(),
-            all: tails("all", &samples, &data),
+            columns,
+            all: ColumnTails { name, ..all },
         })
     }
 }
 
+/// The statistics of a column.
+const STATISTICS: usize = 5;
+
 impl Tails {
-    fn of(table: &Columns, seed: u64, what: &str) -> Self {
-        let measured = |name: &str, of_column: &(dyn Fn(&[f64]) -> Option<f64> + Sync)| {
-            let statistic = |table: &Columns| geometric_mean(table, of_column);
-            let bootstrap = Bootstrap::of(seed, &format!("{name} of {what}"));
-            Measured {
-                value: statistic(table),
-                interval: bootstrap
-                    .of_one(table, statistic)
-                    .map(|found| found.interval),
-            }
-        };
-        let index = |name: &str, tail: Tail| measured(name, &|column| tail.index(column));
-        Self {
-            kurtosis: measured("kurtosis", &kurtosis),
-            hill_left: index("hill_left", Tail::Left95),
-            hill_right: index("hill_right", Tail::Right95),
-            hill_left_99: index("hill_left_99", Tail::Left99),
-            hill_right_99: index("hill_right_99", Tail::Right99),
-        }
+    /// The tails of each column, and behind them their geometric means.
+    fn of(table: &Columns, bootstrap: &Bootstrap) -> Vec<Self> {
+        let values = statistics(table);
+        let spreads = bootstrap.of_each(table, values.len(), statistics);
+        let intervals = spreads
+            .iter()
+            .map(|found| found.map(|found| found.interval));
+        let measured: Vec<Measured> = values
+            .iter()
+            .zip(intervals)
+            .map(|(&value, interval)| Measured { value, interval })
+            .collect();
+        let tails = measured.chunks_exact(STATISTICS).map(|of| Self {
+            kurtosis: of[0],
+            hill_left: of[1],
+            hill_right: of[2],
+            hill_left_99: of[3],
+            hill_right_99: of[4],
+        });
+        tails.collect()
     }
 }
 
-/// Over the columns that have the statistic; not a number if none has.
-fn geometric_mean(table: &Columns, of_column: impl Fn(&[f64]) -> Option<f64>) -> f64 {
-    let found = table.columns.iter().filter_map(|column| of_column(column));
-    let logarithms: Vec<f64> = found.map(f64::ln).collect();
-    (logarithms.iter().sum::<f64>() / logarithms.len() as f64).exp()
+/// The statistics of each column, and behind them their geometric means over the columns that have them; not a number where there are
+/// none.
+fn statistics(table: &Columns) -> Vec<f64> {
+    let tails = [Tail::Left95, Tail::Right95, Tail::Left99, Tail::Right99];
+    let mut values = Vec::with_capacity((table.columns.len() + 1) * STATISTICS);
+    for column in &table.columns {
+        let found = [kurtosis(column)].into_iter();
+        let found = found.chain(tails.map(|tail| tail.index(column)));
+        values.extend(found.map(|value| value.unwrap_or(f64::NAN)));
+    }
+    let mean = |place: usize| {
+        let of_columns = values.iter().skip(place).step_by(STATISTICS);
+        let logarithms = of_columns.filter(|value| value.is_finite()).map(|v| v.ln());
+        let logarithms: Vec<f64> = logarithms.collect();
+        (logarithms.iter().sum::<f64>() / logarithms.len() as f64).exp()
+    };
+    let means: Vec<f64> = (0..STATISTICS).map(mean).collect();
+    values.extend(means);
+    values
 }

@@ -13,52 +13,46 @@ use crate::samples::MetricError;
 /// ```
 ///
 /// 0 for the same tails, 1 where the samples do not reach beyond the quantiles at all, more where they have more than twice as
-/// many rows there. Both sets are sorted in place. By chance it is about `1 / sqrt(share n)`.
-pub fn tail_distance(samples: &mut [f64], data: &mut [f64], share: f64) -> f64 {
-    let one_side = |samples: &mut [f64], data: &mut [f64]| {
-        samples.sort_unstable_by(|a, b| b.total_cmp(a));
-        data.sort_unstable_by(|a, b| b.total_cmp(a));
-        beyond(samples, data, share)
-    };
-    let right = one_side(samples, data);
-    for value in samples.iter_mut().chain(data.iter_mut()) {
-        *value = -*value;
-    }
-    let left = one_side(samples, data);
-    for value in samples.iter_mut().chain(data.iter_mut()) {
-        *value = -*value;
-    }
-    right.max(left) / share
+/// many rows there. By chance it is about `1 / sqrt(share n)`.
+pub fn tail_distance(samples: &[f64], data: &[f64], share: f64) -> f64 {
+    let beyond = |side: f64| beyond(samples, data, side, share);
+    beyond(1.0).max(beyond(-1.0)) / share
 }
 
-/// The largest difference of the shares that lie at or above a threshold, over thresholds in the data's highest `share`.
-fn beyond(samples: &[f64], data: &[f64], share: f64) -> f64 {
+/// The largest difference of the shares that lie at or above a threshold, over thresholds in the data's highest `share`; on the other
+/// side for `side = -1`.
+fn beyond(samples: &[f64], data: &[f64], side: f64, share: f64) -> f64 {
     let k = ((share * data.len() as f64).round() as usize).clamp(1, data.len());
-    let lowest = data[k - 1];
+    let descending = |a: &f64, b: &f64| b.total_cmp(a);
+    let mut all: Vec<f64> = data.iter().map(|value| side * value).collect();
+    let lowest = *all.select_nth_unstable_by(k - 1, descending).1;
+    let farthest = |values: &[f64]| {
+        let values = values.iter().map(|value| side * value);
+        let mut there: Vec<f64> = values.filter(|value| *value >= lowest).collect();
+        there.sort_unstable_by(descending);
+        there
+    };
+    let (x, y) = (farthest(samples), farthest(data));
     // Both shares change at values of either set only.
     let (mut i, mut j, mut largest) = (0, 0, 0.0_f64);
     loop {
-        let next = match (samples.get(i), data.get(j)) {
+        let next = match (x.get(i), y.get(j)) {
             (Some(x), Some(y)) => x.max(*y),
             (Some(x), None) => *x,
             (None, Some(y)) => *y,
-            (None, None) => break,
+            (None, None) => return largest,
         };
-        if next < lowest {
-            break;
-        }
-        i += samples[i..].iter().take_while(|x| **x >= next).count();
-        j += data[j..].iter().take_while(|y| **y >= next).count();
+        i += x[i..].iter().take_while(|x| **x >= next).count();
+        j += y[j..].iter().take_while(|y| **y >= next).count();
         let difference = i as f64 / samples.len() as f64 - j as f64 / data.len() as f64;
         largest = largest.max(difference.abs());
     }
-    largest
 }
 
 /// The mean over columns.
 pub(super) fn mean(samples: &Columns, data: &Columns, share: f64) -> f64 {
     let pairs = samples.columns.iter().zip(&data.columns);
-    let distances = pairs.map(|(x, y)| tail_distance(&mut x.clone(), &mut y.clone(), share));
+    let distances = pairs.map(|(x, y)| tail_distance(x, y, share));
     distances.sum::<f64>() / samples.columns.len() as f64
 }
 
