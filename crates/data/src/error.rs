@@ -38,6 +38,18 @@ pub enum DataError {
         /// Its value.
         value: f32,
     },
+    /// A value of a table that is not finite as `f32`, once it is standardised.
+    #[error(
+        "{name}: row {row} lies too far from the others in column {column} to be standardised: leave the row out"
+    )]
+    NotFinite {
+        /// The data set.
+        name: String,
+        /// The row, of its part.
+        row: usize,
+        /// The column.
+        column: String,
+    },
     /// A table with other columns than are asked for.
     #[error(
         "{name}: must be a table with the columns {want}, standardised (csv: {{..., standardise: ...}}), got {got}"
@@ -89,6 +101,20 @@ pub enum DataError {
         index: usize,
         /// The number of images.
         num_images: usize,
+    },
+    /// Images that are asked for all at once and are too many for it.
+    #[error(
+        "{name}: {num_images} images at once need {needed_mib} MiB as f32, up to {accepted_mib} MiB are accepted: take fewer or smaller ones for what needs all of them, as the exact model does"
+    )]
+    AtOnce {
+        /// The data set.
+        name: String,
+        /// The number of images.
+        num_images: usize,
+        /// MiB needed.
+        needed_mib: u64,
+        /// MiB accepted.
+        accepted_mib: u64,
     },
     /// Noise of a size that is not made.
     #[error(
@@ -155,8 +181,10 @@ impl DataError {
         match self {
             Self::Hub { source, .. } => source.is_bad_input(),
             Self::File(_)
+            | Self::AtOnce { .. }
             | Self::Noise { .. }
             | Self::Columns { .. }
+            | Self::NotFinite { .. }
             | Self::StudentT { .. }
             | Self::Labels { .. }
             | Self::HubFiles { .. }

@@ -33,7 +33,13 @@ fn refusal(table: &CsvTable) -> String {
 }
 
 fn values(dataset: &Dataset) -> Vec<f32> {
-    dataset.images().flatten_all().unwrap().to_vec1().unwrap()
+    dataset
+        .images()
+        .unwrap()
+        .flatten_all()
+        .unwrap()
+        .to_vec1()
+        .unwrap()
 }
 
 /// Ten rows of `fields(i)` under `header`.

@@ -18,7 +18,7 @@ use crate::paths::write_paths;
 use crate::preview::Preview;
 use crate::result::{Outcome, RunResult};
 use crate::sampling_model::SamplingModel;
-use crate::score::{inputs, measure};
+use crate::score::{Compared, inputs, measure};
 
 /// What a result says of the training before it; nothing where there was none.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,8 +72,7 @@ impl Evaluation<'_> {
         let scores = self.score(&samples, stop)?;
         let seeds = self.config.sample_seeds(self.config.scoring.num_samples);
         let preview = Preview::of(self.model, &seeds);
-        let held_out = self.splits.held_out.images();
-        let grid = preview.draw(&preview.select(&samples)?, held_out)?;
+        let grid = preview.draw(&preview.select(&samples)?, &self.splits.held_out)?;
         self.folder.write(&self.folder.grid(), &grid.to_png()?)?;
         write_paths(
             self.model,
@@ -112,11 +111,12 @@ impl Evaluation<'_> {
             device: self.device,
             stop,
         };
+        let compared = Compared::of(self.splits)?;
         let inputs = Inputs {
             denoiser: Some(&held_out),
             // Reference rows do without.
             resample: true,
-            ..inputs(samples, self.splits, scoring)
+            ..inputs(samples, &compared, scoring)
         };
         measure(scoring.metrics.metrics(), &inputs, stop)
     }
@@ -151,7 +151,8 @@ impl Evaluation<'_> {
         let held_out = &self.splits.held_out;
         let columns = held_out.columns().unwrap_or_default().iter();
         let names: Vec<String> = columns.map(|column| column.name.clone()).collect();
-        let tails = TailReport::measure(samples, held_out.images(), &names, scoring.seed)?;
+        let tails =
+            TailReport::measure(samples, &held_out.reference_images()?, &names, scoring.seed)?;
         let json = serde_json::to_string_pretty(&tails).expect("tails have string keys");
         let path = self.folder.tails();
         Ok(self.folder.write(&path, (json + "\n").as_bytes())?)

@@ -25,6 +25,7 @@ mod levels_shown;
 mod likelihood;
 mod log;
 mod memory;
+mod moments;
 mod monitor;
 mod observer;
 mod pairs;

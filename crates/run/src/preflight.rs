@@ -6,12 +6,12 @@ use candle_core::Device;
 use pfgmpp_config::{CheckpointSource, ConfigError, ModelConfig, RunConfig};
 use pfgmpp_data::{DataError, Dataset, Splits};
 use pfgmpp_train::{TrainError, Trainer, TrainerConfig};
-use pfgmpp_transfer::DataMoments;
 
 use crate::ending::check_ending;
 use crate::error::RunError;
 use crate::held_out::has_classes_of;
 use crate::memory::{Footprint, RunMemory};
+use crate::moments::moments_of;
 use crate::sampling_model::SamplingModel;
 use crate::starting::start;
 
@@ -238,7 +238,7 @@ fn build(
         return Err(ConfigError::new(format!("{}: model", folder.display()), message).into());
     }
     let denoiser = trainer.averaged_model()?;
-    let moments = || DataMoments::measure(data.train.images());
+    let moments = || moments_of(&data.train);
     let sampled = SamplingModel::new(denoiser, model.d, shape, moments, &config.sampler)?
         .with_pairs(model.corruption(), &splits.held_out, config.first_seed())
         .with_reference(&device)?

@@ -96,15 +96,19 @@ impl SampleSet {
     pub fn held_out(source: &DataSource) -> Result<Self, RunError> {
         let Splits { held_out, .. } = load(source)?;
         let columns = held_out.columns();
+        let values = held_out.reference_images()?;
         let values = match columns {
-            Some(columns) => own_units(held_out.images(), columns)?,
-            None => held_out.images().clone(),
+            Some(columns) => own_units(&values, columns)?,
+            None => values,
         };
         let names = columns.map(|columns| columns.iter().map(|c| c.name.clone()).collect());
         let name = source.name();
         let found = format!(
-            "{name}: the {} samples that are held out, of {}",
-            values.dim(0)?,
+            "{name}: {} samples that are held out, of {}",
+            match values.dim(0)? {
+                all if all == held_out.num_images() => format!("the {all}"),
+                some => format!("{some} of {}", held_out.num_images()),
+            },
             shape(&values)
         );
         let set = Self::checked(&name, found, values)?;
@@ -117,7 +121,7 @@ impl SampleSet {
     /// All of a data source.
     fn whole(source: &DataSource) -> Result<Self, RunError> {
         let splits = load(source)?;
-        let values = Tensor::cat(&[splits.train.images(), splits.held_out.images()], 0)?;
+        let values = Tensor::cat(&[splits.train.images()?, splits.held_out.images()?], 0)?;
         let name = source.name();
         let found = format!(
             "{name}: all {} images, of {}",

@@ -15,6 +15,7 @@ use crate::error::RunError;
 use crate::error_curve::error_curve;
 use crate::levels_shown::at_levels_shown;
 use crate::memory::Footprint;
+use crate::moments::moments_of;
 use crate::observer::StopFlag;
 use crate::pairs::Pairs;
 use crate::restoring::Restoring;
@@ -235,7 +236,7 @@ impl SamplingModel {
                 refuse("network is trained first: pfgmpp train, then sample its checkpoint".into())
             }
             ModelConfig::Exact { d } => {
-                let exact = ExactPosterior::new(data.images(), *d)?;
+                let exact = ExactPosterior::new(&data.images()?, *d)?;
                 let shape = data.image_shape();
                 let sampler = &config.sampler;
                 let moments = || {
@@ -243,13 +244,13 @@ impl SamplingModel {
                     let batch = config.scoring.batch_size;
                     let error = error_curve(&exact, None, data, sampler, batch, device, &stop)
                         .map_err(Error::wrap)?;
-                    DataMoments::measure(data.images())?
+                    moments_of(data)?
                         .with_denoising_error(error)
                         .map_err(Error::wrap)
                 };
                 let mut model =
                     Self::new(Box::new(exact.clone()), *d, shape, moments, &config.sampler)?;
-                model.data = Some(data.images().clone());
+                model.data = Some(data.images()?);
                 model
                     .with_columns(data)
                     .with_footprint(Footprint::Exact(data.num_images() as u64))

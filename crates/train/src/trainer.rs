@@ -216,7 +216,7 @@ impl Trainer {
         sampler: SamplerConfig,
     ) -> Result<Checkpoint, TrainError> {
         let data = &self.data;
-        let moments = DataMoments::measure(data.images())?;
+        let moments = DataMoments::measure(&data.reference_images()?)?;
         let mean = moments.mean().to_dtype(DType::F32)?;
         weights.insert(DATA_MEAN.to_string(), mean);
         Ok(Checkpoint {

@@ -45,7 +45,7 @@ pub(super) fn standardised(
         let shape = (rows.len(), channels, height, width);
         let kept = Tensor::from_vec(rows_kept.collect::<Vec<f32>>(), shape, &Device::Cpu)?;
         let name = format!("{name}/{part}");
-        Dataset::table(name, &kept, labels.select(rows), Arc::clone(&columns))
+        Dataset::table(name, kept, labels.select(rows), Arc::clone(&columns))
     };
     let (train, held_out) = (part("train", &train)?, part("held_out", &held_out)?);
     let mut splits = Splits::new(name, train, held_out);
