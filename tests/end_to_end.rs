@@ -14,6 +14,8 @@ mod classes;
 mod convert;
 #[path = "end_to_end/data.rs"]
 mod data;
+#[path = "end_to_end/docs.rs"]
+mod docs;
 #[path = "end_to_end/ema.rs"]
 mod ema;
 #[path = "end_to_end/fine_tuning.rs"]
@@ -38,6 +40,8 @@ mod pairs;
 mod parquet_file;
 #[path = "end_to_end/program.rs"]
 mod program;
+#[path = "end_to_end/python.rs"]
+mod python;
 #[path = "end_to_end/restore.rs"]
 mod restore;
 #[path = "end_to_end/sample.rs"]
@@ -52,6 +56,8 @@ mod setups;
 mod server;
 #[path = "end_to_end/shards.rs"]
 mod shards;
+#[path = "end_to_end/shells.rs"]
+mod shells;
 #[cfg(unix)]
 #[path = "end_to_end/slurm.rs"]
 mod slurm;
@@ -61,6 +67,8 @@ mod sweep;
 mod tables;
 #[path = "end_to_end/transfer.rs"]
 mod transfer;
+#[path = "end_to_end/wheel.rs"]
+mod wheel;
 #[path = "end_to_end/words.rs"]
 mod words;
 #[path = "end_to_end/work_lost.rs"]

@@ -106,3 +106,64 @@ fn files_of_no_known_kind_give_one_line_and_exit_code_2() {
         assert!(got.contains(want), "got {got}, want {want}");
     }
 }
+
+#[test]
+fn a_network_goes_to_another_program_and_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let state = at("state.safetensors");
+    let done = run(
+        "convert",
+        &[&data("edm.pkl"), &state],
+        &["--to", "edm-state-dict"],
+    );
+    assert!(done.status.success(), "got {}", stderr(&done));
+    // The description of a converted copy serves the state dictionary too.
+    let copy = at("copy");
+    let done = run("convert", &[&data("edm.pkl"), &copy], &[]);
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let (back, config) = (at("back"), copy.join("config.json"));
+    let done = run(
+        "convert",
+        &[&state, &back],
+        &["--config", config.to_str().unwrap()],
+    );
+    assert!(done.status.success(), "got {}", stderr(&done));
+    assert_eq!(samples(&back, &at("a.png")), samples(&copy, &at("b.png")));
+}
+
+#[test]
+fn what_cannot_be_written_for_another_program_is_refused_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("there.safetensors"), "mine").unwrap();
+    for (out, to, want) in [
+        (
+            "new",
+            "diffusers",
+            "network ddpmpp has no counterpart in diffusers",
+        ),
+        (
+            "new",
+            "edm-state-dict",
+            "give a name that ends in .safetensors",
+        ),
+        (
+            "there.safetensors",
+            "edm-state-dict",
+            "is there already: give another name",
+        ),
+        (
+            "new",
+            "onnx",
+            "[possible values: diffusers, edm-state-dict]",
+        ),
+    ] {
+        let done = run("convert", &[&data("edm.pkl"), &at(out)], &["--to", to]);
+        let got = stderr(&done);
+        assert_eq!(done.status.code(), Some(2), "got {got}");
+        assert!(got.contains(want), "got {got}, want {want}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "{out}");
+    }
+    assert_eq!(fs::read_to_string(at("there.safetensors")).unwrap(), "mine");
+}

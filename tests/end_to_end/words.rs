@@ -402,4 +402,30 @@ fn completions_manual_pages_and_the_doctor_know_every_command() {
     let lines = run(&["doctor"]);
     assert!(lines.lines().count() <= 10, "got {lines}");
     assert!(lines.contains("memory"), "got {lines}");
+
+    let short = format!("pfgmpp {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(run(&["-V"]), short);
+    let long = run(&["--version"]);
+    assert!(long.starts_with(&short), "got {long}");
+    let told = |name: &str| {
+        let line = long.lines().find_map(|line| line.strip_prefix(name));
+        line.map(str::trim)
+            .unwrap_or_else(|| panic!("got {long}, want {name}"))
+            .to_owned()
+    };
+    let mut git = Command::new("git");
+    git.current_dir(repository())
+        .args(["rev-parse", "--short=12", "HEAD"]);
+    // Outside of a checkout, as in an archive of the sources, nobody knows the commit.
+    let head = git.output().ok().filter(|done| done.status.success());
+    match head.filter(|_| repository().join(".git").exists()) {
+        Some(done) => assert_eq!(told("commit"), stdout(&done).trim()),
+        None => assert_eq!(told("commit"), "unknown"),
+    }
+    assert_eq!(found["commit"], told("commit").as_str());
+    assert_eq!(
+        told("features").contains("datasets"),
+        cfg!(feature = "datasets")
+    );
+    assert!(told("devices").starts_with("cpu"), "got {long}");
 }

@@ -106,6 +106,16 @@ pub enum CheckpointError {
         /// Which network.
         message: String,
     },
+    /// A checkpoint that another program has no counterpart of cannot be written for it.
+    #[error("{}: {what} has no counterpart in {program}", path.display())]
+    NoCounterpart {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Its network, or what of it the program does not have.
+        what: String,
+        /// The other program.
+        program: &'static str,
+    },
     /// A checkpoint of the Hub could not be had.
     #[error(transparent)]
     Hub(#[from] HubError),

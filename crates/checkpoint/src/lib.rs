@@ -2,7 +2,7 @@
 //! they are), written whole or not at all; and those of other programs, read without running them.
 //!
 //! [`resolve`] finds or fetches what a user named, [`Source::open`] tells what a file or folder is,
-//! [`Source::load`] reads it; [`Model::load`] makes a denoiser of it.
+//! [`Source::load`] reads it; [`Model::load`] makes a denoiser of it. [`Export`] writes it for other programs.
 
 mod card;
 mod checkpoint;
@@ -10,6 +10,7 @@ mod column;
 mod config;
 mod elements;
 mod error;
+mod export;
 mod fit;
 mod foreign;
 mod hub_files;
@@ -33,6 +34,7 @@ pub use checkpoint::Checkpoint;
 pub use column::Column;
 pub use config::{CheckpointConfig, DATA_MEAN, DataSummary, FORMAT, TrainingSummary};
 pub use error::CheckpointError;
+pub use export::{Export, Layout};
 pub use model::Model;
 pub use resolve::{Resolved, resolve};
 pub use seal::{Seal, json_sha256};

@@ -6,6 +6,8 @@
 mod commands;
 mod data_args;
 mod device;
+#[cfg(test)]
+mod documented;
 mod download;
 mod drawn_args;
 mod failure;
@@ -21,6 +23,7 @@ mod seeds;
 mod table;
 mod terminal;
 mod threads;
+mod version;
 
 use std::process::ExitCode;
 
@@ -35,7 +38,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Train, sample and compare PFGM++ models for every D from 1 (Poisson flow) to infinity (diffusion).
 #[derive(Parser)]
-#[command(name = "pfgmpp", version, max_term_width = 80)]
+#[command(name = "pfgmpp", version, long_version = version::long(), max_term_width = 80)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -16,8 +16,11 @@ pub(crate) struct Ahead {
 #[derive(Debug, Default)]
 struct Batches {
     ready: Batch,
-    coming: Option<(Vec<usize>, JoinHandle<Result<Vec<f32>, FileError>>)>,
+    coming: Option<(Vec<usize>, Reading)>,
 }
+
+/// A thread that reads images.
+type Reading = JoinHandle<Result<Vec<f32>, FileError>>;
 
 /// The values of images, and where each of them begins, counted in images.
 #[derive(Debug, Default)]

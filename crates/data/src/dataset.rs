@@ -14,7 +14,7 @@ use crate::storage::{Storage, Stored};
 /// Bytes of all images as `f32` up to which they can be had at once.
 const MOST_AT_ONCE: u64 = 2 << 30;
 /// Bytes of those that stand for all, as `f32`, where all are more than [`MOST_AT_ONCE`].
-const MOST_OF_MANY: u64 = 128 << 20;
+const MOST_OF_MANY: u64 = 96 << 20;
 
 /// Images `[n, C, H, W]` in `[-1, 1]`, or rows of a table with [`Self::columns`], with an optional class for each.
 ///
@@ -173,7 +173,7 @@ impl Dataset {
         (0..num).map(even).collect()
     }
 
-    /// The number of [`Self::reference_images`]: all, or of more than 2 GiB as many as have 128 MiB.
+    /// The number of [`Self::reference_images`]: all, or of more than 2 GiB as many as have 96 MiB.
     pub fn num_reference_images(&self) -> usize {
         if self.bytes() <= MOST_AT_ONCE {
             return self.num_images;

@@ -6,7 +6,7 @@ use rand_distr::StandardNormal;
 use rayon::prelude::*;
 
 use crate::matrix::{Matrix, multiply};
-use crate::samples::{BLOCK, MetricError, Samples};
+use crate::samples::{MetricError, Samples, block};
 use crate::stream::{Purpose, stream};
 
 /// Samples drawn at a time. A last block is drawn whole and cut, because a product of another shape
@@ -78,7 +78,7 @@ impl GaussianFit {
                 .take(n)
         };
         let eps: Vec<f64> = (start..start + DRAWN).flat_map(normals).collect();
-        let (mut x, mut centred) = (vec![0.0; DRAWN * dim], vec![0.0; BLOCK * dim]);
+        let (mut x, mut centred) = (vec![0.0; DRAWN * dim], vec![0.0; block(dim) * dim]);
         for block in self.data.blocks() {
             self.data
                 .copy_centred(block.clone(), &self.mean, &mut centred);

@@ -1,10 +1,10 @@
-//! `pfgmpp convert`: a checkpoint of another program, as one of this one.
+//! `pfgmpp convert`: a checkpoint of another program, as one of this one, or the other way round.
 
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 use pfgmpp_checkpoint::{
-    Checkpoint, LoadOptions, Loaded, Model, Resolved, Source, model_card, resolve,
+    Checkpoint, Export, Layout, LoadOptions, Loaded, Model, Resolved, Source, model_card, resolve,
 };
 use pfgmpp_kernel::Dimension;
 use pfgmpp_run::RunError;
@@ -12,6 +12,7 @@ use pfgmpp_store::{check_writable, remove_partial_of};
 
 use crate::download::hub;
 use crate::failure::Failure;
+use crate::out_file;
 use crate::terminal::{note, print};
 
 #[derive(clap::Args)]
@@ -21,9 +22,13 @@ pub struct Args {
     /// hf://owner/name[@revision][/file]
     #[arg(value_name = "SRC")]
     source: PathBuf,
-    /// Folder to write, which must not exist yet
+    /// Folder to write, which must not exist yet; with --to edm-state-dict a file that ends in .safetensors
     #[arg(value_name = "DST")]
     out: PathBuf,
+    /// Write for another program: a pipeline folder of diffusers (networks unet2d), or the state dictionary of
+    /// EDM's EDMPrecond and its kin (networks ddpmpp, ncsnpp, song_unet, adm)
+    #[arg(long, value_name = "PROGRAM")]
+    to: Option<To>,
     /// Dimension D that the network was trained at, where the file does not record it
     #[arg(long, value_name = "D")]
     d: Option<Dimension>,
@@ -35,8 +40,18 @@ pub struct Args {
     key: Option<String>,
 }
 
+/// Another program to write for.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum To {
+    Diffusers,
+    EdmStateDict,
+}
+
 pub fn convert(args: &Args) -> Result<(), Failure> {
     check_out(&args.out)?;
+    if args.to == Some(To::EdmStateDict) {
+        out_file::check(&args.out, &["safetensors"], false)?;
+    }
     let device = Device::Cpu;
     let options = LoadOptions {
         d: args.d,
@@ -54,6 +69,9 @@ pub fn convert(args: &Args) -> Result<(), Failure> {
     for text in &notes {
         note(text);
     }
+    if let Some(to) = args.to {
+        return export(&checkpoint, to, &path, &args.out);
+    }
     // A path may be private; its last part is what the source is called.
     let name = match path == args.source {
         true => path.file_name().unwrap_or_default().to_string_lossy(),
@@ -70,11 +88,31 @@ pub fn convert(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Writes a checkpoint for another program.
+fn export(checkpoint: &Checkpoint, to: To, path: &Path, out: &Path) -> Result<(), Failure> {
+    let layout = match to {
+        To::Diffusers => Layout::Diffusers,
+        To::EdmStateDict => Layout::EdmStateDict,
+    };
+    let export = Export::new(checkpoint, layout, path)?;
+    for text in &export.notes {
+        note(text);
+    }
+    export.write(out)?;
+    print(format_args!(
+        "{} parameters, D = {}: {}",
+        checkpoint.num_parameters(),
+        checkpoint.config.d,
+        out.display()
+    ));
+    Ok(())
+}
+
 /// Refuses to replace anything, and a place that cannot be written to, before any work is done; removes what an
 /// interrupted call has left of the same folder.
 pub fn check_out(out: &Path) -> Result<(), Failure> {
     if out.exists() {
-        let message = format!("{}: is there already: name a new folder", out.display());
+        let message = format!("{}: is there already: give another name", out.display());
         return Err(Failure::bad_input(message));
     }
     let parent = out.parent().filter(|p| *p != Path::new(""));

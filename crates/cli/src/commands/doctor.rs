@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::terminal::{print, print_json};
+use crate::version::{COMMIT, features};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -20,6 +21,7 @@ pub struct Args {
 #[derive(Serialize)]
 struct Found {
     version: &'static str,
+    commit: &'static str,
     system: String,
     features: Vec<&'static str>,
     cores: usize,
@@ -42,6 +44,7 @@ pub fn doctor(args: &Args) -> Result<(), Failure> {
     };
     let found = Found {
         version: env!("CARGO_PKG_VERSION"),
+        commit: COMMIT,
         system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
         features: features(),
         cores: available_parallelism().map_or(0, usize::from),
@@ -67,7 +70,10 @@ pub fn doctor(args: &Args) -> Result<(), Failure> {
             format!("{:.1} GiB free", bytes as f64 / (1u64 << 30) as f64)
         });
     for (name, value) in [
-        ("version", found.version.to_string()),
+        (
+            "version",
+            format!("{}, commit {}", found.version, found.commit),
+        ),
         ("system", found.system),
         ("features", words(&found.features)),
         (
@@ -84,19 +90,6 @@ pub fn doctor(args: &Args) -> Result<(), Failure> {
         print(format_args!("{name:<10} {value}"));
     }
     Ok(())
-}
-
-/// The features that this binary was built with.
-fn features() -> Vec<&'static str> {
-    let all = [
-        ("hub", cfg!(feature = "hub")),
-        ("datasets", cfg!(feature = "datasets")),
-        ("cuda", cfg!(feature = "cuda")),
-        ("cudnn", cfg!(feature = "cudnn")),
-        ("metal", cfg!(feature = "metal")),
-    ];
-    let built = all.into_iter().filter(|(_, is_built)| *is_built);
-    built.map(|(name, _)| name).collect()
 }
 
 /// The vector instructions of this processor that kernels are written for.
