@@ -6,6 +6,7 @@
 
 mod card;
 mod checkpoint;
+mod column;
 mod config;
 mod elements;
 mod error;
@@ -30,6 +31,7 @@ mod window;
 
 pub use card::{model_card, network_name, prediction_name};
 pub use checkpoint::Checkpoint;
+pub use column::Column;
 pub use config::{CheckpointConfig, DATA_MEAN, DataSummary, FORMAT, TrainingSummary};
 pub use error::CheckpointError;
 pub use export::{Export, Layout};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
+use crate::columns::Column;
 use crate::error::DataError;
 use crate::labels::{ClassLabels, Labels};
 use crate::levels::Levels;
@@ -15,7 +16,7 @@ const MOST_AT_ONCE: u64 = 2 << 30;
 /// Bytes of those that stand for all, as `f32`, where all are more than [`MOST_AT_ONCE`].
 const MOST_OF_MANY: u64 = 96 << 20;
 
-/// Images `[n, C, H, W]` in `[-1, 1]` with an optional class for each.
+/// Images `[n, C, H, W]` in `[-1, 1]`, or rows of a table with [`Self::columns`], with an optional class for each.
 ///
 /// They lie in host memory, as `f32` or as the levels of 8 or 16 bits that they were made of, or in files that are
 /// read when they are needed; [`Dataset::batch`] gives those that a step needs, the same values wherever they lie.
@@ -26,6 +27,8 @@ pub struct Dataset {
     num_images: usize,
     image_shape: [usize; 3],
     labels: Labels,
+    /// Of a table whose columns were standardised.
+    pub(crate) columns: Option<Arc<[Column]>>,
 }
 
 impl Dataset {
@@ -105,7 +108,7 @@ impl Dataset {
         Self::of(name, storage, (num_images, shape), labels)
     }
 
-    fn of(
+    pub(crate) fn of(
         name: String,
         storage: Storage,
         (num_images, image_shape): (usize, [usize; 3]),
@@ -120,6 +123,7 @@ impl Dataset {
             num_images,
             image_shape,
             labels,
+            columns: None,
         })
     }
 
@@ -198,6 +202,11 @@ impl Dataset {
         is_planar(self.image_shape)
     }
 
+    /// The columns of a table that were standardised, one for each value of a row; `None` of all other data.
+    pub fn columns(&self) -> Option<&[Column]> {
+        self.columns.as_deref()
+    }
+
     /// The data dimension `N = C H W`.
     pub fn n(&self) -> usize {
         self.image_shape.iter().product()
@@ -230,6 +239,10 @@ impl Dataset {
                 reason: reason.clone(),
             }),
         }
+    }
+
+    pub(crate) fn all_labels(&self) -> &Labels {
+        &self.labels
     }
 
     /// Why the labels that there are cannot serve as classes.
@@ -296,7 +309,10 @@ impl Dataset {
             return Self::in_files(name, set.clone(), (own, self.image_shape), labels);
         }
         let images = self.batch(indices, &Device::Cpu)?;
-        Self::with_labels(name, &images, labels)
+        match &self.columns {
+            Some(columns) => Self::table(name, images, labels, Arc::clone(columns)),
+            None => Self::with_labels(name, &images, labels),
+        }
     }
 
     /// Gives all values to `take`, in their order, a number of whole images at a time; of images in files those that

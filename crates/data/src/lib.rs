@@ -13,6 +13,7 @@
 mod ahead;
 mod animation;
 mod augmentation;
+mod columns;
 mod dataset;
 mod error;
 mod file_error;
@@ -28,9 +29,11 @@ mod sources;
 mod splits;
 mod statistics;
 mod storage;
+mod table;
 
 pub use animation::animation;
 pub use augmentation::{AUGMENT_LABELS, AugmentConfig};
+pub use columns::{Column, Standardise, StandardiseBy};
 pub use dataset::{Dataset, is_image, is_planar};
 pub use error::DataError;
 pub use file_error::FileError;

@@ -93,6 +93,22 @@ pub enum MetricError {
         /// The most that are taken.
         most: usize,
     },
+    /// What is no table whose columns could have tails.
+    #[error(
+        "{set} must be a table of at least {fewest} rows and at most {most} columns, got {rows} rows of {columns}"
+    )]
+    NoTable {
+        /// Which argument.
+        set: &'static str,
+        /// Its rows.
+        rows: usize,
+        /// Its columns.
+        columns: usize,
+        /// The fewest rows.
+        fewest: usize,
+        /// The most columns.
+        most: usize,
+    },
     /// Something that the metric is measured on is not at hand.
     #[error("this metric needs {need}, and there is none")]
     Missing {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use candle_core::{Device, Tensor};
 use pfgmpp_config::RunConfig;
 use pfgmpp_data::Splits;
-use pfgmpp_metrics::{Inputs, Scores};
+use pfgmpp_metrics::{Inputs, Scores, TailReport, is_of_tables};
 
 use crate::class_scores::ClassScores;
 use crate::draw::Draw;
@@ -85,6 +85,7 @@ impl Evaluation<'_> {
         monitor.scores(&scores, nimg)?;
         monitor.hparams(self.config)?;
         self.score_classes(&samples, &seeds, monitor)?;
+        self.report_tails(&samples)?;
         let result = RunResult {
             d: self.config.d(),
             seed: self.config.seed,
@@ -113,6 +114,8 @@ impl Evaluation<'_> {
         let compared = Compared::of(self.splits)?;
         let inputs = Inputs {
             denoiser: Some(&held_out),
+            // Reference rows do without.
+            resample: true,
             ..inputs(samples, &compared, scoring)
         };
         measure(scoring.metrics.metrics(), &inputs, stop)
@@ -135,6 +138,23 @@ impl Evaluation<'_> {
         monitor.class_scores(&scores, self.trained.nimg)?;
         let json = serde_json::to_string_pretty(&scores).expect("scores have string keys");
         let path = self.folder.class_scores();
+        Ok(self.folder.write(&path, (json + "\n").as_bytes())?)
+    }
+
+    /// Writes the tails of each column, if the run is scored by any.
+    fn report_tails(&self, samples: &Tensor) -> Result<(), RunError> {
+        let scoring = &self.config.scoring;
+        let mut names = scoring.metrics.descriptions().map(|metric| metric.name);
+        if !names.any(is_of_tables) {
+            return Ok(());
+        }
+        let held_out = &self.splits.held_out;
+        let columns = held_out.columns().unwrap_or_default().iter();
+        let names: Vec<String> = columns.map(|column| column.name.clone()).collect();
+        let tails =
+            TailReport::measure(samples, &held_out.reference_images()?, &names, scoring.seed)?;
+        let json = serde_json::to_string_pretty(&tails).expect("tails have string keys");
+        let path = self.folder.tails();
         Ok(self.folder.write(&path, (json + "\n").as_bytes())?)
     }
 

@@ -120,6 +120,11 @@ impl RunFolder {
         self.path().join("class_scores.json")
     }
 
+    /// The tails of each column, `tails.json`; there when a run is finished that is scored by tails.
+    pub fn tails(&self) -> PathBuf {
+        self.path().join("tails.json")
+    }
+
     /// One line of JSON a report, `log.jsonl`.
     pub fn log(&self) -> PathBuf {
         Self::log_in(self.path())

@@ -42,6 +42,7 @@ mod sampling_model;
 mod score;
 mod starting;
 mod stoppable;
+mod table;
 pub mod tensorboard;
 mod training;
 
@@ -70,3 +71,4 @@ pub use sample_file::{SampleFile, SampleFormat};
 pub use sample_set::{SampleSet, SampleSetError, is_moments, read_moments, save_moments};
 pub use sampling_model::SamplingModel;
 pub use score::{Reference, references};
+pub use table::own_units;

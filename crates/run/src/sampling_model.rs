@@ -5,7 +5,7 @@ mod drawing;
 use candle_core::{DType, Device, Error, Tensor};
 use pfgmpp_checkpoint::Model;
 use pfgmpp_config::{CheckpointSource, ConfigError, ModelConfig, RunConfig};
-use pfgmpp_data::Dataset;
+use pfgmpp_data::{Column, Dataset};
 use pfgmpp_kernel::{Denoiser, Dimension, ExactPosterior, Kernel};
 use pfgmpp_sampler::{Classes, Corruption, Guidance, Sampler, SamplerConfig, TimedStep};
 use pfgmpp_transfer::{DataMoments, ParameterError};
@@ -19,6 +19,7 @@ use crate::moments::moments_of;
 use crate::observer::StopFlag;
 use crate::pairs::Pairs;
 use crate::restoring::Restoring;
+use crate::table::{columns, in_words};
 
 /// A denoiser with its kernel and sampler.
 pub struct SamplingModel {
@@ -50,6 +51,8 @@ pub struct SamplingModel {
     corruption: Option<Corruption>,
     /// What its samples are conditioned on, unless they are told otherwise.
     pairs: Option<Pairs>,
+    /// How the columns of the table that it was made of were standardised.
+    columns: Option<Vec<Column>>,
 }
 
 impl SamplingModel {
@@ -118,6 +121,7 @@ impl SamplingModel {
             restoring: None,
             corruption: None,
             pairs: None,
+            columns: None,
         })
     }
 
@@ -248,6 +252,7 @@ impl SamplingModel {
                     Self::new(Box::new(exact.clone()), *d, shape, moments, &config.sampler)?;
                 model.data = Some(data.images()?);
                 model
+                    .with_columns(data)
                     .with_footprint(Footprint::Exact(data.num_images() as u64))
                     .with_reference(device)?
                     .with_classes(config.first_seed(), &data.class_counts())
@@ -269,6 +274,14 @@ impl SamplingModel {
                 if got != want {
                     return refuse(format!(
                         "checkpoint {reference} is of images of shape {got:?}, the data have {want:?}"
+                    ));
+                }
+                let own = columns(&model.config.data);
+                if own.as_deref() != data.columns() {
+                    return refuse(format!(
+                        "checkpoint {reference} is of {}, the data are {}: both must be standardised by the same numbers",
+                        in_words(own.as_deref()),
+                        in_words(data.columns())
                     ));
                 }
                 if model.config.data.corruption.is_some() {
@@ -298,11 +311,13 @@ impl SamplingModel {
         let shape = config.data.shape;
         let footprint = Footprint::Network(config.memory()?);
         let corruption = config.data.corruption;
+        let columns = columns(&config.data);
         let model = Self::new(denoiser, config.d, shape, || Ok(moments), sampler)?;
         let model = model.with_footprint(footprint);
         Ok(Self {
             notes,
             corruption,
+            columns,
             ..model
         })
     }
@@ -310,6 +325,18 @@ impl SamplingModel {
     /// Whether the model is the exact posterior of data.
     pub fn is_exact(&self) -> bool {
         self.data.is_some()
+    }
+
+    /// Of `data`, which may be a table whose columns were standardised.
+    #[must_use]
+    pub fn with_columns(mut self, data: &Dataset) -> Self {
+        self.columns = data.columns().map(<[Column]>::to_vec);
+        self
+    }
+
+    /// How the columns of the table that the model was made of were standardised; `None` of any other data.
+    pub fn columns(&self) -> Option<&[Column]> {
+        self.columns.as_deref()
     }
 
     /// What was assumed of the model or of how it is sampled, a sentence each.

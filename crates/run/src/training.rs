@@ -250,6 +250,7 @@ impl<'a> Training<'a> {
         let counts = self.splits.train.class_counts();
         let (corruption, first_seed) = (self.model.corruption(), self.config.first_seed());
         SamplingModel::new(denoiser, self.model.d, shape, moments, &self.config.sampler)?
+            .with_columns(&self.splits.train)
             .with_pairs(corruption, &self.splits.held_out, first_seed)
             .with_reference(self.device)?
             .with_classes(first_seed, &counts)
