@@ -69,6 +69,7 @@ pub fn inspect(args: &Args) -> Result<(), Failure> {
         d: None,
         config: args.config.clone(),
         key: args.key.clone(),
+        weight_bits: None,
     };
     let loaded = match source.load(&options, &Device::Cpu) {
         Ok(loaded) => loaded,
