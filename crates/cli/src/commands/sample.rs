@@ -43,11 +43,11 @@ pub struct Args {
     /// can be drawn on several machines
     #[arg(long, value_name = "LIST", conflicts_with_all = ["num", "seed"])]
     seeds: Option<Seeds>,
-    /// A name ending in .png for one picture, .npz for images as bytes (arr_0), .npy or .safetensors for the values; or a
-    /// folder for one PNG per sample, named by its seed, with the classes in dataset.json if there are any
+    /// A name ending in .png for one picture, .npz for images as bytes (arr_0), .npy or .safetensors for the values; or
+    /// a folder for one PNG per sample, named by its seed, with the classes in dataset.json if there are any
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
-    /// Samples drawn at a time, at least one by each thread; it changes memory and speed, not the samples
+    /// Samples drawn at a time, at least one per thread; it changes memory and speed, not the samples
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     batch: u64,
     /// Replace samples that are there already
