@@ -63,6 +63,8 @@ mod shells;
 mod slurm;
 #[path = "end_to_end/sweep.rs"]
 mod sweep;
+#[path = "end_to_end/tables.rs"]
+mod tables;
 #[path = "end_to_end/transfer.rs"]
 mod transfer;
 #[path = "end_to_end/wheel.rs"]

@@ -88,7 +88,7 @@ fn latents_in_a_file_decode_to_the_data_that_they_are_of() {
         assert!(done.status.success(), "{command}: got {}", stderr(&done));
     };
     let held_out = pfgmpp_data::DataSource::Digits.load().unwrap().held_out;
-    let want = held_out.images().narrow(0, 0, 3).unwrap();
+    let want = held_out.images().unwrap().narrow(0, 0, 3).unwrap();
     for latents in [at("l.npy"), at("l.safetensors")] {
         run(
             "encode",

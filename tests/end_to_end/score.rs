@@ -193,3 +193,64 @@ fn what_cannot_be_scored_is_refused_in_one_line_before_any_work() {
         assert!(last.contains(want), "{args:?}: got {last}\nwant {want}");
     }
 }
+
+/// A table of 400 rows under `header`, its second column with a right tail of index about `index`.
+fn table(folder: &Path, name: &str, header: &str, index: f64) -> PathBuf {
+    let mut text = format!("{header}\n");
+    for i in 0..400u32 {
+        // Two sequences that fill the unit interval.
+        let (u, v) = (
+            f64::from(i) * 0.618_034 % 1.0,
+            (f64::from(i) + 0.5) * 0.414_214 % 1.0,
+        );
+        text += &format!("{u},{}\n", (1.0 - v).powf(-1.0 / index));
+    }
+    let path = folder.join(name);
+    fs::write(&path, text).unwrap();
+    path
+}
+
+#[test]
+fn tables_are_compared_by_the_tails_of_their_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str, header: &str, index: f64| {
+        let path = table(folder.path(), name, header, index);
+        path.to_str().unwrap().to_string()
+    };
+    let (heavy, light) = (at("heavy.csv", "u,x", 2.0), at("light.csv", "u,x", 20.0));
+    let got = found(&["--samples", &light, "--reference", &heavy]);
+    let of = |name: &str| got["scores"][name].as_f64().unwrap();
+    // Over two columns, the first of which is the same on both sides.
+    assert!(of("hill_right") > 1.2, "got {}", of("hill_right"));
+    assert!(of("hill_right_standard_error") > 0.0);
+    assert!(
+        got["scores"]["hill_right_99"].is_null(),
+        "of 400 rows it is left out"
+    );
+    assert!(of("tail_ks_95") > 0.3, "got {}", of("tail_ks_95"));
+    let column = &got["tails"]["columns"][1];
+    assert_eq!(column["name"], "x");
+    // By the distances from the median, sqrt(2): the index lies below that of the values themselves.
+    let data = &column["data"]["hill_right"];
+    let [low, high] = [0, 1].map(|end| data["interval"][end].as_f64().unwrap());
+    assert!(0.8 < low && low < 2.0 && high < 3.0, "got {low} to {high}");
+    // In words, the intervals beside the numbers, within the width of a terminal.
+    let done = score(&["--samples", &light, "--reference", &heavy]);
+    let said = stdout(&done);
+    for want in ["index, highest 5 %", "all", "95 % bootstrap intervals"] {
+        assert!(said.contains(want), "got no {want} in\n{said}");
+    }
+    assert!(
+        said.lines().all(|line| line.chars().count() <= 100),
+        "got\n{said}"
+    );
+    // Other columns are another table.
+    let other = at("other.csv", "u,y", 2.0);
+    let done = score(&["--samples", &other, "--reference", &heavy]);
+    assert_eq!(done.status.code(), Some(2), "got {}", stderr(&done));
+    assert!(
+        stderr(&done).contains("the same columns"),
+        "got {}",
+        stderr(&done)
+    );
+}

@@ -138,6 +138,47 @@ fn a_dry_run_writes_nothing() {
 }
 
 #[test]
+fn a_dry_run_of_one_configuration_says_what_is_still_to_be_done_and_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let run = |more: &[&str]| {
+        let mut command = pfgmpp();
+        command
+            .args(["train", "configs/digits.yaml", "--json", "--out"])
+            .arg(&out)
+            .args(more);
+        for set in crate::program::SMALL {
+            command.args(["--set", set]);
+        }
+        let done = output(command);
+        assert!(done.status.success(), "got {}", stderr(&done));
+        serde_json::from_str::<serde_json::Value>(&stdout(&done)).unwrap()
+    };
+    let expected = run(&["--dry-run"]);
+    assert!(!out.exists());
+    for key in ["images_per_second", "training_seconds", "sampling_seconds"] {
+        assert!(
+            expected[key].as_f64().unwrap() > 0.0,
+            "{key}: got {expected}"
+        );
+    }
+    for key in [
+        "params",
+        "images",
+        "samples",
+        "evaluations",
+        "memory_mib",
+        "disk_mib",
+    ] {
+        assert!(expected[key].as_u64().unwrap() > 0, "{key}: got {expected}");
+    }
+    run(&[]);
+    let rest = run(&["--dry-run"]);
+    assert_eq!(rest["images"], 0);
+    assert_eq!(rest["params"], expected["params"]);
+}
+
+#[test]
 fn one_configuration_trains_on_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");

@@ -6,6 +6,8 @@ use pfgmpp_sampler::{Corruption, SamplerConfig};
 use pfgmpp_transfer::{DataScale, DenoisingError, ParameterError};
 use serde::{Deserialize, Serialize};
 
+use crate::column::{self, Column};
+
 /// Version of the checkpoint format that this crate writes.
 pub const FORMAT: u32 = 1;
 
@@ -83,6 +85,9 @@ pub struct DataSummary {
     pub corruption: Option<Corruption>,
     /// The values that black and white stand for.
     pub range: [f64; 2],
+    /// How the columns of a table were brought to one scale, one for each value of a row; absent for other data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<Vec<Column>>,
     /// What preconditioning by the effective noise level needs to know of the data.
     pub scale: DataScale,
     /// The same about the data's mean, which the weights hold as [`DATA_MEAN`]; absent where the data are not known.
@@ -128,6 +133,9 @@ impl DataSummary {
         ParameterError::within("data.range[0]", low, -1e6, 1e6)?;
         ParameterError::within("data.range[1]", high, -1e6, 1e6)?;
         ParameterError::ordered("data.range[0]", low, "data.range[1]", high)?;
+        if let Some(columns) = &self.columns {
+            column::check(columns, self.shape)?;
+        }
         self.scale.check().map_err(|e| e.under("data.scale"))?;
         match &self.scale_about_mean {
             Some(scale) => scale.check().map_err(|e| e.under("data.scale_about_mean")),

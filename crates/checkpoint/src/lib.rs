@@ -6,6 +6,7 @@
 
 mod card;
 mod checkpoint;
+mod column;
 mod config;
 mod elements;
 mod error;
@@ -17,6 +18,7 @@ mod json_file;
 mod model;
 mod pickle;
 mod resolve;
+mod rounding;
 mod seal;
 mod sealed;
 mod sniff;
@@ -30,6 +32,7 @@ mod window;
 
 pub use card::{model_card, network_name, prediction_name};
 pub use checkpoint::Checkpoint;
+pub use column::Column;
 pub use config::{CheckpointConfig, DATA_MEAN, DataSummary, FORMAT, TrainingSummary};
 pub use error::CheckpointError;
 pub use export::{Export, Layout};

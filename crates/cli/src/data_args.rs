@@ -49,13 +49,32 @@ impl DataArgs {
         note(format_args!("data: {}", splits.found));
         self.check(model, &splits.train)?;
         let Splits {
-            train, held_out, ..
+            mut train,
+            mut held_out,
+            ..
         } = splits;
+        let columns = model.columns();
+        if columns != train.columns() {
+            // Rows of another file, or of one that has grown: as the model's own were standardised.
+            let columns = columns.ok_or_else(|| self.not_a_table())?;
+            train = train.standardised_as(columns).map_err(at)?;
+            held_out = held_out.standardised_as(columns).map_err(at)?;
+            note(
+                "the columns are standardised by the checkpoint's numbers, not by those of these data",
+            );
+        }
         Ok(match self.split {
             Split::HeldOut => vec![("held_out", held_out)],
             Split::Train => vec![("train", train)],
             Split::All => vec![("train", train), ("held_out", held_out)],
         })
+    }
+
+    fn not_a_table(&self) -> Failure {
+        Failure::bad_input(format!(
+            "--data {}: must be data as the model's are, which are not standardised: give a range in place of standardise",
+            self.data
+        ))
     }
 
     fn check(&self, model: &SamplingModel, data: &Dataset) -> Result<(), Failure> {

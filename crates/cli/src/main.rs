@@ -23,6 +23,7 @@ mod seeds;
 mod table;
 mod terminal;
 mod threads;
+mod timing;
 mod version;
 
 use std::process::ExitCode;

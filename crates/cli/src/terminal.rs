@@ -85,7 +85,8 @@ fn compared(scores: &Scores) -> String {
     shown.collect()
 }
 
-fn duration(seconds: f64) -> String {
+/// `1h 05m`.
+pub fn duration(seconds: f64) -> String {
     let seconds = seconds.round() as u64;
     match seconds {
         0..60 => format!("{seconds}s"),

@@ -1,20 +1,34 @@
-//! Images in memory.
+//! Images with their classes.
 
-use candle_core::{DType, Device, Storage, Tensor};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
 
+use candle_core::{DType, Device, Tensor};
+
+use crate::columns::Column;
 use crate::error::DataError;
 use crate::labels::{ClassLabels, Labels};
+use crate::levels::Levels;
+use crate::storage::{Storage, Stored};
 
-/// Images `[n, C, H, W]` in `[-1, 1]` with an optional class for each.
+/// Bytes of all images as `f32` up to which they can be had at once.
+const MOST_AT_ONCE: u64 = 2 << 30;
+/// Bytes of those that stand for all, as `f32`, where all are more than [`MOST_AT_ONCE`].
+const MOST_OF_MANY: u64 = 96 << 20;
+
+/// Images `[n, C, H, W]` in `[-1, 1]`, or rows of a table with [`Self::columns`], with an optional class for each.
 ///
-/// The images lie in host memory as `f32`; [`Dataset::batch`] moves what a step needs.
+/// They lie in host memory, as `f32` or as the levels of 8 or 16 bits that they were made of, or in files that are
+/// read when they are needed; [`Dataset::batch`] gives those that a step needs, the same values wherever they lie.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     name: String,
-    images: Tensor,
+    storage: Storage,
     num_images: usize,
     image_shape: [usize; 3],
     labels: Labels,
+    /// Of a table whose columns were standardised.
+    pub(crate) columns: Option<Arc<[Column]>>,
 }
 
 impl Dataset {
@@ -59,16 +73,57 @@ impl Dataset {
             .to_device(&Device::Cpu)?
             .to_dtype(DType::F32)?
             .contiguous()?;
-        check_pixels(&name, &images)?;
+        let storage = Storage::Values(images);
+        let set = Self::of(
+            name,
+            storage,
+            (num_images, [channels, height, width]),
+            labels,
+        )?;
+        set.check_pixels()?;
+        Ok(set)
+    }
+
+    /// Images of `shape` kept as levels, one after the other.
+    pub(crate) fn of_levels(
+        name: String,
+        levels: Levels,
+        shape: [usize; 3],
+        labels: Labels,
+    ) -> Result<Self, DataError> {
+        let num_images = levels.len() / shape.iter().product::<usize>();
+        let storage = Storage::Levels(Arc::new(levels));
+        Self::of(name, storage, (num_images, shape), labels)
+    }
+
+    /// The images of `shape` at `indices` of a set in files.
+    pub(crate) fn in_files(
+        name: String,
+        set: Arc<dyn Stored>,
+        (indices, shape): (Vec<usize>, [usize; 3]),
+        labels: Labels,
+    ) -> Result<Self, DataError> {
+        let num_images = indices.len();
+        let storage = Storage::files(set, indices);
+        Self::of(name, storage, (num_images, shape), labels)
+    }
+
+    pub(crate) fn of(
+        name: String,
+        storage: Storage,
+        (num_images, image_shape): (usize, [usize; 3]),
+        labels: Labels,
+    ) -> Result<Self, DataError> {
         if let Some(classes) = labels.classes() {
             classes.check(&name, num_images)?;
         }
         Ok(Self {
             name,
-            images,
+            storage,
             num_images,
-            image_shape: [channels, height, width],
+            image_shape,
             labels,
+            columns: None,
         })
     }
 
@@ -78,8 +133,58 @@ impl Dataset {
     }
 
     /// All images, `[n, C, H, W]`, `f32`, in host memory.
-    pub fn images(&self) -> &Tensor {
-        &self.images
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::AtOnce`] for more than 2 GiB of them, and files that are not as they were.
+    pub fn images(&self) -> Result<Tensor, DataError> {
+        if let Storage::Values(images) = &self.storage {
+            return Ok(images.clone());
+        }
+        if self.bytes() > MOST_AT_ONCE {
+            return Err(DataError::AtOnce {
+                name: self.name.clone(),
+                num_images: self.num_images,
+                needed_mib: self.bytes().div_ceil(1 << 20),
+                accepted_mib: MOST_AT_ONCE >> 20,
+            });
+        }
+        let all: Vec<usize> = (0..self.num_images).collect();
+        self.batch(&all, &Device::Cpu)
+    }
+
+    /// The images that samples are compared with and moments are taken of, `[m, C, H, W]`, `f32`, in host memory: all,
+    /// or of more than 2 GiB [`Self::num_reference_images`] that lie evenly apart.
+    ///
+    /// # Errors
+    ///
+    /// Files that are not as they were.
+    pub fn reference_images(&self) -> Result<Tensor, DataError> {
+        match self.num_reference_images() {
+            all if all == self.num_images => self.images(),
+            _ => self.batch(&self.reference_indices(), &Device::Cpu),
+        }
+    }
+
+    /// Which images [`Self::reference_images`] are.
+    pub fn reference_indices(&self) -> Vec<usize> {
+        let (all, num) = (self.num_images as u128, self.num_reference_images());
+        let even = |i: usize| (i as u128 * all / num as u128) as usize;
+        (0..num).map(even).collect()
+    }
+
+    /// The number of [`Self::reference_images`]: all, or of more than 2 GiB as many as have 96 MiB.
+    pub fn num_reference_images(&self) -> usize {
+        if self.bytes() <= MOST_AT_ONCE {
+            return self.num_images;
+        }
+        let fitting = MOST_OF_MANY / (4 * self.n() as u64);
+        (fitting as usize).clamp(2, self.num_images)
+    }
+
+    /// Bytes of all images as `f32`.
+    fn bytes(&self) -> u64 {
+        4 * self.n() as u64 * self.num_images as u64
     }
 
     /// The number of images, at least one.
@@ -95,6 +200,11 @@ impl Dataset {
     /// Whether the data are points in the plane, `[2, 1, 1]`, rather than images.
     pub fn is_planar(&self) -> bool {
         is_planar(self.image_shape)
+    }
+
+    /// The columns of a table that were standardised, one for each value of a row; `None` of all other data.
+    pub fn columns(&self) -> Option<&[Column]> {
+        self.columns.as_deref()
     }
 
     /// The data dimension `N = C H W`.
@@ -131,6 +241,10 @@ impl Dataset {
         }
     }
 
+    pub(crate) fn all_labels(&self) -> &Labels {
+        &self.labels
+    }
+
     /// Why the labels that there are cannot serve as classes.
     pub(crate) fn unusable_labels(&self) -> Option<&str> {
         match &self.labels {
@@ -143,12 +257,28 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// An index that is not in `0..n`, and failures of the tensor backend.
+    /// An index that is not in `0..n`, files that are not as they were, and failures of the tensor backend.
     pub fn batch(&self, indices: &[usize], device: &Device) -> Result<Tensor, DataError> {
         self.check_indices(indices)?;
-        // An i64 index serves any size; u32 would wrap silently.
-        let index = Tensor::from_iter(indices.iter().map(|&index| index as i64), &Device::Cpu)?;
-        Ok(self.images.index_select(&index, 0)?.to_device(device)?)
+        let images = self.storage.batch(indices, self.image_shape)?;
+        Ok(images.to_device(device)?)
+    }
+
+    /// Begins to read the images at `indices`, which the next [`Self::batch`] will be of, where they lie in files;
+    /// what is in memory needs none of it.
+    ///
+    /// # Errors
+    ///
+    /// An index that is not in `0..n`.
+    pub fn prepare(&self, indices: &[usize]) -> Result<(), DataError> {
+        self.check_indices(indices)?;
+        self.storage.prepare(indices);
+        Ok(())
+    }
+
+    /// Whether the images lie in files, so that [`Self::prepare`] saves time.
+    pub fn is_in_files(&self) -> bool {
+        matches!(self.storage, Storage::Files { .. })
     }
 
     /// The classes of the images at `indices`, in that order, or `None` for a set without labels.
@@ -169,16 +299,63 @@ impl Dataset {
     ///
     /// No index, an index that is not in `0..n`, and failures of the tensor backend.
     pub fn subset(&self, name: impl Into<String>, indices: &[usize]) -> Result<Self, DataError> {
+        let (name, labels) = (name.into(), self.labels.select(indices));
+        if let Storage::Files {
+            set, indices: own, ..
+        } = &self.storage
+        {
+            self.check_indices(indices)?;
+            let own = indices.iter().map(|&index| own[index]).collect();
+            return Self::in_files(name, set.clone(), (own, self.image_shape), labels);
+        }
         let images = self.batch(indices, &Device::Cpu)?;
-        Self::with_labels(name, &images, self.labels.select(indices))
+        match &self.columns {
+            Some(columns) => Self::table(name, images, labels, Arc::clone(columns)),
+            None => Self::with_labels(name, &images, labels),
+        }
     }
 
-    /// What `measure` says of all values, image after image, which are not copied for it.
-    pub(crate) fn with_values<R>(
-        &self,
-        measure: impl FnOnce(&[f32]) -> R,
-    ) -> candle_core::Result<R> {
-        with_values(&self.images, measure)
+    /// Gives all values to `take`, in their order, a number of whole images at a time; of images in files those that
+    /// stand for all ([`Self::reference_images`]).
+    ///
+    /// # Errors
+    ///
+    /// Files that are not as they were.
+    pub(crate) fn each(&self, take: impl FnMut(&[f32])) -> Result<(), DataError> {
+        if self.num_reference_images() < self.num_images {
+            let storage = Storage::Values(self.reference_images()?);
+            return storage.each((self.num_reference_images(), self.n()), take);
+        }
+        self.storage.each((self.num_images, self.n()), take)
+    }
+
+    /// The smallest and the largest value, of the images that stand for all.
+    ///
+    /// # Errors
+    ///
+    /// Files that are not as they were.
+    pub fn range(&self) -> Result<RangeInclusive<f32>, DataError> {
+        let (mut low, mut high) = (f32::INFINITY, f32::NEG_INFINITY);
+        self.each(|values| {
+            low = values.iter().copied().fold(low, f32::min);
+            high = values.iter().copied().fold(high, f32::max);
+        })?;
+        Ok(low..=high)
+    }
+
+    fn check_pixels(&self) -> Result<(), DataError> {
+        let outside = |value: &f32| !(-1.0..=1.0).contains(value);
+        let mut found = None;
+        self.each(|values| found = values.iter().position(outside).map(|i| (i, values[i])))?;
+        match found {
+            None => Ok(()),
+            Some((i, value)) => Err(DataError::Pixel {
+                name: self.name.clone(),
+                image: i / self.n(),
+                pixel: i % self.n(),
+                value,
+            }),
+        }
     }
 
     fn check_indices(&self, indices: &[usize]) -> Result<(), DataError> {
@@ -201,30 +378,4 @@ pub fn is_planar(shape: [usize; 3]) -> bool {
 /// Whether samples of `shape` `[C, H, W]` are grey or RGB images, neither points in the plane nor rows of a table.
 pub fn is_image(shape: [usize; 3]) -> bool {
     matches!(shape, [1 | 3, height, _] if height > 1) && !is_planar(shape)
-}
-
-/// What `measure` says of the values of a contiguous `f32` tensor in host memory.
-fn with_values<R>(images: &Tensor, measure: impl FnOnce(&[f32]) -> R) -> candle_core::Result<R> {
-    let (storage, layout) = images.storage_and_layout();
-    match (&*storage, layout.contiguous_offsets()) {
-        (Storage::Cpu(values), Some((start, end))) => {
-            Ok(measure(&values.as_slice::<f32>()?[start..end]))
-        }
-        _ => candle_core::bail!("images must be contiguous and in host memory"),
-    }
-}
-
-fn check_pixels(name: &str, images: &Tensor) -> Result<(), DataError> {
-    let n = images.elem_count() / images.dim(0)?;
-    let outside = |value: &f32| !(-1.0..=1.0).contains(value);
-    let first = |values: &[f32]| values.iter().position(outside).map(|i| (i, values[i]));
-    match with_values(images, first)? {
-        None => Ok(()),
-        Some((i, value)) => Err(DataError::Pixel {
-            name: name.to_owned(),
-            image: i / n,
-            pixel: i % n,
-            value,
-        }),
-    }
 }

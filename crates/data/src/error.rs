@@ -38,6 +38,30 @@ pub enum DataError {
         /// Its value.
         value: f32,
     },
+    /// A value of a table that is not finite as `f32`, once it is standardised.
+    #[error(
+        "{name}: row {row} lies too far from the others in column {column} to be standardised: leave the row out"
+    )]
+    NotFinite {
+        /// The data set.
+        name: String,
+        /// The row, of its part.
+        row: usize,
+        /// The column.
+        column: String,
+    },
+    /// A table with other columns than are asked for.
+    #[error(
+        "{name}: must be a table with the columns {want}, standardised (csv: {{..., standardise: ...}}), got {got}"
+    )]
+    Columns {
+        /// The data set.
+        name: String,
+        /// The columns that are asked for.
+        want: String,
+        /// What there is.
+        got: String,
+    },
     /// A number of labels that differs from the number of images.
     #[error("{name}: {images} images need as many labels, got {labels}")]
     LabelCount {
@@ -78,6 +102,20 @@ pub enum DataError {
         /// The number of images.
         num_images: usize,
     },
+    /// Images that are asked for all at once and are too many for it.
+    #[error(
+        "{name}: {num_images} images at once need {needed_mib} MiB as f32, up to {accepted_mib} MiB are accepted: take fewer or smaller ones for what needs all of them, as the exact model does"
+    )]
+    AtOnce {
+        /// The data set.
+        name: String,
+        /// The number of images.
+        num_images: usize,
+        /// MiB needed.
+        needed_mib: u64,
+        /// MiB accepted.
+        accepted_mib: u64,
+    },
     /// Noise of a size that is not made.
     #[error(
         "data.noise: shape must be 1 or 3 channels with sides from 1 to 4096, num at least {MIN_IMAGES}, and their product at most 2^29, got shape {shape:?} and num {num}"
@@ -87,6 +125,21 @@ pub enum DataError {
         shape: [usize; 3],
         /// The number of images asked for.
         num: usize,
+    },
+    /// A Student-t that is not drawn.
+    #[error(
+        "data.student_t: nu from 0.5 to 1e6, columns from 1 to 4096, num at least {MIN_IMAGES} with up to 2^26 values in all and \
+         correlation from 0 to 0.99 are accepted, got nu {nu}, columns {columns}, num {num} and correlation {correlation}"
+    )]
+    StudentT {
+        /// Degrees of freedom.
+        nu: f64,
+        /// Columns.
+        columns: usize,
+        /// Rows.
+        num: usize,
+        /// Correlation.
+        correlation: f64,
     },
     /// Files that cannot be used.
     #[error(transparent)]
@@ -128,7 +181,11 @@ impl DataError {
         match self {
             Self::Hub { source, .. } => source.is_bad_input(),
             Self::File(_)
+            | Self::AtOnce { .. }
             | Self::Noise { .. }
+            | Self::Columns { .. }
+            | Self::NotFinite { .. }
+            | Self::StudentT { .. }
             | Self::Labels { .. }
             | Self::HubFiles { .. }
             | Self::NoDatasets { .. } => true,

@@ -1,7 +1,7 @@
 //! Data sets, the order in which training sees them, and pictures of samples.
 //!
 //! - [`DataSource`] is what a configuration names; [`DataSource::load`] gives the [`Splits`].
-//! - [`Dataset`] holds images in memory, `[n, C, H, W]` in `[-1, 1]`, with their classes ([`ClassLabels`]).
+//! - [`Dataset`] holds images, `[n, C, H, W]` in `[-1, 1]`, with their classes ([`ClassLabels`]).
 //! - [`Found`] says in a line what a data set consists of and what was left out.
 //! - [`FileKind`] tells what a file really is that cannot be read as what it is called.
 //! - [`Statistics`] measures what preconditioning needs to know of a data set.
@@ -10,14 +10,17 @@
 //! - [`AugmentConfig`] changes training images at random, and says what a network is told of it.
 //! - [`grid()`], [`scatter()`] and [`to_image`] turn samples into 8-bit pictures.
 
+mod ahead;
 mod animation;
 mod augmentation;
+mod columns;
 mod dataset;
 mod error;
 mod file_error;
 mod file_kind;
 mod found;
 mod labels;
+mod levels;
 mod picture;
 mod scatter;
 mod shuffle;
@@ -25,9 +28,12 @@ mod source;
 mod sources;
 mod splits;
 mod statistics;
+mod storage;
+mod table;
 
 pub use animation::animation;
 pub use augmentation::{AUGMENT_LABELS, AugmentConfig};
+pub use columns::{Column, Standardise, StandardiseBy};
 pub use dataset::{Dataset, is_image, is_planar};
 pub use error::DataError;
 pub use file_error::FileError;

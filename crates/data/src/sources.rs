@@ -6,6 +6,7 @@
 mod array;
 mod at;
 mod cifar;
+mod csv_rows;
 mod csv_table;
 mod digits;
 mod hub_sets;
@@ -17,12 +18,15 @@ mod npy;
 mod npz;
 mod plane;
 mod safetensors;
+mod standardised;
+mod student_t;
 mod whole_array;
 
 use std::fmt;
 use std::path::Path;
 
 pub use array::NpyLayout;
+pub use csv_table::read_table;
 pub use image_files::{Filter, ImageFiles, PackOptions, Packed, pack, read_image};
 pub use mnist_5k::Mnist5kSide;
 use pfgmpp_hub::Hub;
@@ -100,6 +104,7 @@ sources! {
         Idx(idx::IdxFile),
         Cifar(cifar::CifarFolder),
         Csv(csv_table::CsvTable),
+        StudentT(student_t::StudentT),
     }
 }
 

@@ -24,26 +24,35 @@ pub struct Statistics {
 }
 
 impl Statistics {
-    /// Measures a data set.
+    /// Measures a data set, one that lies in files by the images that stand for all
+    /// ([`Dataset::reference_images`]).
     ///
     /// # Errors
     ///
-    /// Failures of the tensor backend.
+    /// Files that are not as they were, and failures of the tensor backend.
     pub fn measure(dataset: &Dataset) -> Result<Self, DataError> {
-        Ok(dataset.with_values(|pixels| Self::of(pixels, dataset.n()))?)
+        let n = dataset.n();
+        let squared_norm = |image: &[f32]| image.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>();
+        let mut squared_norms = Vec::with_capacity(dataset.num_reference_images());
+        let mut sum = 0.0;
+        dataset.each(|values| {
+            squared_norms.extend(values.chunks_exact(n).map(squared_norm));
+            sum = values.iter().fold(sum, |sum, &v| sum + f64::from(v));
+        })?;
+        let num = (squared_norms.len() * n) as f64;
+        let (mean, mut squares) = (sum / num, 0.0);
+        dataset.each(|values| {
+            let square = |&v: &f32| (f64::from(v) - mean).powi(2);
+            squares = values
+                .iter()
+                .map(square)
+                .fold(squares, |sum, square| sum + square);
+        })?;
+        Ok(Self::of(&squared_norms, n, mean, squares / num))
     }
 
-    /// Measures images of `n` values each.
-    fn of(pixels: &[f32], n: usize) -> Self {
-        let squared_norm = |image: &[f32]| image.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>();
-        let squared_norms: Vec<f64> = pixels.chunks_exact(n).map(squared_norm).collect();
-
-        let mean = pixels.iter().map(|&v| f64::from(v)).sum::<f64>() / pixels.len() as f64;
-        let variance = pixels
-            .iter()
-            .map(|&v| (f64::from(v) - mean).powi(2))
-            .sum::<f64>()
-            / pixels.len() as f64;
+    /// What the squared norms of images of `n` values, and the mean and variance of these, make.
+    fn of(squared_norms: &[f64], n: usize, mean: f64, variance: f64) -> Self {
         let norm_mean = squared_norms.iter().sum::<f64>() / squared_norms.len() as f64;
         let norm_variance = squared_norms
             .iter()

@@ -1,8 +1,10 @@
 //! Arrays of NumPy. The files are written here as the format's description says.
 
 use std::fs;
+use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
+use candle_core::Device;
 use pfgmpp_data::{DataSource, Dataset, NpyArray, Splits};
 
 /// The bytes of an array.
@@ -47,7 +49,13 @@ fn refusal(array: &NpyArray) -> String {
 }
 
 fn values(dataset: &Dataset) -> Vec<f32> {
-    dataset.images().flatten_all().unwrap().to_vec1().unwrap()
+    dataset
+        .images()
+        .unwrap()
+        .flatten_all()
+        .unwrap()
+        .to_vec1()
+        .unwrap()
 }
 
 fn f32s(values: impl IntoIterator<Item = f32>) -> Vec<u8> {
@@ -296,20 +304,25 @@ fn what_is_not_an_array_that_can_be_read_is_told_in_a_sentence() {
         );
         assert_eq!(got.lines().count(), 1);
     }
-    // Too large: said before anything is read. The file is sparse.
-    let large = npy("|u1", "(600000, 1024)", &[]);
+}
+
+#[test]
+fn an_array_larger_than_the_memory_it_may_have_is_read_row_by_row() {
+    let folder = tempfile::tempdir().unwrap();
+    // The file is sparse: its rows are zeros, which are -1, but for the last.
+    let large = npy("|u1", "(1050000, 1024)", &[]);
     let array = written(folder.path(), "l.npy", &large);
-    fs::File::options()
-        .write(true)
-        .open(&array.path)
-        .unwrap()
-        .set_len(large.len() as u64 + 600_000 * 1024)
-        .unwrap();
-    let got = refusal(&array);
-    assert!(
-        got.contains("need 2344 MiB as f32, up to 2048 MiB are accepted: use up to 524288 images"),
-        "got {got}"
-    );
+    let mut file = fs::File::options().write(true).open(&array.path).unwrap();
+    let len = large.len() as u64 + 1_050_000 * 1024;
+    file.set_len(len).unwrap();
+    file.seek(SeekFrom::Start(len - 1024)).unwrap();
+    file.write_all(&[255; 1024]).unwrap();
+    let splits = DataSource::Npy(array).load().unwrap();
+    assert!(splits.held_out.is_in_files());
+    let last = splits.held_out.num_images() - 1;
+    let batch = splits.held_out.batch(&[last, 0], &Device::Cpu).unwrap();
+    let means = batch.mean((1, 2, 3)).unwrap().to_vec1::<f32>().unwrap();
+    assert_eq!(means, [1.0, -1.0]);
 }
 
 #[test]

@@ -3,14 +3,15 @@
 use std::fs;
 use std::path::Path;
 
-use pfgmpp_data::{CsvTable, DataSource, Dataset, Splits};
+use pfgmpp_data::{CsvTable, DataSource, Dataset, Splits, Standardise, StandardiseBy};
 
 fn table(folder: &Path, text: impl AsRef<[u8]>) -> CsvTable {
     let path = folder.join("t.csv");
     fs::write(&path, text).unwrap();
     CsvTable {
         path,
-        range: [-10.0, 10.0],
+        range: Some([-10.0, 10.0]),
+        standardise: None,
         columns: None,
         label: None,
     }
@@ -32,7 +33,13 @@ fn refusal(table: &CsvTable) -> String {
 }
 
 fn values(dataset: &Dataset) -> Vec<f32> {
-    dataset.images().flatten_all().unwrap().to_vec1().unwrap()
+    dataset
+        .images()
+        .unwrap()
+        .flatten_all()
+        .unwrap()
+        .to_vec1()
+        .unwrap()
 }
 
 /// Ten rows of `fields(i)` under `header`.
@@ -126,6 +133,131 @@ fn what_is_no_table_is_refused() {
     other.columns = Some(Vec::new());
     assert!(refusal(&other).contains("none is left to take"));
     let mut other = table(folder.path(), &rows);
-    other.range = [1.0, 1.0];
+    other.range = Some([1.0, 1.0]);
     assert!(refusal(&other).contains("the smaller first, got [1, 1]"));
+}
+
+/// A table that standardises in place of the range.
+fn standardised(folder: &Path, text: &str, by: StandardiseBy) -> CsvTable {
+    CsvTable {
+        range: None,
+        standardise: Some(Standardise {
+            sigma_data: 0.5,
+            by: Some(by),
+        }),
+        ..table(folder, text)
+    }
+}
+
+#[test]
+fn standardised_columns_have_mean_zero_and_the_deviation_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    // Far beyond [-1, 1], of very different scales; every fifth row, which is held out, is not measured.
+    let text = ten("small,large,odd\n", |i| {
+        let held_out = if i % 5 == 4 { 1e7 } else { 0.0 };
+        format!(
+            "{},{},{}",
+            i as f64 * 1e-4,
+            1e6 - (i * i) as f64 * 1e4,
+            held_out + (i % 3) as f64
+        )
+    });
+    let parts = load(&standardised(folder.path(), &text, StandardiseBy::Moments));
+    let (rows, columns) = (values(&parts.train), parts.train.columns().unwrap());
+    for (place, column) in columns.iter().enumerate() {
+        let kept: Vec<f64> = rows
+            .iter()
+            .skip(place)
+            .step_by(3)
+            .map(|&v| f64::from(v))
+            .collect();
+        let mean = kept.iter().sum::<f64>() / 8.0;
+        let variance = kept.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 8.0;
+        let deviation = variance.sqrt();
+        assert!(
+            mean.abs() < 1e-6,
+            "{}: got mean {mean}, want 0",
+            column.name
+        );
+        assert!(
+            (deviation - 0.5).abs() < 1e-6,
+            "{}: got {deviation}, want 0.5",
+            column.name
+        );
+    }
+    let large = columns[1].value(f64::from(rows[3 + 1]));
+    assert!((large - 990_000.0).abs() < 0.1, "got {large}, want 990000");
+    let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(names, ["small", "large", "odd"]);
+    assert_eq!(parts.held_out.columns(), parts.train.columns());
+    let said = parts.found.to_string();
+    assert!(said.contains("3 columns standardised"), "got {said}");
+}
+
+#[test]
+fn rows_are_kept_by_the_columns_of_another_table_if_they_have_its_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = ten("a,b\n", |i| format!("{i},{}", i * i));
+    let first = load(&standardised(folder.path(), &text, StandardiseBy::Moments)).train;
+    let text = ten("a,b\n", |i| format!("{},{}", 3 * i + 7, i * i));
+    let second = load(&standardised(
+        folder.path(),
+        &text,
+        StandardiseBy::Quartiles,
+    ))
+    .train;
+    let got = second.standardised_as(first.columns().unwrap()).unwrap();
+    assert_eq!(got.columns(), first.columns());
+    // Row 1 of the second is (10, 1).
+    let (columns, kept) = (first.columns().unwrap(), values(&got));
+    for (got, (column, value)) in kept[2..4].iter().zip(columns.iter().zip([10.0, 1.0])) {
+        let want = column.kept(value);
+        assert!(
+            (f64::from(*got) - want).abs() < 1e-6,
+            "got {got}, want {want}"
+        );
+    }
+    let text = ten("a,c\n", |i| format!("{i},{}", i * i));
+    let other = load(&standardised(folder.path(), &text, StandardiseBy::Moments)).train;
+    let error = other.standardised_as(columns).unwrap_err();
+    assert!(error.is_bad_input(), "got {error}");
+    assert!(error.to_string().ends_with("got a, c"), "got {error}");
+    let text = ten("a,b\n", |i| format!("{i},{i}"));
+    let plain = load(&table(folder.path(), &text)).train;
+    let error = plain.standardised_as(columns).unwrap_err().to_string();
+    assert!(
+        error.ends_with("got none that are standardised"),
+        "got {error}"
+    );
+}
+
+#[test]
+fn a_table_that_cannot_be_standardised_says_what_to_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let by_moments = |text: &str| standardised(folder.path(), text, StandardiseBy::Moments);
+    let constant = by_moments(&ten("a,b\n", |i| format!("{i},7")));
+    let got = refusal(&constant);
+    assert!(
+        got.ends_with("column b: has one value in all rows to learn from: leave it out (columns)"),
+        "got {got}"
+    );
+    let infinite = by_moments(&ten("a,b\n", |i| {
+        format!("{i},{}", if i == 3 { "inf" } else { "1" })
+    }));
+    let got = refusal(&infinite);
+    assert!(
+        got.ends_with("line 5, column b: must be a finite number, got inf"),
+        "got {got}"
+    );
+    let mut both = by_moments(&ten("a,b\n", |i| format!("{i},{i}")));
+    both.range = Some([0.0, 9.0]);
+    assert!(refusal(&both).contains("either range"));
+    both.range = None;
+    both.standardise = None;
+    assert!(refusal(&both).ends_with("got neither"));
+    both.standardise = Some(Standardise {
+        sigma_data: 0.0,
+        by: None,
+    });
+    assert!(refusal(&both).ends_with("standardise.sigma_data must be from 0.001 to 1000, got 0"));
 }

@@ -11,6 +11,7 @@ use crate::samples::{BLOCK, MetricError, Samples};
 
 mod semidefinite;
 
+pub(crate) use semidefinite::factor;
 use semidefinite::trace_of_root;
 
 /// Values a sample at most: a covariance of 4,096² numbers takes 134 MB, and its eigenvalues minutes.

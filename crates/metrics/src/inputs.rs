@@ -52,6 +52,8 @@ pub struct Inputs<'a> {
     pub features: Option<[&'a Tensor; 2]>,
     /// Whether standard errors that take a while are worth it.
     pub errors: bool,
+    /// Whether standard errors by resampling rows are worth it, where a metric has no others.
+    pub resample: bool,
     /// Random directions of metrics that project.
     pub num_projections: usize,
     /// Seed of everything that a metric draws.

@@ -9,6 +9,7 @@
 //! - [`Nll`]: how likely the model finds held-out data.
 //! - [`Precision`], [`Recall`], [`Density`], [`Coverage`]: who lies among whose nearest neighbours.
 //! - [`FrechetDistance`], [`KernelDistance`]: FID and KID, of features or of the values themselves.
+//! - [`Kurtosis`], [`Hill`], [`TailDistance`], [`CorrelationError`]: the tails of a table's columns.
 //!
 //! [`GaussianFit`] draws samples of the Gaussian that has the data's mean and covariance; [`nearest()`] finds the nearest
 //! neighbour among other samples, and so whether a sample looks like its class.
@@ -45,6 +46,7 @@ mod scores;
 mod sliced_wasserstein;
 mod stream;
 mod student;
+mod tails;
 mod verdict;
 
 pub use balls::NEAREST;
@@ -58,7 +60,7 @@ pub use gaussian_fit::GaussianFit;
 pub use inputs::{HeldOutDenoiser, Inputs, Need};
 pub use intervals::{CONFIDENCE, SeedMean, bootstrap_interval, jackknife_error};
 pub use kernel_distance::{KernelDistance, kernel_distance};
-pub use list::{METRICS, Selection, SelectionError, metric};
+pub use list::{METRICS, Selection, SelectionError, fewest_rows, is_of_tables, metric};
 pub use metric::{Better, Description, Estimate, Metric};
 pub use nearest::nearest;
 pub use nll::Nll;
@@ -67,4 +69,8 @@ pub use recall::{Recall, recall};
 pub use samples::MetricError;
 pub use scores::{Score, Scores, standard_error_of};
 pub use sliced_wasserstein::{SlicedWasserstein, sliced_wasserstein, sliced_wasserstein_error};
+pub use tails::{
+    ColumnTails, CorrelationError, Hill, Kurtosis, Measured, Tail, TailDistance, TailReport, Tails,
+    hill_index, kurtosis, rank_correlation, tail_distance,
+};
 pub use verdict::{Candidate, Contest, Finding, Needed, Standing, Verdict};

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::metric::{Description, Metric};
+use crate::tails::FEWEST_ROWS;
 
 /// Every metric that `scoring.metrics` may name.
 pub static METRICS: &[&dyn Metric] = &[
@@ -19,10 +20,42 @@ pub static METRICS: &[&dyn Metric] = &[
     &crate::coverage::Coverage,
     &crate::frechet_distance::FrechetDistance,
     &crate::kernel_distance::KernelDistance,
+    &crate::tails::Kurtosis,
+    &crate::tails::Hill(crate::tails::Tail::Left95),
+    &crate::tails::Hill(crate::tails::Tail::Right95),
+    &crate::tails::Hill(crate::tails::Tail::Left99),
+    &crate::tails::Hill(crate::tails::Tail::Right99),
+    &crate::tails::TailDistance::Beyond95,
+    &crate::tails::TailDistance::Beyond99,
+    &crate::tails::CorrelationError,
 ];
 
 /// Those of a configuration that names none, in the order of their columns.
 const BY_DEFAULT: [&str; 3] = ["energy_distance", "sliced_wasserstein", "denoising_error"];
+
+/// Whether the metric of this name compares the tails of a table's columns, which images do not have.
+pub fn is_of_tables(name: &str) -> bool {
+    let all = [
+        "kurtosis",
+        "hill_left",
+        "hill_right",
+        "hill_left_99",
+        "hill_right_99",
+        "tail_ks_95",
+        "tail_ks_99",
+        "correlation_error",
+    ];
+    all.contains(&name)
+}
+
+/// The fewest rows on either side that a metric of tables says anything of.
+pub fn fewest_rows(name: &str) -> usize {
+    match name {
+        // A tail of 1 % has as many rows as one of 5 % of the fewest.
+        "hill_left_99" | "hill_right_99" => 5 * FEWEST_ROWS,
+        _ => FEWEST_ROWS,
+    }
+}
 
 /// The metric of this name.
 pub fn metric(name: &str) -> Option<&'static dyn Metric> {

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 
 use crate::matrix::{Matrix, multiply};
-use crate::samples::{BLOCK, MetricError, Samples};
+use crate::samples::{BLOCK, MetricError, Samples, block};
 
 /// For each sample of `x` the place in `y` of the one nearest to it by Euclidean distance, the first of equals.
 ///
@@ -31,7 +31,7 @@ pub fn nearest(x: &Tensor, y: &Tensor) -> Result<Vec<usize>, MetricError> {
 /// As [`nearest`] for `rows` samples `a`, already about `centre`.
 fn nearest_of_block(a: &[f64], rows: usize, y: &Samples, centre: &[f64]) -> Vec<usize> {
     let dim = y.dim;
-    let (mut b, mut products) = (vec![0.0; BLOCK * dim], vec![0.0; rows * BLOCK]);
+    let (mut b, mut products) = (vec![0.0; block(dim) * dim], vec![0.0; rows * BLOCK]);
     let mut best = vec![(f64::INFINITY, 0); rows];
     for columns in y.blocks() {
         let n = columns.len();

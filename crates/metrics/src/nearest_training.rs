@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use crate::inputs::{Inputs, Need};
 use crate::matrix::{Matrix, multiply};
 use crate::metric::{Better, Description, Estimate, Metric};
-use crate::samples::{BLOCK, MetricError, Samples};
+use crate::samples::{BLOCK, MetricError, Samples, block};
 
 /// Samples and held-out data taken at most; the median of so many is good to about 5 %.
 const MOST: usize = 1024;
@@ -90,7 +90,7 @@ fn nearest(set: &Samples, chosen: &[usize], training: &Samples) -> Vec<f64> {
 /// As [`nearest`] for up to [`QUERIES`] samples, on one thread.
 fn nearest_of_few(set: &Samples, chosen: &[usize], training: &Samples, centre: &[f64]) -> Vec<f64> {
     let (num, dim) = (chosen.len(), training.dim);
-    let (mut x, mut y) = (vec![0.0; num * dim], vec![0.0; BLOCK * dim]);
+    let (mut x, mut y) = (vec![0.0; num * dim], vec![0.0; block(dim) * dim]);
     for (&index, row) in chosen.iter().zip(x.chunks_exact_mut(dim)) {
         set.copy_centred(index..index + 1, centre, row);
     }

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::intervals::jackknife_error;
 use crate::matrix::{Matrix, multiply};
-use crate::samples::{BLOCK, Samples};
+use crate::samples::{BLOCK, Samples, block};
 
 /// Below this part of `|a|² + |b|²` a squared distance is taken from the differences themselves.
 ///
@@ -132,8 +132,8 @@ impl Scratch {
         Self {
             dim,
             columns: 0,
-            a: vec![0.0; BLOCK * dim],
-            b: vec![0.0; BLOCK * dim],
+            a: vec![0.0; block(dim) * dim],
+            b: vec![0.0; block(dim) * dim],
             products: vec![0.0; BLOCK * BLOCK],
             norms_a: Vec::with_capacity(BLOCK),
             norms_b: Vec::with_capacity(BLOCK),

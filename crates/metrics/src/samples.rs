@@ -8,6 +8,13 @@ use candle_core::{DType, Device, Tensor};
 /// Rows that are brought to `f64` at a time; bounds the memory of every metric and fixes the order
 /// of its sums.
 pub(crate) const BLOCK: usize = 256;
+/// Values of such rows at most; wide samples come in smaller blocks.
+const BLOCK_VALUES: usize = 1 << 22;
+
+/// Rows of `dim` values that are brought to `f64` at a time.
+pub(crate) fn block(dim: usize) -> usize {
+    (BLOCK_VALUES / dim.max(1)).clamp(16, BLOCK)
+}
 
 /// Values beyond it are refused, so that no sum of squares overflows `f64`.
 const LARGEST: f64 = 1e150;
@@ -84,6 +91,22 @@ pub enum MetricError {
         /// Values a sample.
         dim: usize,
         /// The most that are taken.
+        most: usize,
+    },
+    /// What is no table whose columns could have tails.
+    #[error(
+        "{set} must be a table of at least {fewest} rows and at most {most} columns, got {rows} rows of {columns}"
+    )]
+    NoTable {
+        /// Which argument.
+        set: &'static str,
+        /// Its rows.
+        rows: usize,
+        /// Its columns.
+        columns: usize,
+        /// The fewest rows.
+        fewest: usize,
+        /// The most columns.
         most: usize,
     },
     /// Something that the metric is measured on is not at hand.
@@ -175,12 +198,12 @@ impl Samples {
         }
     }
 
-    /// The rows in blocks of `BLOCK`, the last one shorter.
+    /// The rows in blocks of [`block`], the last one shorter.
     pub fn blocks(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        let num = self.num;
+        let (num, block) = (self.num, block(self.dim));
         (0..num)
-            .step_by(BLOCK)
-            .map(move |start| start..num.min(start + BLOCK))
+            .step_by(block)
+            .map(move |start| start..num.min(start + block))
     }
 }
 

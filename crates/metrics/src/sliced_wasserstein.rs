@@ -12,7 +12,7 @@ use crate::inputs::{Inputs, Need};
 use crate::intervals::jackknife_error;
 use crate::matrix::{Matrix, multiply};
 use crate::metric::{Better, Description, Estimate, Metric};
-use crate::samples::{BLOCK, MetricError, Samples};
+use crate::samples::{MetricError, Samples, block};
 use crate::stream::{Purpose, stream};
 
 /// Directions that are projected on at a time; bounds the memory to `SLAB (n + m + N)` values.
@@ -166,7 +166,7 @@ fn project(samples: &Samples, directions: &[f64]) -> Vec<Vec<f64>> {
     };
     blocks
         .into_par_iter()
-        .map_init(|| vec![0.0; BLOCK * dim], project)
+        .map_init(|| vec![0.0; block(dim) * dim], project)
         .collect()
 }
 

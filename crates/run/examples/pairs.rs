@@ -49,7 +49,7 @@ fn main() -> Result<(), Failure> {
     let [channels, height, width] = data.image_shape();
     // The image of a seed is its remainder.
     let samples = samples.reshape((SAMPLES as usize, num as usize, channels, height, width))?;
-    let truth = data.images().to_dtype(DType::F64)?;
+    let truth = data.images()?.to_dtype(DType::F64)?;
     let mean = samples.narrow(0, 0, OF_THE_MEAN)?.mean(0)?;
     println!("D = {}, {num} held-out images", model.d());
     println!(
@@ -64,7 +64,7 @@ fn main() -> Result<(), Failure> {
         let rng = |i| SampleRng::new(0, Stream::Observation, i);
         let mut rngs: Vec<SampleRng> = (0..num).map(rng).collect();
         let shown = corruption.observe(&truth, &mut rngs)?;
-        let exact = ExactPosterior::new(splits.train.images(), Dimension::Infinite)?;
+        let exact = ExactPosterior::new(&splits.train.images()?, Dimension::Infinite)?;
         let levels = vec![sigma; num as usize];
         let exact = exact.denoise(&Query::new(&shown, &levels))?;
         println!("PSNR of the exact mean  {:.2} dB", psnr(&exact, &truth)?);
@@ -74,7 +74,7 @@ fn main() -> Result<(), Failure> {
     let below = truth.le(&samples.max(0)?)?.to_dtype(DType::F64)?;
     let held = (above * below)?;
     // Pixels that are black in nearly every image lie between samples that scatter about them.
-    let train = splits.train.images().to_dtype(DType::F64)?;
+    let train = splits.train.images()?.to_dtype(DType::F64)?;
     let lively = train.var(0)?.gt(LIVELY * LIVELY)?.to_dtype(DType::F64)?;
     let pixels = lively.sum_all()?.to_scalar::<f64>()? * num as f64;
     let of_lively = held.broadcast_mul(&lively)?.sum_all()?;

@@ -63,14 +63,16 @@ impl ClassScores {
         if !enough || !has_classes_of(train, model) {
             return Ok(None);
         }
-        let (known, wanted) = (classes_of(train), classes_of(held_out));
+        let (known, wanted) = (classes_of(train)?, classes_of(held_out)?);
+        let learnt = train.reference_images()?;
         let share = |images: &Tensor, classes: &[usize]| -> Result<f64, RunError> {
             let count = classes.len().min(MOST);
-            let found = nearest(&images.narrow(0, 0, count)?, train.images())?;
+            let found = nearest(&images.narrow(0, 0, count)?, &learnt)?;
             let right = found.iter().zip(classes);
             let right = right.filter(|(place, class)| known[**place] == **class);
             Ok(right.count() as f64 / count as f64)
         };
+        let seen = held_out.reference_images()?;
         let classes_alone = (0..model.label_dim()).map(|class| {
             let (drawn, real) = (places(classes, class), places(&wanted, class));
             let mut score = ClassScore {
@@ -80,7 +82,7 @@ impl ClassScores {
                 diversity: None,
             };
             if drawn.len().min(real.len()) >= 2 {
-                let (drawn, real) = (rows(samples, &drawn)?, rows(held_out.images(), &real)?);
+                let (drawn, real) = (rows(samples, &drawn)?, rows(&seen, &real)?);
                 score.energy_distance = Some(energy_distance(&drawn, &real)?);
                 score.diversity = Some(mean_distance(&drawn)? / mean_distance(&real)?);
             }
@@ -94,18 +96,17 @@ impl ClassScores {
         let mean = diversities.iter().sum::<f64>() / diversities.len() as f64;
         Ok(Some(Self {
             agreement: share(samples, classes)?,
-            held_out_agreement: share(held_out.images(), &wanted)?,
+            held_out_agreement: share(&seen, &wanted)?,
             diversity: (!diversities.is_empty()).then_some(mean),
             classes: classes_alone,
         }))
     }
 }
 
-/// The class of each image of a data set that has classes.
-fn classes_of(data: &Dataset) -> Vec<usize> {
-    let labels = data.class_labels().ok().flatten();
-    let values = labels.map_or(&[][..], |labels| labels.values());
-    values.iter().map(|&class| class as usize).collect()
+/// The class of each image of `data`, which has classes, that samples are compared with.
+fn classes_of(data: &Dataset) -> Result<Vec<usize>, RunError> {
+    let labels = data.labels(&data.reference_indices())?.unwrap_or_default();
+    Ok(labels.into_iter().map(|class| class as usize).collect())
 }
 
 /// Where `class` stands in `classes`.

@@ -11,6 +11,7 @@
 use candle_core::{DType, Device, Tensor};
 use pfgmpp_config::{ConfigError, RunConfig};
 use pfgmpp_data::{PictureError, Splits, is_planar};
+use pfgmpp_metrics::{fewest_rows, is_of_tables};
 
 use crate::error::RunError;
 use crate::grid::sample_grid;
@@ -22,6 +23,7 @@ const FEWEST: usize = 2;
 pub(crate) fn check_ending(config: &RunConfig, splits: &Splits) -> Result<(), RunError> {
     check_drawable(splits.train.image_shape())
         .map_err(|e| ConfigError::new("data", format!("samples could not be shown: {e}")))?;
+    check_tails(config, splits)?;
     for (part, what) in [
         (&splits.train, "train on"),
         (
@@ -39,6 +41,23 @@ pub(crate) fn check_ending(config: &RunConfig, splits: &Splits) -> Result<(), Ru
         }
     }
     Ok(())
+}
+
+/// Refuses scores of tails where there are too few rows for any.
+fn check_tails(config: &RunConfig, splits: &Splits) -> Result<(), RunError> {
+    let (samples, held_out) = (config.scoring.num_samples, splits.held_out.num_images());
+    let fewest = samples.min(held_out as u64);
+    let metrics = config.scoring.metrics.descriptions();
+    let too_many = |name: &&str| is_of_tables(name) && fewest < fewest_rows(name) as u64;
+    let Some(name) = metrics.map(|metric| metric.name).find(too_many) else {
+        return Ok(());
+    };
+    let needed = fewest_rows(name);
+    let message = format!(
+        "metrics: {name} needs {needed} rows to show tails, got num_samples {samples} and {held_out} rows held out: leave it out, or give \
+         more"
+    );
+    Err(ConfigError::new("scoring", message).into())
 }
 
 /// Refuses samples of `shape` `[C, H, W]` that no picture shows.

@@ -108,7 +108,8 @@ mod tests {
     #[test]
     fn the_error_does_not_depend_on_the_batch() {
         let splits = DataSource::Digits.load().unwrap();
-        let exact = ExactPosterior::new(splits.train.images(), Dimension::Infinite).unwrap();
+        let exact =
+            ExactPosterior::new(&splits.train.images().unwrap(), Dimension::Infinite).unwrap();
         let edm = "{num_steps: 3, sigma_min: 0.5, sigma_max: 4.0, rho: 7.0}";
         let sampler: SamplerConfig = parse_value(
             &format!("{{solver: heun, schedule: {{edm: {edm}}}}}"),

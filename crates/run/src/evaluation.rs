@@ -5,7 +5,7 @@ use std::time::Instant;
 use candle_core::{Device, Tensor};
 use pfgmpp_config::RunConfig;
 use pfgmpp_data::Splits;
-use pfgmpp_metrics::{Inputs, Scores};
+use pfgmpp_metrics::{Inputs, Scores, TailReport, is_of_tables};
 
 use crate::class_scores::ClassScores;
 use crate::draw::Draw;
@@ -18,7 +18,7 @@ use crate::paths::write_paths;
 use crate::preview::Preview;
 use crate::result::{Outcome, RunResult};
 use crate::sampling_model::SamplingModel;
-use crate::score::{inputs, measure};
+use crate::score::{Compared, inputs, measure};
 
 /// What a result says of the training before it; nothing where there was none.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,6 +58,18 @@ impl Evaluation<'_> {
         }
     }
 
+    /// Samples and scores, and writes nothing; `None` when asked to stop.
+    pub fn scores(
+        &self,
+        observer: &mut dyn Observer,
+        stop: &StopFlag,
+    ) -> Result<Option<Scores>, RunError> {
+        match self.draw_samples(None, observer, stop)? {
+            None => Ok(None),
+            Some(samples) => self.score(&samples, stop).map(Some),
+        }
+    }
+
     fn evaluate(
         self,
         monitor: &mut Monitor,
@@ -72,8 +84,7 @@ impl Evaluation<'_> {
         let scores = self.score(&samples, stop)?;
         let seeds = self.config.sample_seeds(self.config.scoring.num_samples);
         let preview = Preview::of(self.model, &seeds);
-        let held_out = self.splits.held_out.images();
-        let grid = preview.draw(&preview.select(&samples)?, held_out)?;
+        let grid = preview.draw(&preview.select(&samples)?, &self.splits.held_out)?;
         self.folder.write(&self.folder.grid(), &grid.to_png()?)?;
         write_paths(
             self.model,
@@ -86,6 +97,7 @@ impl Evaluation<'_> {
         monitor.scores(&scores, nimg)?;
         monitor.hparams(self.config)?;
         self.score_classes(&samples, &seeds, monitor)?;
+        self.report_tails(&samples)?;
         let result = RunResult {
             d: self.config.d(),
             seed: self.config.seed,
@@ -111,9 +123,12 @@ impl Evaluation<'_> {
             device: self.device,
             stop,
         };
+        let compared = Compared::of(self.splits)?;
         let inputs = Inputs {
             denoiser: Some(&held_out),
-            ..inputs(samples, self.splits, scoring)
+            // Reference rows do without.
+            resample: true,
+            ..inputs(samples, &compared, scoring)
         };
         measure(scoring.metrics.metrics(), &inputs, stop)
     }
@@ -135,6 +150,23 @@ impl Evaluation<'_> {
         monitor.class_scores(&scores, self.trained.nimg)?;
         let json = serde_json::to_string_pretty(&scores).expect("scores have string keys");
         let path = self.folder.class_scores();
+        Ok(self.folder.write(&path, (json + "\n").as_bytes())?)
+    }
+
+    /// Writes the tails of each column, if the run is scored by any.
+    fn report_tails(&self, samples: &Tensor) -> Result<(), RunError> {
+        let scoring = &self.config.scoring;
+        let mut names = scoring.metrics.descriptions().map(|metric| metric.name);
+        if !names.any(is_of_tables) {
+            return Ok(());
+        }
+        let held_out = &self.splits.held_out;
+        let columns = held_out.columns().unwrap_or_default().iter();
+        let names: Vec<String> = columns.map(|column| column.name.clone()).collect();
+        let tails =
+            TailReport::measure(samples, &held_out.reference_images()?, &names, scoring.seed)?;
+        let json = serde_json::to_string_pretty(&tails).expect("tails have string keys");
+        let path = self.folder.tails();
         Ok(self.folder.write(&path, (json + "\n").as_bytes())?)
     }
 

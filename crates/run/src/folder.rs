@@ -67,7 +67,17 @@ impl RunFolder {
 
     /// Everything needed to go on, `state/state.safetensors`.
     pub fn state(&self) -> PathBuf {
-        self.path().join("state").join("state.safetensors")
+        Self::state_in(self.path())
+    }
+
+    /// Where scores of the run in `path` lie by what its model was sampled with besides.
+    pub fn evaluations_in(path: &Path) -> PathBuf {
+        path.join("evaluations.json")
+    }
+
+    /// Where the state of the run in `path` lies, for readers that need no lock.
+    pub fn state_in(path: &Path) -> PathBuf {
+        path.join("state").join("state.safetensors")
     }
 
     /// The weights with the lowest error on held-out data, `best/`.
@@ -113,6 +123,11 @@ impl RunFolder {
     /// The scores of each class, `class_scores.json`; there when a run with classes is finished.
     pub fn class_scores(&self) -> PathBuf {
         self.path().join("class_scores.json")
+    }
+
+    /// The tails of each column, `tails.json`; there when a run is finished that is scored by tails.
+    pub fn tails(&self) -> PathBuf {
+        self.path().join("tails.json")
     }
 
     /// One line of JSON a report, `log.jsonl`.

@@ -16,6 +16,8 @@ use crate::sampling_model::SamplingModel;
 
 /// Likelihoods taken at a time, each of which takes the memory of a training sample.
 const BATCH: usize = 32;
+/// Values of images that are denoised at a time: large images come in smaller batches than small ones.
+const AT_A_TIME: usize = 1 << 19;
 
 /// A model and held-out data to denoise.
 pub(crate) struct HeldOut<'a> {
@@ -29,6 +31,18 @@ pub(crate) struct HeldOut<'a> {
 
 impl HeldOut<'_> {
     fn errors(
+        &self,
+        batch: &[usize],
+        sigma: f64,
+        rngs: &mut [SampleRng],
+    ) -> Result<Tensor, RunError> {
+        let at_a_time = (AT_A_TIME / self.data.n()).max(1);
+        let parts = batch.chunks(at_a_time).zip(rngs.chunks_mut(at_a_time));
+        let parts = parts.map(|(batch, rngs)| self.errors_of_few(batch, sigma, rngs));
+        Ok(Tensor::cat(&parts.collect::<Result<Vec<_>, _>>()?, 0)?)
+    }
+
+    fn errors_of_few(
         &self,
         batch: &[usize],
         sigma: f64,

@@ -116,7 +116,8 @@ mod tests {
     fn write(folder: &Path, name: &str, classes: Option<Vec<usize>>) -> std::path::PathBuf {
         let path = folder.join(name);
         let format = SampleFormat::of(&path).unwrap();
-        let mut file = SampleFile::create(&path, format, [1, 2, 2], &[0, 1, 2], classes).unwrap();
+        let mut file =
+            SampleFile::create(&path, format, [1, 2, 2], &[0, 1, 2], classes, None).unwrap();
         file.add(&states()).unwrap();
         file.finish().unwrap();
         path

@@ -64,6 +64,13 @@ impl SamplingModel {
         stop.blame(likelihood.of(&denoiser, &condition, x, seeds))
     }
 
+    /// What the log-density of a row loses where it is one of the table's own units, in nats: `Σ ln scale` over its columns,
+    /// 0 of data that were not standardised.
+    pub fn ln_units(&self) -> f64 {
+        let columns = self.columns().unwrap_or_default();
+        columns.iter().map(|column| column.scale.ln()).sum()
+    }
+
     /// Checks that there is memory for the likelihoods of `batch` data at a time with `probes` probes; `key` is what
     /// sets the batch. Gives the bytes that it takes, 0 of a model of which that is not known.
     ///
@@ -119,7 +126,8 @@ pub struct ItemLikelihood {
 }
 
 impl DataLikelihood<'_> {
-    /// The likelihoods of the data at `indices`, in their order; `None` when asked to stop. `progress` is told how many
+    /// The likelihoods of the data at `indices`, in their order; `None` when asked to stop. Those of a table whose columns were
+    /// standardised are densities in its own units; their part of the prior is not. `progress` is told how many
     /// have been added.
     ///
     /// # Errors
@@ -172,14 +180,16 @@ impl DataLikelihood<'_> {
         if let Some(row) = ln_p.iter().position(|ln_p| !ln_p.is_finite()) {
             return Err(RunError::LikelihoodNotFinite(indices[row]));
         }
+        let ln_det = self.model.ln_units();
         let rows = ln_p.into_iter().zip(found.by_probe).zip(found.prior);
-        let item = |(row, ((ln_p, by_probe), prior))| ItemLikelihood {
-            ln_p,
-            by_probe,
-            prior,
-            class: classes.as_ref().map(|classes| classes[row]),
-            evaluations: found.evaluations,
-        };
+        let item =
+            |(row, ((ln_p, by_probe), prior)): (usize, ((f64, Vec<f64>), f64))| ItemLikelihood {
+                ln_p: ln_p - ln_det,
+                by_probe: by_probe.into_iter().map(|ln_p| ln_p - ln_det).collect(),
+                prior,
+                class: classes.as_ref().map(|classes| classes[row]),
+                evaluations: found.evaluations,
+            };
         Ok(rows.enumerate().map(item).collect())
     }
 }

@@ -57,7 +57,7 @@ pub(crate) fn write_paths(
 }
 
 fn in_plane(trajectories: &[Trajectory], splits: &Splits) -> Result<PlanePaths, RunError> {
-    let held_out = splits.held_out.images();
+    let held_out = splits.held_out.reference_images()?;
     let held_out = held_out.narrow(0, 0, BEHIND.min(held_out.dim(0)?))?;
     let flat = held_out.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
     Ok(PlanePaths {

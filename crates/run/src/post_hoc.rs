@@ -7,12 +7,12 @@ use pfgmpp_checkpoint::{Checkpoint, Tensors};
 use pfgmpp_config::{ConfigError, RunConfig};
 use pfgmpp_data::Splits;
 use pfgmpp_train::{PowerProfile, Snapshot, Trainer, TrainerConfig, reconstruct_weights};
-use pfgmpp_transfer::DataMoments;
 
 use crate::error::RunError;
 use crate::error_curve::error_curve;
 use crate::folder::RunFolder;
 use crate::held_out::denoising_error;
+use crate::moments::moments_of;
 use crate::observer::StopFlag;
 use crate::sampling_model::SamplingModel;
 
@@ -123,7 +123,7 @@ impl<'a> PostHoc<'a> {
     ) -> Result<f64, RunError> {
         let denoiser = self.trainer.model_of(average.weights.clone())?;
         let data = &self.splits.held_out;
-        let moments = || DataMoments::measure(self.splits.train.images());
+        let moments = || moments_of(&self.splits.train);
         let (shape, sampler) = (data.image_shape(), &self.config.sampler);
         let corruption = self.config.trained().and_then(TrainerConfig::corruption);
         let model = SamplingModel::new(denoiser, self.config.model.d(), shape, moments, sampler)?

@@ -6,12 +6,12 @@ use candle_core::Device;
 use pfgmpp_config::{CheckpointSource, ConfigError, ModelConfig, RunConfig};
 use pfgmpp_data::{DataError, Dataset, Splits};
 use pfgmpp_train::{TrainError, Trainer, TrainerConfig};
-use pfgmpp_transfer::DataMoments;
 
 use crate::ending::check_ending;
 use crate::error::RunError;
 use crate::held_out::has_classes_of;
 use crate::memory::{Footprint, RunMemory};
+use crate::moments::moments_of;
 use crate::sampling_model::SamplingModel;
 use crate::starting::start;
 
@@ -31,8 +31,21 @@ type Candidate<'a> = (PathBuf, &'a RunConfig, &'a Splits);
 pub struct Preflight {
     /// What was assumed of models and of how they are sampled, a sentence each.
     pub notes: Vec<String>,
-    /// Bytes of memory that each run takes at its peak, 0 of one that is finished or of which it is not known.
-    pub memory: Vec<u64>,
+    /// What is expected of each run.
+    pub runs: Vec<Expected>,
+    /// Bytes of files that runs which are not finished leave behind or write beside older ones.
+    pub disk: u64,
+}
+
+/// What is expected of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// Bytes of memory at its peak, 0 of one that is finished or of which it is not known.
+    pub memory: u64,
+    /// Values that it trains itself.
+    pub params: u64,
+    /// Evaluations of the model for each of its samples, where their number is known before.
+    pub evaluations: Option<usize>,
 }
 
 /// Checks that every run's model can be made for its data, that it fits the memory, that its end can be reached and
@@ -96,8 +109,13 @@ pub fn preflight<'a>(
                 memory = check_untrained(untrained, splits.train.n() as u64, config)?;
             }
         }
-        preflight.memory.push(memory);
+        preflight.runs.push(Expected {
+            memory,
+            params: model.params,
+            evaluations: model.evaluations,
+        });
     }
+    preflight.disk = needed;
     let place = out.ancestors().find(|path| path.is_dir());
     let place = place.unwrap_or(Path::new("."));
     match fs4::available_space(place) {
@@ -117,6 +135,8 @@ struct Built {
     params: u64,
     /// What one takes that is not trained here.
     untrained: Option<Footprint>,
+    /// Evaluations for each sample.
+    evaluations: Option<usize>,
 }
 
 /// Checks that the training of `model`, if the run trains it, and the run's samples fit the memory; gives the
@@ -225,6 +245,7 @@ fn build(
         let built = Built {
             params: 0,
             untrained: model.footprint().cloned(),
+            evaluations: model.evaluations(),
         };
         return Ok((built, notes(&model, splits)));
     };
@@ -238,7 +259,7 @@ fn build(
         return Err(ConfigError::new(format!("{}: model", folder.display()), message).into());
     }
     let denoiser = trainer.averaged_model()?;
-    let moments = || DataMoments::measure(data.train.images());
+    let moments = || moments_of(&data.train);
     let sampled = SamplingModel::new(denoiser, model.d, shape, moments, &config.sampler)?
         .with_pairs(model.corruption(), &splits.held_out, config.first_seed())
         .with_reference(&device)?
@@ -250,6 +271,7 @@ fn build(
     let built = Built {
         params,
         untrained: None,
+        evaluations: sampled.evaluations(),
     };
     about.extend(notes(&sampled, splits));
     Ok((built, about))

@@ -1,8 +1,9 @@
 //! Which samples a picture of a run shows, and in what order.
 
 use candle_core::{Device, Tensor};
-use pfgmpp_data::{Picture, PictureError, is_planar};
+use pfgmpp_data::{Dataset, Picture, is_planar};
 
+use crate::error::RunError;
 use crate::grid::{sample_grid, sample_rows, shown_samples};
 use crate::sampling_model::SamplingModel;
 
@@ -49,10 +50,13 @@ impl Preview {
     }
 
     /// The picture of the samples that are shown; points in the plane are drawn over the points `behind`.
-    pub fn draw(&self, samples: &Tensor, behind: &Tensor) -> Result<Picture, PictureError> {
+    pub fn draw(&self, samples: &Tensor, behind: &Dataset) -> Result<Picture, RunError> {
         match self.columns {
-            Some(columns) => sample_rows(samples, columns),
-            None => sample_grid(samples, Some(behind)),
+            Some(columns) => Ok(sample_rows(samples, columns)?),
+            None if behind.is_planar() => {
+                Ok(sample_grid(samples, Some(&behind.reference_images()?))?)
+            }
+            None => Ok(sample_grid(samples, None)?),
         }
     }
 }

@@ -3,14 +3,15 @@
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use candle_core::Tensor;
-use pfgmpp_data::{is_image, is_planar, to_image};
+use candle_core::{DType, Tensor};
+use pfgmpp_data::{Column, is_image, is_planar, to_image};
 use pfgmpp_store::NewFile;
 use serde_json::json;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use crate::error::RunError;
+use crate::table::{own_units, write_names, write_row};
 
 /// A kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,11 +28,13 @@ pub enum SampleFormat {
     /// The samples as they are in `samples`, shaped as in [`Self::Npy`], with `seeds` `[num]`, and `classes` `[num]` if
     /// there are any.
     Safetensors,
+    /// Text: a line with the names of the columns, then a row a sample, with its class behind it if there are any.
+    Csv,
 }
 
 impl SampleFormat {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Npz, Self::Npy, Self::Safetensors];
+    pub const ALL: [Self; 4] = [Self::Npz, Self::Npy, Self::Safetensors, Self::Csv];
 
     /// The ending of its files' names.
     #[must_use]
@@ -40,6 +43,7 @@ impl SampleFormat {
             Self::Npy => "npy",
             Self::Npz => "npz",
             Self::Safetensors => "safetensors",
+            Self::Csv => "csv",
         }
     }
 
@@ -55,12 +59,16 @@ impl SampleFormat {
     ///
     /// # Errors
     ///
-    /// What is no image, where only images can be.
+    /// What is no image, where only images can be, and what is one, where only rows can.
     pub fn check(self, shape: [usize; 3]) -> Result<(), String> {
         match self {
             Self::Npz if !is_image(shape) => Err(format!(
                 ".npz holds grey or RGB images as bytes, samples are of shape {shape:?}: give a name that ends in .npy \
-                 or .safetensors"
+                 or .safetensors, or in .csv for a table"
+            )),
+            Self::Csv if !is_row(shape) => Err(format!(
+                ".csv holds rows of a table, samples are images of shape {shape:?}: give a name that ends in .png, .npz, .npy or \
+                 .safetensors"
             )),
             _ => Ok(()),
         }
@@ -71,6 +79,7 @@ impl SampleFormat {
 pub struct SampleFile {
     path: PathBuf,
     num: usize,
+    columns: Option<Vec<Column>>,
     classes: Option<Vec<usize>>,
     seeds: Vec<u64>,
     sink: Sink,
@@ -88,6 +97,9 @@ enum Sink {
 impl SampleFile {
     /// Begins the file at `path` for one sample of `shape` `[C, H, W]` for each of `seeds`.
     ///
+    /// With the `columns` of a table that was standardised, samples are written in its own units; `.csv` without them calls
+    /// the columns 0, 1 and so on.
+    ///
     /// # Errors
     ///
     /// Any failure of the file system.
@@ -97,6 +109,7 @@ impl SampleFile {
         shape: [usize; 3],
         seeds: &[u64],
         classes: Option<Vec<usize>>,
+        columns: Option<&[Column]>,
     ) -> Result<Self, RunError> {
         let begin = || -> io::Result<Sink> {
             let mut file = BufWriter::new(NewFile::create(path)?);
@@ -105,6 +118,15 @@ impl SampleFile {
                 SampleFormat::Npy => file.write_all(&npy_header("<f4", &dims))?,
                 SampleFormat::Safetensors => {
                     file.write_all(&safetensors_header(&dims, seeds.len(), classes.is_some()))?;
+                }
+                SampleFormat::Csv => {
+                    let names = match columns {
+                        Some(columns) => columns.iter().map(|c| c.name.clone()).collect(),
+                        None => (0..shape.iter().product())
+                            .map(|c: usize| c.to_string())
+                            .collect::<Vec<_>>(),
+                    };
+                    write_names(&mut file, &names, classes.is_some())?;
                 }
                 SampleFormat::Npz => {
                     let mut archive = ZipWriter::new(file);
@@ -119,6 +141,7 @@ impl SampleFile {
         Ok(Self {
             sink: begin().map_err(RunError::io(path))?,
             path: path.to_path_buf(),
+            columns: columns.map(<[Column]>::to_vec),
             num: seeds.len(),
             seeds: seeds.to_vec(),
             classes,
@@ -132,10 +155,25 @@ impl SampleFile {
     ///
     /// Any failure of the file system, and images that cannot be drawn.
     pub fn add(&mut self, samples: &Tensor) -> Result<(), RunError> {
+        let before = self.taken;
         self.taken += samples.dim(0)?;
+        let samples = match &self.columns {
+            Some(columns) => &own_units(samples, columns)?,
+            None => samples,
+        };
         let written = match &mut self.sink {
+            Sink::Plain(SampleFormat::Csv, file) => {
+                let values = samples.to_dtype(DType::F64)?;
+                let rows = values.flatten_from(1)?.to_vec2::<f64>()?;
+                let mut rows = rows.iter().enumerate();
+                let classes = self.classes.as_deref();
+                rows.try_for_each(|(row, values)| {
+                    write_row(file, values, classes.map(|classes| classes[before + row]))
+                })
+            }
             Sink::Plain(_, file) => {
-                let values = samples.flatten_all()?.to_vec1::<f32>()?;
+                let values = samples.to_dtype(DType::F32)?.flatten_all()?;
+                let values = values.to_vec1::<f32>()?;
                 let mut values = values.iter();
                 values.try_for_each(|value| file.write_all(&value.to_le_bytes()))
             }
@@ -198,6 +236,11 @@ impl SampleFile {
     }
 }
 
+/// Whether samples of `shape` `[C, H, W]` are rows of numbers: points in the plane or rows of a table.
+fn is_row(shape: [usize; 3]) -> bool {
+    is_planar(shape) || matches!(shape, [1, 1, _])
+}
+
 /// The shape of all samples together.
 fn dims(num: usize, shape: [usize; 3]) -> Vec<usize> {
     match shape {
@@ -254,7 +297,7 @@ fn safetensors_header(dims: &[usize], num: usize, has_classes: bool) -> Vec<u8> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::{DType, Device, safetensors};
+    use candle_core::{Device, safetensors};
 
     fn samples() -> Tensor {
         let values: Vec<f32> = (0..12).map(|k| k as f32 / 5.5 - 1.0).collect();
@@ -264,7 +307,8 @@ mod tests {
     fn written(format: SampleFormat, folder: &Path) -> PathBuf {
         let path = folder.join("x").with_extension(format.ending());
         let classes = Some(vec![7, 0, 3]);
-        let mut file = SampleFile::create(&path, format, [1, 2, 2], &[5, 6, 9], classes).unwrap();
+        let mut file =
+            SampleFile::create(&path, format, [1, 2, 2], &[5, 6, 9], classes, None).unwrap();
         file.add(&samples().narrow(0, 0, 2).unwrap()).unwrap();
         file.add(&samples().narrow(0, 2, 1).unwrap()).unwrap();
         assert!(!path.exists(), "the file appears whole");
@@ -314,7 +358,44 @@ mod tests {
             got.starts_with(".npz holds grey or RGB images"),
             "got {got}"
         );
+        assert!(SampleFormat::Csv.check([2, 1, 1]).is_ok());
+        assert!(SampleFormat::Csv.check([1, 1, 7]).is_ok());
+        let got = SampleFormat::Csv.check([1, 8, 8]).unwrap_err();
+        assert!(got.starts_with(".csv holds rows of a table"), "got {got}");
         assert_eq!(dims(5, [2, 1, 1]), [5, 2]);
         assert_eq!(dims(5, [1, 1, 7]), [5, 7]);
+    }
+
+    #[test]
+    fn a_standardised_table_is_written_in_its_own_units() {
+        let folder = tempfile::tempdir().unwrap();
+        let column = |name: &str, shift, scale| Column {
+            name: name.to_string(),
+            shift,
+            scale,
+        };
+        let columns = [
+            column("a", 1.0, 2.0),
+            column("b", 0.0, 1e3),
+            column("c", 0.0, 1.0),
+        ];
+        let rows = Tensor::new(&[[0.25f32, -1.5, 0.0], [7.0, 0.0, 1.0]], &Device::Cpu).unwrap();
+        let rows = rows.reshape((2, 1, 1, 3)).unwrap();
+        let write = |format: SampleFormat| {
+            let path = folder.path().join("x").with_extension(format.ending());
+            let (classes, columns) = (Some(vec![4, 2]), Some(&columns[..]));
+            let mut file =
+                SampleFile::create(&path, format, [1, 1, 3], &[0, 1], classes, columns).unwrap();
+            for row in 0..2 {
+                file.add(&rows.narrow(0, row, 1).unwrap()).unwrap();
+            }
+            file.finish().unwrap();
+            path
+        };
+        let got = std::fs::read_to_string(write(SampleFormat::Csv)).unwrap();
+        assert_eq!(got, "a,b,c,class\n1.5,-1500.0,0.0,4\n15.0,0.0,1.0,2\n");
+        let got = Tensor::read_npy(write(SampleFormat::Npy)).unwrap();
+        let got = got.to_vec2::<f32>().unwrap();
+        assert_eq!(got, [[1.5, -1500.0, 0.0], [15.0, 0.0, 1.0]]);
     }
 }

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor, safetensors};
-use pfgmpp_data::{DataSource, ImageArchive, ImageFolder, Splits, read_array};
+use pfgmpp_data::{DataSource, ImageArchive, ImageFolder, Splits, read_array, read_table};
 use pfgmpp_metrics::Moments;
 use pfgmpp_store::write_file;
 
 use crate::error::RunError;
 use crate::memory::load;
+use crate::table::own_units;
 
 /// Why something cannot be scored.
 #[derive(Debug, thiserror::Error)]
@@ -46,12 +47,15 @@ pub enum SampleSetError {
 pub struct SampleSet {
     /// What was read, in a line.
     pub found: String,
-    /// The samples.
+    /// The samples; rows of a table in its own units.
     pub values: Tensor,
+    /// The names of the columns of a table; `None` of anything else.
+    pub columns: Option<Vec<String>>,
 }
 
 impl SampleSet {
-    /// Reads a folder or `.zip` of images, a `.npy` or `.npz` array or the `samples` of a `.safetensors` file: all that it holds.
+    /// Reads a folder or `.zip` of images, a `.npy` or `.npz` array, the `samples` of a `.safetensors` file or a table in a `.csv` file: all
+    /// that it holds.
     ///
     /// Images are in `[-1, 1]`, `[n, C, H, W]`.
     ///
@@ -60,6 +64,7 @@ impl SampleSet {
     /// What cannot be read, fewer than 2 samples, values that are not finite.
     pub fn read(path: &Path) -> Result<Self, RunError> {
         let ending = path.extension().and_then(|ending| ending.to_str());
+        let mut columns = None;
         let values = match ending.map(str::to_ascii_lowercase).as_deref() {
             _ if path.is_dir() => {
                 let path = path.to_path_buf();
@@ -70,11 +75,17 @@ impl SampleSet {
                 return Self::whole(&DataSource::Zip(ImageArchive { path }));
             }
             Some("safetensors") => from_safetensors(path)?,
+            Some("csv") => {
+                let (names, rows) = read_table(path)?;
+                columns = Some(names);
+                rows
+            }
             _ => read_array(path)?,
         };
         let name = path.display().to_string();
         let found = format!("{name}: {} samples of {}", values.dim(0)?, shape(&values));
-        Self::checked(&name, found, values)
+        let set = Self::checked(&name, found, values)?;
+        Ok(Self { columns, ..set })
     }
 
     /// The part of a data source that is held out.
@@ -84,20 +95,33 @@ impl SampleSet {
     /// Data that cannot be read.
     pub fn held_out(source: &DataSource) -> Result<Self, RunError> {
         let Splits { held_out, .. } = load(source)?;
-        let values = held_out.images().clone();
+        let columns = held_out.columns();
+        let values = held_out.reference_images()?;
+        let values = match columns {
+            Some(columns) => own_units(&values, columns)?,
+            None => values,
+        };
+        let names = columns.map(|columns| columns.iter().map(|c| c.name.clone()).collect());
         let name = source.name();
         let found = format!(
-            "{name}: the {} samples that are held out, of {}",
-            values.dim(0)?,
+            "{name}: {} samples that are held out, of {}",
+            match values.dim(0)? {
+                all if all == held_out.num_images() => format!("the {all}"),
+                some => format!("{some} of {}", held_out.num_images()),
+            },
             shape(&values)
         );
-        Self::checked(&name, found, values)
+        let set = Self::checked(&name, found, values)?;
+        Ok(Self {
+            columns: names,
+            ..set
+        })
     }
 
     /// All of a data source.
     fn whole(source: &DataSource) -> Result<Self, RunError> {
         let splits = load(source)?;
-        let values = Tensor::cat(&[splits.train.images(), splits.held_out.images()], 0)?;
+        let values = Tensor::cat(&[splits.train.images()?, splits.held_out.images()?], 0)?;
         let name = source.name();
         let found = format!(
             "{name}: all {} images, of {}",
@@ -127,7 +151,11 @@ impl SampleSet {
                 .into());
             }
         }
-        Ok(Self { found, values })
+        Ok(Self {
+            found,
+            values,
+            columns: None,
+        })
     }
 
     /// Values of one sample.

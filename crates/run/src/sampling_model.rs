@@ -2,10 +2,12 @@
 
 mod drawing;
 
+use std::path::Path;
+
 use candle_core::{DType, Device, Error, Tensor};
-use pfgmpp_checkpoint::Model;
+use pfgmpp_checkpoint::{CheckpointError, Model};
 use pfgmpp_config::{CheckpointSource, ConfigError, ModelConfig, RunConfig};
-use pfgmpp_data::Dataset;
+use pfgmpp_data::{Column, Dataset};
 use pfgmpp_kernel::{Denoiser, Dimension, ExactPosterior, Kernel};
 use pfgmpp_sampler::{Classes, Corruption, Guidance, Sampler, SamplerConfig, TimedStep};
 use pfgmpp_transfer::{DataMoments, ParameterError};
@@ -15,9 +17,11 @@ use crate::error::RunError;
 use crate::error_curve::error_curve;
 use crate::levels_shown::at_levels_shown;
 use crate::memory::Footprint;
+use crate::moments::moments_of;
 use crate::observer::StopFlag;
 use crate::pairs::Pairs;
 use crate::restoring::Restoring;
+use crate::table::{columns, in_words};
 
 /// A denoiser with its kernel and sampler.
 pub struct SamplingModel {
@@ -49,6 +53,8 @@ pub struct SamplingModel {
     corruption: Option<Corruption>,
     /// What its samples are conditioned on, unless they are told otherwise.
     pairs: Option<Pairs>,
+    /// How the columns of the table that it was made of were standardised.
+    columns: Option<Vec<Column>>,
 }
 
 impl SamplingModel {
@@ -117,6 +123,7 @@ impl SamplingModel {
             restoring: None,
             corruption: None,
             pairs: None,
+            columns: None,
         })
     }
 
@@ -225,13 +232,23 @@ impl SamplingModel {
         data: &Dataset,
         device: &Device,
     ) -> Result<Self, RunError> {
+        Self::untrained_by(config, data, device, |place| Model::load(place, device))
+    }
+
+    /// As [`Self::untrained`], a checkpoint being read by `load`.
+    pub(crate) fn untrained_by(
+        config: &RunConfig,
+        data: &Dataset,
+        device: &Device,
+        load: impl FnOnce(&Path) -> Result<Model, CheckpointError>,
+    ) -> Result<Self, RunError> {
         let refuse = |message| Err(ConfigError::new("model", message).into());
         match &config.model {
             ModelConfig::Network(_) => {
                 refuse("network is trained first: pfgmpp train, then sample its checkpoint".into())
             }
             ModelConfig::Exact { d } => {
-                let exact = ExactPosterior::new(data.images(), *d)?;
+                let exact = ExactPosterior::new(&data.images()?, *d)?;
                 let shape = data.image_shape();
                 let sampler = &config.sampler;
                 let moments = || {
@@ -239,14 +256,15 @@ impl SamplingModel {
                     let batch = config.scoring.batch_size;
                     let error = error_curve(&exact, None, data, sampler, batch, device, &stop)
                         .map_err(Error::wrap)?;
-                    DataMoments::measure(data.images())?
+                    moments_of(data)?
                         .with_denoising_error(error)
                         .map_err(Error::wrap)
                 };
                 let mut model =
                     Self::new(Box::new(exact.clone()), *d, shape, moments, &config.sampler)?;
-                model.data = Some(data.images().clone());
+                model.data = Some(data.images()?);
                 model
+                    .with_columns(data)
                     .with_footprint(Footprint::Exact(data.num_images() as u64))
                     .with_reference(device)?
                     .with_classes(config.first_seed(), &data.class_counts())
@@ -263,11 +281,19 @@ impl SamplingModel {
                 ..
             } => {
                 let place = path.as_deref().unwrap_or(reference.as_ref());
-                let model = Model::load(place, device)?;
+                let model = load(place)?;
                 let (got, want) = (model.config.data.shape, data.image_shape());
                 if got != want {
                     return refuse(format!(
                         "checkpoint {reference} is of images of shape {got:?}, the data have {want:?}"
+                    ));
+                }
+                let own = columns(&model.config.data);
+                if own.as_deref() != data.columns() {
+                    return refuse(format!(
+                        "checkpoint {reference} is of {}, the data are {}: both must be standardised by the same numbers",
+                        in_words(own.as_deref()),
+                        in_words(data.columns())
                     ));
                 }
                 if model.config.data.corruption.is_some() {
@@ -297,11 +323,13 @@ impl SamplingModel {
         let shape = config.data.shape;
         let footprint = Footprint::Network(config.memory()?);
         let corruption = config.data.corruption;
+        let columns = columns(&config.data);
         let model = Self::new(denoiser, config.d, shape, || Ok(moments), sampler)?;
         let model = model.with_footprint(footprint);
         Ok(Self {
             notes,
             corruption,
+            columns,
             ..model
         })
     }
@@ -309,6 +337,18 @@ impl SamplingModel {
     /// Whether the model is the exact posterior of data.
     pub fn is_exact(&self) -> bool {
         self.data.is_some()
+    }
+
+    /// Of `data`, which may be a table whose columns were standardised.
+    #[must_use]
+    pub fn with_columns(mut self, data: &Dataset) -> Self {
+        self.columns = data.columns().map(<[Column]>::to_vec);
+        self
+    }
+
+    /// How the columns of the table that the model was made of were standardised; `None` of any other data.
+    pub fn columns(&self) -> Option<&[Column]> {
+        self.columns.as_deref()
     }
 
     /// What was assumed of the model or of how it is sampled, a sentence each.

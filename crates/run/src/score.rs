@@ -23,16 +23,31 @@ pub struct Reference {
     pub scores: Scores,
 }
 
+/// The data that samples are compared with ([`Dataset::reference_images`](pfgmpp_data::Dataset::reference_images)).
+pub(crate) struct Compared {
+    train: Tensor,
+    held_out: Tensor,
+}
+
+impl Compared {
+    pub(crate) fn of(splits: &Splits) -> Result<Self, RunError> {
+        Ok(Self {
+            train: splits.train.reference_images()?,
+            held_out: splits.held_out.reference_images()?,
+        })
+    }
+}
+
 /// What `samples` `[num, C, H, W]` are scored on; a denoiser is added by whoever has one.
 pub(crate) fn inputs<'a>(
     samples: &'a Tensor,
-    splits: &'a Splits,
+    compared: &'a Compared,
     scoring: &ScoringConfig,
 ) -> Inputs<'a> {
     Inputs {
         samples: Some(samples),
-        held_out: Some(splits.held_out.images()),
-        training: Some(splits.train.images()),
+        held_out: Some(&compared.held_out),
+        training: Some(&compared.train),
         num_projections: scoring.num_projections as usize,
         seed: scoring.seed,
         ..Inputs::default()
@@ -75,9 +90,10 @@ pub fn references(
     scoring: &ScoringConfig,
     sigma_max: f64,
 ) -> Result<Vec<Reference>, RunError> {
-    let (train, dtype) = (splits.train.images(), splits.held_out.images().dtype());
+    let compared = Compared::of(splits)?;
+    let (train, dtype) = (&compared.train, compared.held_out.dtype());
     let metrics = scoring.metrics.metrics();
-    let score = |samples: &Tensor| Scores::measure(metrics, &inputs(samples, splits, scoring));
+    let score = |samples: &Tensor| Scores::measure(metrics, &inputs(samples, &compared, scoring));
     let count = scoring.num_samples as usize;
     let fit = GaussianFit::fit(train)?;
     let gaussian = (0..GAUSSIAN_SETS)

@@ -6,13 +6,14 @@ use candle_core::{Device, Error};
 use pfgmpp_config::RunConfig;
 use pfgmpp_data::Splits;
 use pfgmpp_train::{Trainer, TrainerConfig, Validation};
-use pfgmpp_transfer::{DataMoments, DenoisingError};
+use pfgmpp_transfer::DenoisingError;
 
 use crate::error::RunError;
 use crate::error_curve::error_curve;
 use crate::evaluation::TrainedSummary;
 use crate::folder::RunFolder;
 use crate::held_out::denoising_error;
+use crate::moments::moments_of;
 use crate::monitor::Monitor;
 use crate::observer::{Observer, Phase, Progress, StopFlag};
 use crate::preview::Preview;
@@ -240,7 +241,7 @@ impl<'a> Training<'a> {
         let denoiser = self.trainer.averaged_model()?;
         let shape = self.splits.train.image_shape();
         let moments = || {
-            let moments = DataMoments::measure(self.splits.train.images())?;
+            let moments = moments_of(&self.splits.train)?;
             match error {
                 None => Ok(moments),
                 Some(error) => Ok(moments.with_denoising_error(error).map_err(Error::wrap)?),
@@ -249,6 +250,7 @@ impl<'a> Training<'a> {
         let counts = self.splits.train.class_counts();
         let (corruption, first_seed) = (self.model.corruption(), self.config.first_seed());
         SamplingModel::new(denoiser, self.model.d, shape, moments, &self.config.sampler)?
+            .with_columns(&self.splits.train)
             .with_pairs(corruption, &self.splits.held_out, first_seed)
             .with_reference(self.device)?
             .with_classes(first_seed, &counts)
@@ -265,7 +267,7 @@ impl<'a> Training<'a> {
             Err(RunError::Stopped) => return Ok(()),
             other => other?,
         };
-        let grid = preview.draw(&samples, self.splits.held_out.images())?;
+        let grid = preview.draw(&samples, &self.splits.held_out)?;
         self.monitor.image(&grid, self.trainer.nimg())
     }
 }

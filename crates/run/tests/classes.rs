@@ -49,7 +49,7 @@ fn trainer(config: &RunConfig, data: &Splits) -> Trainer {
 
 /// The mean of the training points of each class, or of all for `None`.
 fn mean(data: &Splits, class: Option<u32>) -> [f32; 2] {
-    let points = data.train.images().flatten_from(1).unwrap();
+    let points = data.train.images().unwrap().flatten_from(1).unwrap();
     let points = points.to_vec2::<f32>().unwrap();
     let labels = data.train.class_labels().unwrap().unwrap().values();
     let of = points.iter().zip(labels);

@@ -33,7 +33,7 @@ fn samples(images: &Tensor, model_d: Dimension, d: Dimension, guess: Guess, firs
 #[test]
 fn lifted_and_exact_samples_agree_to_within_sampling_error() {
     let splits = DataSource::Digits.load().unwrap();
-    let images = splits.train.images();
+    let images = &splits.train.images().unwrap();
     for d in [1.0, 8.0, 128.0] {
         let d = Dimension::new(d).unwrap();
         let sets = [0, 1, 2].map(|set| samples(images, d, d, Guess::Previous, set * SAMPLES));

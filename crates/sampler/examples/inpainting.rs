@@ -54,14 +54,14 @@ impl Problem {
     fn new(sigma_o: f64) -> std::result::Result<Self, Failure> {
         let splits = DataSource::Digits.load()?;
         let of = |images: &Tensor| images.to_dtype(DType::F64);
-        let images = of(splits.held_out.images())?.narrow(0, 0, IMAGES)?;
+        let images = of(&splits.held_out.images()?)?.narrow(0, 0, IMAGES)?;
         // The upper half is seen.
         let seen: Vec<bool> = (0..64).map(|i| i < 32).collect();
         let observation = Observation::new(Arc::new(Mask::new(&seen, SHAPE)?), sigma_o)?;
         let mut rngs = SampleRng::batch(0, Stream::Observation, 0, IMAGES);
         let observed = observation.observe(&images, &mut rngs)?;
         Ok(Self {
-            data: of(splits.train.images())?,
+            data: of(&splits.train.images()?)?,
             observation,
             images,
             condition: Condition::none().with_observed(observed)?,

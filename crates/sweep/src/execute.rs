@@ -146,7 +146,7 @@ impl<'a> Sweep<'a> {
     pub fn workers(&self, jobs: Option<Jobs>, device: &Device) -> Workers {
         let rows = self.before.rows.iter().zip(&self.taken);
         let waiting = rows.map(|(row, taken)| *taken && row.status != Status::Finished);
-        let memory = waiting.zip(&self.preflight.memory);
+        let memory = waiting.zip(self.preflight.runs.iter().map(|run| &run.memory));
         let memory: Vec<u64> = memory
             .filter_map(|(waiting, memory)| waiting.then_some(*memory))
             .collect();

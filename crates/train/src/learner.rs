@@ -277,7 +277,7 @@ impl WideBatch {
         device: &Device,
     ) -> Result<Tensor, TrainError> {
         if self.size >= data.num_images() {
-            return Ok(data.images().to_device(device)?);
+            return Ok(data.images()?.to_device(device)?);
         }
         let count = self.size.saturating_sub(indices.len());
         // Each image of the batch brings as many others, so that a resumed run needs no position.

@@ -5,7 +5,7 @@ use std::path::Path;
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 use pfgmpp_checkpoint::{
-    Checkpoint, CheckpointConfig, DATA_MEAN, DataSummary, FORMAT, Tensors, TrainingSummary,
+    Checkpoint, CheckpointConfig, Column, DATA_MEAN, DataSummary, FORMAT, Tensors, TrainingSummary,
 };
 use pfgmpp_data::{Dataset, Shuffle, Statistics};
 use pfgmpp_kernel::Denoiser;
@@ -216,7 +216,7 @@ impl Trainer {
         sampler: SamplerConfig,
     ) -> Result<Checkpoint, TrainError> {
         let data = &self.data;
-        let moments = DataMoments::measure(data.images())?;
+        let moments = DataMoments::measure(&data.reference_images()?)?;
         let mean = moments.mean().to_dtype(DType::F32)?;
         weights.insert(DATA_MEAN.to_string(), mean);
         Ok(Checkpoint {
@@ -233,6 +233,9 @@ impl Trainer {
                     },
                     corruption: self.model.corruption(),
                     range: [-1.0, 1.0],
+                    columns: data
+                        .columns()
+                        .map(|columns| columns.iter().map(column).collect()),
                     scale: self.scale,
                     scale_about_mean: Some(moments.scale().bounded()),
                 },
@@ -337,6 +340,15 @@ impl Trainer {
             self.validation = position.validation;
         }
         Ok(())
+    }
+}
+
+/// How a column of the data was standardised, as the checkpoint keeps it.
+fn column(column: &pfgmpp_data::Column) -> Column {
+    Column {
+        name: column.name.clone(),
+        shift: column.shift,
+        scale: column.scale,
     }
 }
 

@@ -4,6 +4,9 @@ use candle_core::{DType, Device, Result, Tensor};
 
 use crate::{DataScale, DenoisingError, ParameterError};
 
+/// Values that are looked at together.
+const BLOCK: usize = 1 << 20;
+
 /// Mean of the data and the scale of what is left about it.
 #[derive(Clone, Debug)]
 pub struct DataMoments {
@@ -25,10 +28,31 @@ impl DataMoments {
     ///
     /// Data without points, and failures of the tensor backend.
     pub fn measure(data: &Tensor) -> Result<Self> {
-        let data = data.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
-        let mean = data.mean(0)?;
-        let squares = data.broadcast_sub(&mean)?.sqr()?.flatten_from(1)?.sum(1)?;
-        let scale = DataScale::of_squared_norms(&squares.to_vec1::<f64>()?, mean.elem_count());
+        let data = data.to_device(&Device::Cpu)?;
+        let (points, shape) = (data.dim(0)?, data.dims()[1..].to_vec());
+        let n: usize = shape.iter().product();
+        // In blocks, so that the data never lie in memory in f64 all at once.
+        let block = (BLOCK / n.max(1)).clamp(1, points.max(1));
+        let block_at = |start: usize| {
+            data.narrow(0, start, block.min(points - start))?
+                .to_dtype(DType::F64)
+        };
+        let mut sum = vec![0.0; n];
+        for start in (0..points).step_by(block) {
+            let values = block_at(start)?.flatten_all()?.to_vec1::<f64>()?;
+            for point in values.chunks_exact(n) {
+                sum.iter_mut()
+                    .zip(point)
+                    .for_each(|(sum, value)| *sum += value);
+            }
+        }
+        let mean = (Tensor::from_vec(sum, shape, &Device::Cpu)? * (1.0 / points as f64))?;
+        let mut squares = Vec::with_capacity(points);
+        for start in (0..points).step_by(block) {
+            let about = block_at(start)?.broadcast_sub(&mean)?;
+            squares.extend(about.sqr()?.flatten_from(1)?.sum(1)?.to_vec1::<f64>()?);
+        }
+        let scale = DataScale::of_squared_norms(&squares, n);
         Ok(Self {
             mean,
             scale,
@@ -108,5 +132,22 @@ mod tests {
         let points = [[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]];
         let got = DataMoments::measure(&Tensor::new(&points, &Device::Cpu).unwrap()).unwrap();
         assert_eq!(got.scale().n_eff, 1e9);
+    }
+
+    #[test]
+    fn blocks_of_points_have_the_moments_of_all_at_once_to_the_bit() {
+        let points = Tensor::randn(0.1_f32, 1.0, (5, BLOCK / 2), &Device::Cpu).unwrap();
+        let got = DataMoments::measure(&points).unwrap();
+        let all = points.to_dtype(DType::F64).unwrap();
+        let mean = all.mean(0).unwrap();
+        let squares = all.broadcast_sub(&mean).unwrap().sqr().unwrap();
+        let squares = squares.sum(1).unwrap().to_vec1::<f64>().unwrap();
+        let bits = |values: &Tensor| -> Vec<u64> {
+            let values = values.to_vec1::<f64>().unwrap();
+            values.into_iter().map(f64::to_bits).collect()
+        };
+        assert!(bits(got.mean()) == bits(&mean), "the means differ");
+        let want = DataScale::of_squared_norms(&squares, BLOCK / 2);
+        assert_eq!(got.scale(), want);
     }
 }

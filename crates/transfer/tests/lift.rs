@@ -19,8 +19,8 @@ const TWICE: Guess = Guess::FixedPoint { evaluations: 2 };
 
 fn digits() -> (Tensor, Tensor) {
     let parts = DataSource::Digits.load().unwrap();
-    let [train, held_out] =
-        [parts.train, parts.held_out].map(|part| part.images().to_dtype(DType::F64).unwrap());
+    let [train, held_out] = [parts.train, parts.held_out]
+        .map(|part| part.images().unwrap().to_dtype(DType::F64).unwrap());
     (train, held_out.narrow(0, 0, POINTS).unwrap())
 }
 

@@ -161,6 +161,7 @@ impl Diffusers {
                 label_dim: unet.label_dim,
                 class_counts: Vec::new(),
                 corruption: None,
+                columns: None,
                 scale: DataScale {
                     second_moment: sigma_data.powi(2),
                     n_eff: (channels * height * width) as f64,

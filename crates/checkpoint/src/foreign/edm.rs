@@ -65,6 +65,7 @@ pub(crate) fn describe(
             label_dim,
             class_counts: Vec::new(),
             corruption: None,
+            columns: None,
             scale: DataScale {
                 second_moment: precond.sigma_data.powi(2),
                 n_eff: n,

@@ -1,14 +1,10 @@
 //! `pfgmpp bench`: how fast a configuration trains and samples on this machine.
 
 use std::path::PathBuf;
-use std::time::Instant;
 
-use candle_core::{Device, Tensor};
 use pfgmpp_config::{ModelConfig, RunConfig};
-use pfgmpp_data::Dataset;
-use pfgmpp_kernel::{Condition, Denoiser, Query, widest_float};
 use pfgmpp_run::{RunError, RunMemory, fetch, load};
-use pfgmpp_train::{TrainError, Trainer, TrainerConfig};
+use pfgmpp_train::{TrainError, Trainer};
 use serde::Serialize;
 
 use crate::commands::train::read;
@@ -16,15 +12,10 @@ use crate::device::DeviceArgs;
 use crate::download::hub;
 use crate::failure::Failure;
 use crate::terminal::{Counter, print};
-
-/// Runs before those that count: they fill caches and bring memory in.
-const WARM_UPS: u32 = 2;
+use crate::timing::{Timing, WARM_UPS};
 
 /// Images in the largest batch that is timed.
 const MAX_BATCH: u64 = 65_536;
-
-/// The noise level of the evaluations.
-const SIGMA: f64 = 1.3;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -94,7 +85,7 @@ pub fn bench(args: &Args) -> Result<(), Failure> {
         let key = args.batch.map_or("training.batch_size", |_| "--batch");
         memory.check_training(key)?;
     }
-    let bench = Bench {
+    let timing = Timing {
         model,
         seed: config.seed,
         data: &data,
@@ -104,12 +95,12 @@ pub fn bench(args: &Args) -> Result<(), Failure> {
     };
     // Evaluation first: the memory that training holds would hide its own.
     let initial =
-        Trainer::initial_model(model, config.seed, &data, &bench.device).map_err(|e| unfit(&e))?;
-    let eval_ms = bench.evaluate(&*initial)?;
+        Trainer::initial_model(model, config.seed, &data, &timing.device).map_err(|e| unfit(&e))?;
+    let eval_ms = timing.evaluate(&*initial)?;
     drop(initial);
     let eval_peak_rss_mib = peak_rss_mib();
-    let (params, train_ms) = bench.train()?;
-    bench.counter.close();
+    let (params, train_ms) = timing.train()?;
+    timing.counter.close();
     let (batch, peak) = (model.training.batch_size, peak_rss_mib());
     let figures = Figures {
         params,
@@ -146,69 +137,6 @@ fn set_length(config: &mut RunConfig, args: &Args) {
         training.batch_size = args.batch.unwrap_or(training.batch_size);
         let steps = u64::from(args.runs + WARM_UPS);
         training.nimg = training.batch_size.saturating_mul(steps);
-    }
-}
-
-/// What is timed, and how often.
-struct Bench<'a> {
-    model: &'a TrainerConfig,
-    seed: u64,
-    data: &'a Dataset,
-    device: Device,
-    runs: u32,
-    counter: Counter,
-}
-
-impl Bench<'_> {
-    /// Milliseconds of one evaluation of `denoiser` on a batch in the type of samplers' states.
-    fn evaluate(&self, denoiser: &dyn Denoiser) -> Result<f64, Failure> {
-        let batch = self.model.training.batch_size as usize;
-        let indices: Vec<usize> = (0..batch).map(|i| i % self.data.num_images()).collect();
-        let x = self
-            .data
-            .batch(&indices, &self.device)
-            .map_err(RunError::from)?;
-        let x = x.to_dtype(widest_float(&self.device))?;
-        let sigma = vec![SIGMA; batch];
-        let condition = match denoiser.takes().image_channels {
-            0 => Condition::none(),
-            channels => {
-                let (_, _, height, width) = x.dims4()?;
-                let image = Tensor::zeros((batch, channels, height, width), x.dtype(), x.device())?;
-                Condition::none().with_image(image)?
-            }
-        };
-        self.median_ms(|| {
-            denoiser.denoise(&Query::new(&x, &sigma).under(&condition))?;
-            Ok(())
-        })
-    }
-
-    /// The number of trained values and the milliseconds of one training step.
-    fn train(&self) -> Result<(usize, f64), Failure> {
-        let mut trainer = Trainer::new(self.model, self.seed, self.data, &self.device)?;
-        let ms = self.median_ms(|| {
-            trainer.step()?;
-            Ok(())
-        })?;
-        Ok((trainer.num_parameters(), ms))
-    }
-
-    /// The median time of a call after the warm-ups.
-    fn median_ms(&self, mut call: impl FnMut() -> Result<(), Failure>) -> Result<f64, Failure> {
-        let mut times = Vec::new();
-        for run in 0..WARM_UPS + self.runs {
-            let began = Instant::now();
-            call()?;
-            self.device.synchronize()?;
-            if run >= WARM_UPS {
-                times.push(began.elapsed().as_secs_f64() * 1e3);
-            }
-            self.counter.add(1);
-        }
-        times.sort_by(f64::total_cmp);
-        let (low, high) = (times[(times.len() - 1) / 2], times[times.len() / 2]);
-        Ok((low + high) / 2.0)
     }
 }
 

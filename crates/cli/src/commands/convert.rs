@@ -57,6 +57,7 @@ pub fn convert(args: &Args) -> Result<(), Failure> {
         d: args.d,
         config: args.config.clone(),
         key: args.key.clone(),
+        weight_bits: None,
     };
     let Resolved { path, reference } = resolve(&args.source, &hub())?;
     let Loaded { checkpoint, notes } = Source::open(&path)?.load(&options, &device)?;

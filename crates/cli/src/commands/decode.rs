@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Tensor};
+use pfgmpp_data::Column;
 use pfgmpp_kernel::Dimension;
 use pfgmpp_run::{RunError, SampleFile, sample_grid};
 use pfgmpp_sampler::SamplerConfig;
@@ -96,6 +97,9 @@ pub fn decode(args: &Args) -> Result<(), Failure> {
     }
     note(opening::sampler(&model));
     note(opening::place(&args.device, &args.out));
+    if let Some(line) = place::units(form, &model) {
+        note(line);
+    }
     let stop = signals.begin();
     let counter = Counter::new(num as u64, "states");
     let mut parts = Vec::new();
@@ -108,7 +112,13 @@ pub fn decode(args: &Args) -> Result<(), Failure> {
     }
     counter.close();
     let data = Tensor::cat(&parts, 0)?.to_dtype(DType::F32)?;
-    write(args, form, &data, &places, classes.clone())?;
+    write(
+        args,
+        form,
+        &data,
+        (&places, model.columns()),
+        classes.clone(),
+    )?;
     if args.json {
         return print_json(&Decoded {
             out: &args.out,
@@ -133,7 +143,7 @@ fn write(
     args: &Args,
     form: Form,
     data: &Tensor,
-    places: &[u64],
+    (places, columns): (&[u64], Option<&[Column]>),
     classes: Option<Vec<usize>>,
 ) -> Result<(), Failure> {
     let out = &args.out;
@@ -151,7 +161,7 @@ fn write(
             let [_, c, h, w] = data.dims()[..] else {
                 unreachable!("data have four dimensions");
             };
-            let mut file = SampleFile::create(out, format, [c, h, w], places, classes)?;
+            let mut file = SampleFile::create(out, format, [c, h, w], places, classes, columns)?;
             file.add(data)?;
             Ok(file.finish()?)
         }

@@ -92,6 +92,7 @@ pub fn encode(args: &Args) -> Result<(), Failure> {
                 model.shape(),
                 &places,
                 all,
+                None,
             )?)
         }
         _ => None,
@@ -156,7 +157,7 @@ impl Args {
             return Ok(None);
         };
         match SampleFormat::of(out) {
-            Some(SampleFormat::Npz) | None => Err(Failure::bad_input(format!(
+            Some(SampleFormat::Npz | SampleFormat::Csv) | None => Err(Failure::bad_input(format!(
                 "{}: latents are written as .npy or .safetensors: give such a name",
                 out.display()
             ))),

@@ -69,6 +69,7 @@ pub fn inspect(args: &Args) -> Result<(), Failure> {
         d: None,
         config: args.config.clone(),
         key: args.key.clone(),
+        weight_bits: None,
     };
     let loaded = match source.load(&options, &Device::Cpu) {
         Ok(loaded) => loaded,
@@ -117,6 +118,10 @@ fn describe(config: &CheckpointConfig, parameters: usize, lines: &mut Lines) {
         "data",
         &format!("{}, {channels}x{height}x{width}", config.data.name),
     );
+    if let Some(columns) = &config.data.columns {
+        let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        lines.add("columns", &format!("{}, standardised", names.join(", ")));
+    }
     lines.add(
         "labels",
         &match config.data.label_dim {

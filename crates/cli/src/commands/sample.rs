@@ -43,8 +43,8 @@ pub struct Args {
     /// can be drawn on several machines
     #[arg(long, value_name = "LIST", conflicts_with_all = ["num", "seed"])]
     seeds: Option<Seeds>,
-    /// A name ending in .png for one picture, .npz for images as bytes (arr_0), .npy or .safetensors for the values; or
-    /// a folder for one PNG per sample, named by its seed, with the classes in dataset.json if there are any
+    /// A name ending in .png for one picture, .npz for images as bytes (arr_0), .npy or .safetensors for the values, .csv
+    /// for rows of a table; or a folder for one PNG per sample, named by its seed, with the classes in dataset.json if there are any
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
     /// Samples drawn at a time, at least one per thread; it changes memory and speed, not the samples
@@ -109,6 +109,9 @@ pub fn sample(args: &Args) -> Result<(), Failure> {
     }
     note(opening::sampler(&model));
     note(opening::place(&args.device, &args.out));
+    if let Some(line) = place::units(form, &model) {
+        note(line);
+    }
     let draw = Draw {
         model: &model,
         seeds: &list,
@@ -164,7 +167,14 @@ fn write_samples(out: &Path, form: Form, draw: &Draw, signals: &Signals) -> Resu
         }
         Form::Array(format) => {
             let (shape, classes) = (draw.model.shape(), draw.model.classes(draw.seeds));
-            let mut file = SampleFile::create(out, format, shape, draw.seeds, classes)?;
+            let mut file = SampleFile::create(
+                out,
+                format,
+                shape,
+                draw.seeds,
+                classes,
+                draw.model.columns(),
+            )?;
             let all = draw.run_in_order::<RunError>(stop, |group, samples| {
                 counter.add(group.len() as u64);
                 file.add(&samples)

@@ -18,7 +18,7 @@ use crate::terminal::{Counter, note};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// The samples: a folder or .zip of images, a .npy, .npz or .safetensors file, or a data source such as digits, of
+    /// The samples: a folder or .zip of images, a .npy, .npz, .safetensors or .csv file, or a data source such as digits, of
     /// which the held-out part is taken
     #[arg(long, value_name = "SAMPLES", required_unless_present = "features")]
     samples: Option<String>,
@@ -100,7 +100,8 @@ pub fn score(args: &Args) -> Result<(), Failure> {
             path.display()
         ));
     }
-    report::report(args, &sets, &scores)
+    let tails = sets.tails(&scores, args.seed)?;
+    report::report(args, &sets, &scores, tails.as_ref())
 }
 
 /// What metrics are measured on.
@@ -118,6 +119,7 @@ fn inputs<'a>(args: &Args, sets: &'a Sets) -> Inputs<'a> {
             .zip(features)
             .map(|(own, other)| [&own.values, &other.values]),
         errors: true,
+        resample: true,
         num_projections: args.projections as usize,
         seed: args.seed,
         ..Inputs::default()

@@ -1,5 +1,6 @@
 //! Arrays in files of several kinds, read row after row.
 
+mod in_place;
 mod named;
 mod npy;
 mod rows;
@@ -100,6 +101,8 @@ pub(super) struct Array<'r> {
     pub element: Element,
     /// How many along each axis.
     pub shape: Vec<usize>,
+    /// Where they begin in the file, if they stand there as they are.
+    start: Option<u64>,
 }
 
 impl<'r> Array<'r> {
@@ -130,7 +133,14 @@ impl<'r> Array<'r> {
             reader: Box::new(reader),
             element,
             shape,
+            start: None,
         })
+    }
+
+    /// The same, whose elements stand in the file as they are, from byte `start` on.
+    pub(super) fn starting_at(self, start: u64) -> Self {
+        let start = Some(start);
+        Self { start, ..self }
     }
 
     /// The array of a `.npy` file.
@@ -138,7 +148,10 @@ impl<'r> Array<'r> {
         npy::check(path)?;
         let file = File::open(path).map_err(FileError::io(path))?;
         let len = file.metadata().map_err(FileError::io(path))?.len();
-        Self::of_npy(Place::file(path), BufReader::new(file), len)
+        let array = Self::of_npy(Place::file(path), BufReader::new(file), len)?;
+        let sizes = array.shape.iter().map(|&size| size as u64);
+        let bytes = sizes.fold(array.element.bytes() as u64, u64::saturating_mul);
+        Ok(array.starting_at(len.saturating_sub(bytes)))
     }
 
     /// The array that `reader` gives as a `.npy` file of `len` bytes.

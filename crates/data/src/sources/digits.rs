@@ -52,9 +52,12 @@ mod tests {
     }
 
     fn levels(dataset: &Dataset) -> Vec<u8> {
+        let mut levels = Vec::new();
         let level = |&v: &f32| (8.0 * (v + 1.0)) as u8;
-        let levels = |values: &[f32]| values.iter().map(level).collect();
-        dataset.with_values(levels).unwrap()
+        dataset
+            .each(|values| levels.extend(values.iter().map(level)))
+            .unwrap();
+        levels
     }
 
     // Class counts and pixel sum of sklearn.datasets.load_digits(): numpy.bincount(target), data.sum().

@@ -122,6 +122,11 @@ fn open(path: &Path) -> Result<Array<'static>, FileError> {
     for _ in 0..axes {
         shape.push(u32::from_be_bytes(four()?) as usize);
     }
-    let held = len.map(|len| len.saturating_sub(4 + 4 * u64::from(axes)));
-    Array::new(place, reader, Element::U8, shape, held)
+    let start = 4 + 4 * u64::from(axes);
+    let held = len.map(|len| len.saturating_sub(start));
+    let array = Array::new(place, reader, Element::U8, shape, held)?;
+    Ok(match held {
+        Some(_) => array.starting_at(start),
+        None => array,
+    })
 }

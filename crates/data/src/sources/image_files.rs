@@ -7,6 +7,7 @@ mod decode;
 mod decoding;
 mod folder;
 mod format;
+mod in_place;
 mod label_file;
 mod pack;
 mod plain;
@@ -16,6 +17,7 @@ mod selection;
 mod zip;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -23,8 +25,8 @@ pub use pack::{PackOptions, Packed, pack};
 pub use plain::{ImageFiles, read_image};
 pub use resize::Filter;
 
-use archive::Archive;
-use decode::Handled;
+use archive::{Archive, Entry};
+use decode::{Handled, Header};
 use decoding::Decoding;
 use folder::Folder;
 use selection::Selection;
@@ -33,11 +35,17 @@ use zip::Zip;
 use super::file_name;
 use crate::error::DataError;
 use crate::file_error::FileError;
+use crate::labels::Labels;
+use crate::levels::Levels;
 use crate::source::Source;
-use crate::splits::{Divided, MIN_IMAGES, Splits};
+use crate::splits::{self, Divided, MIN_IMAGES, Splits};
+use crate::storage::{Room, Stored};
 
 /// Bytes of all image files together: twice what the largest set has as pixels of a byte.
 const MAX_TOTAL_BYTES: u64 = 1 << 30;
+
+/// Bytes of a file beside its pixels: profiles, previews and the like.
+const MAX_AROUND: u64 = 64 << 10;
 
 /// The images of a ZIP archive (PNG, JPEG, WebP, TIFF, BMP), grey or RGB of 8 or 16 bits and all of one size. Image `i`
 /// in the order of names is held out when `i % 5 == 4`; level `v` becomes `v / 127.5 - 1`. Nothing is extracted.
@@ -48,7 +56,7 @@ const MAX_TOTAL_BYTES: u64 = 1 << 30;
 /// Classes come from `dataset.json` (`{"labels": [[name, class], ...]}`, or null for none) where there is one,
 /// else from the folders, if the images lie in several: each is a class.
 ///
-/// Up to 2^20 files and 2 GiB of images as `f32`.
+/// Up to 2^20 files. Images of more than 1 GiB as levels stay where they are and are decoded when they are needed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageArchive {
@@ -70,7 +78,12 @@ impl Source for ImageArchive {
     }
 
     fn load(&self) -> Result<Splits, DataError> {
-        read(&self.path, &self.name(), &mut Zip::open(&self.path)?)
+        read(
+            &self.path,
+            &self.name(),
+            Box::new(Zip::open(&self.path)?),
+            Room::USUAL,
+        )
     }
 }
 
@@ -80,11 +93,21 @@ impl Source for ImageFolder {
     }
 
     fn load(&self) -> Result<Splits, DataError> {
-        read(&self.path, &self.name(), &mut Folder::open(&self.path)?)
+        read(
+            &self.path,
+            &self.name(),
+            Box::new(Folder::open(&self.path)?),
+            Room::USUAL,
+        )
     }
 }
 
-fn read(path: &Path, set: &str, archive: &mut dyn Archive) -> Result<Splits, DataError> {
+fn read(
+    path: &Path,
+    set: &str,
+    mut archive: Box<dyn Archive>,
+    room: Room,
+) -> Result<Splits, DataError> {
     let Selection {
         images,
         label_files,
@@ -100,25 +123,64 @@ fn read(path: &Path, set: &str, archive: &mut dyn Archive) -> Result<Splits, Dat
         return Err(error.into());
     }
     let names: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
-    let (labels, remarks) = classes::find(path, archive, &label_files, &names)?;
+    let (labels, remarks) = classes::find(path, archive.as_mut(), &label_files, &names)?;
     let first = decode::header(path, names[0], &archive.read(&images[0])?)?;
-    FileError::check_size(path, names.len(), first.shape())?;
-    check_bytes(path, images.iter().map(|image| image.size))?;
-    let mut divided = Divided::new(set, first.shape(), names.len());
-    let mut decoding = Decoding {
-        path,
-        first: (names[0], first),
-        handled: Handled::default(),
+    let mut splits = match in_place::bytes_of_levels(images.len(), first) <= room.levels {
+        true => {
+            let images = (images.as_slice(), first);
+            in_memory((path, set), (archive.as_mut(), room), images, &labels)?
+        }
+        false => {
+            let held = (images.len(), first.shape());
+            check_in_place(path, &images, first)?;
+            let files = in_place::InPlace::checked(path, archive, images, first)?;
+            let files: Arc<dyn Stored> = Arc::new(files);
+            splits::in_files(set, &files, held, &labels)?
+        }
     };
-    decoding.all(archive, &images, |pixels| {
-        divided.next_image().extend(pixels);
-    })?;
-    let handled = decoding.handled;
-    let mut splits = divided.finish(&labels)?;
     splits.found.skipped = skipped;
-    splits.found.remarks.extend(handled.remarks());
     splits.found.remarks.extend(remarks);
     Ok(splits)
+}
+
+/// Decodes all images into memory.
+fn in_memory(
+    (path, set): (&Path, &str),
+    (archive, room): (&mut dyn Archive, Room),
+    (images, first): (&[Entry], Header),
+    labels: &Labels,
+) -> Result<Splits, DataError> {
+    check_bytes(path, images.iter().map(|image| image.size))?;
+    let mut divided =
+        Divided::of_levels(set, first.shape(), (images.len(), room), Levels::of_images);
+    let mut decoding = Decoding {
+        path,
+        first: (&images[0].name, first),
+        handled: Handled::default(),
+    };
+    decoding.all(archive, images, |pixels, depth| {
+        divided.push(&pixels, depth);
+    })?;
+    let handled = decoding.handled;
+    let mut splits = divided.finish(labels)?;
+    splits.found.remarks.extend(handled.remarks());
+    Ok(splits)
+}
+
+/// Refuses files that stay where they are and are far larger than their images can be.
+fn check_in_place(path: &Path, images: &[Entry], first: Header) -> Result<(), FileError> {
+    let total: u128 = images.iter().map(|image| u128::from(image.size)).sum();
+    let pixels = in_place::bytes_of_levels(images.len(), first);
+    let accepted = 2 * pixels + u128::from(MAX_AROUND) * images.len() as u128;
+    if total <= accepted {
+        return Ok(());
+    }
+    let reason = format!(
+        "its image files have {} MiB together, their pixels {} MiB: that is not what images are like",
+        total.div_ceil(1 << 20),
+        pixels >> 20
+    );
+    Err(FileError::file(path, reason))
 }
 
 /// Refuses files that are far larger than their images can be, before they are read: an archive of a few KiB can

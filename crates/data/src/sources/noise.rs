@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(counts, (8, 2));
         let again = source.load().unwrap();
         let values = |data: &crate::Dataset| {
-            let flat = data.images().flatten_all().unwrap();
+            let flat = data.images().unwrap().flatten_all().unwrap();
             flat.to_vec1::<f32>().unwrap()
         };
         assert_eq!(values(&first.train), values(&again.train));

@@ -142,6 +142,7 @@ mod tests {
     fn points(dataset: &Dataset) -> Vec<[f64; 2]> {
         let flat = dataset
             .images()
+            .unwrap()
             .flatten_all()
             .unwrap()
             .to_vec1::<f32>()

@@ -134,7 +134,8 @@ impl Tensors {
         let found = file.seek(SeekFrom::Start(self.start + begin));
         found.map_err(FileError::io(&self.path))?;
         let reader = BufReader::new(file.take(end - begin));
-        Array::new(place, reader, element, shape.clone(), Some(end - begin))
+        let array = Array::new(place, reader, element, shape.clone(), Some(end - begin))?;
+        Ok(array.starting_at(self.start + begin))
     }
 }
 

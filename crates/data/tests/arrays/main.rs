@@ -35,7 +35,13 @@ fn load(source: &DataSource) -> Splits {
 }
 
 fn values(dataset: &Dataset) -> Vec<f32> {
-    dataset.images().flatten_all().unwrap().to_vec1().unwrap()
+    dataset
+        .images()
+        .unwrap()
+        .flatten_all()
+        .unwrap()
+        .to_vec1()
+        .unwrap()
 }
 
 /// Every item of both parts in the order of the source.

@@ -63,6 +63,7 @@ fn images_are_cropped_and_resized_as_pillow_does() {
         let image = parts
             .train
             .images()
+            .unwrap()
             .get(1)
             .unwrap()
             .permute((1, 2, 0))
@@ -116,6 +117,7 @@ fn images_of_the_size_that_is_asked_for_stay_as_they_are() {
     let got = parts
         .train
         .images()
+        .unwrap()
         .get(0)
         .unwrap()
         .to_vec3::<f32>()

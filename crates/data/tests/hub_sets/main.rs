@@ -62,6 +62,7 @@ fn a_library_reads_from_the_cache_that_it_was_told_whatever_the_environment_says
     let got = splits
         .held_out
         .images()
+        .unwrap()
         .flatten_all()
         .unwrap()
         .to_vec1::<f32>()

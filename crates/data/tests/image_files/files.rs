@@ -91,7 +91,7 @@ pub fn temporary() -> TempDir {
 }
 
 pub fn values(dataset: &Dataset) -> Vec<f32> {
-    let flat = dataset.images().flatten_all().unwrap();
+    let flat = dataset.images().unwrap().flatten_all().unwrap();
     flat.to_vec1().unwrap()
 }
 

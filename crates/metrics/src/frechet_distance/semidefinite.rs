@@ -36,7 +36,7 @@ pub(super) fn trace_of_root(c1: &[f64], c2: &[f64], dim: usize) -> f64 {
 
 /// A factor `A` of `C = A A^T`, rows of `dim` of which the first `rank` count: Cholesky's with the largest remaining
 /// pivot first (Higham 1990), so that a matrix of any rank has one and it ends at its rank.
-fn factor(c: &[f64], dim: usize) -> (Vec<f64>, usize) {
+pub(crate) fn factor(c: &[f64], dim: usize) -> (Vec<f64>, usize) {
     let mut factor = vec![0.0; dim * dim];
     let mut left: Vec<f64> = c.iter().step_by(dim + 1).copied().collect();
     let largest = left.iter().copied().fold(0.0, f64::max);

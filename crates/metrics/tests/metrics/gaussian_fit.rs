@@ -13,9 +13,16 @@ fn mean(rows: &[Vec<f64>], i: usize) -> f64 {
 
 #[test]
 fn samples_have_the_mean_and_covariance_of_the_data() {
+    // More rows than one block, so that blocks must add up; then so many that a factor of the covariance is used.
+    for num in [600, 20_000] {
+        assert_mean_and_covariance_of(num);
+    }
+}
+
+fn assert_mean_and_covariance_of(num: usize) {
     let mix = tensor(&[1.0, 0.5, 0.0, 0.0, 0.2, -0.4, 0.3, 0.0, 2.0], 3);
-    // More rows than one block, so that blocks must add up; a mean that is not 0.
-    let data = (normals(600, 3, 5).matmul(&mix).unwrap() + 4.0).unwrap();
+    // A mean that is not 0.
+    let data = (normals(num, 3, 5).matmul(&mix).unwrap() + 4.0).unwrap();
     let drawn = rows(&GaussianFit::fit(&data).unwrap().sample(40_000, 7).unwrap());
     let data = rows(&data);
     for i in 0..3 {

@@ -7,6 +7,7 @@ mod parity;
 mod refusals;
 mod scores;
 mod sliced_wasserstein;
+mod tails;
 
 use candle_core::{Device, Tensor};
 use rand::{RngExt, SeedableRng};

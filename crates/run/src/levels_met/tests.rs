@@ -12,7 +12,7 @@ use super::*;
 fn met(d: f64, sampler: &str, num: u64) -> LevelsMet {
     let splits = DataSource::Digits.load().unwrap();
     let d = Dimension::new(d).unwrap();
-    let exact = ExactPosterior::new(splits.train.images(), d).unwrap();
+    let exact = ExactPosterior::new(&splits.train.images().unwrap(), d).unwrap();
     let edm = "{num_steps: STEPS, sigma_min: 0.05, sigma_max: 40.0, rho: 7.0}";
     let text = format!(
         "{{{}, schedule: {{edm: {edm}}}}}",
@@ -88,7 +88,7 @@ fn the_levels_of_a_prior_of_finite_d_deserve_about_that_d() {
 fn the_batch_changes_nothing() {
     let splits = DataSource::EightGaussians.load().unwrap();
     let d = Dimension::Infinite;
-    let exact = ExactPosterior::new(splits.train.images(), d).unwrap();
+    let exact = ExactPosterior::new(&splits.train.images().unwrap(), d).unwrap();
     let text = "{solver: euler, schedule: {edm: {num_steps: 6, sigma_min: 0.2, sigma_max: 10.0, rho: 7.0}}}";
     let config: SamplerConfig = parse_value(text, "a test").unwrap();
     let model = SamplingModel::new(
@@ -132,7 +132,7 @@ fn an_evaluation_that_is_done_in_parts_is_one() {
     let images = images.reshape((12, 1, 256, 256)).unwrap();
     let data = Dataset::new("wide", &images, None).unwrap();
     let d = Dimension::Infinite;
-    let exact = ExactPosterior::new(data.images(), d).unwrap();
+    let exact = ExactPosterior::new(&data.images().unwrap(), d).unwrap();
     let text = "{solver: euler, schedule: {edm: {num_steps: 4, sigma_min: 0.2, sigma_max: 10.0, rho: 7.0}}}";
     let config: SamplerConfig = parse_value(text, "a test").unwrap();
     let moments = || unreachable!("no other D");

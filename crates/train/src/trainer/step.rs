@@ -127,6 +127,9 @@ impl Trainer {
             let loss = self
                 .learner
                 .loss(&self.data, batch, rngs, seeds, &self.device)?;
+            if start == 0 {
+                self.read_ahead(batch_size as u64)?;
+            }
             let per_sample = loss.per_sample.to_vec1::<f64>()?;
             if let Some(&bad) = per_sample.iter().find(|loss| !loss.is_finite()) {
                 let (nimg, loss) = (self.nimg, bad);
@@ -142,6 +145,17 @@ impl Trainer {
             found.loss.extend(per_sample);
         }
         Ok(found)
+    }
+
+    /// Begins to read the images of the batch behind the next one, of `batch_size`, while that one is worked on.
+    fn read_ahead(&mut self, batch_size: u64) -> Result<(), TrainError> {
+        let behind = self.nimg + batch_size;
+        let next = batch_size.min(self.model.training.nimg - behind);
+        if self.data.is_in_files() && next > 0 {
+            let next = self.shuffle.indices(behind, next as usize);
+            self.data.prepare(&next)?;
+        }
+        Ok(())
     }
 
     /// Counts a step that is left out because of `fault`, which ends training if it has to.

@@ -76,6 +76,7 @@ pub fn info(args: &Args) -> Result<(), Failure> {
 impl Info {
     fn of(source: DataSource, splits: Splits) -> Result<Self, Failure> {
         let statistics = Statistics::measure(&splits.train).map_err(RunError::from)?;
+        let range = |data: &Dataset| data.range().map_err(RunError::from);
         let parts = [range(&splits.train)?, range(&splits.held_out)?];
         // Labels that cannot serve as classes are said among the remarks.
         let labels = splits.train.class_labels().ok().flatten();
@@ -87,7 +88,10 @@ impl Info {
             train: found.train,
             held_out: found.held_out,
             shape: found.shape,
-            range: [parts[0][0].min(parts[1][0]), parts[0][1].max(parts[1][1])],
+            range: [
+                parts[0].start().min(*parts[1].start()).into(),
+                parts[0].end().max(*parts[1].end()).into(),
+            ],
             mean: statistics.mean,
             sigma_data: statistics.std,
             n_eff: Some(statistics.n_eff).filter(|n_eff| n_eff.is_finite()),
@@ -160,15 +164,4 @@ impl Info {
         };
         format!("{}, {items}{names}", self.classes)
     }
-}
-
-/// The smallest and the largest value.
-fn range(data: &Dataset) -> Result<[f64; 2], Failure> {
-    let values = data.images().flatten_all()?;
-    let ends = [values.min(0)?, values.max(0)?];
-    let mut range = [0.0; 2];
-    for (value, end) in range.iter_mut().zip(ends) {
-        *value = f64::from(end.to_scalar::<f32>()?);
-    }
-    Ok(range)
 }

@@ -156,6 +156,12 @@ pub fn assumptions(args: &Args, model: &SamplingModel) -> Vec<String> {
     if model.label_dim() > 0 {
         lines.push("each item is taken in its own class".to_string());
     }
+    if model.columns().is_some() {
+        lines.push(format!(
+            "the density is that of the table's own units: {} was added to the nats per dimension of the standardised columns",
+            format_args!("{:.4}", model.ln_units() / model.shape().iter().product::<usize>() as f64)
+        ));
+    }
     if !args.dequantize && is_of_images(model) {
         lines.push(
             "the data are not dequantized: a density of values on a grid has no upper bound (--dequantize)"

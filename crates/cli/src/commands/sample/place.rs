@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, is_separator};
 
 use pfgmpp_data::is_planar;
-use pfgmpp_run::{RunError, SampleFormat, check_drawable};
+use pfgmpp_run::{RunError, SampleFormat, SamplingModel, check_drawable};
 use pfgmpp_store::{check_writable, remove_partial_of};
 
 use crate::failure::Failure;
@@ -54,7 +54,7 @@ pub fn check(out: &Path, form: Form, num: u64, overwrite: bool) -> Result<(), Fa
     }
     if !one_file && !out.is_dir() && is_of_a_file(out) {
         return refuse(
-            "samples are written as .png, .npz, .npy or .safetensors: give such a name, or a folder, with / at its end",
+            "samples are written as .png, .npz, .npy, .safetensors or .csv: give such a name, or a folder, with / at its end",
         );
     }
     if as_grid && num > MAX_GRID {
@@ -97,6 +97,22 @@ pub fn check_form(form: Form, shape: [usize; 3]) -> Result<(), Failure> {
                 "{e}; a name that ends in .npy takes values of any shape"
             ))
         }),
+    }
+}
+
+/// In what units samples are written, where that is not plain.
+pub fn units(form: Form, model: &SamplingModel) -> Option<&'static str> {
+    match (form, model.columns()) {
+        (Form::Array(_), Some(_)) => {
+            Some("the samples are written in the table's own units: the standardisation is undone")
+        }
+        (_, Some(_)) => Some(
+            "the picture shows the columns as they were standardised: .csv has them in the table's own units",
+        ),
+        (Form::Array(SampleFormat::Csv), None) => Some(
+            "the checkpoint has no names or units of columns: they are called 0, 1 and so on, their values as the network has them",
+        ),
+        _ => None,
     }
 }
 

@@ -1,6 +1,8 @@
 //! Which scores are taken.
 
-use pfgmpp_metrics::{METRICS, Metric, NEAREST, Need, Selection, WIDEST};
+use pfgmpp_metrics::{
+    METRICS, Metric, NEAREST, Need, Selection, WIDEST, fewest_rows, is_of_tables,
+};
 
 use super::Args;
 use super::sets::{Reference, Sets};
@@ -49,6 +51,8 @@ impl Choice {
                 .iter()
                 .copied()
                 .filter(|metric| needs_no_model(*metric))
+                // Of images and features they say nothing; of an array that is a table they are taken by name.
+                .filter(|metric| !is_of_tables(metric.description().name) || sets.names().is_some())
                 .collect(),
         };
         if matches!(sets.reference, Reference::None) {
@@ -106,6 +110,11 @@ fn obstacle(metric: &dyn Metric, sets: &Sets) -> Option<String> {
         return (of_neighbours && fewest <= NEAREST)
             .then(|| format!("needs more than {NEAREST} samples on either side, got {fewest}"));
     }
-    (sets.samples.is_none() || values.is_none())
-        .then(|| "needs --samples and --reference".to_string())
+    let (Some(samples), Some(values)) = (&sets.samples, values) else {
+        return Some("needs --samples and --reference".to_string());
+    };
+    let fewest = samples.values.dims()[0].min(values.values.dims()[0]);
+    let needed = fewest_rows(name);
+    (is_of_tables(name) && fewest < needed)
+        .then(|| format!("needs at least {needed} rows on either side, got {fewest}"))
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candle_core::Tensor;
-use pfgmpp_metrics::Moments;
+use pfgmpp_metrics::{Moments, Scores, TailReport, is_of_tables};
 use pfgmpp_run::{RunError, SampleSet, is_moments, read_moments};
 
 use super::Args;
@@ -116,6 +116,16 @@ impl Sets {
         }
         for (flags, pair) in pairs {
             if let Some((own, other)) = pair
+                && let (Some(names), Some(want)) = (&own.columns, &other.columns)
+                && names != want
+            {
+                return Err(Failure::bad_input(format!(
+                    "{flags}: must be tables with the same columns in the same order, got {} and {}",
+                    names.join(", "),
+                    want.join(", ")
+                )));
+            }
+            if let Some((own, other)) = pair
                 && (own.n() != other.n() || image_shapes_differ(&own.values, &other.values))
             {
                 return Err(Failure::bad_input(format!(
@@ -126,6 +136,33 @@ impl Sets {
             }
         }
         Ok(())
+    }
+
+    /// The names of the columns, where both sides are tables.
+    pub fn names(&self) -> Option<&[String]> {
+        let Reference::Sets { values, .. } = &self.reference else {
+            return None;
+        };
+        let reference = values.as_ref()?.columns.as_ref()?;
+        self.samples.as_ref()?.columns.as_ref()?;
+        Some(reference)
+    }
+
+    /// The tails of each column, if `scores` has any of them.
+    pub fn tails(&self, scores: &Scores, seed: u64) -> Result<Option<TailReport>, Failure> {
+        let (Some(samples), Reference::Sets { values, .. }) = (&self.samples, &self.reference)
+        else {
+            return Ok(None);
+        };
+        match values {
+            Some(values) if scores.iter().any(|score| is_of_tables(&score.name)) => {
+                let names = self.names().unwrap_or_default();
+                let tails = TailReport::measure(&samples.values, &values.values, names, seed);
+                let tails = tails.map_err(|e| Failure::bad_input(format!("tails: {e}")))?;
+                Ok(Some(tails))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// What metrics of features look at: features, or else the samples themselves.
@@ -170,7 +207,7 @@ fn read(what: &str, text: &str) -> Result<SampleSet, Failure> {
 }
 
 fn looks_like_a_file(path: &Path) -> bool {
-    let endings = ["npy", "npz", "safetensors", "zip", "png"];
+    let endings = ["npy", "npz", "safetensors", "csv", "zip", "png"];
     let ending = path.extension().and_then(|ending| ending.to_str());
     let is_path = path.components().count() > 1 && !path.to_string_lossy().contains([':', '{']);
     is_path || ending.is_some_and(|ending| endings.contains(&ending))

@@ -5,6 +5,7 @@ use pfgmpp_data::Dataset;
 use pfgmpp_kernel::{
     Condition, Denoiser, Dimension, ExactPosterior, Kernel, Query, SampleRng, Stream,
 };
+use pfgmpp_run::RunError;
 use pfgmpp_transfer::{DataMoments, DenoisingError, EffectiveNoise, Guess, ParameterError};
 use serde::Serialize;
 
@@ -178,11 +179,14 @@ struct Measurement {
 
 impl Measurement {
     fn new(train: &Dataset, seed: u64) -> Result<Self, Failure> {
-        let points = train.images().to_dtype(DType::F64)?;
+        let points = train
+            .reference_images()
+            .map_err(RunError::from)?
+            .to_dtype(DType::F64)?;
         let gaussian =
             ExactPosterior::new(&points, Dimension::Infinite).map_err(candle_core::Error::from)?;
         let moments = DataMoments::measure(&points)?;
-        let sample = points.narrow(0, 0, train.num_images().min(ERROR_POINTS))?;
+        let sample = points.narrow(0, 0, train.num_reference_images().min(ERROR_POINTS))?;
         // Two levels an octave from 2^-7 to 2^7.
         let levels: Vec<f64> = (-14..=14).map(|k| (0.5 * f64::from(k)).exp2()).collect();
         let error = DenoisingError::measure(

@@ -1,6 +1,7 @@
 //! `pfgmpp transfer pfgm`: the reach of original PFGM for a data set.
 
 use pfgmpp_objective::PfgmScales;
+use pfgmpp_run::RunError;
 use pfgmpp_transfer::ParameterError;
 use serde::Serialize;
 
@@ -100,7 +101,12 @@ pub fn pfgm(args: &Args) -> Result<(), Failure> {
 /// N and the mean norm of the training images.
 fn measure(data: &str) -> Result<(usize, f64), Failure> {
     let train = load_splits(data)?.train;
-    let squares = train.images().sqr()?.flatten_from(1)?.sum(1)?;
+    let squares = train
+        .reference_images()
+        .map_err(RunError::from)?
+        .sqr()?
+        .flatten_from(1)?
+        .sum(1)?;
     let norms = squares.to_dtype(candle_core::DType::F64)?.sqrt()?;
     Ok((train.n(), norms.mean_all()?.to_scalar()?))
 }

@@ -1,18 +1,27 @@
 //! Rows of an array as a data set: which axis is which, and which values become -1 and 1.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
+use super::in_place::InPlace;
 use super::{Array, Element};
 use crate::error::DataError;
 use crate::file_error::FileError;
 use crate::labels::{ClassLabels, Labels, MAX_CLASSES};
-use crate::splits::{Divided, MIN_IMAGES, Splits};
+use crate::levels::{Depth, Levels};
+use crate::splits::{Divided, MIN_IMAGES, Splits, in_files};
+use crate::storage::{Room, Stored};
 
 /// Channels that a picture can show.
 const CHANNELS: [usize; 2] = [1, 3];
 
 /// The most rows: of one value each they fill what a set may have.
 const MAX_ROWS: usize = 1 << 29;
+
+/// What bytes go from and to.
+pub(super) const BYTES: [f64; 2] = [0.0, 255.0];
 
 /// How an array is read.
 #[derive(Clone, Copy, Debug)]
@@ -33,10 +42,55 @@ pub enum NpyLayout {
     Chw,
 }
 
+/// How the rows of an array become images.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rows {
+    /// How many.
+    pub num: usize,
+    /// The shape of an image, `[C, H, W]`.
+    pub shape: [usize; 3],
+    /// Where its channels stand in the file.
+    pub layout: NpyLayout,
+    /// The values that become -1 and 1.
+    pub range: [f64; 2],
+}
+
+impl Rows {
+    /// Values of a row.
+    pub(super) fn n(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Bytes of all rows, `each` of a value.
+    fn bytes(&self, each: usize) -> u128 {
+        let sizes = self.shape.iter().map(|&size| size as u128);
+        each as u128 * self.num as u128 * sizes.product::<u128>()
+    }
+
+    /// The error of rows that neither fit the memory nor can be read one by one.
+    pub(super) fn too_large(&self, path: &Path) -> FileError {
+        let (num, mib) = (self.num, self.bytes(1) >> 20);
+        let reason = format!(
+            "has {num} rows of {mib} million values together: save it as .npy, which may be larger than the memory"
+        );
+        FileError::file(path, reason)
+    }
+}
+
 /// Reads the rows of `array` as the set that is called `set`.
 pub(in crate::sources) fn load(
     set: String,
-    mut array: Array<'_>,
+    array: Array<'_>,
+    reading: Reading,
+    labels: &Labels,
+) -> Result<Splits, DataError> {
+    load_into(Room::USUAL, set, array, reading, labels)
+}
+
+fn load_into(
+    room: Room,
+    set: String,
+    array: Array<'_>,
     reading: Reading,
     labels: &Labels,
 ) -> Result<Splits, DataError> {
@@ -50,13 +104,47 @@ pub(in crate::sources) fn load(
         };
         return Err(error.into());
     }
-    FileError::check_size(array.path(), num, shape)?;
     let range = range(reading.range, array.element).map_err(|r| array.refuse(r))?;
-    let mut divided = Divided::new(set, shape, num);
-    for row in 0..num {
-        let values = array.next(shape.iter().product())?;
-        let scaled = scaled(&values, range, row).map_err(|r| array.refuse(r))?;
-        arrange(&scaled, shape, layout, divided.next_image());
+    let rows = Rows {
+        num,
+        shape,
+        layout,
+        range,
+    };
+    let fits = match array.element {
+        Element::U8 if range == BYTES => rows.bytes(1) <= room.levels,
+        _ => FileError::check_size(array.path(), num, shape).is_ok(),
+    };
+    if !fits {
+        let held: Arc<dyn Stored> = Arc::new(InPlace::checked(array, rows)?);
+        return in_files(&set, &held, (num, shape), labels);
+    }
+    in_memory((set, room), array, rows, labels)
+}
+
+/// Reads all rows into memory, many rows of bytes as what they are.
+fn in_memory(
+    (set, room): (String, Room),
+    mut array: Array<'_>,
+    rows: Rows,
+    labels: &Labels,
+) -> Result<Splits, DataError> {
+    let of_bytes = array.element == Element::U8 && rows.range == BYTES;
+    let mut divided = match of_bytes {
+        true => {
+            let values = std::array::from_fn(|level| scale(level as f64, rows.range));
+            let levels = |capacity| Levels::of_bytes(capacity, values);
+            Divided::of_levels(set, rows.shape, (rows.num, room), levels)
+        }
+        false => Divided::new(set, rows.shape, rows.num),
+    };
+    let mut image = Vec::with_capacity(rows.n());
+    for row in 0..rows.num {
+        let values = array.next(rows.n())?;
+        let scaled = scaled(&values, rows.range, row).map_err(|r| array.refuse(r))?;
+        image.clear();
+        arrange(&scaled, rows.shape, rows.layout, &mut image);
+        divided.push(&image, Depth::Eight);
     }
     array.end()?;
     divided.finish(labels)
@@ -121,7 +209,7 @@ fn range(range: Option<[f64; 2]>, element: Element) -> Result<[f64; 2], String> 
         (Some([low, high]), _) => Err(format!(
             "range must be two numbers, the smaller first, got [{low}, {high}]"
         )),
-        (None, Element::U8) => Ok([0.0, 255.0]),
+        (None, Element::U8) => Ok(BYTES),
         (None, _) => Err(
             "an array that is not of u8 needs the range of its values, such as range: [0, 1] or range: [-1, 1]"
                 .to_string(),
@@ -130,7 +218,11 @@ fn range(range: Option<[f64; 2]>, element: Element) -> Result<[f64; 2], String> 
 }
 
 /// Values in `[-1, 1]`: `2 (v - low) / (high - low) - 1`.
-fn scaled(values: &[f64], [low, high]: [f64; 2], row: usize) -> Result<Vec<f32>, String> {
+pub(super) fn scaled(
+    values: &[f64],
+    [low, high]: [f64; 2],
+    row: usize,
+) -> Result<Vec<f32>, String> {
     let outside = |value: &f64| !(low..=high).contains(value);
     if let Some(position) = values.iter().position(outside) {
         return Err(format!(
@@ -138,12 +230,16 @@ fn scaled(values: &[f64], [low, high]: [f64; 2], row: usize) -> Result<Vec<f32>,
             values[position]
         ));
     }
-    let scale = |&value: &f64| (2.0 * ((value - low) / (high - low)) - 1.0) as f32;
-    Ok(values.iter().map(scale).collect())
+    let scaled = values.iter().map(|&value| scale(value, [low, high]));
+    Ok(scaled.collect())
+}
+
+fn scale(value: f64, [low, high]: [f64; 2]) -> f32 {
+    (2.0 * ((value - low) / (high - low)) - 1.0) as f32
 }
 
 /// Appends an image of `shape` `[C, H, W]` with its channels in front.
-fn arrange(values: &[f32], shape: [usize; 3], layout: NpyLayout, into: &mut Vec<f32>) {
+pub(super) fn arrange(values: &[f32], shape: [usize; 3], layout: NpyLayout, into: &mut Vec<f32>) {
     match layout {
         NpyLayout::Chw => into.extend(values),
         NpyLayout::Hwc => {
@@ -180,4 +276,92 @@ pub(in crate::sources) fn classes(
     let largest = values.iter().max();
     let num_classes = largest.map_or(0, |&largest| largest as usize + 1);
     Ok(ClassLabels::new(values, num_classes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Dataset;
+
+    /// A `.npy` file of `num` rows of `[2, 1, 3]`, byte `i` of the elements is `i % 251` or, of `f32`, that over 100.
+    fn npy(path: &Path, descr: &str, num: usize) {
+        let text = format!(
+            "{{'descr': '{descr}', 'fortran_order': False, 'shape': ({num}, 2, 1, 3), }}\n"
+        );
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((text.len() as u16).to_le_bytes());
+        bytes.extend(text.as_bytes());
+        for i in 0..6 * num {
+            match descr {
+                "|u1" => bytes.push((i % 251) as u8),
+                _ => bytes.extend(((i % 251) as f32 / 100.0).to_le_bytes()),
+            }
+        }
+        std::fs::write(path, bytes).unwrap();
+    }
+
+    fn values(set: &Dataset) -> Vec<f32> {
+        set.images()
+            .unwrap()
+            .flatten_all()
+            .unwrap()
+            .to_vec1()
+            .unwrap()
+    }
+
+    #[test]
+    fn rows_of_bytes_are_the_same_to_the_bit_wherever_they_lie() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.npy");
+        npy(&path, "|u1", 60);
+        let reading = Reading {
+            range: None,
+            layout: None,
+        };
+        let [all, levels, files] =
+            [(1 << 20, 1 << 20), (0, 1 << 20), (0, 0)].map(|(values, levels)| {
+                let room = Room { values, levels };
+                let array = Array::open_npy(&path).unwrap();
+                load_into(room, "x".to_string(), array, reading, &Labels::Absent).unwrap()
+            });
+        assert!(files.train.is_in_files() && !levels.train.is_in_files());
+        assert_eq!(all.train.image_shape(), [3, 2, 1]);
+        for other in [&levels, &files] {
+            assert_eq!(values(&other.train), values(&all.train));
+            assert_eq!(values(&other.held_out), values(&all.held_out));
+        }
+    }
+
+    #[test]
+    fn rows_that_stay_in_their_file_are_all_looked_at_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.npy");
+        npy(&path, "<f4", 60);
+        let rows = |range| Rows {
+            num: 60,
+            shape: [3, 2, 1],
+            layout: NpyLayout::Hwc,
+            range,
+        };
+        let checked = |range| InPlace::checked(Array::open_npy(&path).unwrap(), rows(range));
+        let held = checked([0.0, 2.5]).unwrap();
+        let got = held.read(&[1]).unwrap();
+        // The second row holds 6 to 11, its channels last.
+        let want = [6.0, 9.0, 7.0, 10.0, 8.0, 11.0].map(|v: f32| 2.0 * (v / 100.0 / 2.5) - 1.0);
+        for (got, want) in got.iter().zip(want) {
+            assert!((got - want).abs() < 1e-6, "got {got}, want {want}");
+        }
+        let got = checked([0.0, 2.4]).unwrap_err().to_string();
+        assert!(
+            got.contains("of row 40 must be within the range"),
+            "got {got}"
+        );
+        let packed = |array: Array<'static>| Array {
+            start: None,
+            ..array
+        };
+        let got = InPlace::checked(packed(Array::open_npy(&path).unwrap()), rows([0.0, 2.5]));
+        let got = got.unwrap_err().to_string();
+        assert!(got.contains("save it as .npy"), "got {got}");
+    }
 }

@@ -32,7 +32,7 @@ pub(super) struct Listing {
 }
 
 /// Files by name.
-pub(super) trait Archive {
+pub(super) trait Archive: Send {
     /// All files, those that are not images included.
     fn list(&mut self) -> Result<Listing, FileError>;
     /// The bytes of a file that [`Self::list`] gave, up to `limit`.

@@ -12,6 +12,7 @@ use image::{
 use super::format::{CMYK, Decoder, Format, NAMES, Refusal};
 use super::planes::Planes;
 use crate::file_error::FileError;
+use crate::levels::Depth;
 
 /// How large images may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +45,15 @@ pub(super) struct Header {
     channels: usize,
     height: usize,
     width: usize,
+    depth: Depth,
 }
 
 impl Header {
+    /// The depth of its levels.
+    pub(super) fn depth(self) -> Depth {
+        self.depth
+    }
+
     /// `[C, H, W]`, upright and without transparency.
     pub(super) fn shape(self) -> [usize; 3] {
         [self.channels, self.height, self.width]
@@ -73,6 +80,14 @@ impl Handled {
         self.turned += other.turned;
         self.grey += other.grey;
         self.sixteen_bits += other.sixteen_bits;
+    }
+
+    /// The depth of the levels of an image that this was done to.
+    pub(super) fn depth(&self) -> Depth {
+        match self.sixteen_bits {
+            0 => Depth::Eight,
+            _ => Depth::Sixteen,
+        }
     }
 
     /// A clause on each.
@@ -111,19 +126,34 @@ pub(super) fn decode(
     path: &Path,
     name: &str,
     bytes: &[u8],
-    (first_name, first): (&str, Header),
+    first: (&str, Header),
     pixels: &mut Vec<f32>,
     handled: &mut Handled,
 ) -> Result<(), FileError> {
+    let file = like(path, name, bytes, first)?;
+    file.append(first.1.channels, pixels, handled)
+}
+
+/// Reads the header of an image and holds it against the `first` of its set.
+///
+/// # Errors
+///
+/// As [`header()`], and an image unlike the first.
+pub(super) fn like<'b>(
+    path: &'b Path,
+    name: &'b str,
+    bytes: &'b [u8],
+    (first_name, first): (&str, Header),
+) -> Result<ImageFile<'b>, FileError> {
     let file = ImageFile::open(path, name, bytes, Bounds::SET)?;
     let mut header = file.header;
     header.channels = header.channels.max(first.channels);
-    if header != first {
+    if header.shape() != first.shape() {
         let (got, want) = (file.header.shape(), first.shape());
         let reason = format!("shape {got:?}, image {first_name} has {want:?}: all must be alike");
         return Err(FileError::entry(path, name, reason));
     }
-    file.append(first.channels, pixels, handled)
+    Ok(file)
 }
 
 /// An image file of which the header is read.
@@ -177,6 +207,12 @@ impl<'b> ImageFile<'b> {
             channels,
             height: height as usize,
             width: width as usize,
+            depth: match decoder.color_type().bytes_per_pixel()
+                / decoder.color_type().channel_count()
+            {
+                1 => Depth::Eight,
+                _ => Depth::Sixteen,
+            },
         };
         Ok(Self {
             path,

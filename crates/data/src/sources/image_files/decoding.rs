@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::archive::{Archive, Entry};
 use super::decode::{Handled, Header, decode};
 use crate::file_error::FileError;
+use crate::levels::Depth;
 
 /// Images decoded at a time, and bytes of their files and of their pixels as `f32`.
 const MOST_IMAGES: usize = 256;
@@ -23,7 +24,7 @@ pub(super) struct Decoding<'s> {
 }
 
 impl Decoding<'_> {
-    /// Gives the pixels of `images`, one after the other, to `take`.
+    /// Gives the pixels of `images`, one after the other, to `take`, with the depth of their levels.
     ///
     /// # Errors
     ///
@@ -32,7 +33,7 @@ impl Decoding<'_> {
         &mut self,
         archive: &mut dyn Archive,
         images: &[Entry],
-        mut take: impl FnMut(Vec<f32>),
+        mut take: impl FnMut(Vec<f32>, Depth),
     ) -> Result<(), FileError> {
         let pixels = 4 * self.first.1.shape().iter().product::<usize>() as u64;
         let mut left = images;
@@ -49,7 +50,7 @@ impl Decoding<'_> {
             for image in decoded {
                 let (pixels, handled) = image?;
                 self.handled.add(&handled);
-                take(pixels);
+                take(pixels, handled.depth());
             }
         }
         Ok(())
@@ -70,7 +71,7 @@ impl Decoding<'_> {
 }
 
 /// How many of `images`, of `pixels` bytes once decoded, lie in memory at a time; at least one.
-fn at_a_time(images: &[Entry], pixels: u64) -> usize {
+pub(super) fn at_a_time(images: &[Entry], pixels: u64) -> usize {
     let mut sum = 0u64;
     let fits = images.iter().take(MOST_IMAGES).take_while(|image| {
         sum = sum.saturating_add(image.size).saturating_add(pixels);

@@ -58,7 +58,7 @@ fn read(path: &Path, archive: &mut dyn Archive) -> Result<ImageFiles, DataError>
         first: (&first.name, header),
         handled: Handled::default(),
     };
-    decoding.all(archive, &images, |image| pixels.extend(image))?;
+    decoding.all(archive, &images, |image, _| pixels.extend(image))?;
     let handled = decoding.handled;
     let [channels, height, width] = header.shape();
     let shape = (images.len(), channels, height, width);

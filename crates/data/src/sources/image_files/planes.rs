@@ -2,6 +2,8 @@
 
 use image::DynamicImage;
 
+use crate::levels::Level;
+
 /// How the planes of an image are laid out.
 pub(super) struct Planes {
     /// Of the image itself, without its transparency.
@@ -48,25 +50,6 @@ impl Planes {
         }
         transparent
     }
-}
-
-/// A level of 8 or 16 bits.
-trait Level: Copy + Into<u32> {
-    /// White.
-    const MAX: u32;
-
-    /// A level as a value in `[-1, 1]`.
-    fn value(level: u32) -> f32 {
-        level as f32 / (Self::MAX as f32 / 2.0) - 1.0
-    }
-}
-
-impl Level for u8 {
-    const MAX: u32 = u8::MAX as u32;
-}
-
-impl Level for u16 {
-    const MAX: u32 = u16::MAX as u32;
 }
 
 /// A pixel of opacity `alpha` before a white ground, rounded to a level: `(v a + max (max - a)) / max`.
