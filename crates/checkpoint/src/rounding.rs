@@ -21,7 +21,7 @@ pub(crate) fn round_weights(weights: &mut Tensors, bits: u32) -> Result<()> {
         let largest = largest.to_dtype(DType::F64)?.to_scalar::<f64>()?;
         let step = largest / f64::from((1u32 << (bits - 1)) - 1);
         if step > 0.0 {
-            *tensor = ((tensor.as_ref() / step)?.round()? * step)?;
+            *tensor = ((&*tensor / step)?.round()? * step)?;
         }
     }
     Ok(())

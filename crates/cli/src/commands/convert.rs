@@ -35,7 +35,7 @@ pub struct Args {
     /// A config.json that describes the network, for files that hold weights only
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where in the file the weights stand, where it holds several: names joined by dots, such as state.ema
+    /// Where in the file the weights are, if it holds several: names joined by dots, such as state.ema
     #[arg(long, value_name = "NAME")]
     key: Option<String>,
 }

@@ -209,7 +209,7 @@ fn meanings(report: &Report) -> Markup {
             @if report.rows.iter().any(|row| row.d.is_some()) {
                 p {
                     "D is the number of dimensions that PFGM++ adds to those of the data: D = 1 is "
-                    "the Poisson flow PFGM, D = ∞ is diffusion, and any D between trades the one "
+                    "the Poisson flow PFGM, D = ∞ is diffusion, and a D in between trades one "
                     "for the other."
                 }
             }
