@@ -18,6 +18,8 @@ mod data;
 mod docs;
 #[path = "end_to_end/ema.rs"]
 mod ema;
+#[path = "end_to_end/evaluations.rs"]
+mod evaluations;
 #[path = "end_to_end/fine_tuning.rs"]
 mod fine_tuning;
 #[path = "end_to_end/hub.rs"]

@@ -18,6 +18,7 @@ mod json_file;
 mod model;
 mod pickle;
 mod resolve;
+mod rounding;
 mod seal;
 mod sealed;
 mod sniff;

@@ -7,6 +7,7 @@ use pfgmpp_kernel::{Denoiser, Kernel};
 use pfgmpp_nn::{MemoryEstimate, Signature};
 use pfgmpp_transfer::DataMoments;
 
+use crate::rounding::round_weights;
 use crate::used::Leftover;
 use crate::{
     Checkpoint, CheckpointConfig, CheckpointError, DATA_MEAN, DataSummary, LoadOptions, Loaded,
@@ -45,7 +46,18 @@ impl Model {
         options: &LoadOptions,
         device: &Device,
     ) -> Result<Self, CheckpointError> {
-        let Loaded { checkpoint, notes } = Source::open(path)?.load(options, device)?;
+        let loaded = Source::open(path)?.load(options, device)?;
+        let Loaded {
+            mut checkpoint,
+            notes,
+        } = loaded;
+        if let Some(bits) = options.weight_bits {
+            let rounded = round_weights(&mut checkpoint.weights, bits);
+            rounded.map_err(|source| CheckpointError::Weights {
+                path: path.to_path_buf(),
+                source,
+            })?;
+        }
         Ok(Self {
             notes,
             ..Self::new(checkpoint, path, device)?

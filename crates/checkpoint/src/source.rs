@@ -26,6 +26,8 @@ pub struct LoadOptions {
     /// Where in the file the weights stand, such as `state.ema`, for files that hold several: the names of the
     /// dictionaries around them, and the beginning of their own names.
     pub key: Option<String>,
+    /// Bits that [`Model::load_with`](crate::Model::load_with) rounds each weight to, from 2 to 16, the same spacing for all of one tensor.
+    pub weight_bits: Option<u32>,
 }
 
 /// A checkpoint from any source.

@@ -95,6 +95,7 @@ fn d_is_as_recorded_or_as_told_or_infinite_with_a_note() {
         d: Some(d),
         config: None,
         key: None,
+        weight_bits: None,
     };
     let about_d = |notes: &[String]| notes.iter().any(|note| note.starts_with("D is not"));
     let got = load("edm.pkl", &LoadOptions::default());
@@ -140,6 +141,7 @@ fn weights_alone_need_a_configuration_beside_them() {
         d: None,
         config: Some(config),
         key: None,
+        weight_bits: None,
     };
     let model = Model::new(reference(), Path::new("weights"), &Device::Cpu).expect("a network");
     let want = denoise(model.denoiser.as_ref());

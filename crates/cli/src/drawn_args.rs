@@ -11,12 +11,13 @@ use crate::terminal::note;
 #[derive(Default, clap::Args)]
 #[command(next_help_heading = "Model and sampler")]
 pub struct DrawnArgs {
-    /// Factor on the norm of what samples start from: below 1 for less varied samples [default: as the model was scored
-    /// with, else 1]
+    /// Factor on the norm of the starting point of samples: below 1 for less varied ones [default: as the model was
+    /// scored with, else 1]
     #[arg(long, value_name = "T")]
     temperature: Option<f64>,
-    /// Classes of the samples of a model that has classes: 3, 0-9 or 0,3,5 in turn; uniform for random ones, each as
-    /// often, data for as often as in the training data [default: as the model was scored with, else uniform]
+    /// Classes of the samples of a model that has classes: 3, 0-9 or 0,3,5 in turn; uniform for random classes of equal
+    /// probability, data for random ones as frequent as in the training data [default: as the model was scored with,
+    /// else uniform]
     #[arg(long = "class", value_name = "CLASSES")]
     classes: Option<Classes>,
 }

@@ -43,11 +43,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// Threads to work on, shared by the runs of a sweep [default: RAYON_NUM_THREADS, else one for
-    /// each core]
+    /// Number of threads, shared by the runs of a sweep [default: RAYON_NUM_THREADS, else one per core]
     #[arg(long, global = true, value_name = "N", value_parser = threads::parse)]
     threads: Option<usize>,
-    /// Show results and errors only, neither progress nor what was found
+    /// Show results and errors only, without progress and notes
     #[arg(long, short, global = true)]
     quiet: bool,
 }
@@ -66,21 +65,21 @@ enum Command {
     Decode(commands::decode::Args),
     /// Interpolate between samples, or between data, through latent states
     Interpolate(commands::interpolate::Args),
-    /// Fill in, enlarge or clean images by a model that was not trained for it
+    /// Fill in, enlarge or denoise images with a model that was not trained for it
     Restore(commands::restore::Args),
-    /// Find the best few noise levels for a model and a solver
+    /// Find the best noise levels for a model, a solver and a number of steps
     Schedule(commands::schedule::Args),
-    /// Score samples against other samples or data, wherever they stand
+    /// Score samples against other samples or data, from folders and files
     Score(commands::score::Args),
-    /// Measure how far samples leave the schedule of noise levels, and which trust it deserves: a kappa and a D
+    /// Measure how far samples stray from the noise levels of the schedule, and which kappa and D follow
     Advise(commands::advise::Args),
     /// Compute the log-likelihood of data under a model
     Likelihood(commands::likelihood::Args),
-    /// Average a run's weights over any length, after its training
+    /// Average the weights of a run over any length, after its training
     Ema(commands::ema::Args),
     /// Time training and evaluation of a configuration on this machine
     Bench(commands::bench::Args),
-    /// Say what data are, and make a set of one size of images of any
+    /// Describe data, and make a data set from images of any size
     Data(commands::data::Args),
     /// Convert a checkpoint of EDM, PFGM++, diffusers or PyTorch to one of this program
     Convert(commands::convert::Args),
@@ -88,7 +87,7 @@ enum Command {
     Inspect(commands::inspect::Args),
     /// Show what a diffusion setup becomes at given N and D
     Transfer(commands::transfer::Args),
-    /// Show what this program finds here: cores, memory, devices, cache
+    /// Show what this program finds on this machine: cores, memory, devices, cache
     Doctor(commands::doctor::Args),
     /// Write a shell's completions
     Completions(commands::completions::CompletionsArgs),

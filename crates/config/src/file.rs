@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::run_config::{CheckpointSource, ModelConfig, RunConfig};
 use crate::scoring::ScoringConfig;
+use crate::variants::Evaluations;
 
 /// What [`RunConfig`] is read from and written as.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -46,6 +47,8 @@ pub struct RunFile {
     training: Option<TrainingConfig>,
     sampler: SamplerConfig,
     scoring: ScoringConfig,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    evaluations: Option<Evaluations>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -110,6 +113,7 @@ impl TryFrom<RunFile> for RunConfig {
             model,
             sampler: file.sampler,
             scoring: file.scoring,
+            evaluations: file.evaluations,
         })
     }
 }
@@ -217,6 +221,7 @@ impl From<RunConfig> for RunFile {
             training: None,
             sampler: config.sampler,
             scoring: config.scoring,
+            evaluations: config.evaluations,
         };
         match config.model {
             ModelConfig::Exact { d } => file.d = Some(d),

@@ -9,10 +9,12 @@ mod file;
 mod kind;
 mod run_config;
 mod scoring;
+mod variants;
 pub mod yaml;
 
 pub use error::ConfigError;
 pub use kind::{ConfigKind, Configuration};
 pub use run_config::{CheckpointSource, ModelConfig, RunConfig};
 pub use scoring::ScoringConfig;
+pub use variants::{Evaluations, Variant};
 pub use yaml::{Document, Override};

@@ -13,6 +13,7 @@ use crate::blame::blame;
 use crate::error::ConfigError;
 use crate::file::RunFile;
 use crate::scoring::ScoringConfig;
+use crate::variants::Evaluations;
 use crate::yaml::Document;
 
 /// One run: a model, trained if it needs to be, sampled and scored.
@@ -29,6 +30,8 @@ pub struct RunConfig {
     pub sampler: SamplerConfig,
     /// How the samples are scored.
     pub scoring: ScoringConfig,
+    /// What the model is sampled with besides.
+    pub evaluations: Option<Evaluations>,
 }
 
 /// Where the denoiser comes from.
@@ -160,6 +163,16 @@ impl RunConfig {
         }
     }
 
+    fn check_evaluations(&self, origin: &str) -> Result<(), ConfigError> {
+        let pairs = self.trained().and_then(TrainerConfig::corruption);
+        if self.evaluations.is_some() && pairs.is_some() {
+            let message =
+                "evaluations: a model of pairs is scored by its own run alone: remove this section";
+            return Err(ConfigError::new(origin, message));
+        }
+        self.variants(origin).map(|_| ())
+    }
+
     /// Levels that are read off a sample belong to no ODE that has a likelihood.
     fn check_likelihood(&self) -> Result<(), ParameterError> {
         let asked = |name| self.scoring.metrics.descriptions().any(|d| d.name == name);
@@ -195,7 +208,8 @@ impl RunConfig {
         self.check_pairs().map_err(at("scoring".to_string()))?;
         self.check_likelihood().map_err(at("sampler".to_string()))?;
         // Samples of a run take the seeds `seed << 32 ..`.
-        ParameterError::counted("seed", self.seed, 0, u64::from(u32::MAX)).map_err(top)
+        ParameterError::counted("seed", self.seed, 0, u64::from(u32::MAX)).map_err(top)?;
+        self.check_evaluations(origin)
     }
 }
 

@@ -11,6 +11,7 @@ mod write;
 
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_yaml::with::singleton_map_recursive;
 use serde_yaml::{Mapping, Value};
@@ -46,6 +47,19 @@ impl Document {
         })?;
         let path = path.to_path_buf();
         Ok((Self { path, value }, typed))
+    }
+
+    /// The document that `value` is written as; `origin` stands for its file.
+    ///
+    /// # Errors
+    ///
+    /// A value that YAML does not have.
+    pub fn of<T: Serialize>(value: &T, origin: &str) -> Result<Self, ConfigError> {
+        let text = to_string(value)?;
+        Ok(Self {
+            path: origin.into(),
+            value: text::tree(&text, origin)?,
+        })
     }
 
     /// Sets the value at the dotted path `key`, which must be one that a `T` has: it need not be there yet.

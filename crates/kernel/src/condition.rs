@@ -17,7 +17,7 @@ pub enum ConditionError {
     #[error("the model takes a conditioning image of {0} channels, got none")]
     ImageMissing(usize),
     /// Labels of another shape.
-    #[error("labels must have shape {want:?}, one row a sample, got {got:?}")]
+    #[error("labels must have shape {want:?}, one row per sample, got {got:?}")]
     LabelShape {
         /// `[B, label_dim]`.
         want: [usize; 2],

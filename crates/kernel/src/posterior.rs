@@ -30,7 +30,7 @@ pub enum PosteriorError {
     #[error(transparent)]
     Dimension(#[from] DimensionError),
     /// The samples have another size than the data.
-    #[error("x must have n = {n} values a sample as the data do, got shape {shape:?}")]
+    #[error("x must have n = {n} values per sample, as the data have, got shape {shape:?}")]
     SampleSize {
         /// Values of a data point.
         n: usize,

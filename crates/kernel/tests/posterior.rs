@@ -262,7 +262,7 @@ fn data_and_samples_that_do_not_fit_are_refused() {
     let mean = |x: &Tensor, sigma: &[f64]| posterior.mean(x, sigma).unwrap_err().to_string();
     assert_eq!(
         mean(&normal(1, 2, 5), &[1.0; 2]),
-        "x must have n = 6 values a sample as the data do, got shape [2, 5]"
+        "x must have n = 6 values per sample, as the data have, got shape [2, 5]"
     );
     assert_eq!(
         mean(&data, &[1.0; 3]),

@@ -31,7 +31,7 @@ pub enum MetricError {
         shape: Vec<usize>,
     },
     /// Two sets of different dimension.
-    #[error("x and y must have samples of equal size, got {x} and {y} values a sample")]
+    #[error("x and y must have samples of equal size, got {x} and {y} values per sample")]
     Dimension {
         /// Values a sample of `x`.
         x: usize,

@@ -58,6 +58,18 @@ impl Evaluation<'_> {
         }
     }
 
+    /// Samples and scores, and writes nothing; `None` when asked to stop.
+    pub fn scores(
+        &self,
+        observer: &mut dyn Observer,
+        stop: &StopFlag,
+    ) -> Result<Option<Scores>, RunError> {
+        match self.draw_samples(None, observer, stop)? {
+            None => Ok(None),
+            Some(samples) => self.score(&samples, stop).map(Some),
+        }
+    }
+
     fn evaluate(
         self,
         monitor: &mut Monitor,

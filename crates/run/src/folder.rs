@@ -70,6 +70,11 @@ impl RunFolder {
         Self::state_in(self.path())
     }
 
+    /// Where scores of the run in `path` lie by what its model was sampled with besides.
+    pub fn evaluations_in(path: &Path) -> PathBuf {
+        path.join("evaluations.json")
+    }
+
     /// Where the state of the run in `path` lies, for readers that need no lock.
     pub fn state_in(path: &Path) -> PathBuf {
         path.join("state").join("state.safetensors")

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::RunError;
+use crate::evaluations::are_evaluated;
 use crate::folder::RunFolder;
 
 /// The key that the checksum of `metrics.json` stands under.
@@ -117,6 +118,7 @@ pub fn check_config(config: &RunConfig, folder: &Path) -> Result<(), RunError> {
 /// The configuration `there` with what a run may change as it goes on: all that leaves the weights at each
 /// number of images as they are.
 fn as_far_as(mut there: RunConfig, asked: &RunConfig) -> RunConfig {
+    there.evaluations.clone_from(&asked.evaluations);
     if let (ModelConfig::Network(there), Some(asked)) = (&mut there.model, asked.trained()) {
         if let (Some(there), Some(asked)) = (&mut there.post_hoc_ema, &asked.post_hoc_ema) {
             (there.snapshot_every, there.keep) = (asked.snapshot_every, asked.keep);
@@ -151,7 +153,7 @@ pub(crate) enum FoundResult {
     Damaged(String),
 }
 
-/// The result of the run in `folder` if it is finished; `None` of one that is not or whose result was damaged. Needs no
+/// The result of the run in `folder` if it is finished, its evaluations too; `None` of one that is not or whose result was damaged. Needs no
 /// lock: a result appears whole.
 ///
 /// # Errors
@@ -159,7 +161,9 @@ pub(crate) enum FoundResult {
 /// A result that cannot be read, or that is not of this configuration.
 pub fn read_result(config: &RunConfig, folder: &Path) -> Result<Option<RunResult>, RunError> {
     match find_result(config, folder)? {
-        FoundResult::Finished(result) => Ok(Some(result)),
+        FoundResult::Finished(result) => {
+            Ok(are_evaluated(config, folder, result.nimg)?.then_some(result))
+        }
         FoundResult::None | FoundResult::Damaged(_) => Ok(None),
     }
 }

@@ -6,12 +6,42 @@ use pfgmpp_data::Splits;
 
 use crate::error::RunError;
 use crate::evaluation::{Evaluation, TrainedSummary};
+use crate::evaluations::Place;
 use crate::folder::RunFolder;
 use crate::monitor::Monitor;
 use crate::observer::{Observer, StopFlag};
 use crate::result::{FoundResult, Outcome, check_config, find_result};
 use crate::sampling_model::SamplingModel;
 use crate::training::{Trained, Training, TrainingEnd};
+
+/// Runs `config` in `folder`, and samples and scores its model by whatever `evaluations` it names.
+///
+/// # Errors
+///
+/// As [`alone`], and evaluations that cannot be written.
+pub fn run(
+    config: &RunConfig,
+    splits: &Splits,
+    folder: &RunFolder,
+    device: &Device,
+    observer: &mut dyn Observer,
+    stop: &StopFlag,
+) -> Result<Outcome, RunError> {
+    let outcome = alone(config, splits, folder, device, observer, stop)?;
+    if let Outcome::Finished(result) = &outcome {
+        let nimg = result.nimg;
+        let place = Place {
+            config,
+            splits,
+            folder,
+            device,
+        };
+        if !place.evaluate(nimg, observer, stop)? {
+            return Ok(Outcome::Interrupted { nimg });
+        }
+    }
+    Ok(outcome)
+}
 
 /// Runs `config` in `folder`: starts, or goes on from its saved state, or reads its result.
 ///
@@ -23,7 +53,7 @@ use crate::training::{Trained, Training, TrainingEnd};
 ///
 /// A folder with a run of another configuration, a loss that is not finite, and any failure of
 /// the file system.
-pub fn run(
+fn alone(
     config: &RunConfig,
     splits: &Splits,
     folder: &RunFolder,
@@ -32,6 +62,11 @@ pub fn run(
     stop: &StopFlag,
 ) -> Result<Outcome, RunError> {
     check_config(config, folder.path())?;
+    let text = yaml::to_string(config)?;
+    // A finished run may be evaluated by more than before.
+    if std::fs::read(folder.config()).ok().as_deref() != Some(text.as_bytes()) {
+        folder.write(&folder.config(), text.as_bytes())?;
+    }
     match find_result(config, folder.path())? {
         FoundResult::Finished(result) => return Ok(Outcome::Finished(result)),
         FoundResult::Damaged(why) => {
@@ -42,7 +77,6 @@ pub fn run(
         }
         FoundResult::None => {}
     }
-    folder.write(&folder.config(), yaml::to_string(config)?.as_bytes())?;
     folder.prepare()?;
     let Trained {
         model,

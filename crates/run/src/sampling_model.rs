@@ -2,8 +2,10 @@
 
 mod drawing;
 
+use std::path::Path;
+
 use candle_core::{DType, Device, Error, Tensor};
-use pfgmpp_checkpoint::Model;
+use pfgmpp_checkpoint::{CheckpointError, Model};
 use pfgmpp_config::{CheckpointSource, ConfigError, ModelConfig, RunConfig};
 use pfgmpp_data::{Column, Dataset};
 use pfgmpp_kernel::{Denoiser, Dimension, ExactPosterior, Kernel};
@@ -230,6 +232,16 @@ impl SamplingModel {
         data: &Dataset,
         device: &Device,
     ) -> Result<Self, RunError> {
+        Self::untrained_by(config, data, device, |place| Model::load(place, device))
+    }
+
+    /// As [`Self::untrained`], a checkpoint being read by `load`.
+    pub(crate) fn untrained_by(
+        config: &RunConfig,
+        data: &Dataset,
+        device: &Device,
+        load: impl FnOnce(&Path) -> Result<Model, CheckpointError>,
+    ) -> Result<Self, RunError> {
         let refuse = |message| Err(ConfigError::new("model", message).into());
         match &config.model {
             ModelConfig::Network(_) => {
@@ -269,7 +281,7 @@ impl SamplingModel {
                 ..
             } => {
                 let place = path.as_deref().unwrap_or(reference.as_ref());
-                let model = Model::load(place, device)?;
+                let model = load(place)?;
                 let (got, want) = (model.config.data.shape, data.image_shape());
                 if got != want {
                     return refuse(format!(

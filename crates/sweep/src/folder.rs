@@ -6,6 +6,7 @@ use pfgmpp_run::{RunError, RunFolder, check_config, read_result};
 use pfgmpp_store::{is_held, write_file, write_files};
 
 use crate::report::{figures, latex, markdown, render, summary_csv};
+use crate::results::evaluations_csv;
 use crate::{Plan, Status, SweepResult, judgements, report_of};
 
 /// Sets in `table` how far the runs of `plan` in the folder `out` have come.
@@ -47,6 +48,9 @@ pub(crate) fn write_all(plan: &Plan, out: &Path, result: &SweepResult) -> Result
         write_file(&path, text.as_bytes()).map_err(RunError::io(&path))
     };
     put("summary.csv", &summary_csv(&judgements(result)))?;
+    if let Some(table) = evaluations_csv(result, &report) {
+        put("evaluations.csv", &table)?;
+    }
     put("results.md", &markdown(&report))?;
     put("results.tex", &latex(&report))?;
     let folder = out.join("figures");

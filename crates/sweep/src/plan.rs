@@ -68,7 +68,11 @@ impl Plan {
     pub fn read(path: &Path, overrides: &[Override]) -> Result<Self, ConfigError> {
         let (_, mut file) = Document::read::<SweepFile>(path)?;
         let origin = path.display().to_string();
-        let overrides = take_axes(&mut file, overrides)?;
+        let mut overrides = take_axes(&mut file, overrides)?;
+        if let Some(value) = file.evaluations.take() {
+            let (origin, key) = (origin.clone(), "evaluations".to_string());
+            overrides.insert(0, Override { origin, key, value });
+        }
         name::check_name(&file.name, &origin)?;
         let refused = |message| ConfigError::new(&origin, message);
         file.slurm.check().map_err(refused)?;

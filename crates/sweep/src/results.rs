@@ -8,7 +8,7 @@ use pfgmpp_run::{Reference, RunError, RunResult};
 use pfgmpp_store::write_file;
 use serde::{Serialize, Serializer};
 
-use crate::report::{DataSet, Judgement};
+use crate::report::{DataSet, Judgement, Report};
 use crate::summary::judgements;
 use crate::{Plan, Point};
 
@@ -156,10 +156,7 @@ impl SweepResult {
         let header = axes.iter().copied().chain(fixed);
         csv.write_record(header).expect("memory takes any record");
         for row in &self.rows {
-            let value = |axis: &&str| {
-                let found = row.values.iter().find(|(key, _)| key == axis);
-                found.map_or(String::new(), |(_, value)| value.clone())
-            };
+            let value = |axis: &&str| value_on(&row.values, axis);
             let fixed = row.fixed_columns(&scores);
             let record: Vec<String> = axes.iter().map(value).chain(fixed).collect();
             csv.write_record(record)
@@ -206,6 +203,57 @@ impl Serialize for SweepResult {
         };
         written.serialize(serializer)
     }
+}
+
+/// The table of models sampled otherwise, `evaluations.csv`: a line for each run and combination, the run's axes first, then
+/// the settings, then scores; `None` where there is none.
+pub(crate) fn evaluations_csv(result: &SweepResult, report: &Report) -> Option<String> {
+    let mut settings: Vec<&String> = Vec::new();
+    for evaluated in report.rows.iter().flat_map(|row| &row.evaluations) {
+        let keys = evaluated.values.iter().map(|(key, _)| key);
+        settings.extend(
+            keys.filter(|key| !settings.contains(key))
+                .collect::<Vec<_>>(),
+        );
+    }
+    if settings.is_empty() {
+        return None;
+    }
+    let scores: Vec<&str> = result.metrics.iter().map(|metric| metric.name).collect();
+    let told = ["d", "seed"];
+    let axes = axes(result.rows.iter(), &told);
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    let header = axes.iter().copied().chain(told);
+    let header = header.chain(settings.iter().map(|key| key.as_str()));
+    let header = header.chain(scores.iter().copied()).chain(["seconds"]);
+    csv.write_record(header).expect("memory takes any record");
+    for (row, shown) in result.rows.iter().zip(&report.rows) {
+        let own = axes.iter().map(|axis| value_on(&row.values, axis));
+        let own: Vec<String> = own
+            .chain([row.d.to_string(), row.seed.to_string()])
+            .collect();
+        for evaluated in &shown.evaluations {
+            let settings = settings.iter().map(|key| value_on(&evaluated.values, key));
+            let scores = scores.iter().map(|name| {
+                let found = evaluated
+                    .scores
+                    .get(name)
+                    .map(|estimate| estimate.value.to_string());
+                found.unwrap_or_default()
+            });
+            let record = own.iter().cloned().chain(settings).chain(scores);
+            csv.write_record(record.chain([evaluated.seconds.to_string()]))
+                .expect("every record has as many fields");
+        }
+    }
+    let bytes = csv.into_inner().expect("memory takes any record");
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The value under `key`, nothing where there is none.
+fn value_on(values: &[(String, String)], key: &str) -> String {
+    let found = values.iter().find(|(other, _)| other == key);
+    found.map_or(String::new(), |(_, value)| value.clone())
 }
 
 /// The axes that any of `rows` lies on, in the order of their appearance, but those `told` elsewhere.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use pfgmpp_config::{CheckpointSource, ModelConfig, RunConfig, yaml};
-use pfgmpp_run::{Reference, RunFolder, RunResult, read_log};
+use pfgmpp_run::{Reference, RunFolder, RunResult, read_evaluations, read_log};
 use pfgmpp_sampler::SamplerConfig;
 use pfgmpp_train::{ConditionConfig, Method, TrainerConfig};
 
@@ -20,7 +20,12 @@ pub fn report_of(plan: &Plan, result: &SweepResult, out: &Path) -> Report {
         data: result.data.clone(),
         settings: settings(plan),
         metrics: metrics(plan, result),
-        rows: result.rows.iter().map(|row| with_files(row, out)).collect(),
+        rows: plan
+            .points
+            .iter()
+            .zip(&result.rows)
+            .map(|(point, row)| with_files(point, row, out))
+            .collect(),
         references: result.references.iter().map(report_reference).collect(),
     }
 }
@@ -243,8 +248,12 @@ fn method_line(method: &Method) -> String {
 }
 
 /// The row with what the run's folder holds.
-fn with_files(row: &Row, out: &Path) -> report::Row {
+fn with_files(point: &Point, row: &Row, out: &Path) -> report::Row {
     let folder = out.join(&row.name);
+    let evaluations = row
+        .result
+        .as_ref()
+        .and_then(|result| read_evaluations(&point.config, &folder, result.nimg).ok());
     let curve = read_log(&RunFolder::log_in(&folder)).unwrap_or_default();
     report::Row {
         grid_png: std::fs::read(RunFolder::grid_in(&folder)).ok(),
@@ -253,6 +262,7 @@ fn with_files(row: &Row, out: &Path) -> report::Row {
             .iter()
             .map(|line| (line.nimg as f64, line.loss))
             .collect(),
+        evaluations: evaluations.unwrap_or_default(),
         ..report_row(row)
     }
 }
@@ -286,6 +296,7 @@ fn report_row(row: &Row) -> report::Row {
         grid_png: None,
         paths: None,
         loss_curve: Vec::new(),
+        evaluations: Vec::new(),
     }
 }
 

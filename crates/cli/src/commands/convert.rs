@@ -35,7 +35,7 @@ pub struct Args {
     /// A config.json that describes the network, for files that hold weights only
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where in the file the weights stand, where it holds several: names joined by dots, such as state.ema
+    /// Where in the file the weights are, if it holds several: names joined by dots, such as state.ema
     #[arg(long, value_name = "NAME")]
     key: Option<String>,
 }
@@ -57,6 +57,7 @@ pub fn convert(args: &Args) -> Result<(), Failure> {
         d: args.d,
         config: args.config.clone(),
         key: args.key.clone(),
+        weight_bits: None,
     };
     let Resolved { path, reference } = resolve(&args.source, &hub())?;
     let Loaded { checkpoint, notes } = Source::open(&path)?.load(&options, &device)?;

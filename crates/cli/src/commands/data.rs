@@ -13,9 +13,9 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Say what a data source holds: shape, values, classes, what is left out
+    /// Describe a data source: its shape, values and classes, and what is left out
     Info(info::Args),
-    /// Make a ZIP archive of images of one size of a folder or archive of images of any
+    /// Make a ZIP archive of images of one size from a folder or archive of images of any size
     Pack(pack::Args),
 }
 

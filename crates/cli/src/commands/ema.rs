@@ -30,7 +30,7 @@ pub struct Args {
     /// Where in training the averages end, in images seen [default: the latest snapshot]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     nimg: Option<u64>,
-    /// Folder for the checkpoint, which must not exist yet; asks for a single length
+    /// Folder for the checkpoint, which must not exist yet; needs a single length
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Write what was found as JSON

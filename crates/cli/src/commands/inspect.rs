@@ -24,7 +24,7 @@ pub struct Args {
     /// A config.json that describes the network, for files that hold weights only
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where in the file the weights stand, where it holds several: names joined by dots, such as state.ema
+    /// Where in the file the weights are, if it holds several: names joined by dots, such as state.ema
     #[arg(long, value_name = "NAME")]
     key: Option<String>,
     /// Write JSON
@@ -69,6 +69,7 @@ pub fn inspect(args: &Args) -> Result<(), Failure> {
         d: None,
         config: args.config.clone(),
         key: args.key.clone(),
+        weight_bits: None,
     };
     let loaded = match source.load(&options, &Device::Cpu) {
         Ok(loaded) => loaded,

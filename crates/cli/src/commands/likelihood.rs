@@ -35,13 +35,13 @@ pub struct Args {
     /// Number of items, evenly spaced [default: 256, or all if there are fewer]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     num: Option<u64>,
-    /// Items taken at a time, at least one by each thread; it changes memory and speed, not the likelihoods
+    /// Items taken at a time, at least one per thread; it changes memory and speed, not the likelihoods
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     batch: u64,
     /// Seed of the first item's probes; the next item has the next seed
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
-    /// Random probes of each item that estimate the trace; two or more tell how much they scatter
+    /// Random probes per item that estimate the trace; two or more also give their scatter
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=4096))]
     probes: u64,
     /// The law of the probes
@@ -50,7 +50,7 @@ pub struct Args {
     /// Take the trace exactly: data of at most 64 values, one derivative for each of them
     #[arg(long, conflicts_with_all = ["probes", "probe_kind"])]
     exact_trace: bool,
-    /// Add uniform noise of one of 256 grey levels to the data, as likelihoods of 8-bit images ask for
+    /// Add uniform noise of one of 256 grey levels to the data, as likelihoods of 8-bit images require
     #[arg(long)]
     dequantize: bool,
     /// A CSV file with the likelihood of each item

@@ -53,7 +53,7 @@ pub struct Args {
     /// Seed of the first sample; the next has the next seed
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
-    /// Samples drawn at a time, at least one by each thread; it changes memory and speed, not the samples
+    /// Samples drawn at a time, at least one per thread; it changes memory and speed, not the samples
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     batch: u64,
     /// Write into a folder that is not empty

@@ -47,7 +47,7 @@ pub struct Args {
     /// for rows of a table; or a folder for one PNG per sample, named by its seed, with the classes in dataset.json if there are any
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
-    /// Samples drawn at a time, at least one by each thread; it changes memory and speed, not the samples
+    /// Samples drawn at a time, at least one per thread; it changes memory and speed, not the samples
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     batch: u64,
     /// Replace samples that are there already

@@ -26,7 +26,7 @@ pub struct Args {
     model: ModelArgs,
     #[command(flatten)]
     drawn: DrawnArgs,
-    /// Trajectories to search by; as many others tell how good the levels are
+    /// Trajectories to search with; as many others measure how good the levels are
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=MOST))]
     num: u64,
     /// Seed of the first trajectory

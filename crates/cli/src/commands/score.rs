@@ -22,19 +22,20 @@ pub struct Args {
     /// which the held-out part is taken
     #[arg(long, value_name = "SAMPLES", required_unless_present = "features")]
     samples: Option<String>,
-    /// What they are scored against, named the same way; for the Fréchet distance alone a file of --save-reference
+    /// What they are scored against, named the same way; for the Fréchet distance alone, a file that --save-reference
+    /// wrote
     #[arg(long, value_name = "REFERENCE", required_unless_present_any = ["reference_features", "save_reference"])]
     reference: Option<String>,
-    /// Features of the samples: a .npy, .npz or .safetensors file, a row a sample
+    /// Features of the samples: a .npy, .npz or .safetensors file, one row per sample
     #[arg(long, value_name = "FILE")]
     features: Option<PathBuf>,
-    /// Features of the reference, or statistics of such of --save-reference
+    /// Features of the reference, or their statistics as --save-reference wrote them
     #[arg(long, value_name = "FILE", requires = "features")]
     reference_features: Option<PathBuf>,
-    /// Scores, separated by commas [default: all that can be taken]
+    /// Scores, separated by commas [default: all that can be computed]
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     metrics: Vec<String>,
-    /// Keep mean and covariance of the reference (its features, if there are some), to be named as a reference later
+    /// Write mean and covariance of the reference (of its features, if given), for use as a reference later
     #[arg(long, value_name = "FILE.safetensors")]
     save_reference: Option<PathBuf>,
     /// Replace that file if it is there

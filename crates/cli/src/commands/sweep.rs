@@ -28,7 +28,7 @@ pub struct Args {
     /// setup: base.SETUP.axes.d=[1,inf]
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Runs at a time, or auto for one on each core, one on a GPU [default: as the file says]
+    /// Runs at a time, or auto for one per core, one on a GPU [default: as in the sweep file]
     #[arg(long, value_name = "N")]
     jobs: Option<Jobs>,
     /// Check everything, print the runs and stop

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use pfgmpp_config::{ConfigError, Document, Override, RunConfig};
 use pfgmpp_metrics::Estimate;
 use pfgmpp_run::{
-    ClassScores, Outcome, RunError, RunFolder, RunResult, fetch, load, preflight, run,
+    ClassScores, Evaluated, Outcome, RunError, RunFolder, RunResult, fetch, load, preflight,
+    read_evaluations, run,
 };
 use serde::Serialize;
 
@@ -17,6 +18,7 @@ use crate::download::hub;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
 use crate::opening;
+use crate::table::{align_right, new_table};
 use crate::terminal::{RunTerminal, note, print, print_json, shell_word};
 
 #[derive(clap::Args)]
@@ -48,6 +50,9 @@ struct Finished<'a> {
     checkpoint: Option<PathBuf>,
     /// What it found.
     result: &'a RunResult,
+    /// What its model gave when it was sampled otherwise, as `evaluations` of the configuration says.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    evaluations: Vec<Evaluated>,
 }
 
 pub fn train(args: &Args) -> Result<(), Failure> {
@@ -85,10 +90,15 @@ pub fn train(args: &Args) -> Result<(), Failure> {
             out: &out,
             checkpoint: config.trained().map(|_| folder.checkpoint()),
             result: &result,
+            evaluations: read_evaluations(&config, &out, result.nimg)?,
         }),
         Outcome::Finished(result) => {
             print(figures(&result));
             print_class_agreement(&folder.class_scores());
+            let evaluations = read_evaluations(&config, &out, result.nimg)?;
+            if !evaluations.is_empty() {
+                print(format_args!("\n{}", by_evaluation(&evaluations)));
+            }
             print(format_args!("\nSamples:    {}", folder.grid().display()));
             if config.trained().is_some() {
                 let checkpoint = folder.checkpoint();
@@ -129,6 +139,30 @@ fn figures(result: &RunResult) -> String {
         .map(|(name, value)| format!("{name:width$}  {value}"))
         .collect();
     lines.join("\n")
+}
+
+/// What the model gave when it was sampled otherwise: a row for each combination of settings.
+fn by_evaluation(evaluations: &[Evaluated]) -> String {
+    let mut table = new_table();
+    let first = &evaluations[0];
+    let settings = first
+        .values
+        .iter()
+        .map(|(key, _)| key.rsplit('.').next().unwrap_or(key));
+    let settings: Vec<&str> = settings.collect();
+    let scores = first.scores.iter().map(|score| score.name.as_str());
+    table.set_header(settings.iter().copied().chain(scores));
+    for evaluated in evaluations {
+        let values = evaluated.values.iter().map(|(_, value)| value.clone());
+        let scores = evaluated.scores.iter();
+        let scores = scores.map(|score| format!("{:.4}", score.estimate.value));
+        table.add_row(values.chain(scores));
+    }
+    align_right(
+        &mut table,
+        settings.len()..settings.len() + first.scores.iter().count(),
+    );
+    table.to_string()
 }
 
 /// How far samples are of the class that was asked for, where a run has scores by class.

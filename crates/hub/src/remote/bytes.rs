@@ -69,7 +69,7 @@ impl Reader {
             return Ok(None);
         }
         if !self.pace.holds(len as u64, Instant::now()) {
-            let cause = format!("less than {SLOWEST} bytes a second arrived");
+            let cause = format!("less than {SLOWEST} bytes per second arrived");
             return Err(Fault::Cut(cause));
         }
         Ok(Some(&self.piece[..len]))
@@ -109,7 +109,7 @@ mod tests {
             let mut pace = Pace::new(10 * second);
             let start = pace.since;
             let got = (1..=30).all(|i| pace.holds(each, start + i * second));
-            assert_eq!(got, want, "{each} bytes a second: got {got}, want {want}");
+            assert_eq!(got, want, "{each} bytes per second: got {got}, want {want}");
         }
         // A pause within a stretch is none of its whole.
         let mut pace = Pace::new(10 * second);

@@ -214,7 +214,10 @@ fn bytes_that_trickle_are_as_good_as_none() {
     for (path, want) in [
         ("/revision/", "gave no answer"),
         ("/tree/", "gave no answer"),
-        ("GET /o/n/resolve/", "less than 512 bytes a second arrived"),
+        (
+            "GET /o/n/resolve/",
+            "less than 512 bytes per second arrived",
+        ),
     ] {
         let world = World::new();
         world.server.add("models/o/n", SMALL, &[b' '; 600]);

@@ -10,7 +10,7 @@ pub(super) fn of(contest: &Contest<'_>, verdict: &Verdict) -> String {
     let found = match &verdict.finding {
         Finding::Best => format!("{best} is best and beyond chance, with {seeds}"),
         Finding::TooFewSeeds if seeds == "1 seed" => {
-            format!("with 1 seed nothing can be told apart: {FEWEST_SEEDS} or more can")
+            format!("with 1 seed nothing can be told apart: at least {FEWEST_SEEDS} are needed")
         }
         Finding::TooFewSeeds => format!("with {seeds} nothing can be told apart"),
         Finding::NotApart => {

@@ -207,7 +207,7 @@ fn sentences_say_what_was_found() {
         (
             single.to_vec(),
             true,
-            "with 1 seed nothing can be told apart: 3 or more can",
+            "with 1 seed nothing can be told apart: at least 3 are needed",
         ),
     ];
     for (candidates, control, want) in cases {

@@ -44,5 +44,5 @@ fn a_sample_that_is_there_is_nearest_to_itself() {
 fn samples_of_another_size_are_refused() {
     let error = nearest(&tensor(&points(3, 2, 0)), &tensor(&points(3, 4, 0))).unwrap_err();
     let got = error.to_string();
-    assert!(got.contains("got 2 and 4 values a sample"), "got {got}");
+    assert!(got.contains("got 2 and 4 values per sample"), "got {got}");
 }

@@ -18,7 +18,7 @@ fn samples_of_different_size_are_refused() {
     let got = refusal(&normals(4, 3, 0), &normals(4, 2, 0));
     assert_eq!(
         got,
-        "x and y must have samples of equal size, got 3 and 2 values a sample"
+        "x and y must have samples of equal size, got 3 and 2 values per sample"
     );
 }
 

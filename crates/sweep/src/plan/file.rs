@@ -25,6 +25,9 @@ pub(super) struct SweepFile {
     /// may have more of their own.
     #[serde(default)]
     pub axes: Mapping,
+    /// What each run's model is sampled with besides, in place of `evaluations` of the configuration.
+    #[serde(default)]
+    pub evaluations: Option<Value>,
     /// What each run asks Slurm for, with `--launcher slurm`.
     #[serde(default)]
     pub slurm: SlurmConfig,

@@ -22,7 +22,7 @@ pub(super) fn comparisons(judgements: &[Judgement]) -> Markup {
                 summary { "Differences between points of the same seeds, with their tests" }
                 @for judgement in tested { (compared(judgement)) }
                 p.soft {
-                    "Intervals hold one difference in 20 wrongly. p is corrected by Holm: beside D = ∞ for the number of D, "
+                    "One interval in 20 misses the true difference. p is corrected by Holm: beside D = ∞ for the number of D, "
                     "beside the best, which was chosen by the same scores, for all pairs."
                 }
             }

@@ -4,6 +4,7 @@ use maud::html;
 
 use super::Report;
 use super::dimension_axis::PointAxis;
+use super::evaluations::Settings;
 use super::frame::alone;
 use super::loss_plot::loss_drawing;
 use super::page::Group;
@@ -29,6 +30,17 @@ pub fn figures(report: &Report) -> Vec<(String, String)> {
             let drawn = group.plot(metric, axis).alone();
             figures.extend(
                 drawn.map(|(drawing, series)| (name, alone(&drawing, &metric.label, &series))),
+            );
+        }
+        let settings = Settings::of(&group.points);
+        for plot in settings
+            .iter()
+            .flat_map(|s| s.plots(&group.points, &report.metrics))
+        {
+            let name = format!("{prefix}{}", plot.name());
+            let drawn = plot.drawing(0);
+            figures.extend(
+                drawn.map(|(drawing, lines)| (name, alone(&drawing, &plot.title(), &lines))),
             );
         }
         if let Some(loss) = loss_drawing(&group.points, 0) {

@@ -36,7 +36,7 @@ pub(super) fn loss_plot(points: &[Point<'_>], index: usize) -> Markup {
         figure.plot {
             figcaption {
                 strong { "Training loss" }
-                span.soft { "one curve a run" @if loss.is_logarithmic { ", logarithmic" } }
+                span.soft { "one curve per run" @if loss.is_logarithmic { ", logarithmic" } }
             }
             (loss.drawing)
             (legend(&loss.entries))

@@ -6,12 +6,13 @@
 
 use pfgmpp_kernel::Dimension;
 use pfgmpp_metrics::{Better, Description};
-use pfgmpp_run::PlanePaths;
+use pfgmpp_run::{Evaluated, PlanePaths};
 use serde::Serialize;
 
 mod cards;
 mod comparisons;
 mod dimension_axis;
+mod evaluations;
 mod figures;
 mod frame;
 mod judgement;
@@ -154,6 +155,8 @@ pub struct Row {
     pub paths: Option<Paths>,
     /// Training loss by the number of images seen (`nimg`).
     pub loss_curve: Vec<(f64, f64)>,
+    /// What the model gave when it was sampled otherwise.
+    pub evaluations: Vec<Evaluated>,
 }
 
 /// How some samples came about.

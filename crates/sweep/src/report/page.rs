@@ -6,6 +6,7 @@ use pfgmpp_metrics::Better;
 use super::cards::cards;
 use super::comparisons::comparisons;
 use super::dimension_axis::PointAxis;
+use super::evaluations::Settings;
 use super::judgement::{Judgement, judge};
 use super::loss_plot::loss_plot;
 use super::metric_plot::MetricPlot;
@@ -14,6 +15,9 @@ use super::point::{Point, along_d, points, runs};
 use super::summary::{failures, tiles, verdict};
 use super::table::tables;
 use super::{DataSet, Metric, Reference, Report};
+
+/// Indices of figures from which on they are of models sampled otherwise, for each data set.
+const EVALUATIONS: usize = 10_000;
 
 pub(super) const STYLE: &str = include_str!("style.css");
 
@@ -119,6 +123,9 @@ impl<'a> Group<'a> {
             (verdict(&self.judgements))
             (tiles(points, metrics, &self.references, &self.judgements))
             (self.plots(metrics))
+            @if let Some(settings) = Settings::of(points) {
+                (settings.section(points, metrics, EVALUATIONS * (self.index + 1)))
+            }
             (cards(points, metrics))
             (paths(points))
             section {
@@ -202,7 +209,7 @@ fn meanings(report: &Report) -> Markup {
             @if report.rows.iter().any(|row| row.d.is_some()) {
                 p {
                     "D is the number of dimensions that PFGM++ adds to those of the data: D = 1 is "
-                    "the Poisson flow PFGM, D = ∞ is diffusion, and any D between trades the one "
+                    "the Poisson flow PFGM, D = ∞ is diffusion, and a D in between trades one "
                     "for the other."
                 }
             }

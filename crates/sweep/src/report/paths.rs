@@ -29,7 +29,7 @@ pub(super) fn paths(points: &[Point<'_>]) -> Markup {
                 h2 { "From noise to data" }
                 @if strips {
                     p.soft {
-                        "A row a sample, from the highest noise level on the left to the data on the "
+                        "One row per sample, from the highest noise level on the left to the data on the "
                         "right; shown is x / sqrt(1 + sigma²)."
                     }
                 } @else {

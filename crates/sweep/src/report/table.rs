@@ -110,7 +110,7 @@ fn of_runs<'a>(
         }
     });
     Table {
-        caption: "One row a run.",
+        caption: "One row per run.",
         corner: ["Run", "Seed"],
         heads: heads.collect(),
         columns: columns.collect(),

@@ -27,6 +27,7 @@ fn row(d: Option<f64>, variant: &str, seed: u64, energy: f64) -> Row {
         loss_curve: (1..500)
             .map(|k| (f64::from(k) * 64.0, 0.3 + 1.0 / f64::from(k)))
             .collect(),
+        evaluations: Vec::new(),
     }
 }
 
@@ -43,6 +44,7 @@ fn failed(d: f64, reason: &str) -> Row {
         scores: Vec::new(),
         grid_png: None,
         loss_curve: vec![(0.0, f64::NAN), (64.0, f64::INFINITY)],
+        evaluations: Vec::new(),
         ..row(Some(d), "", 0, 0.0)
     }
 }
@@ -110,6 +112,7 @@ fn reports() -> Vec<(&'static str, Report)> {
         noises.flat_map(|noise| [1.0, f64::INFINITY].map(|d| row(Some(d), noise, 0, 0.01)));
     let bare = Row {
         loss_curve: Vec::new(),
+        evaluations: Vec::new(),
         grid_png: None,
         ..row(Some(1.0), "", 0, 0.01)
     };

@@ -13,20 +13,20 @@ use crate::terminal::{Counter, note, print, print_json, shell_word};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// A folder or ZIP archive of images (PNG, JPEG, WebP, TIFF, BMP) of any sizes
+    /// A folder or ZIP archive of images (PNG, JPEG, WebP, TIFF, BMP) of any size
     #[arg(value_name = "SRC")]
     source: PathBuf,
     /// The ZIP archive to write: PNG images and dataset.json, as the published data sets of EDM have them
     #[arg(value_name = "DST.zip")]
     out: PathBuf,
-    /// Side of the images, or WIDTHxHEIGHT: the largest part in the middle of that shape is taken and resized [default:
+    /// Side of the images, or WIDTHxHEIGHT: the largest central part of that shape is taken and resized [default:
     /// the size that all images have]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     size: Option<[usize; 2]>,
     /// How images are resized
     #[arg(long, value_enum, default_value_t = Resize::Lanczos)]
     resize: Resize,
-    /// Pass over files that cannot be read, and say how many
+    /// Skip files that cannot be read, and say how many
     #[arg(long)]
     skip_unreadable: bool,
     /// Replace an archive that is there

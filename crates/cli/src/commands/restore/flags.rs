@@ -27,25 +27,25 @@ pub struct TaskArgs {
     /// What was done to the images
     #[arg(long, value_enum)]
     task: Task,
-    /// Image of the size of the images, white where they are seen and black where they are not; grey counts as seen from
-    /// 128 on
+    /// Image of the size of the images, white where they are seen and black where they are not; grey counts as seen
+    /// from 128 on
     #[arg(long, value_name = "FILE")]
     mask: Option<PathBuf>,
-    /// Pixels along the side of a box of which the mean was seen
+    /// Side in pixels of the boxes whose means are seen
     #[arg(long, value_name = "F")]
     factor: Option<usize>,
     /// Standard deviation of the noise in what was seen, of pixels from -1 to 1, by which seen pixels may change; from
     /// 0.001 [default: 0.05; none for denoise]
     #[arg(long, value_name = "SIGMA")]
     noise: Option<f64>,
-    /// How the model is told of what was seen [default: trained for a model of pairs, else joint for denoise, mmps for the
-    /// others]
+    /// How the model is told of what was seen [default: trained for a model of pairs, else joint for denoise, mmps for
+    /// the others]
     #[arg(long, value_enum)]
     method: Option<Method>,
     /// What mmps and dps take for the covariance of the images behind a sample [default: effective]
     #[arg(long, value_enum)]
     covariance: Option<CovarianceArg>,
-    /// Iterations of mmps at most, each of them an evaluation with its derivative [default: 3]
+    /// Largest number of iterations of mmps, each an evaluation with its derivative [default: 3]
     #[arg(long, value_name = "N")]
     iterations: Option<usize>,
     /// Step size of dps [default: 10]

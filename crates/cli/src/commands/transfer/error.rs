@@ -135,7 +135,7 @@ pub fn error(args: &Args) -> Result<(), Failure> {
     print(format_args!(
         "RMS error of the exact denoiser of diffusion against the exact posterior at D,\n\
          in data standard deviations ({}).\n\
-         N = {}, {} training images, {} samples a row.\n\n\
+         N = {}, {} training images, {} samples per row.\n\n\
          Around held-out images:\n{}\n\nAround training images:\n{}",
         plain(report.data_std),
         report.n,

@@ -34,7 +34,7 @@ fn nothing_is_marked_without_evidence() {
     for (rows, want) in [
         (
             one_seed,
-            "with 1 seed nothing can be told apart: 3 or more can",
+            "with 1 seed nothing can be told apart: at least 3 are needed",
         ),
         (
             undecided(),
