@@ -170,8 +170,12 @@ mod tests {
         let mut streams = HashSet::new();
         for metric in METRICS {
             let Description { name, .. } = metric.description();
-            let plain = |c: char| c.is_ascii_lowercase() || c == '_';
+            let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
             assert!(name.chars().all(plain), "got {name}");
+            assert!(
+                name.starts_with(|c: char| c.is_ascii_lowercase()),
+                "got {name}"
+            );
             // A column of this name would be taken for the error of another.
             assert!(!name.ends_with(STANDARD_ERROR), "got {name}");
             assert!(names.insert(name), "{name} stands twice");

@@ -33,7 +33,7 @@ pub trait Metric: Sync {
 /// What a metric says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Description {
-    /// Its name in `scoring.metrics`, its column, key and tag: lower case with underscores.
+    /// Its name in `scoring.metrics`, its column, key and tag: lower case, underscores and digits, a letter first.
     pub name: &'static str,
     /// Its name in running text, such as `energy distance`.
     pub label: &'static str,
