@@ -133,3 +133,34 @@ fn what_cannot_be_evaluated_is_refused_before_anything_is_trained() {
         assert!(!out.exists());
     }
 }
+
+#[test]
+fn a_sweep_starts_from_another_configuration_on_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let sweep = |base: &str| {
+        let mut command = pfgmpp();
+        command.args([
+            "sweep",
+            "experiments/quantization.yaml",
+            "--dry-run",
+            "--out",
+        ]);
+        command.arg(folder.path().join("out"));
+        command.args(["--set", &format!("base={base}")]);
+        output(command)
+    };
+    let done = sweep("configs/mnist_5k.yaml");
+    assert!(done.status.success(), "got {}", stderr(&done));
+    assert!(
+        stderr(&done).contains("mnist_5k/14"),
+        "got {}",
+        stderr(&done)
+    );
+    let done = sweep("configs/mnist.yaml");
+    assert_eq!(done.status.code(), Some(2));
+    assert!(
+        stderr(&done).contains("mnist.yaml"),
+        "got {}",
+        stderr(&done)
+    );
+}

@@ -104,6 +104,20 @@ fn check_setup_name(name: &str) -> Result<(), String> {
 }
 
 impl Base {
+    /// The same with paths that start from the working directory.
+    fn from_here(mut self) -> Self {
+        let here = std::env::current_dir().unwrap_or_default();
+        match &mut self {
+            Self::One(config) => *config = here.join(&*config),
+            Self::Setups(setups) => {
+                for (_, setup) in setups {
+                    setup.config = here.join(&setup.config);
+                }
+            }
+        }
+        self
+    }
+
     /// The setups, one without a name where there is one base.
     pub fn setups(&self) -> Vec<(Option<String>, SetupFile)> {
         match self {
@@ -142,6 +156,13 @@ impl SweepFile {
     pub fn take(&mut self, other: Override) -> Result<Option<Override>, ConfigError> {
         if let Some(key) = other.key.strip_prefix("axes.") {
             self.set_axis(key, &other.value);
+            return Ok(None);
+        }
+        if other.key == "base" {
+            let base = Base::try_from(other.value);
+            // On the command line a path starts from where it is typed.
+            let base = base.map(Base::from_here);
+            self.base = base.map_err(|message| ConfigError::new(&other.origin, message))?;
             return Ok(None);
         }
         let of_setup = other.key.strip_prefix("base.");
