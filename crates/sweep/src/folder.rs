@@ -1,6 +1,6 @@
 //! What stands in a sweep's folder: read without a lock, so that anyone may look at any time, and written whole.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pfgmpp_run::{RunError, RunFolder, check_config, read_result};
 use pfgmpp_store::{is_held, write_file, write_files};
@@ -57,6 +57,20 @@ pub(crate) fn write_all(plan: &Plan, out: &Path, result: &SweepResult) -> Result
     std::fs::create_dir_all(&folder).map_err(RunError::io(&folder))?;
     let figures = figures(&report).into_iter();
     let figures = figures.map(|(name, svg)| (folder.join(name + ".svg"), svg));
-    write_files(&figures.collect::<Vec<_>>())?;
+    let figures: Vec<_> = figures.collect();
+    write_files(&figures)?;
+    remove_others(&folder, &figures).map_err(RunError::io(&folder))?;
     put("report.html", &render(&report))
+}
+
+/// Removes figures of an earlier table that this one does not have.
+fn remove_others(folder: &Path, figures: &[(PathBuf, String)]) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let is_figure = path.extension().is_some_and(|ending| ending == "svg");
+        if is_figure && figures.iter().all(|(written, _)| *written != path) {
+            std::fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
 }

@@ -7,6 +7,7 @@ use pfgmpp_nn::ops::{AdamState, AdamStep};
 use pfgmpp_transfer::ParameterError;
 use serde::{Deserialize, Serialize};
 
+use crate::count::amount;
 use crate::gradients::Gradients;
 use crate::learning_rate::LrSchedule;
 
@@ -23,6 +24,7 @@ pub struct AdamConfig {
     /// Added to the root of the second moment.
     pub eps: f64,
     /// Images over which the learning rate rises from 0 to `lr`; 0 for no ramp.
+    #[serde(deserialize_with = "amount")]
     pub lr_ramp_up: f64,
     /// How the learning rate falls; it stays if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]

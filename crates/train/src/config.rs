@@ -147,6 +147,7 @@ impl TrainerConfig {
         };
         if let Some(probability) = augment.geometric {
             ParameterError::within("augment.geometric", probability, 0.0, 1.0)?;
+            ParameterError::positive("augment.geometric", probability)?;
         } else if !augment.x_flip {
             let accepted = "x_flip: true, geometric: a probability, or both; or leave augment out";
             return Err(ParameterError::new("augment", "neither", accepted));

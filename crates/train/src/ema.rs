@@ -7,6 +7,7 @@ use pfgmpp_nn::Parameters;
 use pfgmpp_transfer::ParameterError;
 use serde::{Deserialize, Serialize};
 
+use crate::count::amount;
 use crate::power::PowerProfile;
 
 /// The average's memory, in images, so that it means the same at every batch size.
@@ -14,6 +15,7 @@ use crate::power::PowerProfile;
 #[serde(deny_unknown_fields)]
 pub struct EmaConfig {
     /// Images after which a weight's share in the average has halved.
+    #[serde(deserialize_with = "amount")]
     pub half_life: f64,
     /// The half-life is at most this share of the images seen, so that the average forgets the
     /// initial weights early in training (Karras et al. 2022 take 0.05).
