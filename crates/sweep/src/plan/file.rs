@@ -105,7 +105,7 @@ fn check_setup_name(name: &str) -> Result<(), String> {
 
 impl Base {
     /// The same with paths that start from the working directory.
-    fn from_here(mut self) -> Self {
+    fn located_here(mut self) -> Self {
         let here = std::env::current_dir().unwrap_or_default();
         match &mut self {
             Self::One(config) => *config = here.join(&*config),
@@ -161,7 +161,7 @@ impl SweepFile {
         if other.key == "base" {
             let base = Base::try_from(other.value);
             // On the command line a path starts from where it is typed.
-            let base = base.map(Base::from_here);
+            let base = base.map(Base::located_here);
             self.base = base.map_err(|message| ConfigError::new(&other.origin, message))?;
             return Ok(None);
         }
