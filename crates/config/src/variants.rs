@@ -198,7 +198,8 @@ mod tests {
         let names = several.variants("x").unwrap();
         let names: Vec<String> = names.iter().map(Variant::name).collect();
         assert_eq!(names, ["sampler.d=8", "sampler.injected_noise=0"]);
-        let again: RunConfig = serde_yaml::from_str(&yaml::to_string(&config).unwrap()).unwrap();
+        let again: RunConfig =
+            yaml::parse_value(&yaml::to_string(&config).unwrap(), "again").unwrap();
         assert_eq!(again, config);
     }
 

@@ -16,9 +16,13 @@ use crate::training::{Trained, Training, TrainingEnd};
 
 /// Runs `config` in `folder`, and samples and scores its model by whatever `evaluations` it names.
 ///
+/// It starts, or goes on from its saved state, or reads its result. A run that was cut off anywhere and runs again ends with
+/// the same weights and scores, bit for bit on the same machine, as one left alone.
+///
 /// # Errors
 ///
-/// As [`alone`], and evaluations that cannot be written.
+/// A folder with a run of another configuration, a loss that is not finite, and any failure of
+/// the file system.
 pub fn run(
     config: &RunConfig,
     splits: &Splits,
@@ -43,16 +47,8 @@ pub fn run(
     Ok(outcome)
 }
 
-/// Runs `config` in `folder`: starts, or goes on from its saved state, or reads its result.
-///
-/// A run that was cut off anywhere and runs again ends with the same weights and scores, bit for
-/// bit on the same machine, as one left alone. One that had ended before its configuration was given a larger
-/// `training.nimg` goes on from its last state, and a result that was damaged is made again.
-///
-/// # Errors
-///
-/// A folder with a run of another configuration, a loss that is not finite, and any failure of
-/// the file system.
+/// The run without its evaluations. One that had ended before its configuration was given a larger `training.nimg` goes on from
+/// its last state, and a result that was damaged is made again.
 fn alone(
     config: &RunConfig,
     splits: &Splits,
