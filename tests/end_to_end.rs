@@ -20,6 +20,9 @@ mod docs;
 mod ema;
 #[path = "end_to_end/evaluations.rs"]
 mod evaluations;
+#[cfg(target_os = "linux")]
+#[path = "end_to_end/file_faults.rs"]
+mod file_faults;
 #[path = "end_to_end/fine_tuning.rs"]
 mod fine_tuning;
 #[path = "end_to_end/hub.rs"]
