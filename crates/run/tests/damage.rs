@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use candle_core::Device;
-use pfgmpp_checkpoint::Checkpoint;
+use candle_core::{Device, Tensor};
+use pfgmpp_checkpoint::{Checkpoint, Tensors};
 use pfgmpp_config::yaml::parse_assignment;
 use pfgmpp_config::{Document, RunConfig};
 use pfgmpp_data::Splits;
 use pfgmpp_run::{Observer, Outcome, Progress, RunFolder, StopFlag, read_evaluations, run};
+use pfgmpp_train::{PowerProfile, Snapshot, reconstruct_weights};
 
 /// Bits to turn.
 const FLIPS: usize = 500;
@@ -79,20 +80,33 @@ fn numbers(config: &RunConfig, splits: &Splits, folder: &Path) -> Result<Vec<Str
             .map(|e| format!("{:?} {:?}", e.values, e.scores)),
     );
     all.push(weights(&opened.checkpoint())?);
+    all.push(weights(&opened.best())?);
+    all.push(average(&opened.averages(), result.nimg)?);
     Ok(all)
+}
+
+/// An average that no run has tracked, of those that were saved.
+fn average(folder: &Path, nimg: u64) -> Result<String, String> {
+    let snapshots = Snapshot::list(folder).map_err(|e| e.to_string())?;
+    let target = (PowerProfile::new(0.08).unwrap(), nimg);
+    let made = reconstruct_weights(&snapshots, target).map_err(|e| e.to_string())?;
+    Ok(bits(&made.expect("averages were saved").0))
+}
+
+/// Every bit of some tensors.
+fn bits(tensors: &Tensors) -> String {
+    let values = |tensor: &Tensor| -> Vec<u32> {
+        let values = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        values.into_iter().map(f32::to_bits).collect()
+    };
+    let sorted: BTreeMap<_, _> = tensors.iter().map(|(name, t)| (name, values(t))).collect();
+    format!("{sorted:?}")
 }
 
 /// What a checkpoint holds, every bit of its weights included.
 fn weights(checkpoint: &Path) -> Result<String, String> {
     let read = Checkpoint::load(checkpoint, &Device::Cpu).map_err(|e| e.to_string())?;
-    let tensors: BTreeMap<_, _> = read.weights.iter().collect();
-    let bits = |tensor: &candle_core::Tensor| -> Vec<u32> {
-        let values = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        values.into_iter().map(f32::to_bits).collect()
-    };
-    let tensors = tensors.into_iter().map(|(name, t)| (name, bits(t)));
-    let tensors: Vec<_> = tensors.collect();
-    Ok(format!("{:?} {tensors:?}", read.config))
+    Ok(format!("{:?} {}", read.config, bits(&read.weights)))
 }
 
 /// The files of a folder, by their place in it.
