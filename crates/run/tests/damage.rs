@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use candle_core::{Device, Tensor};
 use pfgmpp_checkpoint::{Checkpoint, Tensors};
@@ -34,6 +35,21 @@ const SMALL: [&str; 16] = [
     "evaluations={weights.bits: [32, 3]}",
     "seed=1",
 ];
+
+/// Runs that are tried at a time.
+const WORKERS: usize = 8;
+
+/// One bit that is another.
+struct Flip<'a> {
+    /// Of this file.
+    name: &'a PathBuf,
+    /// Of this byte.
+    at: usize,
+    bit: usize,
+}
+
+/// Of the same run again and of a longer one: whether it was refused, or what was wrong.
+type Judgement = [Result<bool, String>; 2];
 
 /// Nobody watches; what is noted is kept.
 #[derive(Default)]
@@ -184,33 +200,51 @@ fn a_bit_of_a_finished_run_that_is_another_is_noticed_heals_or_does_no_harm() {
     }
 
     let mut state = 13;
+    let flips: Vec<Flip> = (0..FLIPS)
+        .map(|flip| {
+            let name = names[flip % names.len()];
+            let at = random(&mut state) % all[name].len();
+            let bit = random(&mut state) % 8;
+            Flip { name, at, bit }
+        })
+        .collect();
+    let part = |flips: &[Flip], worker: usize| -> Vec<Judgement> {
+        let place = folder.path().join(format!("{worker}"));
+        let one = |flip: &Flip| {
+            let mut damaged = all.clone();
+            damaged.get_mut(flip.name).unwrap()[flip.at] ^= 1 << flip.bit;
+            write(&place, &damaged);
+            let judged = [(&short, &want), (&long, &want_longer)]
+                .map(|(config, want)| judge(&numbers(config, &splits, &place), want, flip.name));
+            fs::remove_dir_all(&place).unwrap();
+            judged
+        };
+        flips.iter().map(one).collect()
+    };
+    // What is synced takes longer than what is computed.
+    let judged: Vec<Judgement> = thread::scope(|scope| {
+        let parts = flips.chunks(FLIPS.div_ceil(WORKERS)).enumerate();
+        let part = &part;
+        let workers: Vec<_> = parts
+            .map(|(worker, flips)| scope.spawn(move || part(flips, worker)))
+            .collect();
+        workers
+            .into_iter()
+            .flat_map(|w| w.join().unwrap())
+            .collect()
+    });
     let mut faults = Vec::new();
     let mut noticed: BTreeMap<&PathBuf, [usize; 2]> = BTreeMap::new();
-    for flip in 0..FLIPS {
-        let name = names[flip % names.len()];
-        let mut damaged = all.clone();
-        let bytes = damaged.get_mut(name).unwrap();
-        let at = random(&mut state) % bytes.len();
-        let bit = random(&mut state) % 8;
-        bytes[at] ^= 1 << bit;
-        let place = folder.path().join(format!("{flip}"));
-        write(&place, &damaged);
-        let steps = [
-            ("the same again", numbers(&short, &splits, &place), &want),
-            ("longer", numbers(&long, &splits, &place), &want_longer),
-        ];
-        let mut any = false;
-        for (step, got, want) in steps {
-            match judge(&got, want, name) {
-                Ok(said) => any |= said,
-                Err(why) => faults.push(format!(
-                    "bit {bit} of byte {at} of {}, {step}: {why}",
-                    name.display()
-                )),
+    for (flip, [again, longer]) in flips.iter().zip(judged) {
+        let any = again == Ok(true) || longer == Ok(true);
+        noticed.entry(flip.name).or_default()[usize::from(any)] += 1;
+        for (step, judged) in [("the same again", again), ("longer", longer)] {
+            let Flip { name, at, bit } = flip;
+            if let Err(why) = judged {
+                let name = name.display();
+                faults.push(format!("bit {bit} of byte {at} of {name}, {step}: {why}"));
             }
         }
-        noticed.entry(name).or_default()[usize::from(any)] += 1;
-        fs::remove_dir_all(place).unwrap();
     }
     for (name, [quiet, said]) in noticed {
         println!(
