@@ -174,6 +174,57 @@ fn judge(got: &Result<Vec<String>, String>, want: &[String], name: &Path) -> Res
     }
 }
 
+/// A finished run, and what it is gone on with to.
+struct Trial<'a> {
+    all: &'a BTreeMap<PathBuf, Vec<u8>>,
+    splits: &'a Splits,
+    /// The same again and longer, each with its numbers.
+    steps: [(&'a RunConfig, &'a Vec<String>); 2],
+}
+
+impl Trial<'_> {
+    /// What becomes of the run in `place` with this bit turned.
+    fn judge(&self, flip: &Flip, place: &Path) -> Judgement {
+        let mut damaged = self.all.clone();
+        damaged.get_mut(flip.name).unwrap()[flip.at] ^= 1 << flip.bit;
+        write(place, &damaged);
+        let judged = self
+            .steps
+            .map(|(config, want)| judge(&numbers(config, self.splits, place), want, flip.name));
+        fs::remove_dir_all(place).unwrap();
+        judged
+    }
+}
+
+/// Prints what became of the flips, and fails if any was gone on from with other numbers.
+fn report(flips: &[Flip], judged: Vec<Judgement>) {
+    let mut faults = Vec::new();
+    let mut noticed: BTreeMap<&PathBuf, [usize; 2]> = BTreeMap::new();
+    for (flip, [again, longer]) in flips.iter().zip(judged) {
+        let any = again == Ok(true) || longer == Ok(true);
+        noticed.entry(flip.name).or_default()[usize::from(any)] += 1;
+        for (step, judged) in [("the same again", again), ("longer", longer)] {
+            let Flip { name, at, bit } = flip;
+            if let Err(why) = judged {
+                let name = name.display();
+                faults.push(format!("bit {bit} of byte {at} of {name}, {step}: {why}"));
+            }
+        }
+    }
+    for (name, [quiet, said]) in noticed {
+        println!(
+            "{}: {said} refused, {quiet} healed or harmless",
+            name.display()
+        );
+    }
+    assert!(
+        faults.is_empty(),
+        "{} of {FLIPS}:\n{}",
+        faults.len(),
+        faults.join("\n")
+    );
+}
+
 #[test]
 fn a_bit_of_a_finished_run_that_is_another_is_noticed_heals_or_does_no_harm() {
     let folder = tempfile::tempdir().unwrap();
@@ -208,54 +259,26 @@ fn a_bit_of_a_finished_run_that_is_another_is_noticed_heals_or_does_no_harm() {
             Flip { name, at, bit }
         })
         .collect();
-    let part = |flips: &[Flip], worker: usize| -> Vec<Judgement> {
-        let place = folder.path().join(format!("{worker}"));
-        let one = |flip: &Flip| {
-            let mut damaged = all.clone();
-            damaged.get_mut(flip.name).unwrap()[flip.at] ^= 1 << flip.bit;
-            write(&place, &damaged);
-            let judged = [(&short, &want), (&long, &want_longer)]
-                .map(|(config, want)| judge(&numbers(config, &splits, &place), want, flip.name));
-            fs::remove_dir_all(&place).unwrap();
-            judged
-        };
-        flips.iter().map(one).collect()
+    let trial = Trial {
+        all: &all,
+        splits: &splits,
+        steps: [(&short, &want), (&long, &want_longer)],
     };
     // What is synced takes longer than what is computed.
     let judged: Vec<Judgement> = thread::scope(|scope| {
         let parts = flips.chunks(FLIPS.div_ceil(WORKERS)).enumerate();
-        let part = &part;
+        let (trial, folder) = (&trial, folder.path());
+        let work = |(worker, flips): (usize, &[Flip])| {
+            let place = folder.join(format!("{worker}"));
+            flips.iter().map(|flip| trial.judge(flip, &place)).collect()
+        };
         let workers: Vec<_> = parts
-            .map(|(worker, flips)| scope.spawn(move || part(flips, worker)))
+            .map(|part| scope.spawn(move || -> Vec<Judgement> { work(part) }))
             .collect();
         workers
             .into_iter()
             .flat_map(|w| w.join().unwrap())
             .collect()
     });
-    let mut faults = Vec::new();
-    let mut noticed: BTreeMap<&PathBuf, [usize; 2]> = BTreeMap::new();
-    for (flip, [again, longer]) in flips.iter().zip(judged) {
-        let any = again == Ok(true) || longer == Ok(true);
-        noticed.entry(flip.name).or_default()[usize::from(any)] += 1;
-        for (step, judged) in [("the same again", again), ("longer", longer)] {
-            let Flip { name, at, bit } = flip;
-            if let Err(why) = judged {
-                let name = name.display();
-                faults.push(format!("bit {bit} of byte {at} of {name}, {step}: {why}"));
-            }
-        }
-    }
-    for (name, [quiet, said]) in noticed {
-        println!(
-            "{}: {said} refused, {quiet} healed or harmless",
-            name.display()
-        );
-    }
-    assert!(
-        faults.is_empty(),
-        "{} of {FLIPS}:\n{}",
-        faults.len(),
-        faults.join("\n")
-    );
+    report(&flips, judged);
 }
