@@ -51,7 +51,7 @@ fn bad_overrides_name_the_flag_and_what_is_accepted() {
         ("axes.d=[8,-1]", &["axes.d[1]", "got -1"]),
         ("axes.d=[.nan]", &["axes.d[0]", "NaN"]),
         ("axes.d=[]", &["axes.d", "is empty"]),
-        ("axes.d=8", &["axes.d", "must be a list"]),
+        ("axes.d=8", &["axes.d", "must be a list", "got 8"]),
         ("axes.d=[8,8.0]", &["two runs", "d=8,seed=0"]),
         ("axes={}", &["no key `axes`"]),
         ("d=8", &["is an axis", "axes.d=[...]"]),
@@ -195,4 +195,28 @@ fn a_full_disk_is_refused_and_nothing_is_left_on_it() {
     assert_eq!(stderr(&done).trim_end().lines().count(), 1);
     let left = String::from_utf8_lossy(&done.stdout);
     assert_eq!(left.trim(), "", "something was left behind");
+}
+
+#[test]
+fn numbers_of_the_command_line_are_refused_in_plain_words() {
+    let sample = ["sample", "--checkpoint", "x", "--out", "y"];
+    for (args, want) in [
+        (
+            ["--seed", "0-63"],
+            "'0-63' for '--seed <S>': must be a whole number",
+        ),
+        (
+            ["--num", "50k"],
+            "'50k' for '--num <N>': must be a whole number",
+        ),
+        (
+            ["--num", "0"],
+            "'0' for '--num <N>': must be from 1 to 10000000",
+        ),
+    ] {
+        let mut command = pfgmpp();
+        command.args(sample).args(args);
+        let folder = tempfile::tempdir().unwrap();
+        assert_refused(&output(command), &folder.path().join("y"), &[want]);
+    }
 }

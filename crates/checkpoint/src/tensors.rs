@@ -9,6 +9,7 @@ use pfgmpp_store::write_file;
 use safetensors::SafeTensorError;
 use sha2::{Digest, Sha256};
 
+use crate::sniff::sniff;
 use crate::window::Window;
 use crate::{CheckpointError, elements};
 
@@ -194,12 +195,19 @@ pub(crate) fn read(file: &Window, device: &Device) -> candle_core::Result<(Tenso
     Ok((tensors, header.metadata().clone().unwrap_or_default()))
 }
 
-/// The header, and the data that it describes, every byte of it.
+/// The header, and the data that it describes, every byte of it; of a file that is none, what it really is.
 fn header(file: &Window) -> candle_core::Result<(safetensors::tensor::Metadata, Window)> {
+    described(file).map_err(|error| match sniff(file) {
+        Some(what) => candle_core::Error::Msg(what),
+        None => error,
+    })
+}
+
+fn described(file: &Window) -> candle_core::Result<(safetensors::tensor::Metadata, Window)> {
     let refuse = |e: SafeTensorError| candle_core::Error::SafeTensor(e);
     let mut len = [0; 8];
     file.read_at(&mut len, 0)
-        .map_err(|_| refuse(SafeTensorError::HeaderTooSmall))?;
+        .map_err(|_| cut(len.len() as u64, file.len()))?;
     let len = u64::from_le_bytes(len);
     if len > MAX_HEADER {
         return Err(refuse(SafeTensorError::HeaderTooLarge));

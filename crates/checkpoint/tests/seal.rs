@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
-use pfgmpp_checkpoint::{Checkpoint, LoadOptions, Model, Source};
+use pfgmpp_checkpoint::{Checkpoint, LoadOptions, Model, Source, read_sealed_tensors};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -177,4 +177,23 @@ fn a_pointer_in_place_of_the_weights_is_named() {
             && got.contains("git lfs pull"),
         "got {got}"
     );
+}
+
+#[test]
+fn a_file_of_tensors_that_is_something_else_is_called_what_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("state.safetensors");
+    for (bytes, want) in [
+        (&b""[..], "the file is empty"),
+        (b"123", "the file is cut off"),
+        (&[0; 100], "begins with zeros only"),
+        (b"<!DOCTYPE html><html></html>", "a web page"),
+        (b"\x1f\x8b\x08\0\0\0\0\0\0\0", "compressed with gzip"),
+    ] {
+        fs::write(&path, bytes).expect("a file");
+        let got = read_sealed_tensors(&path, &Device::Cpu).err();
+        let got = got.expect("a refusal").to_string();
+        assert!(got.contains(want), "got {got}, want {want}");
+        assert!(got.contains("state.safetensors"), "got {got}");
+    }
 }

@@ -136,8 +136,23 @@ fn refuse(error: &clap::Error) -> ExitCode {
     });
     let told = |part: &String| !part.starts_with("Usage:") && !part.starts_with("For more");
     let told: Vec<String> = parts.filter(told).collect();
-    output::complain(format_args!("{} (see --help)", told.join("; ")));
+    let told = in_words(&told.join("; "));
+    output::complain(format_args!("{told} (see --help)"));
     ExitCode::from(2)
+}
+
+/// What is wrong with a number of the command line, as a configuration would be told.
+fn in_words(told: &str) -> String {
+    let told = told
+        .replace("invalid digit found in string", "must be a whole number")
+        .replace("invalid float literal", "must be a number");
+    // `0 is not in 1..=9`, behind the value that was given.
+    let range = told.rsplit_once(": ").and_then(|(value, what)| {
+        let (_, range) = what.split_once(" is not in ")?;
+        let (least, most) = range.split_once("..=")?;
+        Some(format!("{value}: must be from {least} to {most}"))
+    });
+    range.unwrap_or(told)
 }
 
 fn execute(command: &Command) -> Result<(), Failure> {

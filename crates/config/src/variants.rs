@@ -95,9 +95,13 @@ impl RunConfig {
             let key = key.as_str().unwrap_or_default();
             let refuse =
                 |message: String| ConfigError::new(origin, format!("evaluations.{key}: {message}"));
-            let values = values.as_sequence().filter(|values| !values.is_empty());
-            let values = values
-                .ok_or_else(|| refuse("must be a list of values, such as [6, 9, 18]".into()))?;
+            let listed = values.as_sequence().filter(|values| !values.is_empty());
+            let values = listed.ok_or_else(|| {
+                let got = yaml::shown(values);
+                refuse(format!(
+                    "must be a list of values, such as [6, 9, 18], got {got}"
+                ))
+            })?;
             if key != WEIGHT_BITS && !key.starts_with("sampler.") {
                 return Err(refuse(format!(
                     "must be a setting of the sampler, such as sampler.solver, or {WEIGHT_BITS}: anything else is another run"
@@ -210,7 +214,7 @@ mod tests {
                 "{training.nimg: [1]}",
                 "evaluations.training.nimg: must be a setting of the sampler",
             ),
-            ("{sampler.injected_noise: 0.1}", "must be a list of values"),
+            ("{sampler.injected_noise: 0.1}", "[6, 9, 18], got 0.1"),
             ("{sampler.injected_noise: []}", "must be a list of values"),
             ("{sampler.injected_nose: [1]}", "injected_nose"),
             ("{sampler.injected_noise: [-1]}", "injected_noise"),

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
 
-use candle_core::Device;
-use pfgmpp_checkpoint::Checkpoint;
+use candle_core::{Device, Tensor};
+use pfgmpp_checkpoint::{Checkpoint, Tensors};
 use pfgmpp_config::yaml::parse_assignment;
 use pfgmpp_config::{Document, RunConfig};
 use pfgmpp_data::Splits;
 use pfgmpp_run::{Observer, Outcome, Progress, RunFolder, StopFlag, read_evaluations, run};
+use pfgmpp_train::{PowerProfile, Snapshot, reconstruct_weights};
 
 /// Bits to turn.
 const FLIPS: usize = 500;
@@ -33,6 +35,21 @@ const SMALL: [&str; 16] = [
     "evaluations={weights.bits: [32, 3]}",
     "seed=1",
 ];
+
+/// Runs that are tried at a time.
+const WORKERS: usize = 8;
+
+/// One bit that is another.
+struct Flip<'a> {
+    /// Of this file.
+    name: &'a PathBuf,
+    /// Of this byte.
+    at: usize,
+    bit: usize,
+}
+
+/// Of the same run again and of a longer one: whether it was refused, or what was wrong.
+type Judgement = [Result<bool, String>; 2];
 
 /// Nobody watches; what is noted is kept.
 #[derive(Default)]
@@ -79,20 +96,33 @@ fn numbers(config: &RunConfig, splits: &Splits, folder: &Path) -> Result<Vec<Str
             .map(|e| format!("{:?} {:?}", e.values, e.scores)),
     );
     all.push(weights(&opened.checkpoint())?);
+    all.push(weights(&opened.best())?);
+    all.push(average(&opened.averages(), result.nimg)?);
     Ok(all)
+}
+
+/// An average that no run has tracked, of those that were saved.
+fn average(folder: &Path, nimg: u64) -> Result<String, String> {
+    let snapshots = Snapshot::list(folder).map_err(|e| e.to_string())?;
+    let target = (PowerProfile::new(0.08).unwrap(), nimg);
+    let made = reconstruct_weights(&snapshots, target).map_err(|e| e.to_string())?;
+    Ok(bits(&made.expect("averages were saved").0))
+}
+
+/// Every bit of some tensors.
+fn bits(tensors: &Tensors) -> String {
+    let values = |tensor: &Tensor| -> Vec<u32> {
+        let values = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        values.into_iter().map(f32::to_bits).collect()
+    };
+    let sorted: BTreeMap<_, _> = tensors.iter().map(|(name, t)| (name, values(t))).collect();
+    format!("{sorted:?}")
 }
 
 /// What a checkpoint holds, every bit of its weights included.
 fn weights(checkpoint: &Path) -> Result<String, String> {
     let read = Checkpoint::load(checkpoint, &Device::Cpu).map_err(|e| e.to_string())?;
-    let tensors: BTreeMap<_, _> = read.weights.iter().collect();
-    let bits = |tensor: &candle_core::Tensor| -> Vec<u32> {
-        let values = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        values.into_iter().map(f32::to_bits).collect()
-    };
-    let tensors = tensors.into_iter().map(|(name, t)| (name, bits(t)));
-    let tensors: Vec<_> = tensors.collect();
-    Ok(format!("{:?} {tensors:?}", read.config))
+    Ok(format!("{:?} {}", read.config, bits(&read.weights)))
 }
 
 /// The files of a folder, by their place in it.
@@ -144,6 +174,57 @@ fn judge(got: &Result<Vec<String>, String>, want: &[String], name: &Path) -> Res
     }
 }
 
+/// A finished run, and what it is gone on with to.
+struct Trial<'a> {
+    all: &'a BTreeMap<PathBuf, Vec<u8>>,
+    splits: &'a Splits,
+    /// The same again and longer, each with its numbers.
+    steps: [(&'a RunConfig, &'a Vec<String>); 2],
+}
+
+impl Trial<'_> {
+    /// What becomes of the run in `place` with this bit turned.
+    fn judge(&self, flip: &Flip, place: &Path) -> Judgement {
+        let mut damaged = self.all.clone();
+        damaged.get_mut(flip.name).unwrap()[flip.at] ^= 1 << flip.bit;
+        write(place, &damaged);
+        let judged = self
+            .steps
+            .map(|(config, want)| judge(&numbers(config, self.splits, place), want, flip.name));
+        fs::remove_dir_all(place).unwrap();
+        judged
+    }
+}
+
+/// Prints what became of the flips, and fails if any was gone on from with other numbers.
+fn report(flips: &[Flip], judged: Vec<Judgement>) {
+    let mut faults = Vec::new();
+    let mut noticed: BTreeMap<&PathBuf, [usize; 2]> = BTreeMap::new();
+    for (flip, [again, longer]) in flips.iter().zip(judged) {
+        let any = again == Ok(true) || longer == Ok(true);
+        noticed.entry(flip.name).or_default()[usize::from(any)] += 1;
+        for (step, judged) in [("the same again", again), ("longer", longer)] {
+            let Flip { name, at, bit } = flip;
+            if let Err(why) = judged {
+                let name = name.display();
+                faults.push(format!("bit {bit} of byte {at} of {name}, {step}: {why}"));
+            }
+        }
+    }
+    for (name, [quiet, said]) in noticed {
+        println!(
+            "{}: {said} refused, {quiet} healed or harmless",
+            name.display()
+        );
+    }
+    assert!(
+        faults.is_empty(),
+        "{} of {FLIPS}:\n{}",
+        faults.len(),
+        faults.join("\n")
+    );
+}
+
 #[test]
 fn a_bit_of_a_finished_run_that_is_another_is_noticed_heals_or_does_no_harm() {
     let folder = tempfile::tempdir().unwrap();
@@ -170,44 +251,34 @@ fn a_bit_of_a_finished_run_that_is_another_is_noticed_heals_or_does_no_harm() {
     }
 
     let mut state = 13;
-    let mut faults = Vec::new();
-    let mut noticed: BTreeMap<&PathBuf, [usize; 2]> = BTreeMap::new();
-    for flip in 0..FLIPS {
-        let name = names[flip % names.len()];
-        let mut damaged = all.clone();
-        let bytes = damaged.get_mut(name).unwrap();
-        let at = random(&mut state) % bytes.len();
-        let bit = random(&mut state) % 8;
-        bytes[at] ^= 1 << bit;
-        let place = folder.path().join(format!("{flip}"));
-        write(&place, &damaged);
-        let steps = [
-            ("the same again", numbers(&short, &splits, &place), &want),
-            ("longer", numbers(&long, &splits, &place), &want_longer),
-        ];
-        let mut any = false;
-        for (step, got, want) in steps {
-            match judge(&got, want, name) {
-                Ok(said) => any |= said,
-                Err(why) => faults.push(format!(
-                    "bit {bit} of byte {at} of {}, {step}: {why}",
-                    name.display()
-                )),
-            }
-        }
-        noticed.entry(name).or_default()[usize::from(any)] += 1;
-        fs::remove_dir_all(place).unwrap();
-    }
-    for (name, [quiet, said]) in noticed {
-        println!(
-            "{}: {said} refused, {quiet} healed or harmless",
-            name.display()
-        );
-    }
-    assert!(
-        faults.is_empty(),
-        "{} of {FLIPS}:\n{}",
-        faults.len(),
-        faults.join("\n")
-    );
+    let flips: Vec<Flip> = (0..FLIPS)
+        .map(|flip| {
+            let name = names[flip % names.len()];
+            let at = random(&mut state) % all[name].len();
+            let bit = random(&mut state) % 8;
+            Flip { name, at, bit }
+        })
+        .collect();
+    let trial = Trial {
+        all: &all,
+        splits: &splits,
+        steps: [(&short, &want), (&long, &want_longer)],
+    };
+    // What is synced takes longer than what is computed.
+    let judged: Vec<Judgement> = thread::scope(|scope| {
+        let parts = flips.chunks(FLIPS.div_ceil(WORKERS)).enumerate();
+        let (trial, folder) = (&trial, folder.path());
+        let work = |(worker, flips): (usize, &[Flip])| {
+            let place = folder.join(format!("{worker}"));
+            flips.iter().map(|flip| trial.judge(flip, &place)).collect()
+        };
+        let workers: Vec<_> = parts
+            .map(|part| scope.spawn(move || -> Vec<Judgement> { work(part) }))
+            .collect();
+        workers
+            .into_iter()
+            .flat_map(|w| w.join().unwrap())
+            .collect()
+    });
+    report(&flips, judged);
 }

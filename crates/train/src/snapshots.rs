@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
-use pfgmpp_checkpoint::{Tensors, read_tensors, write_tensors};
+use pfgmpp_checkpoint::{Metadata, Tensors, read_sealed_tensors, write_sealed_tensors};
 use pfgmpp_store::StoreError;
 
 use crate::ema::{Ema, Profile};
@@ -66,7 +66,7 @@ pub(crate) fn save<'a>(
     for ema in averages {
         if let Profile::Power(profile) = ema.profile() {
             let path = folder.join(file_name(profile, nimg));
-            write_tensors(&path, &ema.tensors(), None)?;
+            write_sealed_tensors(&path, &ema.tensors(), Metadata::new())?;
         }
     }
     let (Some(keep), all) = (keep, Snapshot::list(folder)?) else {
@@ -92,7 +92,7 @@ pub(crate) fn forget_after(folder: &Path, nimg: u64) -> Result<(), TrainError> {
 ///
 /// # Errors
 ///
-/// Files that cannot be read, or that are not of one network.
+/// Files that cannot be read or were damaged, or that are not of one network.
 pub fn reconstruct_weights(
     snapshots: &[Snapshot],
     target: Moment,
@@ -103,7 +103,7 @@ pub fn reconstruct_weights(
     };
     let mut sums: Tensors = HashMap::new();
     for (i, (snapshot, &x)) in snapshots.iter().zip(&found.coefficients).enumerate() {
-        let (tensors, _) = read_tensors(&snapshot.path, &Device::Cpu)?;
+        let (tensors, ..) = read_sealed_tensors(&snapshot.path, &Device::Cpu)?;
         if i > 0 && tensors.len() != sums.len() {
             return Err(other_network(snapshot));
         }

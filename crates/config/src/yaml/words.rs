@@ -105,10 +105,13 @@ fn in_words<T: DeserializeOwned>(value: &Value, path: &[String], message: &str) 
     {
         return alone::<T>(value, path, choice);
     }
+    // Of a section of which one key is chosen, several are there.
+    let is_many = message.ends_with("expected fewer elements in map");
     for kind in ["invalid type: ", "invalid value: ", "invalid length "] {
         let split = message
             .strip_prefix(kind)
-            .and_then(|m| m.rsplit_once(", expected "));
+            .and_then(|m| m.rsplit_once(", expected "))
+            .filter(|_| !is_many);
         if let Some((got, expected)) = split {
             let accepted = plain(expected).unwrap_or_else(|| accepted::<T>(value, path));
             return format!("must be {accepted}, got {}", got_words(got));
@@ -118,16 +121,26 @@ fn in_words<T: DeserializeOwned>(value: &Value, path: &[String], message: &str) 
     if message.contains("single key")
         || message.contains("single entry")
         || message.contains("variant")
+        || is_many
     {
-        let got = at(value, path).map_or("nothing", |value| match value {
-            Value::Mapping(map) if map.len() > 1 => "several keys",
-            Value::Mapping(_) => "no key",
-            Value::Sequence(_) => "a list",
-            _ => "a plain value",
-        });
+        let got = at(value, path).map_or_else(
+            || "nothing".to_string(),
+            |value| match value {
+                Value::Mapping(map) if map.len() > 1 => several(map),
+                Value::Mapping(_) => "no key".to_string(),
+                Value::Sequence(_) => "a list".to_string(),
+                _ => "a plain value".to_string(),
+            },
+        );
         return format!("must be {}, got {got}", accepted::<T>(value, path));
     }
     cut_long(message)
+}
+
+/// The keys of a section of which there may be one.
+fn several(map: &Mapping) -> String {
+    let keys: Vec<&str> = map.keys().filter_map(Value::as_str).collect();
+    format!("several keys ({}): keep one", cut(&keys.join(", ")))
 }
 
 /// A message about a choice that has settings and stands there without them.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_yaml::with::singleton_map_recursive;
 use serde_yaml::{Mapping, Value};
 
+use super::phrase::cut;
 use crate::error::ConfigError;
 
 /// Words that some reader takes for something else than a text, in lower case.
@@ -36,6 +37,11 @@ pub fn to_line<T: Serialize>(value: &T) -> String {
         Ok(value) => flow(&value),
         Err(error) => error.message,
     }
+}
+
+/// `value` as YAML on one line, cut in the middle if it is long: what an error shows of a value.
+pub fn shown<T: Serialize>(value: &T) -> String {
+    cut(&to_line(value))
 }
 
 fn tree<T: Serialize>(value: &T) -> Result<Value, ConfigError> {

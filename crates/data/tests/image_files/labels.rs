@@ -154,7 +154,14 @@ fn files_that_are_not_label_files_are_refused() {
         assert!(got.contains("set.zip: dataset.json: "), "got {got}");
         assert!(got.contains(want), "got {got}, want {want}");
         assert!(got.contains("[[name, class], ...]"), "got {got}");
-        for rust in ["struct", "enum", "tuple", "Document"] {
+        for rust in [
+            "struct",
+            "enum",
+            "tuple",
+            "Document",
+            "invalid type",
+            "sequence",
+        ] {
             assert!(!got.contains(rust), "got {got}");
         }
     }

@@ -21,9 +21,12 @@ pub(super) fn read(axes: &Mapping, origin: &str, section: &str) -> Result<Vec<Ax
     let axis = |(key, values): (&Value, &Value)| {
         let key = key.as_str().unwrap_or_default().to_string();
         let bad = |message: &str| ConfigError::new(origin, format!("{section}.{key}: {message}"));
-        let values = values
-            .as_sequence()
-            .ok_or_else(|| bad("must be a list of values, such as [1, 128, inf]"))?;
+        let values = values.as_sequence().ok_or_else(|| {
+            let got = yaml::shown(values);
+            bad(&format!(
+                "must be a list of values, such as [1, 128, inf], got {got}"
+            ))
+        })?;
         if values.is_empty() {
             return Err(bad("is empty: list at least one value"));
         }

@@ -57,9 +57,21 @@ pub(super) fn parse(path: &Path, name: &str, json: &[u8]) -> Result<LabelFile, F
             let head = &json[..json.len().min(FileKind::HEAD)];
             match FileKind::of(head, json.len() as u64) {
                 Some(kind) if !json.starts_with(b"{") => bad(format!("is {kind}; {ACCEPTED}")),
-                _ => bad(format!("{error}: {ACCEPTED}")),
+                _ => bad(format!("{}: {ACCEPTED}", in_words(&error))),
             }
         })
+}
+
+/// What is wrong with the JSON, without the names that serde has for its kinds of values.
+fn in_words(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let wanted = message
+        .strip_prefix("invalid ")
+        .and_then(|m| m.split_once(", expected "));
+    match wanted {
+        Some((_, wanted)) => format!("must be {wanted}"),
+        None => message,
+    }
 }
 
 /// The class of each of `names` by `files`, each with the folder that it lies in, or why there is none.
