@@ -112,6 +112,8 @@ fn what_cannot_be_evaluated_is_refused_before_anything_is_trained() {
         ("{training.nimg: [1]}", "must be a setting of the sampler"),
         ("{sampler.solver: [hoin]}", "hoin"),
         ("{weights.bits: [1]}", "must be from 2 to 16"),
+        // Known only once there is a model: at another D a network of D = 128 has no guess of the data.
+        ("{sampler.d: [8]}", "evaluations: sampler.d=8"),
     ] {
         let mut command = pfgmpp();
         command

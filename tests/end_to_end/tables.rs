@@ -233,3 +233,32 @@ fn what_is_not_a_table_is_not_written_as_one_and_a_table_asks_for_its_columns() 
     let want = "must be a table with the columns rain, wind, in m/s";
     assert!(stderr(&done).contains(want), "got {}", stderr(&done));
 }
+
+#[test]
+fn a_table_with_two_columns_of_one_name_is_refused_before_anything_is_trained() {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = folder.path().join("twice.csv");
+    let rows: String = (0..20)
+        .map(|i| format!("{i},{},{}\n", 2 * i, 3 * i))
+        .collect();
+    fs::write(&csv, format!("a,a,b\n{rows}")).unwrap();
+    let place = csv.display();
+    for source in [
+        format!("{{csv: {{path: {place}, standardise: {{sigma_data: 0.5}}}}}}"),
+        format!("{{csv: {{path: {place}, range: [0, 60]}}}}"),
+        format!("{{csv: {{path: {place}, range: [0, 60], columns: [b, b]}}}}"),
+    ] {
+        let done = run(&["data", "info", &source]);
+        assert_eq!(
+            done.status.code(),
+            Some(2),
+            "{source}: got {}",
+            stderr(&done)
+        );
+        let said = stderr(&done);
+        assert!(
+            said.contains("two of its columns are called"),
+            "{source}: got {said}"
+        );
+    }
+}

@@ -70,14 +70,22 @@ impl RunConfig {
         };
         let mut plain = self.clone();
         plain.evaluations = None;
-        let document = Document::of(&plain, &format!("{origin}: evaluations"))?;
+        let document = Document::of(&plain, origin)?;
         let mut all: Vec<Variant> = Vec::new();
         for settings in sections {
+            if settings.is_empty() {
+                let message = "evaluations: a section without settings: name one, such as sampler.injected_noise: [0, 0.2]";
+                return Err(ConfigError::new(origin, message));
+            }
             for variant in self.combinations(settings, &document, origin)? {
                 // Sections may have some in common.
                 if all.iter().all(|other| other.values != variant.values) {
                     all.push(variant);
                 }
+            }
+            if all.len() > MOST {
+                let message = format!("evaluations: more than {MOST} combinations: shorten a list");
+                return Err(ConfigError::new(origin, message));
             }
         }
         Ok(all)
@@ -133,7 +141,9 @@ impl RunConfig {
             all = longer;
         }
         let variant = |(values, document, weight_bits): (_, Document, _)| {
-            let config = Self::read(&document, &[])?;
+            // The keys of what stands here are not those that were set beside it.
+            let config = Self::read(&document, &[])
+                .map_err(|e| ConfigError::new(origin, format!("evaluations: {}", e.message)))?;
             Ok(Variant {
                 values,
                 config,
@@ -219,6 +229,9 @@ mod tests {
             ("{sampler.injected_nose: [1]}", "injected_nose"),
             ("{sampler.injected_noise: [-1]}", "injected_noise"),
             ("{weights.bits: [4]}", "the exact posterior has no weights"),
+            ("{}", "a section without settings"),
+            ("[{}]", "a section without settings"),
+            ("{sampler.solver: [hoin]}", "evaluations"),
         ] {
             let got = config(evaluations).unwrap_err().to_string();
             assert!(got.contains(want), "{evaluations}: got {got}");

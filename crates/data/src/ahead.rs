@@ -39,7 +39,16 @@ impl Ahead {
     /// Begins to read the images at `indices` of `set`, unless they are there or others are still being read.
     pub(crate) fn begin(&self, set: &Arc<dyn Stored>, indices: Vec<usize>) {
         let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
-        if batches.coming.is_some() || batches.ready.has(&indices) {
+        let is_reading = |(_, reading): &(_, Reading)| !reading.is_finished();
+        // What was read and never asked for makes room.
+        if batches.coming.as_ref().is_some_and(is_reading) || batches.ready.has(&indices) {
+            return;
+        }
+        if batches
+            .coming
+            .as_ref()
+            .is_some_and(|(coming, _)| *coming == indices)
+        {
             return;
         }
         let (set, wanted) = (set.clone(), indices.clone());

@@ -346,7 +346,10 @@ impl Dataset {
     fn check_pixels(&self) -> Result<(), DataError> {
         let outside = |value: &f32| !(-1.0..=1.0).contains(value);
         let mut found = None;
-        self.each(|values| found = values.iter().position(outside).map(|i| (i, values[i])))?;
+        let size = (self.num_images, self.n());
+        self.storage.each(size, |values| {
+            found = values.iter().position(outside).map(|i| (i, values[i]));
+        })?;
         match found {
             None => Ok(()),
             Some((i, value)) => Err(DataError::Pixel {

@@ -46,16 +46,17 @@ fn of_both(
 }
 
 /// The geometric mean over columns of what `of_column` says of the samples over what it says of the data; columns of which it says
-/// nothing in the data are left out. Not a number if those are all.
+/// nothing in the data are left out. Not a number if those are all. `lightest` is the ratio of samples that have no tail.
 fn mean_ratio(
     (samples, data): (&Columns, &Columns),
     of_column: impl Fn(&[f64]) -> Option<f64>,
+    lightest: f64,
 ) -> f64 {
     let pairs = samples.columns.iter().zip(&data.columns);
     let ratios = pairs.filter_map(|(samples, data)| {
         let data = of_column(data)?;
         // Samples without a tail where the data have one have the lightest there is.
-        Some(of_column(samples).map_or(f64::INFINITY, |own| (own / data).ln()))
+        Some(of_column(samples).map_or(lightest.ln(), |own| (own / data).ln()))
     });
     let ratios: Vec<f64> = ratios.collect();
     (ratios.iter().sum::<f64>() / ratios.len() as f64).exp()

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
-use pfgmpp_config::{CheckpointSource, ConfigError, ModelConfig, RunConfig};
+use pfgmpp_config::{CheckpointSource, ConfigError, ModelConfig, RunConfig, Variant};
 use pfgmpp_data::{DataError, Dataset, Splits};
 use pfgmpp_train::{TrainError, Trainer, TrainerConfig};
 
@@ -242,6 +242,11 @@ fn build(
     let (_, trained, data) = provider.unwrap_or(run);
     let Some(model) = trained.trained() else {
         let model = SamplingModel::untrained(&config.located(folder), &splits.train, &device)?;
+        for variant in elsewhere(config)? {
+            let config = variant.config.located(folder);
+            SamplingModel::untrained(&config, &splits.train, &device)
+                .map_err(|e| refuse_variant(&variant, &e))?;
+        }
         let built = Built {
             params: 0,
             untrained: model.footprint().cloned(),
@@ -264,6 +269,11 @@ fn build(
         .with_pairs(model.corruption(), &splits.held_out, config.first_seed())
         .with_reference(&device)?
         .with_classes(config.first_seed(), &splits.train.class_counts())?;
+    for variant in config.variants("config.yaml")? {
+        let (denoiser, sampler) = (trainer.averaged_model()?, &variant.config.sampler);
+        SamplingModel::new(denoiser, model.d, shape, moments, sampler)
+            .map_err(|e| refuse_variant(&variant, &e))?;
+    }
     let params = match provider {
         None => trainer.num_parameters() as u64,
         Some(_) => 0,
@@ -275,6 +285,27 @@ fn build(
     };
     about.extend(notes(&sampled, splits));
     Ok((built, about))
+}
+
+/// The evaluations of `config` that sample at another D than the run itself, the first for each: all others are made of what the
+/// run's own samples are.
+fn elsewhere(config: &RunConfig) -> Result<Vec<Variant>, RunError> {
+    let mut found: Vec<Variant> = Vec::new();
+    for variant in config.variants("config.yaml")? {
+        let at = |sampled: &RunConfig| (sampled.d(), sampled.sampler.guess);
+        let is_new = found
+            .iter()
+            .all(|other| at(&other.config) != at(&variant.config));
+        if is_new && at(&variant.config) != at(config) {
+            found.push(variant);
+        }
+    }
+    Ok(found)
+}
+
+/// The error of an evaluation that cannot be made.
+fn refuse_variant(variant: &Variant, error: &RunError) -> RunError {
+    ConfigError::new(format!("evaluations: {}", variant.name()), error).into()
 }
 
 /// What there is to say of sampling `model` and of scoring it on `splits`.

@@ -99,7 +99,7 @@ pub fn check_config(config: &RunConfig, folder: &Path) -> Result<(), RunError> {
     };
     let path = folder.join("config.yaml");
     if !path.exists() {
-        let found = ["metrics.json", "state"];
+        let found = ["metrics.json", "state", "evaluations.json"];
         return match found.iter().find(|name| folder.join(name).exists()) {
             None => Ok(()),
             Some(found) => Err(other(format!("{found} is there and config.yaml is not"))),

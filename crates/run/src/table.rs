@@ -66,10 +66,13 @@ pub(crate) fn write_row(
     writeln!(file, "{}", line.join(","))
 }
 
-/// The shortest text of `value` with 9 digits, which is what `f32` samples have to say.
+/// The shortest text that reads back as `value`: with 9 digits where it is an `f32`, which they tell apart.
 fn number(value: f64) -> String {
     let rounded: f64 = format!("{value:.8e}").parse().unwrap_or(value);
-    format!("{rounded:?}")
+    match f64::from(value as f32) == value && rounded as f32 == value as f32 {
+        true => format!("{rounded:?}"),
+        false => format!("{value:?}"),
+    }
 }
 
 /// A field of CSV.
@@ -90,9 +93,14 @@ mod tests {
         let names = ["a".to_string(), "b, in \"mm\"".to_string()];
         write_names(&mut file, &names, true).unwrap();
         write_row(&mut file, &[0.1, -1e300], Some(3)).unwrap();
-        write_row(&mut file, &[0.25, 1.0 / 3.0], Some(0)).unwrap();
+        write_row(
+            &mut file,
+            &[f64::from(1.0f32 / 3.0), 1e12 + 0.0625],
+            Some(0),
+        )
+        .unwrap();
         let got = String::from_utf8(file).unwrap();
-        let want = "a,\"b, in \"\"mm\"\"\",class\n0.1,-1e300,3\n0.25,0.333333333,0\n";
+        let want = "a,\"b, in \"\"mm\"\"\",class\n0.1,-1e300,3\n0.333333343,1000000000000.0625,0\n";
         assert_eq!(got, want);
     }
 

@@ -48,8 +48,10 @@ pub(crate) fn write_all(plan: &Plan, out: &Path, result: &SweepResult) -> Result
         write_file(&path, text.as_bytes()).map_err(RunError::io(&path))
     };
     put("summary.csv", &summary_csv(&judgements(result)))?;
-    if let Some(table) = evaluations_csv(result, &report) {
-        put("evaluations.csv", &table)?;
+    match evaluations_csv(result, &report) {
+        Some(table) => put("evaluations.csv", &table)?,
+        // That of an earlier call, which had some.
+        None => drop(std::fs::remove_file(out.join("evaluations.csv"))),
     }
     put("results.md", &markdown(&report))?;
     put("results.tex", &latex(&report))?;
@@ -69,7 +71,11 @@ fn remove_others(folder: &Path, figures: &[(PathBuf, String)]) -> std::io::Resul
         let path = entry?.path();
         let is_figure = path.extension().is_some_and(|ending| ending == "svg");
         if is_figure && figures.iter().all(|(written, _)| *written != path) {
-            std::fs::remove_file(&path)?;
+            match std::fs::remove_file(&path) {
+                // Another call that ends just now was first.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                other => other?,
+            }
         }
     }
     Ok(())

@@ -137,7 +137,38 @@ fn variables() -> Vec<String> {
     ];
     let set = shown.iter().filter_map(|name| {
         let value = std::env::var_os(name)?;
-        Some(format!("{name}={}", value.to_string_lossy()))
+        Some(format!(
+            "{name}={}",
+            without_login(&value.to_string_lossy())
+        ))
     });
     set.collect()
+}
+
+/// The same without the name and password that an address may hold.
+fn without_login(value: &str) -> String {
+    let Some((scheme, rest)) = value.split_once("://") else {
+        return value.to_string();
+    };
+    let host = rest.split('/').next().unwrap_or(rest);
+    match host.rfind('@') {
+        None => value.to_string(),
+        Some(at) => format!("{scheme}://***@{}", &rest[at + 1..]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_shown_without_their_passwords() {
+        for (value, want) in [
+            ("https://user:pass@hub/a@b", "https://***@hub/a@b"),
+            ("https://hub/x", "https://hub/x"),
+            ("/home/me@work", "/home/me@work"),
+        ] {
+            assert_eq!(without_login(value), want);
+        }
+    }
 }

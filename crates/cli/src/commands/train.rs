@@ -31,7 +31,7 @@ pub struct Args {
     /// Change a value of the configuration, such as d=128 or training.nimg=10000
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Check everything, time a few steps, print what the run will take and stop; nothing is written
+    /// Check all but the folder, time a few steps, print what the run will take and stop; nothing is written
     #[arg(long)]
     dry_run: bool,
     /// Write what was found as JSON
@@ -145,15 +145,21 @@ fn figures(result: &RunResult) -> String {
 fn by_evaluation(evaluations: &[Evaluated]) -> String {
     let mut table = new_table();
     let first = &evaluations[0];
-    let settings = first
-        .values
-        .iter()
-        .map(|(key, _)| key.rsplit('.').next().unwrap_or(key));
+    let mut keys: Vec<&String> = Vec::new();
+    for (key, _) in evaluations.iter().flat_map(|evaluated| &evaluated.values) {
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    let settings = keys.iter().map(|key| key.rsplit('.').next().unwrap_or(key));
     let settings: Vec<&str> = settings.collect();
     let scores = first.scores.iter().map(|score| score.name.as_str());
     table.set_header(settings.iter().copied().chain(scores));
     for evaluated in evaluations {
-        let values = evaluated.values.iter().map(|(_, value)| value.clone());
+        let values = keys.iter().map(|key| {
+            let found = evaluated.values.iter().find(|(own, _)| own == *key);
+            found.map_or(String::new(), |(_, value)| value.clone())
+        });
         let scores = evaluated.scores.iter();
         let scores = scores.map(|score| format!("{:.4}", score.estimate.value));
         table.add_row(values.chain(scores));

@@ -74,9 +74,20 @@ impl<'t> Rows<'t> {
                 .filter(|place| Some(*place) != rows.label)
                 .collect(),
         };
-        match rows.columns.is_empty() {
-            true => Err(FileError::file(path, "columns: none is left to take")),
-            false => Ok(rows),
+        if rows.columns.is_empty() {
+            return Err(FileError::file(path, "columns: none is left to take"));
+        }
+        let names = rows.names();
+        let twice = (1..names.len()).find(|&place| names[..place].contains(&names[place]));
+        match twice {
+            None => Ok(rows),
+            Some(place) => {
+                let name = &names[place];
+                let reason = format!(
+                    "two of its columns are called {name}: rename one, or name the others in columns"
+                );
+                Err(FileError::file(path, reason))
+            }
         }
     }
 

@@ -125,7 +125,7 @@ impl Metric for Hill {
 
     fn evaluate(&self, inputs: &Inputs<'_>) -> Result<Estimate, MetricError> {
         of_both(self, inputs, |x, y| {
-            mean_ratio((x, y), |column| self.0.index(column))
+            mean_ratio((x, y), |column| self.0.index(column), f64::INFINITY)
         })
     }
 }

@@ -47,6 +47,6 @@ impl Metric for Kurtosis {
     }
 
     fn evaluate(&self, inputs: &Inputs<'_>) -> Result<Estimate, MetricError> {
-        of_both(self, inputs, |x, y| mean_ratio((x, y), kurtosis))
+        of_both(self, inputs, |x, y| mean_ratio((x, y), kurtosis, 0.0))
     }
 }

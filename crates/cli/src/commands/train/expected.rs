@@ -34,6 +34,8 @@ pub struct Expectation {
     evaluations: Option<usize>,
     /// Seconds of drawing them.
     sampling_seconds: Option<f64>,
+    /// Times that as many samples are drawn again, as `evaluations` says; their time is not in the figures.
+    evaluations_besides: usize,
     /// MiB of memory at the peak.
     memory_mib: u64,
     /// MiB of memory that are free.
@@ -61,6 +63,7 @@ impl Expectation {
             samples: config.scoring.num_samples,
             evaluations: expected.evaluations,
             sampling_seconds: None,
+            evaluations_besides: config.variants("evaluations")?.len(),
             memory_mib: mib(expected.memory),
             free_mib: free_memory().map(|bytes| bytes >> 20),
             disk_mib: mib(preflight.disk),
@@ -124,6 +127,13 @@ impl Expectation {
             "sampling",
             &format_args!("{samples} samples {each}: {time}"),
         );
+        if self.evaluations_besides > 0 {
+            let many = self.evaluations_besides;
+            line(
+                "",
+                &format_args!("and again for each of {many} evaluations, whose time is not told"),
+            );
+        }
         let free = self.free_mib.map_or(String::new(), |free| {
             format!(" of {free} MiB that are free")
         });

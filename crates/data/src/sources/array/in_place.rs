@@ -1,7 +1,7 @@
 //! Arrays that are too large for memory: rows are read when they are needed.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::sync::{Mutex, PoisonError};
 
 use super::rows::{BYTES, Rows, arrange, scaled};
@@ -60,7 +60,10 @@ impl Stored for InPlace {
             let read = file
                 .seek(SeekFrom::Start(at))
                 .and_then(|_| file.read_exact(&mut bytes));
-            read.map_err(|_| self.place.refuse(CUT))?;
+            read.map_err(|error| match error.kind() {
+                ErrorKind::UnexpectedEof => self.place.refuse(CUT),
+                _ => FileError::io(&self.place.path)(error),
+            })?;
             let elements = bytes.chunks_exact(self.element.bytes());
             let elements: Vec<f64> = elements.map(|bytes| self.element.value(bytes)).collect();
             let scaled = scaled(&elements, self.rows.range, row);
