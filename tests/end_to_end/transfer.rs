@@ -155,7 +155,7 @@ fn the_effective_level_is_measured_against_exact_posteriors() {
 fn what_cannot_be_translated_is_refused_in_a_line() {
     for (flags, want) in [
         ("--n 3072 --d 0", &["--d", "positive number or inf"][..]),
-        ("--n 0 --d 1", &["--n", "1.."]),
+        ("--n 0 --d 1", &["--n", "from 1 to"]),
         ("--d 1", &["--n"]),
         ("--n 64", &["--d"]),
         (
