@@ -166,7 +166,7 @@ mod tests {
         for (value, want) in [
             ("https://user:pass@hub/a@b", "https://***@hub/a@b"),
             ("https://hub/x", "https://hub/x"),
-            ("/home/me@work", "/home/me@work"),
+            ("cache/me@work", "cache/me@work"),
         ] {
             assert_eq!(without_login(value), want);
         }
