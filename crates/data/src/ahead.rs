@@ -39,17 +39,11 @@ impl Ahead {
     /// Begins to read the images at `indices` of `set`, unless they are there or others are still being read.
     pub(crate) fn begin(&self, set: &Arc<dyn Stored>, indices: Vec<usize>) {
         let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_reading = |(_, reading): &(_, Reading)| !reading.is_finished();
-        // What was read and never asked for makes room.
-        if batches.coming.as_ref().is_some_and(is_reading) || batches.ready.has(&indices) {
-            return;
-        }
-        if batches
-            .coming
-            .as_ref()
-            .is_some_and(|(coming, _)| *coming == indices)
-        {
-            return;
+        match &batches.coming {
+            _ if batches.ready.has(&indices) => return,
+            // What was read and never asked for makes room for others.
+            Some((coming, reading)) if !reading.is_finished() || *coming == indices => return,
+            _ => {}
         }
         let (set, wanted) = (set.clone(), indices.clone());
         let reading = std::thread::Builder::new()
@@ -83,6 +77,8 @@ impl Ahead {
             }
         }
         if !batches.ready.has(indices) {
+            // Others go on meanwhile.
+            drop(batches);
             return set.read(indices);
         }
         let Batch { places, values } = &batches.ready;

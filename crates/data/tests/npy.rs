@@ -1,11 +1,15 @@
 //! Arrays of NumPy. The files are written here as the format's description says.
 
+mod common;
+
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
 use candle_core::Device;
-use pfgmpp_data::{DataSource, Dataset, NpyArray, Splits};
+use pfgmpp_data::{DataSource, NpyArray, Splits};
+
+use common::values;
 
 /// The bytes of an array.
 fn npy(descr: &str, shape: &str, elements: &[u8]) -> Vec<u8> {
@@ -46,16 +50,6 @@ fn refusal(array: &NpyArray) -> String {
         .expect_err("it was accepted");
     assert!(error.is_bad_input(), "got {error}");
     error.to_string()
-}
-
-fn values(dataset: &Dataset) -> Vec<f32> {
-    dataset
-        .images()
-        .unwrap()
-        .flatten_all()
-        .unwrap()
-        .to_vec1()
-        .unwrap()
 }
 
 fn f32s(values: impl IntoIterator<Item = f32>) -> Vec<u8> {

@@ -1,9 +1,13 @@
 //! Tables of numbers in text files.
 
+mod common;
+
 use std::fs;
 use std::path::Path;
 
-use pfgmpp_data::{CsvTable, DataSource, Dataset, Splits, Standardise, StandardiseBy};
+use pfgmpp_data::{CsvTable, DataSource, Splits, Standardise, StandardiseBy};
+
+use common::values;
 
 fn table(folder: &Path, text: impl AsRef<[u8]>) -> CsvTable {
     let path = folder.join("t.csv");
@@ -30,16 +34,6 @@ fn refusal(table: &CsvTable) -> String {
     let error = error.to_string();
     assert_eq!(error.lines().count(), 1, "got `{error}`");
     error
-}
-
-fn values(dataset: &Dataset) -> Vec<f32> {
-    dataset
-        .images()
-        .unwrap()
-        .flatten_all()
-        .unwrap()
-        .to_vec1()
-        .unwrap()
 }
 
 /// Ten rows of `fields(i)` under `header`.

@@ -3,10 +3,8 @@
 use std::path::Path;
 use std::time::Instant;
 
-use candle_core::Device;
 use pfgmpp_checkpoint::{LoadOptions, Model, json_sha256};
 use pfgmpp_config::{CheckpointSource, ModelConfig, RunConfig, Variant};
-use pfgmpp_data::Splits;
 use pfgmpp_metrics::Scores;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +12,7 @@ use crate::error::RunError;
 use crate::evaluation::{Evaluation, TrainedSummary};
 use crate::folder::RunFolder;
 use crate::observer::{Observer, StopFlag};
+use crate::run::RunContext;
 use crate::sampling_model::SamplingModel;
 
 /// What one combination of settings gave.
@@ -130,15 +129,7 @@ pub(crate) fn are_evaluated(
     Ok(wanted == 0 || read_evaluations(config, folder, nimg)?.len() == wanted)
 }
 
-/// A run that is finished.
-pub(crate) struct Place<'a> {
-    pub config: &'a RunConfig,
-    pub splits: &'a Splits,
-    pub folder: &'a RunFolder,
-    pub device: &'a Device,
-}
-
-impl Place<'_> {
+impl RunContext<'_> {
     /// Samples and scores by each combination that is not there yet, and writes each down; `false` when asked to stop
     /// before the last. The model was trained on `nimg` images.
     pub fn evaluate(

@@ -6,7 +6,6 @@ use pfgmpp_data::Splits;
 
 use crate::error::RunError;
 use crate::evaluation::{Evaluation, TrainedSummary};
-use crate::evaluations::Place;
 use crate::folder::RunFolder;
 use crate::monitor::Monitor;
 use crate::observer::{Observer, StopFlag};
@@ -31,32 +30,44 @@ pub fn run(
     observer: &mut dyn Observer,
     stop: &StopFlag,
 ) -> Result<Outcome, RunError> {
-    let outcome = alone(config, splits, folder, device, observer, stop)?;
+    let context = RunContext {
+        config,
+        splits,
+        folder,
+        device,
+    };
+    let outcome = alone(context, observer, stop)?;
     if let Outcome::Finished(result) = &outcome {
         let nimg = result.nimg;
-        let place = Place {
-            config,
-            splits,
-            folder,
-            device,
-        };
-        if !place.evaluate(nimg, observer, stop)? {
+        if !context.evaluate(nimg, observer, stop)? {
             return Ok(Outcome::Interrupted { nimg });
         }
     }
     Ok(outcome)
 }
 
+/// What a run is, on what data, and where.
+#[derive(Clone, Copy)]
+pub(crate) struct RunContext<'a> {
+    pub config: &'a RunConfig,
+    pub splits: &'a Splits,
+    pub folder: &'a RunFolder,
+    pub device: &'a Device,
+}
+
 /// The run without its evaluations. One that had ended before its configuration was given a larger `training.nimg` goes on from
 /// its last state, and a result that was damaged is made again.
 fn alone(
-    config: &RunConfig,
-    splits: &Splits,
-    folder: &RunFolder,
-    device: &Device,
+    context: RunContext<'_>,
     observer: &mut dyn Observer,
     stop: &StopFlag,
 ) -> Result<Outcome, RunError> {
+    let RunContext {
+        config,
+        splits,
+        folder,
+        device,
+    } = context;
     check_config(config, folder.path())?;
     let text = yaml::to_string(config)?;
     // A finished run may be evaluated by more than before.

@@ -41,11 +41,11 @@ use crate::source::Source;
 use crate::splits::{self, Divided, MIN_IMAGES, Splits};
 use crate::storage::{Room, Stored};
 
-/// Bytes of all image files together: twice what the largest set has as pixels of a byte.
-const MAX_TOTAL_BYTES: u64 = 1 << 30;
+/// Bytes of all image files together that are accepted whatever their pixels take.
+const MAX_OF_FEW: u128 = 1 << 30;
 
 /// Bytes of a file beside its pixels: profiles, previews and the like.
-const MAX_AROUND: u64 = 64 << 10;
+const MAX_AROUND: u128 = 64 << 10;
 
 /// The images of a ZIP archive (PNG, JPEG, WebP, TIFF, BMP), grey or RGB of 8 or 16 bits and all of one size. Image `i`
 /// in the order of names is held out when `i % 5 == 4`; level `v` becomes `v / 127.5 - 1`. Nothing is extracted.
@@ -125,6 +125,7 @@ fn read(
     let names: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
     let (labels, remarks) = classes::find(path, archive.as_mut(), &label_files, &names)?;
     let first = decode::header(path, names[0], &archive.read(&images[0])?)?;
+    check_bytes(path, &images, first)?;
     let mut splits = match in_place::bytes_of_levels(images.len(), first) <= room.levels {
         true => {
             let images = (images.as_slice(), first);
@@ -132,7 +133,6 @@ fn read(
         }
         false => {
             let held = (images.len(), first.shape());
-            check_in_place(path, &images, first)?;
             let files = in_place::InPlace::checked(path, archive, images, first)?;
             let files: Arc<dyn Stored> = Arc::new(files);
             splits::in_files(set, &files, held, &labels)?
@@ -150,7 +150,6 @@ fn in_memory(
     (images, first): (&[Entry], Header),
     labels: &Labels,
 ) -> Result<Splits, DataError> {
-    check_bytes(path, images.iter().map(|image| image.size))?;
     let mut divided =
         Divided::of_levels(set, first.shape(), (images.len(), room), Levels::of_images);
     let mut decoding = Decoding {
@@ -167,33 +166,20 @@ fn in_memory(
     Ok(splits)
 }
 
-/// Refuses files that stay where they are and are far larger than their images can be.
-fn check_in_place(path: &Path, images: &[Entry], first: Header) -> Result<(), FileError> {
-    let total: u128 = images.iter().map(|image| u128::from(image.size)).sum();
-    let pixels = in_place::bytes_of_levels(images.len(), first);
-    let accepted = 2 * pixels + u128::from(MAX_AROUND) * images.len() as u128;
-    if total <= accepted {
-        return Ok(());
-    }
-    let reason = format!(
-        "its image files have {} MiB together, their pixels {} MiB: that is not what images are like",
-        total.div_ceil(1 << 20),
-        pixels >> 20
-    );
-    Err(FileError::file(path, reason))
-}
-
 /// Refuses files that are far larger than their images can be, before they are read: an archive of a few KiB can
 /// say that it holds a TiB.
-fn check_bytes(path: &Path, sizes: impl Iterator<Item = u64>) -> Result<(), FileError> {
-    let total = sizes.fold(0, u64::saturating_add);
-    if total <= MAX_TOTAL_BYTES {
+fn check_bytes(path: &Path, images: &[Entry], first: Header) -> Result<(), FileError> {
+    let total: u128 = images.iter().map(|image| u128::from(image.size)).sum();
+    let pixels = in_place::bytes_of_levels(images.len(), first);
+    let accepted = 2 * pixels + MAX_AROUND * images.len() as u128;
+    let accepted = accepted.max(MAX_OF_FEW);
+    if total <= accepted {
         return Ok(());
     }
     let reason = format!(
         "its image files have {} MiB together, up to {} MiB are accepted",
         total.div_ceil(1 << 20),
-        MAX_TOTAL_BYTES >> 20
+        accepted >> 20
     );
     Err(FileError::file(path, reason))
 }

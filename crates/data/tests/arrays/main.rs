@@ -1,9 +1,14 @@
 //! Arrays in files of every kind, against what NumPy wrote (`make.py`), the binary versions of CIFAR, and damaged files.
 
+#[path = "../common/mod.rs"]
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use pfgmpp_data::{CifarFolder, DataSource, Dataset, NpzArchive, Splits};
+
+use common::values;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
@@ -32,16 +37,6 @@ fn at(name: &str) -> DataSource {
 
 fn load(source: &DataSource) -> Splits {
     source.load().unwrap_or_else(|e| panic!("{e}"))
-}
-
-fn values(dataset: &Dataset) -> Vec<f32> {
-    dataset
-        .images()
-        .unwrap()
-        .flatten_all()
-        .unwrap()
-        .to_vec1()
-        .unwrap()
 }
 
 /// Every item of both parts in the order of the source.

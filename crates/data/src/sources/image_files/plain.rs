@@ -51,7 +51,7 @@ fn read(path: &Path, archive: &mut dyn Archive) -> Result<ImageFiles, DataError>
     };
     let header = decode::header(path, &first.name, &archive.read(first)?)?;
     FileError::check_size(path, images.len(), header.shape())?;
-    check_bytes(path, images.iter().map(|image| image.size))?;
+    check_bytes(path, &images, header)?;
     let mut pixels = Vec::new();
     let mut decoding = Decoding {
         path,
