@@ -1,7 +1,7 @@
 //! One run from configuration to scores.
 //!
-//! [`run`] takes a [`RunConfig`](pfgmpp_config::RunConfig) from nothing, or from where it stopped, to scored
-//! samples in a [`RunFolder`]. It knows no terminal: an [`Observer`] is told how far it is.
+//! [`ResolvedRun`] is a [`RunConfig`](pfgmpp_config::RunConfig) with all that it names found; [`run`] takes it from nothing, or
+//! from where it stopped, to scored samples in a [`RunFolder`]. It knows no terminal: an [`Observer`] is told how far it is.
 
 mod class_scores;
 mod classes_asked;
@@ -11,7 +11,6 @@ mod error;
 mod error_curve;
 mod evaluation;
 mod evaluations;
-mod fetch;
 mod folder;
 mod free_memory;
 mod grid;
@@ -34,6 +33,7 @@ mod paths;
 mod post_hoc;
 mod preflight;
 mod preview;
+mod resolved;
 mod restoring;
 mod result;
 mod run;
@@ -52,7 +52,6 @@ pub use draw::Draw;
 pub use ending::check_drawable;
 pub use error::RunError;
 pub use evaluations::{Evaluated, read_evaluations};
-pub use fetch::fetch;
 pub use folder::RunFolder;
 pub use free_memory::free_memory;
 pub use grid::{sample_grid, sample_rows, square};
@@ -66,6 +65,7 @@ pub use observer::{Observer, Phase, Progress, StopFlag};
 pub use paths::PlanePaths;
 pub use post_hoc::{PostHoc, PostHocAverage};
 pub use preflight::{Expected, Preflight, preflight};
+pub use resolved::{ResolvedRun, Weights};
 pub use restoring::{RestorationMethod, Restoring};
 pub use result::{Outcome, RunResult, check_config, read_result};
 pub use run::run;

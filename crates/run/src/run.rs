@@ -1,7 +1,7 @@
 //! One run from configuration to scores: train, resume, sample, score, and write it all down.
 
 use candle_core::Device;
-use pfgmpp_config::{ModelConfig, RunConfig, yaml};
+use pfgmpp_config::{ModelConfig, yaml};
 use pfgmpp_data::Splits;
 
 use crate::error::RunError;
@@ -9,11 +9,12 @@ use crate::evaluation::{Evaluation, TrainedSummary};
 use crate::folder::RunFolder;
 use crate::monitor::Monitor;
 use crate::observer::{Observer, StopFlag};
+use crate::resolved::ResolvedRun;
 use crate::result::{FoundResult, Outcome, check_config, find_result};
 use crate::sampling_model::SamplingModel;
 use crate::training::{Trained, Training, TrainingEnd};
 
-/// Runs `config` in `folder`, and samples and scores its model by whatever `evaluations` it names.
+/// Carries out `resolved` in `folder`, and samples and scores its model by whatever `evaluations` it names.
 ///
 /// It starts, or goes on from its saved state, or reads its result. A run that was cut off anywhere and runs again ends with
 /// the same weights and scores, bit for bit on the same machine, as one left alone.
@@ -23,7 +24,7 @@ use crate::training::{Trained, Training, TrainingEnd};
 /// A folder with a run of another configuration, a loss that is not finite, and any failure of
 /// the file system.
 pub fn run(
-    config: &RunConfig,
+    resolved: &ResolvedRun,
     splits: &Splits,
     folder: &RunFolder,
     device: &Device,
@@ -31,7 +32,7 @@ pub fn run(
     stop: &StopFlag,
 ) -> Result<Outcome, RunError> {
     let context = RunContext {
-        config,
+        resolved,
         splits,
         folder,
         device,
@@ -49,7 +50,7 @@ pub fn run(
 /// What a run is, on what data, and where.
 #[derive(Clone, Copy)]
 pub(crate) struct RunContext<'a> {
-    pub config: &'a RunConfig,
+    pub resolved: &'a ResolvedRun,
     pub splits: &'a Splits,
     pub folder: &'a RunFolder,
     pub device: &'a Device,
@@ -63,11 +64,12 @@ fn alone(
     stop: &StopFlag,
 ) -> Result<Outcome, RunError> {
     let RunContext {
-        config,
+        resolved,
         splits,
         folder,
         device,
     } = context;
+    let config = resolved.config();
     check_config(config, folder.path())?;
     let text = yaml::to_string(config)?;
     // A finished run may be evaluated by more than before.
@@ -91,14 +93,14 @@ fn alone(
         summary,
     } = match &config.model {
         ModelConfig::Network(network) => {
-            let training = Training::open(network, config, splits, folder, device)?;
+            let training = Training::open(network, resolved, splits, folder, device)?;
             match training.finish(observer, stop)? {
                 TrainingEnd::Stopped { nimg } => return Ok(Outcome::Interrupted { nimg }),
                 TrainingEnd::Trained(trained) => *trained,
             }
         }
         ModelConfig::Exact { .. } | ModelConfig::Checkpoint { .. } => Trained {
-            model: SamplingModel::untrained(&config.located(folder.path()), &splits.train, device)?,
+            model: SamplingModel::untrained(resolved, &splits.train, device)?,
             monitor: Monitor::open(config, folder, 0)?,
             summary: TrainedSummary::default(),
         },

@@ -17,6 +17,7 @@ use crate::moments::moments_of;
 use crate::monitor::Monitor;
 use crate::observer::{Observer, Phase, Progress, StopFlag};
 use crate::preview::Preview;
+use crate::resolved::ResolvedRun;
 use crate::sampling_model::SamplingModel;
 use crate::starting::start;
 
@@ -55,18 +56,19 @@ pub struct Trained {
 }
 
 impl<'a> Training<'a> {
-    /// Starts `model`, which `config` describes, or goes on from the state in `folder`.
+    /// Starts `model`, which `resolved` trains, or goes on from the state in `folder`.
     pub fn open(
         model: &'a TrainerConfig,
-        config: &'a RunConfig,
+        resolved: &'a ResolvedRun,
         splits: &'a Splits,
         folder: &'a RunFolder,
         device: &'a Device,
     ) -> Result<Self, RunError> {
+        let config = resolved.config();
         let mut trainer = Trainer::new(model, config.seed, &splits.train, device)?;
         trainer.restore(&folder.state())?;
         if trainer.nimg() == 0 {
-            start(&mut trainer, model)?;
+            start(&mut trainer, model, resolved.weights())?;
         }
         trainer.forget_later_snapshots(&folder.averages())?;
         Ok(Self {

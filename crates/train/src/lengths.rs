@@ -4,7 +4,6 @@ use pfgmpp_transfer::ParameterError;
 use serde::{Deserialize, Serialize};
 
 use crate::count::{count, some_count};
-use crate::start_from::StartFrom;
 
 /// Length of training and how often it reports, all counted in images seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,9 +40,9 @@ pub struct TrainingConfig {
         deserialize_with = "some_count"
     )]
     pub micro_batch: Option<u64>,
-    /// The checkpoint whose network and weights training starts from; random weights if left out.
+    /// The checkpoint whose network and weights training starts from, a path or `hf://owner/name`; random weights if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub start_from: Option<StartFrom>,
+    pub start_from: Option<String>,
     /// What becomes of a step whose loss or gradient is infinite or not a number; it ends training if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub non_finite: Option<NonFinite>,

@@ -35,6 +35,5 @@ pub use memory::TrainingMemory;
 pub use power::{PostHocEmaConfig, PowerProfile, SIGMA_REL};
 pub use reconstruction::{Moment, Reconstruction, reconstruct};
 pub use snapshots::{Snapshot, reconstruct_weights};
-pub use start_from::StartFrom;
 pub use state::Validation;
 pub use trainer::{MeanLoss, Step, Trainer};

@@ -135,7 +135,7 @@ impl Trainer {
     pub fn start_from(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
         start_from(&self.parameters, checkpoint).map_err(|e| TrainError::Start {
             reference: match &self.model.training.start_from {
-                Some(start) => start.reference.clone(),
+                Some(reference) => reference.clone(),
                 None => "the checkpoint".to_string(),
             },
             message: e.to_string(),

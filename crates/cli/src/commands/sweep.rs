@@ -6,7 +6,7 @@ use candle_core::Device;
 use pfgmpp_data::Found;
 use pfgmpp_run::RunError;
 use pfgmpp_sweep::slurm::{SlurmError, SlurmJobs};
-use pfgmpp_sweep::{Jobs, Plan, Shard, Share, Status, Sweep, SweepResult};
+use pfgmpp_sweep::{Jobs, Plan, ResolvedPlan, Shard, Share, Status, Sweep, SweepResult};
 
 use crate::commands::train::overrides;
 use crate::device::DeviceArgs;
@@ -69,12 +69,12 @@ enum Launcher {
 }
 
 pub fn sweep(args: &Args) -> Result<(), Failure> {
-    let mut plan = Plan::read(&args.file, &overrides(&args.set)?)?;
+    let plan = Plan::read(&args.file, &overrides(&args.set)?)?;
     let out = args
         .out
         .clone()
         .unwrap_or_else(|| PathBuf::from("runs").join(&plan.name));
-    plan.fetch(&out, &hub())?;
+    let plan = plan.resolve(&out, &hub())?;
     let jobs = args.jobs.unwrap_or(plan.jobs);
     if args.status {
         let result = Sweep::status(&plan, &out)?;
@@ -139,7 +139,7 @@ pub fn sweep(args: &Args) -> Result<(), Failure> {
 }
 
 /// Submits the runs to Slurm, or shows how it would.
-fn launch(args: &Args, plan: &Plan, out: &Path) -> Result<(), Failure> {
+fn launch(args: &Args, plan: &ResolvedPlan, out: &Path) -> Result<(), Failure> {
     // The machine that submits may have no GPU; a node that has one checks there.
     match args.device.is_cpu() {
         true => {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use pfgmpp_config::{ConfigError, Document, Override, RunConfig};
 use pfgmpp_metrics::Estimate;
 use pfgmpp_run::{
-    ClassScores, Evaluated, Outcome, RunError, RunFolder, RunResult, fetch, load, preflight,
+    ClassScores, Evaluated, Outcome, ResolvedRun, RunError, RunFolder, RunResult, load, preflight,
     read_evaluations, run,
 };
 use serde::Serialize;
@@ -56,22 +56,27 @@ struct Finished<'a> {
 }
 
 pub fn train(args: &Args) -> Result<(), Failure> {
-    let mut config = read(&args.config, &args.set)?;
+    let config = read(&args.config, &args.set)?;
     let out = args.out.clone().unwrap_or_else(|| {
         let name = args.config.file_stem().unwrap_or_default();
         PathBuf::from("runs").join(name)
     });
     let device = args.device.open()?;
-    fetch(&mut config, std::slice::from_ref(&out), &hub())?;
+    let resolved = ResolvedRun::resolve(config, Some(&out), std::slice::from_ref(&out), &hub())?;
+    let config = resolved.config();
     let signals = stop_on_signal()?;
     let splits = load(&config.data)?;
     note(format_args!("data: {}", splits.found));
-    let found = preflight([(out.clone(), &config, &splits)].into_iter(), &out, &device)?;
+    let found = preflight(
+        [(out.clone(), &resolved, &splits)].into_iter(),
+        &out,
+        &device,
+    )?;
     found.notes.iter().for_each(note);
-    note(opening::run(&config, splits.found.classes));
+    note(opening::run(config, splits.found.classes));
     note(opening::place(&args.device, &out));
     if args.dry_run {
-        let expected = Expectation::of(&config, &splits, &out, &found, &device)?;
+        let expected = Expectation::of(config, &splits, &out, &found, &device)?;
         return match args.json {
             true => print_json(&expected),
             false => {
@@ -83,19 +88,19 @@ pub fn train(args: &Args) -> Result<(), Failure> {
     let folder = RunFolder::open(&out).map_err(RunError::from)?;
     let stop = signals.begin();
     let mut terminal = RunTerminal::new(&format!("d={}", config.d()));
-    let outcome = run(&config, &splits, &folder, &device, &mut terminal, stop)?;
+    let outcome = run(&resolved, &splits, &folder, &device, &mut terminal, stop)?;
     terminal.close();
     match outcome {
         Outcome::Finished(result) if args.json => print_json(&Finished {
             out: &out,
             checkpoint: config.trained().map(|_| folder.checkpoint()),
             result: &result,
-            evaluations: read_evaluations(&config, &out, result.nimg)?,
+            evaluations: read_evaluations(config, &out, result.nimg)?,
         }),
         Outcome::Finished(result) => {
             print(figures(&result));
             print_class_agreement(&folder.class_scores());
-            let evaluations = read_evaluations(&config, &out, result.nimg)?;
+            let evaluations = read_evaluations(config, &out, result.nimg)?;
             if !evaluations.is_empty() {
                 print(format_args!("\n{}", by_evaluation(&evaluations)));
             }
