@@ -17,6 +17,7 @@ use candle_core::{CustomOp1, CustomOp2, CustomOp3, Result, Tensor, TensorId};
 mod node;
 mod record;
 
+use crate::kernels::cpu::awake::awake;
 use node::{Node, Op};
 use record::{Carrier, Record, Slots};
 
@@ -89,7 +90,7 @@ fn push(node: impl FnOnce() -> Node) {
 pub(crate) fn recorded(f: impl FnOnce() -> Result<Tensor>) -> Result<Tensor> {
     // A thread that waits inside an operation may take up another evaluation: records nest like calls.
     let outer = RECORD.replace(Some(Vec::new()));
-    let out = f();
+    let out = awake(f);
     let nodes = RECORD.replace(outer).unwrap_or_default();
     let out = out?;
     if nodes.last().is_some_and(|node| node.out.id() == out.id()) {

@@ -10,6 +10,7 @@ use candle_core::{
 };
 
 use super::node::Node;
+use crate::kernels::cpu::awake::awake;
 
 /// Gradients on their way from a recorded evaluation to its leaves.
 pub(super) type Slots = Arc<Mutex<HashMap<TensorId, Tensor>>>;
@@ -157,12 +158,15 @@ impl CustomOp2 for Record {
         if let Some(last) = self.nodes.last() {
             grads.insert(last.out.id(), grad.clone());
         }
-        for node in self.nodes.iter().rev() {
-            // An output that nothing depends on has none.
-            if let Some(grad) = grads.remove(&node.out.id()) {
-                node.add_gradients(&grad, &mut grads)?;
+        awake(|| {
+            for node in self.nodes.iter().rev() {
+                // An output that nothing depends on has none.
+                if let Some(grad) = grads.remove(&node.out.id()) {
+                    node.add_gradients(&grad, &mut grads)?;
+                }
             }
-        }
+            Ok::<(), candle_core::Error>(())
+        })?;
         *self.slots.lock().unwrap_or_else(PoisonError::into_inner) = grads;
         Ok((None, Some(carrier.zeros_like()?)))
     }

@@ -88,15 +88,18 @@ impl Trainer {
         match fault {
             None => {
                 let scale = self.model.optimizer.scale_of(grad_norm);
+                let moves = self.averages.moves(self.nimg, batch_size);
                 self.adam
-                    .step_along(&self.parameters, &gradients, lr, scale)?;
+                    .step_along(&self.parameters, &gradients, lr, scale, &moves)?;
                 self.skipped_in_a_row = 0;
             }
-            Some(fault) => self.skip(fault)?,
+            Some(fault) => {
+                self.skip(fault)?;
+                // In images, so that a step that was skipped counts: these are the weights that were there meanwhile.
+                self.averages
+                    .update(&self.parameters, self.nimg, batch_size)?;
+            }
         }
-        // In images, so that a step that was skipped counts: these are the weights that were there meanwhile.
-        self.averages
-            .update(&self.parameters, self.nimg, batch_size)?;
         self.count(batch_size, if skipped { &[] } else { &loss });
         Ok(Step {
             images: batch_size,
