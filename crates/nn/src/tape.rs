@@ -21,9 +21,29 @@ use crate::kernels::cpu::awake::awake;
 use node::{Node, Op};
 use record::{Carrier, Record, Slots};
 
+/// What is told of gradients that are complete.
+type Watcher = Box<dyn FnMut(TensorId, &Tensor)>;
+
 thread_local! {
     /// Operations recorded on this thread, where an evaluation is being recorded.
     static RECORD: RefCell<Option<Vec<Node>>> = const { RefCell::new(None) };
+    /// Who watches the backward passes of this thread.
+    static WATCHER: RefCell<Option<Watcher>> = const { RefCell::new(None) };
+}
+
+/// Computes `f`, a backward pass on this thread, and calls `watcher` with each leaf of a recorded evaluation and its
+/// gradient as soon as that is complete, the network's last layers first.
+///
+/// A gradient that the evaluation alone does not complete, or that belongs to an operation outside it, is not told: it is
+/// in what `f` returns, as all others are.
+pub fn watch_gradients<T>(
+    watcher: impl FnMut(TensorId, &Tensor) + 'static,
+    f: impl FnOnce() -> T,
+) -> T {
+    let outer = WATCHER.replace(Some(Box::new(watcher)));
+    let done = f();
+    WATCHER.replace(outer);
+    done
 }
 
 /// Applies an operation of one argument, recording it.

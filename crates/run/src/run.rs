@@ -1,8 +1,12 @@
 //! One run from configuration to scores: train, resume, sample, score, and write it all down.
 
+use std::sync::Arc;
+
 use candle_core::Device;
 use pfgmpp_config::{ModelConfig, yaml};
 use pfgmpp_data::Splits;
+use pfgmpp_train::TrainError;
+use pfgmpp_train::ranks::ProcessGroup;
 
 use crate::error::RunError;
 use crate::evaluation::{Evaluation, TrainedSummary};
@@ -12,7 +16,7 @@ use crate::observer::{Observer, StopFlag};
 use crate::resolved::ResolvedRun;
 use crate::result::{FoundResult, Outcome, check_config, find_result};
 use crate::sampling_model::SamplingModel;
-use crate::training::{Trained, Training, TrainingEnd};
+use crate::training::{TRAINS_NOTHING, Trained, Training, TrainingEnd};
 
 /// Carries out `resolved` in `folder`, and samples and scores its model by whatever `evaluations` it names.
 ///
@@ -36,15 +40,33 @@ pub fn run(
         splits,
         folder,
         device,
+        group: None,
     };
-    let outcome = alone(context, observer, stop)?;
-    if let Outcome::Finished(result) = &outcome {
-        let nimg = result.nimg;
-        if !context.evaluate(nimg, observer, stop)? {
-            return Ok(Outcome::Interrupted { nimg });
-        }
-    }
-    Ok(outcome)
+    context.run(observer, stop)
+}
+
+/// As [`run`], as the first rank of `group`: the others train with it by [`follow`](crate::follow()) and leave when training has
+/// ended; what remains is this one's alone.
+///
+/// # Errors
+///
+/// As [`run`]; the other ranks wait then until the group is aborted.
+pub fn lead(
+    resolved: &ResolvedRun,
+    splits: &Splits,
+    folder: &RunFolder,
+    (device, group): (&Device, &Arc<ProcessGroup>),
+    observer: &mut dyn Observer,
+    stop: &StopFlag,
+) -> Result<Outcome, RunError> {
+    let context = RunContext {
+        resolved,
+        splits,
+        folder,
+        device,
+        group: Some(group),
+    };
+    context.run(observer, stop)
 }
 
 /// What a run is, on what data, and where.
@@ -54,6 +76,29 @@ pub(crate) struct RunContext<'a> {
     pub splits: &'a Splits,
     pub folder: &'a RunFolder,
     pub device: &'a Device,
+    /// The ranks that train, if there are others.
+    pub group: Option<&'a Arc<ProcessGroup>>,
+}
+
+impl RunContext<'_> {
+    fn run(self, observer: &mut dyn Observer, stop: &StopFlag) -> Result<Outcome, RunError> {
+        let outcome = alone(self, observer, stop)?;
+        if let Outcome::Finished(result) = &outcome {
+            let nimg = result.nimg;
+            if !self.evaluate(nimg, observer, stop)? {
+                return Ok(Outcome::Interrupted { nimg });
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Tells the other ranks that there is nothing to train.
+    fn release(self) -> Result<(), RunError> {
+        if let Some(group) = self.group {
+            group.words(TRAINS_NOTHING).map_err(TrainError::from)?;
+        }
+        Ok(())
+    }
 }
 
 /// The run without its evaluations. One that had ended before its configuration was given a larger `training.nimg` goes on from
@@ -68,6 +113,7 @@ fn alone(
         splits,
         folder,
         device,
+        ..
     } = context;
     let config = resolved.config();
     check_config(config, folder.path())?;
@@ -77,7 +123,10 @@ fn alone(
         folder.write(&folder.config(), text.as_bytes())?;
     }
     match find_result(config, folder.path())? {
-        FoundResult::Finished(result) => return Ok(Outcome::Finished(result)),
+        FoundResult::Finished(result) => {
+            context.release()?;
+            return Ok(Outcome::Finished(result));
+        }
         FoundResult::Damaged(why) => {
             let path = folder.metrics().display().to_string();
             observer.note(&format!(
@@ -93,17 +142,20 @@ fn alone(
         summary,
     } = match &config.model {
         ModelConfig::Network(network) => {
-            let training = Training::open(network, resolved, splits, folder, device)?;
+            let training = Training::open(network, context)?;
             match training.finish(observer, stop)? {
                 TrainingEnd::Stopped { nimg } => return Ok(Outcome::Interrupted { nimg }),
                 TrainingEnd::Trained(trained) => *trained,
             }
         }
-        ModelConfig::Exact { .. } | ModelConfig::Checkpoint { .. } => Trained {
-            model: SamplingModel::untrained(resolved, &splits.train, device)?,
-            monitor: Monitor::open(config, folder, 0)?,
-            summary: TrainedSummary::default(),
-        },
+        ModelConfig::Exact { .. } | ModelConfig::Checkpoint { .. } => {
+            context.release()?;
+            Trained {
+                model: SamplingModel::untrained(resolved, &splits.train, device)?,
+                monitor: Monitor::open(config, folder, 0)?,
+                summary: TrainedSummary::default(),
+            }
+        }
     };
     let evaluation = Evaluation {
         config,

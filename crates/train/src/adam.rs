@@ -151,8 +151,7 @@ impl Adam {
     ///
     /// Failures of the tensor backend.
     pub fn step(&mut self, parameters: &Parameters, grads: &GradStore, lr: f64) -> Result<()> {
-        let mut gradients = Gradients::default();
-        gradients.add(parameters, grads)?;
+        let gradients = Gradients::of(parameters, grads);
         let scale = match self.config.clip_norm {
             None => 1.0,
             Some(_) => self.config.scale_of(gradients.norm()?),

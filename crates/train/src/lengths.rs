@@ -4,6 +4,8 @@ use pfgmpp_transfer::ParameterError;
 use serde::{Deserialize, Serialize};
 
 use crate::count::{count, some_count};
+use crate::ranks::RankError;
+use crate::sharing::Sharing;
 
 /// Length of training and how often it reports, all counted in images seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,6 +74,22 @@ impl TrainingConfig {
             Some(micro) => ParameterError::counted("micro_batch", micro, 1, self.batch_size),
             None => Ok(()),
         }
+    }
+
+    /// Checks that `size` ranks can share the pieces of a batch.
+    ///
+    /// # Errors
+    ///
+    /// [`RankError::Shares`], with the numbers of ranks that can.
+    pub fn check_ranks(&self, size: usize) -> Result<(), RankError> {
+        Sharing::of(self, size).map(drop)
+    }
+
+    /// Sums of gradients that wait while a piece of a batch is differentiated, at most: branches of the tree by which they are
+    /// summed.
+    pub fn sums_at_once(&self) -> u64 {
+        let pieces = self.batch_size.div_ceil(self.at_a_time());
+        u64::from(self.micro_batch.is_some()).max(pieces.next_power_of_two().ilog2().into())
     }
 
     /// Images that the network is differentiated for at a time.

@@ -5,6 +5,7 @@
 mod adam;
 mod augmented;
 mod averages;
+mod buckets;
 mod config;
 mod count;
 mod ema;
@@ -16,11 +17,14 @@ mod learning_rate;
 mod lengths;
 mod memory;
 mod power;
+pub mod ranks;
 mod reconstruction;
+mod sharing;
 mod snapshots;
 mod start_from;
 mod state;
 mod trainer;
+mod tree_sum;
 
 pub use adam::{Adam, AdamConfig};
 pub use averages::Averages;
@@ -36,4 +40,4 @@ pub use power::{PostHocEmaConfig, PowerProfile, SIGMA_REL};
 pub use reconstruction::{Moment, Reconstruction, reconstruct};
 pub use snapshots::{Snapshot, reconstruct_weights};
 pub use state::Validation;
-pub use trainer::{MeanLoss, Step, Trainer};
+pub use trainer::{MeanLoss, RankCosts, Step, Trainer};

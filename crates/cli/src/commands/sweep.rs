@@ -14,6 +14,7 @@ use crate::download::hub;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
 use crate::opening;
+use crate::ranks;
 use crate::table;
 use crate::terminal::{Terminal, note, print, print_json, shell_word};
 
@@ -107,8 +108,11 @@ pub fn sweep(args: &Args) -> Result<(), Failure> {
         print(table::plan(&plan, &out, jobs));
         return Ok(());
     }
-    let signals = stop_on_signal()?;
     let share = args.share();
+    if !share.is_part() {
+        ranks::refuse_sweep()?;
+    }
+    let signals = stop_on_signal()?;
     let sweep = Sweep::open(&plan, &share, &out, &device)?;
     say(&sweep.found(), sweep.notes());
     let taken = match share.is_part() {
