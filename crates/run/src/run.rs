@@ -9,7 +9,7 @@ use crate::evaluation::{Evaluation, TrainedSummary};
 use crate::folder::RunFolder;
 use crate::monitor::Monitor;
 use crate::observer::{Observer, StopFlag};
-use crate::result::{FoundResult, Outcome, check_config, find_result};
+use crate::result::{FoundResult, Outcome, check_config, check_data, find_result};
 use crate::sampling_model::SamplingModel;
 use crate::training::{Trained, Training, TrainingEnd};
 
@@ -75,7 +75,10 @@ fn alone(
         folder.write(&folder.config(), text.as_bytes())?;
     }
     match find_result(config, folder.path())? {
-        FoundResult::Finished(result) => return Ok(Outcome::Finished(result)),
+        FoundResult::Finished(result) => {
+            check_data(&result, splits, folder.path())?;
+            return Ok(Outcome::Finished(result));
+        }
         FoundResult::Damaged(why) => {
             let path = folder.metrics().display().to_string();
             observer.note(&format!(
@@ -91,7 +94,7 @@ fn alone(
         summary,
     } = match &config.model {
         ModelConfig::Network(network) => {
-            let training = Training::open(network, config, splits, folder, device)?;
+            let training = Training::open(network, config, splits, folder, device, observer)?;
             match training.finish(observer, stop)? {
                 TrainingEnd::Stopped { nimg } => return Ok(Outcome::Interrupted { nimg }),
                 TrainingEnd::Trained(trained) => *trained,

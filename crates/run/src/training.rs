@@ -62,9 +62,12 @@ impl<'a> Training<'a> {
         splits: &'a Splits,
         folder: &'a RunFolder,
         device: &'a Device,
+        observer: &mut dyn Observer,
     ) -> Result<Self, RunError> {
         let mut trainer = Trainer::new(model, config.seed, &splits.train, device)?;
-        trainer.restore(&folder.state())?;
+        if let Some(note) = trainer.restore(&folder.state())? {
+            observer.note(&note);
+        }
         if trainer.nimg() == 0 {
             start(&mut trainer, model)?;
         }
@@ -221,16 +224,8 @@ impl<'a> Training<'a> {
         let denoiser = self.trainer.averaged_model()?;
         let (sampler, batch) = (&self.config.sampler, self.config.scoring.batch_size);
         let data = &self.splits.held_out;
-        let corruption = self.model.corruption();
-        match error_curve(
-            &*denoiser,
-            corruption,
-            data,
-            sampler,
-            batch,
-            self.device,
-            stop,
-        ) {
+        let pairs = self.model.shown();
+        match error_curve(&*denoiser, pairs, data, sampler, batch, self.device, stop) {
             Ok(error) => Ok(Some(error)),
             Err(RunError::Stopped) => Ok(None),
             Err(error) => Err(error),
@@ -238,7 +233,8 @@ impl<'a> Training<'a> {
     }
 
     fn sampling_model(&self, error: Option<DenoisingError>) -> Result<SamplingModel, RunError> {
-        let denoiser = self.trainer.averaged_model()?;
+        let d = self.model.d_at(self.config.d());
+        let denoiser = self.trainer.averaged_model_at(d)?;
         let shape = self.splits.train.image_shape();
         let moments = || {
             let moments = moments_of(&self.splits.train)?;
@@ -248,10 +244,10 @@ impl<'a> Training<'a> {
             }
         };
         let counts = self.splits.train.class_counts();
-        let (corruption, first_seed) = (self.model.corruption(), self.config.first_seed());
-        SamplingModel::new(denoiser, self.model.d, shape, moments, &self.config.sampler)?
+        let (pairs, first_seed) = (self.model.shown(), self.config.first_seed());
+        SamplingModel::new(denoiser, d, shape, moments, &self.config.sampler)?
             .with_columns(&self.splits.train)
-            .with_pairs(corruption, &self.splits.held_out, first_seed)
+            .with_pairs(pairs, &self.splits.held_out, first_seed)
             .with_reference(self.device)?
             .with_classes(first_seed, &counts)
     }
