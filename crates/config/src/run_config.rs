@@ -153,11 +153,10 @@ impl RunConfig {
     /// The likelihood of data is that of a model that is shown nothing of them.
     fn check_pairs(&self) -> Result<(), ParameterError> {
         let asked = |name| self.scoring.metrics.descriptions().any(|d| d.name == name);
-        let pairs = self.trained().and_then(TrainerConfig::corruption);
+        let pairs = self.trained().and_then(TrainerConfig::shown);
         match pairs {
             Some(_) if asked("nll") => {
-                let accepted =
-                    "a list without nll with condition corrupted: the model is shown the data";
+                let accepted = "a list without nll with condition corrupted or paired: the model is shown an image";
                 Err(ParameterError::new("metrics", "nll", accepted))
             }
             _ => Ok(()),
@@ -165,7 +164,7 @@ impl RunConfig {
     }
 
     fn check_evaluations(&self, origin: &str) -> Result<(), ConfigError> {
-        let pairs = self.trained().and_then(TrainerConfig::corruption);
+        let pairs = self.trained().and_then(TrainerConfig::shown);
         if self.evaluations.is_some() && pairs.is_some() {
             let message =
                 "evaluations: a model of pairs is scored by its own run alone: remove this section";

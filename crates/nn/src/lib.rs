@@ -9,6 +9,7 @@
 //! side run in a pool each, which share the cores. Outside any pool the global one is used, at the cost of a
 //! hand-over for every operation.
 
+mod at_dimension;
 mod beside;
 mod config;
 mod config_error;
@@ -32,6 +33,7 @@ mod tape;
 mod unet;
 mod unet2d;
 
+pub use at_dimension::{AtDimension, DIMENSION_LABELS, dimension_labels};
 pub use config::NetworkConfig;
 pub use config_error::ConfigError;
 pub use constants::is_constant;

@@ -69,7 +69,7 @@ pub use post_hoc::{PostHoc, PostHocAverage};
 pub use preflight::{Expected, Preflight, preflight};
 pub use resolved::{ResolvedRun, Weights};
 pub use restoring::{RestorationMethod, Restoring};
-pub use result::{Outcome, RunResult, check_config, read_result};
+pub use result::{Outcome, RunResult, check_config, check_data, read_result};
 pub use run::{lead, run};
 pub use sample_file::{SampleFile, SampleFormat};
 pub use sample_set::{SampleSet, SampleSetError, is_moments, read_moments, save_moments};

@@ -264,15 +264,17 @@ fn build(
         let message = format!("checkpoint of images of shape {shape:?}, the data have {want:?}");
         return Err(ConfigError::new(format!("{}: model", folder.display()), message).into());
     }
-    let denoiser = trainer.averaged_model()?;
+    let d = model.d_at(config.d());
+    let denoiser = trainer.averaged_model_at(d)?;
     let moments = || moments_of(&data.train);
-    let sampled = SamplingModel::new(denoiser, model.d, shape, moments, &config.sampler)?
-        .with_pairs(model.corruption(), &splits.held_out, config.first_seed())
+    let sampled = SamplingModel::new(denoiser, d, shape, moments, &config.sampler)?
+        .with_pairs(model.shown(), &splits.held_out, config.first_seed())
         .with_reference(&device)?
         .with_classes(config.first_seed(), &splits.train.class_counts())?;
     for variant in config.variants("config.yaml")? {
-        let (denoiser, sampler) = (trainer.averaged_model()?, &variant.config.sampler);
-        SamplingModel::new(denoiser, model.d, shape, moments, sampler)
+        let d = model.d_at(variant.config.d());
+        let (denoiser, sampler) = (trainer.averaged_model_at(d)?, &variant.config.sampler);
+        SamplingModel::new(denoiser, d, shape, moments, sampler)
             .map_err(|e| refuse_variant(&variant, &e))?;
     }
     let params = match provider {

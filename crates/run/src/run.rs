@@ -14,7 +14,7 @@ use crate::folder::RunFolder;
 use crate::monitor::Monitor;
 use crate::observer::{Observer, StopFlag};
 use crate::resolved::ResolvedRun;
-use crate::result::{FoundResult, Outcome, check_config, find_result};
+use crate::result::{FoundResult, Outcome, check_config, check_data, find_result};
 use crate::sampling_model::SamplingModel;
 use crate::training::{TRAINS_NOTHING, Trained, Training, TrainingEnd};
 
@@ -124,6 +124,7 @@ fn alone(
     }
     match find_result(config, folder.path())? {
         FoundResult::Finished(result) => {
+            check_data(&result, splits, folder.path())?;
             context.release()?;
             return Ok(Outcome::Finished(result));
         }
@@ -142,7 +143,7 @@ fn alone(
         summary,
     } = match &config.model {
         ModelConfig::Network(network) => {
-            let training = Training::open(network, context)?;
+            let training = Training::open(network, context, observer)?;
             match training.finish(observer, stop)? {
                 TrainingEnd::Stopped { nimg } => return Ok(Outcome::Interrupted { nimg }),
                 TrainingEnd::Trained(trained) => *trained,

@@ -10,6 +10,7 @@ use pfgmpp_config::{ConfigError, ModelConfig};
 use pfgmpp_data::{Column, Dataset};
 use pfgmpp_kernel::{Denoiser, Dimension, ExactPosterior, Kernel};
 use pfgmpp_sampler::{Classes, Corruption, Guidance, Sampler, SamplerConfig, TimedStep};
+use pfgmpp_train::Shown;
 use pfgmpp_transfer::{DataMoments, ParameterError};
 
 use crate::classes_asked::ClassesAsked;
@@ -19,7 +20,7 @@ use crate::levels_shown::at_levels_shown;
 use crate::memory::Footprint;
 use crate::moments::moments_of;
 use crate::observer::StopFlag;
-use crate::pairs::Pairs;
+use crate::pairs::{Images, Pairs};
 use crate::resolved::ResolvedRun;
 use crate::restoring::Restoring;
 use crate::table::{columns, in_words};
@@ -51,7 +52,7 @@ pub struct SamplingModel {
     /// What the samples are told to be observed as.
     restoring: Option<Restoring>,
     /// What a network of pairs is shown of an image.
-    corruption: Option<Corruption>,
+    shown: Option<Shown>,
     /// What its samples are conditioned on, unless they are told otherwise.
     pairs: Option<Pairs>,
     /// How the columns of the table that it was made of were standardised.
@@ -122,7 +123,7 @@ impl SamplingModel {
             shown_by,
             data: None,
             restoring: None,
-            corruption: None,
+            shown: None,
             pairs: None,
             columns: None,
         })
@@ -172,27 +173,56 @@ impl SamplingModel {
         footprint.check_sampling(self.kernel.n() as u64, key, batch, num)
     }
 
-    /// Conditions samples on images of `held_out`, corrupted as `corruption` says, one after the other from that of
-    /// `first_seed` on; `None` for a network that is shown nothing.
+    /// Conditions samples on what is `shown` of images of `held_out`, one after the other from that of `first_seed` on;
+    /// `None` for a network that is shown nothing.
     #[must_use]
-    pub fn with_pairs(
-        mut self,
-        corruption: Option<Corruption>,
-        held_out: &Dataset,
-        first_seed: u64,
-    ) -> Self {
-        self.corruption = corruption;
-        self.pairs = corruption.map(|corruption| Pairs {
-            corruption,
-            held_out: held_out.clone(),
+    pub fn with_pairs(mut self, shown: Option<Shown>, held_out: &Dataset, first_seed: u64) -> Self {
+        self.shown = shown;
+        self.pairs = shown.map(|shown| Pairs {
+            images: Images::HeldOut(shown, held_out.clone()),
             first_seed,
         });
         self
     }
 
+    /// Conditions samples on `images` `[num, C', H, W]`, one after the other from that of `first_seed` on, of a network of
+    /// pairs from two sources.
+    ///
+    /// # Errors
+    ///
+    /// A model that is shown none, and images of another shape than it is shown.
+    pub fn with_inputs(mut self, images: Tensor, first_seed: u64) -> Result<Self, RunError> {
+        let refuse = |message: String| Err(ConfigError::new("input", message).into());
+        let Some(Shown::Paired) = self.shown else {
+            return refuse("the model was not trained on pairs (condition: paired)".to_string());
+        };
+        let [_, height, width] = self.shape;
+        let channels = self.denoiser.takes().image_channels;
+        let got = &images.dims()[1..];
+        if got != [channels, height, width] {
+            let want = [channels, height, width];
+            return refuse(format!(
+                "images of shape {got:?}, the model is shown {want:?}"
+            ));
+        }
+        self.pairs = Some(Pairs {
+            images: Images::Given(images),
+            first_seed,
+        });
+        Ok(self)
+    }
+
     /// What a network of pairs is shown of an image; `None` of any other.
+    pub fn shown(&self) -> Option<Shown> {
+        self.shown
+    }
+
+    /// How what a network of pairs is shown is made of an image; `None` of any other, and of pairs from two sources.
     pub fn corruption(&self) -> Option<Corruption> {
-        self.corruption
+        match self.shown {
+            Some(Shown::Corrupted(corruption)) => Some(corruption),
+            None | Some(Shown::Paired) => None,
+        }
     }
 
     /// Draws samples of the classes that its sampler names, or of all alike if that names none.
@@ -284,7 +314,7 @@ impl SamplingModel {
                         in_words(data.columns())
                     ));
                 }
-                if model.config.data.corruption.is_some() {
+                if model.config.data.image_channels() > 0 {
                     return refuse(format!(
                         "checkpoint {source} was trained on pairs: it is scored by the run that trains it"
                     ));
@@ -302,21 +332,28 @@ impl SamplingModel {
     ///
     /// What [`Self::new`] refuses.
     pub fn of_checkpoint(model: Model, sampler: &SamplerConfig) -> Result<Self, RunError> {
+        // A network for many D is asked at the one of the samples.
+        let d = sampler.d.unwrap_or(model.config.d);
         let Model {
             config,
             denoiser,
             moments,
             notes,
-        } = model;
+            ..
+        } = model.at(d)?;
         let shape = config.data.shape;
         let footprint = Footprint::Network(config.memory()?);
-        let corruption = config.data.corruption;
+        let shown = match (config.data.corruption, config.data.input_channels) {
+            (Some(corruption), _) => Some(Shown::Corrupted(corruption)),
+            (None, 0) => None,
+            (None, _) => Some(Shown::Paired),
+        };
         let columns = columns(&config.data);
         let model = Self::new(denoiser, config.d, shape, || Ok(moments), sampler)?;
         let model = model.with_footprint(footprint);
         Ok(Self {
             notes,
-            corruption,
+            shown,
             columns,
             ..model
         })

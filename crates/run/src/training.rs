@@ -41,20 +41,21 @@ pub struct Training<'a> {
     nimg_at_start: u64,
 }
 
-/// The training of `model`, which `resolved` trains, at the image of the saved `state`, at its first one without any.
+/// The training of `model`, which `resolved` trains, at the image of the saved `state`, at its first one without any, and
+/// what there is to say of that state.
 pub(crate) fn trainer(
     model: &TrainerConfig,
     resolved: &ResolvedRun,
     data: &Dataset,
     state: &Path,
     device: &Device,
-) -> Result<Trainer, RunError> {
+) -> Result<(Trainer, Option<String>), RunError> {
     let mut trainer = Trainer::new(model, resolved.config().seed, data, device)?;
-    trainer.restore(state)?;
+    let note = trainer.restore(state)?;
     if trainer.nimg() == 0 {
         start(&mut trainer, model, resolved.weights())?;
     }
-    Ok(trainer)
+    Ok((trainer, note))
 }
 
 /// What it has cost to train by several ranks, in a line.
@@ -96,7 +97,11 @@ pub struct Trained {
 
 impl<'a> Training<'a> {
     /// Starts `model`, which the run trains, or goes on from the state in its folder; with other ranks if there are any.
-    pub fn open(model: &'a TrainerConfig, context: RunContext<'a>) -> Result<Self, RunError> {
+    pub fn open(
+        model: &'a TrainerConfig,
+        context: RunContext<'a>,
+        observer: &mut dyn Observer,
+    ) -> Result<Self, RunError> {
         let RunContext {
             resolved,
             splits,
@@ -105,7 +110,8 @@ impl<'a> Training<'a> {
             group,
         } = context;
         let config = resolved.config();
-        let mut trainer = trainer(model, resolved, &splits.train, &folder.state(), device)?;
+        let (mut trainer, said) = trainer(model, resolved, &splits.train, &folder.state(), device)?;
+        said.iter().for_each(|note| observer.note(note));
         if let Some(group) = group {
             group.words(TRAINS).map_err(TrainError::from)?;
             trainer.join(group.clone())?;
@@ -268,16 +274,8 @@ impl<'a> Training<'a> {
         let denoiser = self.trainer.averaged_model()?;
         let (sampler, batch) = (&self.config.sampler, self.config.scoring.batch_size);
         let data = &self.splits.held_out;
-        let corruption = self.model.corruption();
-        match error_curve(
-            &*denoiser,
-            corruption,
-            data,
-            sampler,
-            batch,
-            self.device,
-            stop,
-        ) {
+        let pairs = self.model.shown();
+        match error_curve(&*denoiser, pairs, data, sampler, batch, self.device, stop) {
             Ok(error) => Ok(Some(error)),
             Err(RunError::Stopped) => Ok(None),
             Err(error) => Err(error),
@@ -285,7 +283,8 @@ impl<'a> Training<'a> {
     }
 
     fn sampling_model(&self, error: Option<DenoisingError>) -> Result<SamplingModel, RunError> {
-        let denoiser = self.trainer.averaged_model()?;
+        let d = self.model.d_at(self.config.d());
+        let denoiser = self.trainer.averaged_model_at(d)?;
         let shape = self.splits.train.image_shape();
         let moments = || {
             let moments = moments_of(&self.splits.train)?;
@@ -295,10 +294,10 @@ impl<'a> Training<'a> {
             }
         };
         let counts = self.splits.train.class_counts();
-        let (corruption, first_seed) = (self.model.corruption(), self.config.first_seed());
-        SamplingModel::new(denoiser, self.model.d, shape, moments, &self.config.sampler)?
+        let (pairs, first_seed) = (self.model.shown(), self.config.first_seed());
+        SamplingModel::new(denoiser, d, shape, moments, &self.config.sampler)?
             .with_columns(&self.splits.train)
-            .with_pairs(corruption, &self.splits.held_out, first_seed)
+            .with_pairs(pairs, &self.splits.held_out, first_seed)
             .with_reference(self.device)?
             .with_classes(first_seed, &counts)
     }

@@ -7,7 +7,7 @@ use std::thread;
 use candle_core::Device;
 use pfgmpp_data::Found;
 use pfgmpp_run::{
-    Preflight, RunError, StopFlag, check_config, free_memory, preflight, read_result,
+    Preflight, RunError, StopFlag, check_config, check_data, free_memory, preflight, read_result,
 };
 use pfgmpp_store::{Lock, StoreError, is_held, share};
 
@@ -259,7 +259,12 @@ fn check(
     });
     let preflight = preflight(runs, out, device)?;
     for point in &plan.points {
-        check_config(&point.config, &out.join(&point.name))?;
+        let folder = out.join(&point.name);
+        check_config(&point.config, &folder)?;
+        // Scores of other data beside those of the runs to come would be compared with them.
+        if let Some(result) = read_result(&point.config, &folder)? {
+            check_data(&result, splits_of(&data, &point.config), &folder)?;
+        }
     }
     Ok((data, preflight))
 }

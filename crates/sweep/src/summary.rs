@@ -173,6 +173,9 @@ fn settings_of(config: &RunConfig) -> Settings {
         Some(ConditionConfig::Classes) => {
             settings.push(("condition", "the class of each image".to_string()));
         }
+        Some(ConditionConfig::Paired) => {
+            settings.push(("condition", "the image beside each".to_string()));
+        }
         Some(ConditionConfig::Corrupted(corruption)) => {
             settings.push((
                 "condition",

@@ -21,6 +21,22 @@ pub enum TrainError {
         /// What is wrong with it.
         message: String,
     },
+    /// The saved state was trained on other data, as many and of the same shape.
+    #[error(
+        "{}: was trained on other data than {name} is now (fingerprint {there}, now {here}): put the data back as they were, \
+         or, with training.start_from if these weights are to be gone on from, choose another folder",
+        path.display()
+    )]
+    OtherData {
+        /// The state.
+        path: PathBuf,
+        /// The data.
+        name: String,
+        /// What the state says of its data.
+        there: String,
+        /// What the data are now.
+        here: String,
+    },
     /// The loss is infinite or not a number.
     #[error(
         "the loss became {loss} after {nimg} images: {}",

@@ -15,6 +15,7 @@ mod identity;
 mod learner;
 mod learning_rate;
 mod lengths;
+mod many_d;
 mod memory;
 mod power;
 pub mod ranks;
@@ -28,7 +29,7 @@ mod tree_sum;
 
 pub use adam::{Adam, AdamConfig};
 pub use averages::Averages;
-pub use config::{ConditionConfig, Method, TrainerConfig};
+pub use config::{ConditionConfig, Method, Shown, TrainerConfig};
 pub use count::count;
 pub use ema::{Ema, EmaConfig, Profile};
 pub use error::TrainError;

@@ -82,6 +82,7 @@ mod tests {
 
     fn training(batch_size: u64, micro_batch: Option<u64>) -> TrainingConfig {
         TrainingConfig {
+            d_list: None,
             nimg: 1000,
             batch_size,
             log_every: 1,

@@ -13,7 +13,6 @@ use super::step::Differentiated;
 use crate::buckets::{Buckets, Layout, Summing, SummingError};
 use crate::error::TrainError;
 use crate::gradients::Gradients;
-use crate::identity::identity;
 use crate::ranks::{ProcessGroup, RankError};
 use crate::sharing::Sharing;
 use crate::tree_sum::TreeSum;
@@ -97,7 +96,7 @@ impl Trainer {
 
     /// Makes sure that all ranks are about to do the same.
     fn agree_on_start(&self, group: &ProcessGroup) -> Result<(), TrainError> {
-        let training = serde_json::to_vec(&identity(&self.model, self.seed, &self.data));
+        let training = serde_json::to_vec(&self.identity()?);
         let training = crc32fast::hash(&training.unwrap_or_default());
         let mut weights = crc32fast::Hasher::new();
         for (_, var) in self.parameters.vars() {
