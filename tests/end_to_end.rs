@@ -75,6 +75,9 @@ mod sweep;
 mod tables;
 #[path = "end_to_end/transfer.rs"]
 mod transfer;
+#[cfg(unix)]
+#[path = "end_to_end/tutorials.rs"]
+mod tutorials;
 #[path = "end_to_end/wheel.rs"]
 mod wheel;
 #[path = "end_to_end/words.rs"]
