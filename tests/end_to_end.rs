@@ -47,6 +47,9 @@ mod parquet_file;
 mod program;
 #[path = "end_to_end/python.rs"]
 mod python;
+#[cfg(unix)]
+#[path = "end_to_end/ranks.rs"]
+mod ranks;
 #[path = "end_to_end/restore.rs"]
 mod restore;
 #[path = "end_to_end/sample.rs"]

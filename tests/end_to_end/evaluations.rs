@@ -166,3 +166,54 @@ fn a_sweep_starts_from_another_configuration_on_request() {
         stderr(&done)
     );
 }
+
+#[test]
+fn a_network_for_many_d_is_sampled_and_scored_at_each_without_being_lifted() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let mut train = pfgmpp();
+    train
+        .args(["train", "configs/many_d.yaml", "--json", "--out"])
+        .arg(&run);
+    train.args(["--set", "evaluations={sampler.d: [1, 20, inf]}"]);
+    for set in SMALL {
+        train.args(["--set", set]);
+    }
+    let done = output(train);
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let found: Value = serde_json::from_str(&stdout(&done)).unwrap();
+    let error = |value: &Value| value["scores"]["denoising_error"].as_f64().unwrap();
+    let errors = found["evaluations"].as_array().unwrap();
+    let mut errors: Vec<f64> = errors.iter().map(error).collect();
+    errors.push(
+        found["result"]["scores"]["denoising_error"]
+            .as_f64()
+            .unwrap(),
+    );
+    assert_eq!(errors.len(), 4, "got {errors:?}");
+    assert!(
+        errors.iter().all(|error| (0.0..2.0).contains(error)),
+        "got {errors:?}"
+    );
+    let sample = |d: &str, out: &str| {
+        let mut sample = pfgmpp();
+        sample
+            .arg("sample")
+            .arg("--checkpoint")
+            .arg(run.join("checkpoint"));
+        sample
+            .args(["--num", "2", "--d", d, "--out"])
+            .arg(folder.path().join(out));
+        output(sample)
+    };
+    for d in ["1", "20"] {
+        let done = sample(d, &format!("{d}.npy"));
+        let said = stderr(&done);
+        assert!(done.status.success(), "got {said}");
+        let want = format!("D = {d} of a network trained at 1, 8, 128, inf");
+        assert!(said.contains(&want), "got {said}, want {want}");
+        assert!(!said.contains("effective noise level"), "got {said}");
+    }
+    let bytes = |d: &str| fs::read(folder.path().join(format!("{d}.npy"))).unwrap();
+    assert_ne!(bytes("1"), bytes("20"));
+}

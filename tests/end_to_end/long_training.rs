@@ -73,3 +73,61 @@ fn killed_at_any_moment_it_ends_as_one_left_alone() {
         assert!(got[name] == *bytes, "{name}: other bytes");
     }
 }
+
+/// Grey images of 8 by 8 pixels as NumPy writes them.
+fn array(path: &Path, values: &[u8]) {
+    let mut header = b"\x93NUMPY\x01\x00".to_vec();
+    let text = format!(
+        "{{'descr': '|u1', 'fortran_order': False, 'shape': ({}, 8, 8, 1), }}",
+        values.len() / 64
+    );
+    let text = format!("{text:<117}\n");
+    header.extend((text.len() as u16).to_le_bytes());
+    header.extend(text.as_bytes());
+    header.extend(values);
+    fs::write(path, header).unwrap();
+}
+
+#[test]
+fn data_that_changed_since_are_noticed_before_anything_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("images.npy");
+    let mut values: Vec<u8> = (0..60 * 64).map(|i| (i * 7 % 251) as u8).collect();
+    array(&data, &values);
+    let out = folder.path().join("run");
+    let train = |out: &Path, nimg: &str| {
+        let mut program = pfgmpp();
+        program
+            .arg("train")
+            .arg("configs/digits.yaml")
+            .arg("--out")
+            .arg(out);
+        for set in SMALL.iter().chain(&[nimg]) {
+            program.args(["--set", set]);
+        }
+        let source = format!("data={{npy: {{path: {}}}}}", data.display());
+        program.args(["--set", &source]);
+        output(program)
+    };
+    let done = train(&out, "training.nimg=64");
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let again = train(&out, "training.nimg=64");
+    assert!(again.status.success(), "got {}", stderr(&again));
+    values[100] ^= 1;
+    array(&data, &values);
+    for (nimg, want) in [
+        ("training.nimg=64", "holds a finished run on other data"),
+        ("training.nimg=128", "was trained on other data"),
+    ] {
+        let got = train(&out, nimg);
+        assert_eq!(got.status.code(), Some(2), "{nimg}: {}", stderr(&got));
+        let line = stderr(&got);
+        let line = line.lines().last().unwrap_or_default();
+        assert!(line.contains(want), "{nimg}: got {line}, want {want}");
+        assert!(line.ends_with("--out"), "{nimg}: got {line}");
+    }
+    values[100] ^= 1;
+    array(&data, &values);
+    let back = train(&out, "training.nimg=128");
+    assert!(back.status.success(), "got {}", stderr(&back));
+}

@@ -137,3 +137,100 @@ fn what_a_network_of_pairs_was_not_trained_for_is_refused() {
     assert_eq!(done.status.code(), Some(2), "got {got}");
     assert!(got.contains("pfgmpp restore"), "got {got}");
 }
+
+/// Twenty images of 8 by 8 in two folders, those of one inverted in the other.
+fn two_folders(folder: &Path) -> [PathBuf; 2] {
+    let places = ["inputs", "targets"].map(|name| folder.join(name));
+    for (place, inverted) in places.iter().zip([true, false]) {
+        fs::create_dir(place).unwrap();
+        for i in 0..20u32 {
+            let image = GrayImage::from_fn(8, 8, |x, y| {
+                let level = if (x + i) % 8 < 3 && y % 7 != i % 7 {
+                    230
+                } else {
+                    20
+                };
+                Luma([if inverted { 255 - level } else { level }])
+            });
+            let ending = if inverted { "bmp" } else { "png" };
+            image.save(place.join(format!("{i:02}.{ending}"))).unwrap();
+        }
+    }
+    places
+}
+
+#[test]
+fn pairs_of_two_folders_are_learned_and_sampled_under_images_of_a_third() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let [inputs, targets] = two_folders(folder);
+    let data = format!(
+        "data={{paired: {{input: {{folder: {{path: {}}}}}, target: {{folder: {{path: {}}}}}}}}}",
+        inputs.display(),
+        targets.display()
+    );
+    let run = folder.join("run");
+    let train = |out: &Path, more: &[&str]| {
+        let mut program = pfgmpp();
+        program
+            .args(["train", "configs/digits.yaml", "--out"])
+            .arg(out);
+        for set in SMALL.iter().chain(more) {
+            program.args(["--set", set]);
+        }
+        output(program)
+    };
+    let pairs = [
+        "condition=paired",
+        "training.score_every=256",
+        "augment={geometric: 0.3}",
+    ];
+    let done = train(&run, &[&[data.as_str()], &pairs[..]].concat());
+    assert!(done.status.success(), "got {}", stderr(&done));
+    assert!(
+        stderr(&done).contains("paired by name with inputs, 1x8x8"),
+        "got {}",
+        stderr(&done)
+    );
+    let alone = train(&folder.join("alone"), &pairs[..1]);
+    let got = stderr(&alone);
+    assert_eq!(alone.status.code(), Some(2), "got {got}");
+    assert!(
+        got.contains("condition paired needs data of pairs"),
+        "got {got}"
+    );
+    let sample = |out: &str, input: &[&str]| {
+        let mut program = pfgmpp();
+        program
+            .arg("sample")
+            .arg("--checkpoint")
+            .arg(run.join("checkpoint"));
+        program
+            .args(["--num", "3", "--out"])
+            .arg(folder.join(out))
+            .args(input);
+        output(program)
+    };
+    let (inputs, targets) = (inputs.display().to_string(), targets.display().to_string());
+    for (out, input) in [("a.npy", &inputs), ("b.npy", &inputs), ("c.npy", &targets)] {
+        let done = sample(out, &["--input", input]);
+        assert!(done.status.success(), "got {}", stderr(&done));
+    }
+    let [a, b, c] = ["a.npy", "b.npy", "c.npy"].map(|name| fs::read(folder.join(name)).unwrap());
+    assert!(a == b && a != c, "samples follow what the network is shown");
+    let got = stderr(&sample("d.npy", &[]));
+    assert!(
+        got.contains("pfgmpp sample --input shows it images"),
+        "got {got}"
+    );
+    images(folder);
+    let done = restore(
+        folder,
+        &run,
+        "out",
+        &["--task", "denoise", "--noise", "0.5"],
+    );
+    let got = stderr(&done);
+    assert_eq!(done.status.code(), Some(2), "got {got}");
+    assert!(got.contains("pfgmpp sample --input"), "got {got}");
+}

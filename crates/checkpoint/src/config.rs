@@ -22,6 +22,9 @@ pub struct CheckpointConfig {
     pub format: u32,
     /// The dimension D that the model was trained at.
     pub d: Dimension,
+    /// Several D that it was trained at and is told which of them; empty of a network that was trained at [`Self::d`] alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub d_list: Vec<Dimension>,
     /// The data it was trained on.
     pub data: DataSummary,
     /// The network's architecture.
@@ -56,8 +59,12 @@ impl CheckpointConfig {
             Prediction::Field(field) => field.check(),
         }?;
         // The kernel's own arithmetic is tested up to 1e12; beyond 1e15 only infinity is meant.
-        if let Dimension::Finite(d) = self.d {
-            ParameterError::within("d", d, 1e-3, 1e15)?;
+        for (name, d) in
+            std::iter::once(("d", &self.d)).chain(self.d_list.iter().map(|d| ("d_list", d)))
+        {
+            if let Dimension::Finite(d) = *d {
+                ParameterError::within(name, d, 1e-3, 1e15)?;
+            }
         }
         self.data.check()?;
         if let Some(error) = &self.denoising_error {
@@ -83,6 +90,10 @@ pub struct DataSummary {
     /// What the network is shown of each image beside the perturbed one; absent for one that is shown nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corruption: Option<Corruption>,
+    /// Channels of the image that the network is shown beside the perturbed one, of a network of pairs from two sources;
+    /// 0 of any other.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub input_channels: usize,
     /// The values that black and white stand for.
     pub range: [f64; 2],
     /// How the columns of a table were brought to one scale, one for each value of a row; absent for other data.
@@ -104,8 +115,9 @@ impl DataSummary {
     /// Channels of what the network is shown of each image beside the perturbed one.
     pub fn image_channels(&self) -> usize {
         let channels = self.shape[0];
-        self.corruption
-            .map_or(0, |corruption| corruption.image_channels(channels))
+        self.corruption.map_or(self.input_channels, |corruption| {
+            corruption.image_channels(channels)
+        })
     }
 
     fn check(&self) -> Result<(), ParameterError> {
@@ -125,6 +137,12 @@ impl DataSummary {
                 accepted,
             ));
         }
+        ParameterError::within(
+            "data.input_channels",
+            self.input_channels as f64,
+            0.0,
+            largest,
+        )?;
         if let Some(corruption) = &self.corruption {
             let checked = corruption.check_shape(self.shape);
             checked.map_err(|e| e.under("data.corruption"))?;
@@ -142,6 +160,11 @@ impl DataSummary {
             None => Ok(()),
         }
     }
+}
+
+/// Whether there is nothing to say, as checkpoints of before said nothing.
+fn is_zero(channels: &usize) -> bool {
+    *channels == 0
 }
 
 /// How a model was trained.

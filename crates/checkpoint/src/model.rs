@@ -1,17 +1,18 @@
 //! Making a denoiser of a checkpoint.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use candle_core::{DType, Device, Tensor};
-use pfgmpp_kernel::{Denoiser, Kernel};
-use pfgmpp_nn::{MemoryEstimate, Signature};
+use candle_core::{DType, Device, Error, Tensor, bail};
+use pfgmpp_kernel::{Denoiser, Dimension, Kernel};
+use pfgmpp_nn::{AtDimension, DIMENSION_LABELS, MemoryEstimate, Network, Signature};
 use pfgmpp_transfer::DataMoments;
 
 use crate::rounding::round_weights;
-use crate::used::Leftover;
+use crate::used::{Leftover, is_augmentation};
 use crate::{
     Checkpoint, CheckpointConfig, CheckpointError, DATA_MEAN, DataSummary, LoadOptions, Loaded,
-    Source,
+    Source, Tensors,
 };
 
 /// A checkpoint made ready to sample.
@@ -24,6 +25,8 @@ pub struct Model {
     pub moments: DataMoments,
     /// What the file does not record and was assumed, a sentence each; nothing for checkpoints of this program.
     pub notes: Vec<String>,
+    /// The network, of a model that is told D, with the number of values that it is told beside class and noise level.
+    told: Option<(Arc<dyn Network>, usize)>,
 }
 
 impl Model {
@@ -92,12 +95,26 @@ impl Model {
                 message: e.under("denoising_error").to_string(),
             })?;
         }
+        let augment_dim = match config.d_list.is_empty() {
+            true => 0,
+            false => told_dim(&weights).map_err(fits)?,
+        };
         let (builder, left) = Leftover::of(weights, device);
-        let network = config
+        let signature = Signature {
+            augment_dim,
+            ..config.signature()
+        };
+        let mut network = config
             .network
-            .build_beside(config.signature(), config.data.image_channels(), &builder)
+            .build_beside(signature, config.data.image_channels(), &builder)
             .map_err(fits)?;
         left.refuse(path)?;
+        let mut told = None;
+        if augment_dim > 0 {
+            let shared: Arc<dyn Network> = network.into();
+            let at = AtDimension::new(shared.clone(), (n, config.d), augment_dim);
+            (network, told) = (Box::new(at), Some((shared, augment_dim)));
+        }
         let denoiser = config
             .prediction
             .denoiser(network, &kernel, config.data.scale)
@@ -110,7 +127,38 @@ impl Model {
             denoiser,
             moments,
             notes: Vec::new(),
+            told,
         })
+    }
+
+    /// The same model at another D, where its network was trained at several and is told which
+    /// ([`CheckpointConfig::d_list`]); any other stays as it is: its effective noise level takes it to another D.
+    ///
+    /// # Errors
+    ///
+    /// A D outside its range.
+    pub fn at(mut self, d: Dimension) -> candle_core::Result<Self> {
+        if let Some((network, augment_dim)) = &self.told {
+            let config = &mut self.config;
+            let n = config.data.shape.iter().product();
+            let network = Box::new(AtDimension::new(network.clone(), (n, d), *augment_dim));
+            let (kernel, scale) = (Kernel::new(n, d)?, config.data.scale);
+            let denoiser = config.prediction.denoiser(network, &kernel, scale);
+            self.denoiser = denoiser.map_err(Error::wrap)?;
+            config.d = d;
+        }
+        Ok(self)
+    }
+}
+
+/// Values that a network for many D is told of D and of augmentation, by the shape of the weights that take them.
+fn told_dim(weights: &Tensors) -> candle_core::Result<usize> {
+    let map = weights.iter().find(|(name, _)| is_augmentation(name));
+    match map.map(|(_, weight)| weight.dims()) {
+        Some([_, told]) if *told >= DIMENSION_LABELS => Ok(*told),
+        _ => bail!(
+            "there is no map_augment.weight that takes D, though d_list says that the network is told D"
+        ),
     }
 }
 

@@ -7,8 +7,9 @@ use pfgmpp_checkpoint::{Model, resolve};
 use pfgmpp_config::yaml::parse_value;
 use pfgmpp_config::{Document, ModelConfig, RunConfig};
 use pfgmpp_kernel::Dimension;
-use pfgmpp_run::{RunError, SamplingModel, fetch};
+use pfgmpp_run::{ResolvedRun, RunError, SamplingModel};
 use pfgmpp_sampler::{Guidance, SamplerConfig, SelfTimed, SolverConfig};
+use pfgmpp_train::Shown;
 use pfgmpp_transfer::{Guess, Schedule};
 use serde::Deserialize;
 
@@ -103,9 +104,12 @@ impl ModelArgs {
         device: &Device,
     ) -> Result<SamplingModel, Failure> {
         let model = self.load_any(drawn, first_seed, device)?;
-        match model.corruption() {
+        match model.shown() {
             None => Ok(model),
-            Some(_) => Err(Failure::bad_input(
+            Some(Shown::Paired) => Err(Failure::bad_input(
+                "--checkpoint: the model was trained on pairs and is shown an image for each sample: pfgmpp sample --input shows it images",
+            )),
+            Some(Shown::Corrupted(_)) => Err(Failure::bad_input(
                 "--checkpoint: the model was trained on pairs and is shown an image for each sample: pfgmpp restore shows it one",
             )),
         }
@@ -125,9 +129,11 @@ impl ModelArgs {
         }
         let path = self.source.checkpoint.as_deref().unwrap_or(Path::new(""));
         let loaded = Model::load(&resolve(path, &hub())?.path, device)?;
+        let own = loaded.config.sampler.clone();
+        let asked = self.d.or(own.d).unwrap_or(loaded.config.d);
+        let loaded = loaded.at(asked)?;
         let data = loaded.config.data.clone();
         let trained_at = loaded.config.d;
-        let own = loaded.config.sampler.clone();
         let highest = own.schedule.sigma_max();
         let sampler = self.adjusted(own, drawn, trained_at)?;
         let asked = sampler.schedule.sigma_max();
@@ -192,13 +198,15 @@ impl ModelArgs {
         if let ModelConfig::Exact { .. } = &config.model {
             drawn.refuse_classes()?;
         }
-        config.sampler = self.adjusted(config.sampler, drawn, config.model.d())?;
+        let d = config.model.d().unwrap_or_else(|| config.d());
+        config.sampler = self.adjusted(config.sampler, drawn, d)?;
         config.check("the flags")?;
-        fetch(&mut config, &[], &hub())?;
+        let resolved = ResolvedRun::resolve(config, None, &[], &hub())?;
+        let config = resolved.config();
         let splits = pfgmpp_run::load(&config.data)?;
         note(format_args!("data: {}", splits.found));
-        note(opening::run(&config, 0));
-        Ok(SamplingModel::untrained(&config, &splits.train, device)?)
+        note(opening::run(config, 0));
+        Ok(SamplingModel::untrained(&resolved, &splits.train, device)?)
     }
 
     /// `sampler` of a model of dimension `d`, with what the flags change in it.

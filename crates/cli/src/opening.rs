@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use pfgmpp_checkpoint::{CheckpointConfig, network_name, prediction_name};
-use pfgmpp_config::{CheckpointSource, ModelConfig, RunConfig, yaml};
+use pfgmpp_config::{ModelConfig, RunConfig, yaml};
+use pfgmpp_kernel::Dimension;
 use pfgmpp_run::SamplingModel;
 use pfgmpp_train::ConditionConfig;
 
@@ -15,13 +16,23 @@ pub fn checkpoint(config: &CheckpointConfig, notes: &[String]) -> String {
     let weights =
         weights(config, notes).map_or(String::new(), |which| format!("; weights {which}"));
     format!(
-        "model: {}, {}, D = {}, {}; trained on {}, {channels}x{height}x{width}{weights}",
+        "model: {}, {}, D = {}{}, {}; trained on {}, {channels}x{height}x{width}{weights}",
         network_name(&config.network),
         prediction_name(&config.prediction),
         config.d,
+        match config.d_list.is_empty() {
+            true => String::new(),
+            false => format!(" of a network trained at {}", listed(&config.d_list)),
+        },
         classes(config.data.label_dim),
         config.data.name,
     )
+}
+
+/// `1, 8, 128, inf`
+pub fn listed(all: &[Dimension]) -> String {
+    let all: Vec<String> = all.iter().map(Dimension::to_string).collect();
+    all.join(", ")
 }
 
 /// Whether weights are averages over training, where that is known.
@@ -57,12 +68,8 @@ pub fn run(config: &RunConfig, label_dim: usize) -> String {
                 _ => 0,
             }),
         ),
-        ModelConfig::Checkpoint { source, d, .. } => {
-            let name = match source {
-                CheckpointSource::Reference(place) => place,
-                CheckpointSource::Run(name) => name,
-            };
-            format!("model: checkpoint {name}, sampled at D = {d}")
+        ModelConfig::Checkpoint { source } => {
+            format!("model: checkpoint {source}, sampled at D = {}", config.d())
         }
     }
 }

@@ -109,6 +109,8 @@ mod tests {
                 .flat_map(|&i| [i as f32, -(i as f32)])
                 .collect())
         }
+
+        fn listing(&self, _: &[usize], _: &mut dyn FnMut(&[u8])) {}
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct Dataset {
     labels: Labels,
     /// Of a table whose columns were standardised.
     pub(crate) columns: Option<Arc<[Column]>>,
+    /// What a network is shown of each image, of data of pairs.
+    pub(crate) input: Option<Arc<Dataset>>,
 }
 
 impl Dataset {
@@ -124,6 +126,7 @@ impl Dataset {
             image_shape,
             labels,
             columns: None,
+            input: None,
         })
     }
 
@@ -207,6 +210,11 @@ impl Dataset {
         self.columns.as_deref()
     }
 
+    /// The image that a network is shown beside each of these, by the same index; `None` of data that are not pairs.
+    pub fn input(&self) -> Option<&Dataset> {
+        self.input.as_deref()
+    }
+
     /// The data dimension `N = C H W`.
     pub fn n(&self) -> usize {
         self.image_shape.iter().product()
@@ -241,6 +249,10 @@ impl Dataset {
         }
     }
 
+    pub(crate) fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
     pub(crate) fn all_labels(&self) -> &Labels {
         &self.labels
     }
@@ -273,12 +285,16 @@ impl Dataset {
     pub fn prepare(&self, indices: &[usize]) -> Result<(), DataError> {
         self.check_indices(indices)?;
         self.storage.prepare(indices);
-        Ok(())
+        match &self.input {
+            Some(input) => input.prepare(indices),
+            None => Ok(()),
+        }
     }
 
     /// Whether the images lie in files, so that [`Self::prepare`] saves time.
     pub fn is_in_files(&self) -> bool {
-        matches!(self.storage, Storage::Files { .. })
+        let input = self.input.as_deref();
+        matches!(self.storage, Storage::Files { .. }) || input.is_some_and(Self::is_in_files)
     }
 
     /// The classes of the images at `indices`, in that order, or `None` for a set without labels.
@@ -299,7 +315,18 @@ impl Dataset {
     ///
     /// No index, an index that is not in `0..n`, and failures of the tensor backend.
     pub fn subset(&self, name: impl Into<String>, indices: &[usize]) -> Result<Self, DataError> {
-        let (name, labels) = (name.into(), self.labels.select(indices));
+        let name = name.into();
+        let input = self
+            .input
+            .as_ref()
+            .map(|input| input.subset(name.as_str(), indices));
+        let mut subset = self.without_input(name, indices)?;
+        subset.input = input.transpose()?.map(Arc::new);
+        Ok(subset)
+    }
+
+    fn without_input(&self, name: String, indices: &[usize]) -> Result<Self, DataError> {
+        let labels = self.labels.select(indices);
         if let Storage::Files {
             set, indices: own, ..
         } = &self.storage

@@ -141,6 +141,21 @@ pub enum DataError {
         /// Correlation.
         correlation: f64,
     },
+    /// Two sources whose images are not pairs.
+    #[error("data.paired: {input} and {target}: {reason}")]
+    Paired {
+        /// The source of what is shown.
+        input: String,
+        /// The source of what is learned.
+        target: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Images without others beside them, for a network that is shown those.
+    #[error(
+        "condition paired needs data of pairs (data: {{paired: {{input: ..., target: ...}}}}): {0} has none"
+    )]
+    NotPaired(String),
     /// Files that cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
@@ -187,6 +202,8 @@ impl DataError {
             | Self::NotFinite { .. }
             | Self::StudentT { .. }
             | Self::Labels { .. }
+            | Self::Paired { .. }
+            | Self::NotPaired(_)
             | Self::HubFiles { .. }
             | Self::NoDatasets { .. } => true,
             _ => false,

@@ -18,6 +18,7 @@ mod dataset;
 mod error;
 mod file_error;
 mod file_kind;
+mod fingerprint;
 mod found;
 mod labels;
 mod levels;

@@ -16,6 +16,7 @@ mod mnist_5k;
 mod noise;
 mod npy;
 mod npz;
+mod paired;
 mod plane;
 mod safetensors;
 mod standardised;
@@ -105,6 +106,7 @@ sources! {
         Cifar(cifar::CifarFolder),
         Csv(csv_table::CsvTable),
         StudentT(student_t::StudentT),
+        Paired(paired::Paired),
     }
 }
 

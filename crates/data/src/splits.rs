@@ -23,6 +23,8 @@ pub struct Splits {
     pub held_out: Dataset,
     /// What was found where the data were looked for, and what of it was left out.
     pub found: Found,
+    /// The names of all images in their order, of those that come from files of their own.
+    pub(crate) names: Option<Vec<String>>,
 }
 
 /// Whether image `index` of a set without a test part of its own is held out: every fifth, from the fifth on.
@@ -38,6 +40,7 @@ impl Splits {
             train,
             held_out,
             found,
+            names: None,
         }
     }
 }

@@ -38,6 +38,9 @@ pub(crate) trait Stored: Debug + Send + Sync {
     ///
     /// A file that is not as it was said to be.
     fn read(&self, indices: &[usize]) -> Result<Vec<f32>, FileError>;
+
+    /// Gives to `take` what the files of the images at `indices` are called and how large they are, as bytes.
+    fn listing(&self, indices: &[usize], take: &mut dyn FnMut(&[u8]));
 }
 
 /// The values of a data set of `num` images.

@@ -31,6 +31,8 @@ pub enum Stream {
     Augmentation,
     /// What a network of pairs is shown of a training sample; index: its position in the run (`nimg`).
     Corruption,
+    /// The D of a training sample of a network for many; index: its position in the run (`nimg`).
+    Dimension,
     /// Noise of a simulated observation, of the run's seed; index: the image.
     Observation,
     /// Random directions, noise and subsets of one score, told apart by its name ([`Self::score`]); index: free for
@@ -62,6 +64,7 @@ impl Stream {
             Self::Probe => [21, 0],
             Self::Augmentation => [30, 0],
             Self::Corruption => [31, 0],
+            Self::Dimension => [32, 0],
             Self::Score(number) => [16, number],
             Self::Other(number) => [0, number],
         }

@@ -9,6 +9,7 @@
 //! side run in a pool each, which share the cores. Outside any pool the global one is used, at the cost of a
 //! hand-over for every operation.
 
+mod at_dimension;
 mod beside;
 mod config;
 mod config_error;
@@ -32,6 +33,7 @@ mod tape;
 mod unet;
 mod unet2d;
 
+pub use at_dimension::{AtDimension, DIMENSION_LABELS, dimension_labels};
 pub use config::NetworkConfig;
 pub use config_error::ConfigError;
 pub use constants::is_constant;
@@ -46,6 +48,7 @@ pub use parameters::{Parameters, ParametersError};
 pub use preconditioned::Preconditioned;
 pub use prediction::Prediction;
 pub use song_unet::{DecoderType, EncoderType, ResampleFilter, SongUNet, SongUNetConfig};
+pub use tape::watch_gradients;
 pub use unet::UNetConfig;
 pub use unet2d::{
     ClassEmbedType, DownBlockType, ResampleType, TimeEmbeddingType, TimeScaleShift, UNet2D,

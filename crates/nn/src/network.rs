@@ -1,5 +1,7 @@
 //! What the rest of the program sees of a network.
 
+use std::sync::Arc;
+
 use candle_core::{Tensor, bail};
 use pfgmpp_kernel::{Condition, ConditionSpec};
 
@@ -30,12 +32,28 @@ pub trait Network: Send + Sync {
     ) -> candle_core::Result<Tensor>;
 }
 
+impl<T: Network + ?Sized> Network for Arc<T> {
+    fn takes(&self) -> ConditionSpec {
+        (**self).takes()
+    }
+
+    fn forward(
+        &self,
+        x: &Tensor,
+        c_noise: &Tensor,
+        context: &Context,
+    ) -> candle_core::Result<Tensor> {
+        (**self).forward(x, c_noise, context)
+    }
+}
+
 /// What a network is told beside the image and its noise level.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
     /// Class and conditioning image of each sample; no labels stand for zeros, the unconditional case.
     pub condition: &'a Condition,
-    /// Augmentation parameters, shape `[B, augment_dim]`; none for images that are not augmented.
+    /// Augmentation parameters, shape `[B, augment_dim]`, behind what tells D of a network for many; none for images that
+    /// are not augmented.
     pub augment: Option<&'a Tensor>,
     /// Whether the network is being trained.
     pub mode: Mode<'a>,

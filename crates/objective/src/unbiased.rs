@@ -50,4 +50,28 @@ impl UnbiasedObjective {
         let x = self.kernel.perturb(y, &sigma, rngs)?;
         Loss::of(model, &x, sigma, y)
     }
+
+    /// As [`Self::loss`], each sample perturbed by a kernel of its own, that of another D.
+    ///
+    /// - `kernels`: one a sample; that of the objective is not used.
+    ///
+    /// # Errors
+    ///
+    /// A batch that does not fit the kernels or the model, and failures of the tensor backend.
+    pub fn loss_at(
+        &self,
+        kernels: &[&Kernel],
+        model: &impl TrainingModel,
+        y: &Tensor,
+        rngs: &mut [SampleRng],
+    ) -> Result<Loss> {
+        let mut sigma = Vec::with_capacity(rngs.len());
+        let mut x = Vec::with_capacity(rngs.len());
+        for (b, (kernel, rng)) in kernels.iter().zip(rngs.iter_mut()).enumerate() {
+            sigma.push(self.noise_law.draw(rng));
+            let y = y.narrow(0, b, 1)?;
+            x.push(kernel.perturb(&y, &sigma[b..], std::slice::from_mut(rng))?);
+        }
+        Loss::of(model, &Tensor::cat(&x, 0)?, sigma, y)
+    }
 }

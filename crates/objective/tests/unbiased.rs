@@ -104,3 +104,43 @@ fn equal_generators_give_equal_losses() {
     };
     assert_eq!(mean_loss(1.0, &model), mean_loss(1.0, &model));
 }
+
+#[test]
+fn samples_of_many_d_lose_what_each_loses_among_samples_of_its_own() {
+    let (n, b) = (2, 12);
+    let law = || NoiseLaw::LogNormal {
+        p_mean: 0.0,
+        p_std: 0.5,
+    };
+    let all =
+        [1.0, 8.0, f64::INFINITY].map(|d| Kernel::new(n, Dimension::new(d).unwrap()).unwrap());
+    let y = Tensor::ones((b, n), DType::F64, &Device::Cpu).unwrap();
+    let rngs = || -> Vec<_> {
+        (0..b as u64)
+            .map(|i| SampleRng::new(3, Stream::Training, i))
+            .collect()
+    };
+    let model = TwoPoints {
+        d: 8.0,
+        n: n as f64,
+        bias: 0.1,
+    };
+    let objective = |kernel: &Kernel| UnbiasedObjective::new(kernel.clone(), law()).unwrap();
+    let kernels: Vec<&Kernel> = (0..b).map(|i| &all[i % all.len()]).collect();
+    let mixed = objective(&all[0]);
+    let mixed = mixed.loss_at(&kernels, &model, &y, &mut rngs()).unwrap();
+    let got = mixed.per_sample.to_vec1::<f64>().unwrap();
+    for (at, kernel) in all.iter().enumerate() {
+        let own = objective(kernel).loss(&model, &y, &mut rngs()).unwrap();
+        let want = own.per_sample.to_vec1::<f64>().unwrap();
+        for i in (at..b).step_by(all.len()) {
+            assert_eq!(
+                got[i].to_bits(),
+                want[i].to_bits(),
+                "sample {i} at D = {}",
+                kernel.d()
+            );
+        }
+        assert_eq!(mixed.sigma, own.sigma);
+    }
+}

@@ -14,6 +14,7 @@ use pfgmpp_config::{Document, RunConfig};
 use pfgmpp_kernel::{Denoiser, Dimension, ExactPosterior, Query, SampleRng, Stream};
 use pfgmpp_run::{Draw, SamplingModel, StopFlag};
 use pfgmpp_sampler::Corruption;
+use pfgmpp_train::Shown;
 
 /// With so many samples their range holds a further one of the same law in 18 of 20 cases.
 const SAMPLES: u64 = 19;
@@ -32,10 +33,14 @@ fn main() -> Result<(), Failure> {
     let (_, config) = Document::read::<RunConfig>(&run.join("config.yaml"))?;
     let splits = config.data.load()?;
     let model = Model::load(&run.join("checkpoint"), &device)?;
-    let corruption = model.config.data.corruption.ok_or("no run of pairs")?;
+    let corruption = model
+        .config
+        .data
+        .corruption
+        .ok_or("no run of corrupted images")?;
     let data = &splits.held_out;
     let model = SamplingModel::of_checkpoint(model, &config.sampler)?;
-    let model = model.with_pairs(Some(corruption), data, 0);
+    let model = model.with_pairs(Some(Shown::Corrupted(corruption)), data, 0);
     let num = data.num_images() as u64;
     let seeds: Vec<u64> = (0..SAMPLES * num).collect();
     let draw = Draw {

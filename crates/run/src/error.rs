@@ -7,6 +7,7 @@ use pfgmpp_checkpoint::CheckpointError;
 use pfgmpp_config::ConfigError;
 use pfgmpp_store::{StoreError, is_about_place};
 use pfgmpp_train::TrainError;
+use pfgmpp_train::ranks::RankError;
 
 /// Why a run could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,22 @@ pub enum RunError {
         path: PathBuf,
         /// The first difference.
         difference: String,
+    },
+    /// The folder holds a finished run on other data.
+    #[error(
+        "{}: holds a finished run on other data than {name} is now (fingerprint {there}, now {here}): put the data back as \
+         they were, remove the folder to run it again, or choose another folder",
+        path.display()
+    )]
+    OtherData {
+        /// The folder.
+        path: PathBuf,
+        /// The data.
+        name: String,
+        /// What the result says of its data.
+        there: String,
+        /// What the data are now.
+        here: String,
     },
     /// The disk has no room for the results.
     #[error("{}: the results need about {needed_mib} MiB, {free_mib} MiB are free: make room or choose another folder", path.display())]
@@ -112,7 +129,10 @@ impl RunError {
     /// Whether the message ends by asking for another folder, so that a program can add how one is named.
     pub fn wants_another_folder(&self) -> bool {
         match self {
-            Self::OtherConfig { .. } | Self::Space { .. } => true,
+            Self::OtherConfig { .. }
+            | Self::OtherData { .. }
+            | Self::Space { .. }
+            | Self::Train(TrainError::OtherData { .. }) => true,
             Self::Store(e) | Self::Train(TrainError::Store(e)) => e.wants_another_folder(),
             _ => false,
         }
@@ -123,11 +143,17 @@ impl RunError {
         match self {
             Self::Config(_)
             | Self::OtherConfig { .. }
+            | Self::OtherData { .. }
             | Self::Space { .. }
             | Self::Memory { .. }
             | Self::SampleSet(_)
             | Self::State { .. }
-            | Self::Train(TrainError::State { .. } | TrainError::Start { .. }) => true,
+            | Self::Train(
+                TrainError::State { .. }
+                | TrainError::OtherData { .. }
+                | TrainError::Start { .. }
+                | TrainError::Ranks(RankError::Shares { .. } | RankError::Differ { .. }),
+            ) => true,
             Self::Store(e) | Self::Train(TrainError::Store(e)) => e.is_about_place(),
             Self::Data(e) | Self::Train(TrainError::Data(e)) => {
                 e.is_bad_input() || e.io_error().is_some_and(is_about_place)

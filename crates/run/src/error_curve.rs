@@ -3,7 +3,8 @@
 use candle_core::Device;
 use pfgmpp_data::Dataset;
 use pfgmpp_kernel::{Condition, Denoiser, Dimension, Kernel, Query, SampleRng, Stream, in_f64};
-use pfgmpp_sampler::{Corruption, SamplerConfig};
+use pfgmpp_sampler::SamplerConfig;
+use pfgmpp_train::Shown;
 use pfgmpp_transfer::DenoisingError;
 
 use crate::error::RunError;
@@ -23,7 +24,7 @@ const IMAGES: [usize; 2] = [64, 1024];
 
 /// Measures `denoiser` on images of `data`, evenly spaced, over the levels of `sampler`.
 ///
-/// - `corruption`: what a denoiser of pairs is shown of them.
+/// - `pairs`: what a denoiser of pairs is shown of them.
 /// - `batch`: images at a time at most; it changes no error.
 ///
 /// The number of images is that of 16,384 values, at least 64 and at most 1,024, or all that there are.
@@ -33,7 +34,7 @@ const IMAGES: [usize; 2] = [64, 1024];
 /// Failures of the model, and [`RunError::Stopped`].
 pub(crate) fn error_curve(
     denoiser: &dyn Denoiser,
-    corruption: Option<Corruption>,
+    pairs: Option<Shown>,
     data: &Dataset,
     sampler: &SamplerConfig,
     batch: u64,
@@ -55,8 +56,8 @@ pub(crate) fn error_curve(
     for indices in all.chunks(batch.max(1) as usize) {
         let y = data.batch(indices, device)?;
         let mut condition = condition(&denoiser, data, indices, device)?;
-        if let Some(corruption) = corruption {
-            condition = condition.with_image(shown(corruption, data, indices, device)?)?;
+        if let Some(pairs) = pairs {
+            condition = condition.with_image(shown(pairs, data, indices, device)?)?;
         }
         for (level, (error, &sigma)) in error.iter_mut().zip(&sigma).enumerate() {
             let rng = |&i: &usize| SampleRng::new(level as u64, Stream::score(NAME), i as u64);

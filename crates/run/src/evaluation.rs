@@ -107,6 +107,7 @@ impl Evaluation<'_> {
             num_samples: self.config.scoring.num_samples,
             params: self.trained.params,
             seconds: self.trained.seconds + began.elapsed().as_secs_f64(),
+            data_fingerprint: Some(self.splits.fingerprint()?),
         };
         self.folder
             .write(&self.folder.metrics(), result.to_json().as_bytes())?;

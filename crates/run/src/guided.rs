@@ -25,7 +25,7 @@ impl SamplingModel {
         let refused = |message: String| {
             ConfigError::new("sampler", format!("guidance.reference {name}: {message}"))
         };
-        let loaded = Model::load(name.as_ref(), device)?;
+        let loaded = Model::load(name.as_ref(), device)?.at(self.kernel.d())?;
         let (shape, d) = (loaded.config.data.shape, loaded.config.d);
         if shape != self.shape {
             let want = self.shape;

@@ -56,8 +56,8 @@ impl HeldOut<'_> {
         let sigma = vec![sigma; batch.len()];
         let classes = self.classes.as_deref().map(|classes| pick(classes, batch));
         let mut condition = self.model.condition(classes.as_deref(), self.device)?;
-        if let Some(corruption) = self.model.corruption() {
-            let shown = shown(corruption, self.data, batch, self.device)?;
+        if let Some(pairs) = self.model.shown() {
+            let shown = shown(pairs, self.data, batch, self.device)?;
             condition = condition.with_image(shown)?;
         }
         let estimate = self.model.denoise_perturbed(&y, &condition, &sigma, rngs)?;

@@ -1,33 +1,48 @@
-//! What a model of pairs is shown: held-out images, corrupted.
+//! What a model of pairs is shown: held-out images, corrupted, or those beside them.
 
 use candle_core::{Device, Tensor};
-use pfgmpp_data::Dataset;
+use pfgmpp_data::{DataError, Dataset};
 use pfgmpp_kernel::{Condition, SampleRng, Stream};
-use pfgmpp_sampler::Corruption;
+use pfgmpp_train::Shown;
 
 use crate::error::RunError;
 
 /// The seed of what held-out images are shown as: the same for every run.
 const SEED: u64 = 0;
 
-/// Corrupted images `indices` of `data` `[B, C', H, W]`, each by its own place.
+/// What a network is shown of the images `indices` of `data` `[B, C', H, W]`: those beside them, or themselves, each
+/// corrupted by its own place.
 pub(crate) fn shown(
-    corruption: Corruption,
+    which: Shown,
     data: &Dataset,
     indices: &[usize],
     device: &Device,
 ) -> Result<Tensor, RunError> {
+    let corruption = match which {
+        Shown::Corrupted(corruption) => corruption,
+        Shown::Paired => {
+            let name = || DataError::NotPaired(data.name().to_string());
+            return Ok(data.input().ok_or_else(name)?.batch(indices, device)?);
+        }
+    };
     let rng = |&i: &usize| SampleRng::new(SEED, Stream::Observation, i as u64);
     let mut rngs: Vec<SampleRng> = indices.iter().map(rng).collect();
     Ok(corruption.observe(&data.batch(indices, device)?, &mut rngs)?)
 }
 
-/// Held-out images that the samples of a run are conditioned on, one after the other.
+/// Images that samples are conditioned on, one after the other.
 pub(crate) struct Pairs {
-    pub corruption: Corruption,
-    pub held_out: Dataset,
+    pub images: Images,
     /// The seed of the first sample, which is shown the first image.
     pub first_seed: u64,
+}
+
+/// Where those images come from.
+pub(crate) enum Images {
+    /// What is shown of held-out images.
+    HeldOut(Shown, Dataset),
+    /// Images that were given, `[num, C', H, W]`.
+    Given(Tensor),
 }
 
 impl Pairs {
@@ -38,10 +53,20 @@ impl Pairs {
         seeds: &[u64],
         device: &Device,
     ) -> Result<Condition, RunError> {
-        let num = self.held_out.num_images() as u64;
-        let image = |seed: &u64| (seed.wrapping_sub(self.first_seed) % num) as usize;
+        let num = match &self.images {
+            Images::HeldOut(_, data) => data.num_images(),
+            Images::Given(images) => images.dim(0)?,
+        };
+        let image = |seed: &u64| (seed.wrapping_sub(self.first_seed) % num as u64) as usize;
         let indices: Vec<usize> = seeds.iter().map(image).collect();
-        let shown = shown(self.corruption, &self.held_out, &indices, device)?;
+        let shown = match &self.images {
+            Images::HeldOut(which, data) => shown(*which, data, &indices, device)?,
+            Images::Given(images) => {
+                let index: Vec<i64> = indices.iter().map(|&index| index as i64).collect();
+                let index = Tensor::new(index.as_slice(), images.device())?;
+                images.index_select(&index, 0)?.to_device(device)?
+            }
+        };
         Ok(condition.with_image(shown)?)
     }
 }

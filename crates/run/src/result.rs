@@ -4,6 +4,7 @@ use std::path::Path;
 
 use pfgmpp_checkpoint::json_sha256;
 use pfgmpp_config::{ModelConfig, RunConfig, yaml};
+use pfgmpp_data::Splits;
 use pfgmpp_kernel::Dimension;
 use pfgmpp_metrics::Scores;
 use pfgmpp_train::TrainingConfig;
@@ -37,6 +38,9 @@ pub struct RunResult {
     pub params: u64,
     /// Seconds of training, sampling and scoring.
     pub seconds: f64,
+    /// What tells the data from others ([`Splits::fingerprint`]); none of a result of a version before this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_fingerprint: Option<String>,
 }
 
 /// What `metrics.json` holds, in every version.
@@ -52,6 +56,8 @@ struct ResultFile {
     num_samples: u64,
     params: u64,
     seconds: f64,
+    #[serde(default)]
+    data_fingerprint: Option<String>,
 }
 
 impl From<ResultFile> for RunResult {
@@ -69,6 +75,7 @@ impl From<ResultFile> for RunResult {
             num_samples: file.num_samples,
             params: file.params,
             seconds: file.seconds,
+            data_fingerprint: file.data_fingerprint,
         }
     }
 }
@@ -115,6 +122,28 @@ pub fn check_config(config: &RunConfig, folder: &Path) -> Result<(), RunError> {
     }
 }
 
+/// Refuses the `result` of the run in `folder` if it is of other data than `splits`; one of a version before this one
+/// does not say.
+///
+/// # Errors
+///
+/// [`RunError::OtherData`], and files that are not as they were.
+pub fn check_data(result: &RunResult, splits: &Splits, folder: &Path) -> Result<(), RunError> {
+    let Some(there) = &result.data_fingerprint else {
+        return Ok(());
+    };
+    let here = splits.fingerprint()?;
+    match *there == here {
+        true => Ok(()),
+        false => Err(RunError::OtherData {
+            path: folder.to_path_buf(),
+            name: splits.found.name.clone(),
+            there: there.clone(),
+            here,
+        }),
+    }
+}
+
 /// The configuration `there` with what a run may change as it goes on: all that leaves the weights at each
 /// number of images as they are.
 fn as_far_as(mut there: RunConfig, asked: &RunConfig) -> RunConfig {
@@ -134,6 +163,7 @@ fn as_far_as(mut there: RunConfig, asked: &RunConfig) -> RunConfig {
             score_every,
             micro_batch: _,
             start_from: _,
+            d_list: _,
             non_finite: _,
         } = there;
         *nimg = asked.nimg.max(*nimg);

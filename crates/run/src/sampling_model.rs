@@ -6,10 +6,11 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Error, Tensor};
 use pfgmpp_checkpoint::{CheckpointError, Model};
-use pfgmpp_config::{CheckpointSource, ConfigError, ModelConfig, RunConfig};
+use pfgmpp_config::{ConfigError, ModelConfig};
 use pfgmpp_data::{Column, Dataset};
 use pfgmpp_kernel::{Denoiser, Dimension, ExactPosterior, Kernel};
 use pfgmpp_sampler::{Classes, Corruption, Guidance, Sampler, SamplerConfig, TimedStep};
+use pfgmpp_train::Shown;
 use pfgmpp_transfer::{DataMoments, ParameterError};
 
 use crate::classes_asked::ClassesAsked;
@@ -19,7 +20,8 @@ use crate::levels_shown::at_levels_shown;
 use crate::memory::Footprint;
 use crate::moments::moments_of;
 use crate::observer::StopFlag;
-use crate::pairs::Pairs;
+use crate::pairs::{Images, Pairs};
+use crate::resolved::ResolvedRun;
 use crate::restoring::Restoring;
 use crate::table::{columns, in_words};
 
@@ -50,7 +52,7 @@ pub struct SamplingModel {
     /// What the samples are told to be observed as.
     restoring: Option<Restoring>,
     /// What a network of pairs is shown of an image.
-    corruption: Option<Corruption>,
+    shown: Option<Shown>,
     /// What its samples are conditioned on, unless they are told otherwise.
     pairs: Option<Pairs>,
     /// How the columns of the table that it was made of were standardised.
@@ -121,7 +123,7 @@ impl SamplingModel {
             shown_by,
             data: None,
             restoring: None,
-            corruption: None,
+            shown: None,
             pairs: None,
             columns: None,
         })
@@ -171,27 +173,56 @@ impl SamplingModel {
         footprint.check_sampling(self.kernel.n() as u64, key, batch, num)
     }
 
-    /// Conditions samples on images of `held_out`, corrupted as `corruption` says, one after the other from that of
-    /// `first_seed` on; `None` for a network that is shown nothing.
+    /// Conditions samples on what is `shown` of images of `held_out`, one after the other from that of `first_seed` on;
+    /// `None` for a network that is shown nothing.
     #[must_use]
-    pub fn with_pairs(
-        mut self,
-        corruption: Option<Corruption>,
-        held_out: &Dataset,
-        first_seed: u64,
-    ) -> Self {
-        self.corruption = corruption;
-        self.pairs = corruption.map(|corruption| Pairs {
-            corruption,
-            held_out: held_out.clone(),
+    pub fn with_pairs(mut self, shown: Option<Shown>, held_out: &Dataset, first_seed: u64) -> Self {
+        self.shown = shown;
+        self.pairs = shown.map(|shown| Pairs {
+            images: Images::HeldOut(shown, held_out.clone()),
             first_seed,
         });
         self
     }
 
+    /// Conditions samples on `images` `[num, C', H, W]`, one after the other from that of `first_seed` on, of a network of
+    /// pairs from two sources.
+    ///
+    /// # Errors
+    ///
+    /// A model that is shown none, and images of another shape than it is shown.
+    pub fn with_inputs(mut self, images: Tensor, first_seed: u64) -> Result<Self, RunError> {
+        let refuse = |message: String| Err(ConfigError::new("input", message).into());
+        let Some(Shown::Paired) = self.shown else {
+            return refuse("the model was not trained on pairs (condition: paired)".to_string());
+        };
+        let [_, height, width] = self.shape;
+        let channels = self.denoiser.takes().image_channels;
+        let got = &images.dims()[1..];
+        if got != [channels, height, width] {
+            let want = [channels, height, width];
+            return refuse(format!(
+                "images of shape {got:?}, the model is shown {want:?}"
+            ));
+        }
+        self.pairs = Some(Pairs {
+            images: Images::Given(images),
+            first_seed,
+        });
+        Ok(self)
+    }
+
     /// What a network of pairs is shown of an image; `None` of any other.
+    pub fn shown(&self) -> Option<Shown> {
+        self.shown
+    }
+
+    /// How what a network of pairs is shown is made of an image; `None` of any other, and of pairs from two sources.
     pub fn corruption(&self) -> Option<Corruption> {
-        self.corruption
+        match self.shown {
+            Some(Shown::Corrupted(corruption)) => Some(corruption),
+            None | Some(Shown::Paired) => None,
+        }
     }
 
     /// Draws samples of the classes that its sampler names, or of all alike if that names none.
@@ -221,28 +252,25 @@ impl SamplingModel {
         Ok(self)
     }
 
-    /// The model of a configuration that trains nothing: the exact posterior of `data`, or a
+    /// The model of a run that trains nothing: the exact posterior of `data`, or a
     /// checkpoint.
     ///
     /// # Errors
     ///
     /// A checkpoint that cannot be read or is of images of another shape; a configuration that trains.
-    pub fn untrained(
-        config: &RunConfig,
-        data: &Dataset,
-        device: &Device,
-    ) -> Result<Self, RunError> {
-        Self::untrained_by(config, data, device, |place| Model::load(place, device))
+    pub fn untrained(run: &ResolvedRun, data: &Dataset, device: &Device) -> Result<Self, RunError> {
+        Self::untrained_by(run, data, device, |place| Model::load(place, device))
     }
 
     /// As [`Self::untrained`], a checkpoint being read by `load`.
     pub(crate) fn untrained_by(
-        config: &RunConfig,
+        run: &ResolvedRun,
         data: &Dataset,
         device: &Device,
         load: impl FnOnce(&Path) -> Result<Model, CheckpointError>,
     ) -> Result<Self, RunError> {
         let refuse = |message| Err(ConfigError::new("model", message).into());
+        let config = run.config();
         match &config.model {
             ModelConfig::Network(_) => {
                 refuse("network is trained first: pfgmpp train, then sample its checkpoint".into())
@@ -269,36 +297,26 @@ impl SamplingModel {
                     .with_reference(device)?
                     .with_classes(config.first_seed(), &data.class_counts())
             }
-            ModelConfig::Checkpoint {
-                source: CheckpointSource::Run(name),
-                ..
-            } => refuse(format!(
-                "checkpoint of the run {name}: give that run's folder as the checkpoint"
-            )),
-            ModelConfig::Checkpoint {
-                source: CheckpointSource::Reference(reference),
-                path,
-                ..
-            } => {
-                let place = path.as_deref().unwrap_or(reference.as_ref());
-                let model = load(place)?;
+            ModelConfig::Checkpoint { source } => {
+                let place = run.weights().place();
+                let model = load(place.expect("a checkpoint was found"))?;
                 let (got, want) = (model.config.data.shape, data.image_shape());
                 if got != want {
                     return refuse(format!(
-                        "checkpoint {reference} is of images of shape {got:?}, the data have {want:?}"
+                        "checkpoint {source} is of images of shape {got:?}, the data have {want:?}"
                     ));
                 }
                 let own = columns(&model.config.data);
                 if own.as_deref() != data.columns() {
                     return refuse(format!(
-                        "checkpoint {reference} is of {}, the data are {}: both must be standardised by the same numbers",
+                        "checkpoint {source} is of {}, the data are {}: both must be standardised by the same numbers",
                         in_words(own.as_deref()),
                         in_words(data.columns())
                     ));
                 }
-                if model.config.data.corruption.is_some() {
+                if model.config.data.image_channels() > 0 {
                     return refuse(format!(
-                        "checkpoint {reference} was trained on pairs: it is scored by the run that trains it"
+                        "checkpoint {source} was trained on pairs: it is scored by the run that trains it"
                     ));
                 }
                 Self::of_checkpoint(model, &config.sampler)?
@@ -314,21 +332,28 @@ impl SamplingModel {
     ///
     /// What [`Self::new`] refuses.
     pub fn of_checkpoint(model: Model, sampler: &SamplerConfig) -> Result<Self, RunError> {
+        // A network for many D is asked at the one of the samples.
+        let d = sampler.d.unwrap_or(model.config.d);
         let Model {
             config,
             denoiser,
             moments,
             notes,
-        } = model;
+            ..
+        } = model.at(d)?;
         let shape = config.data.shape;
         let footprint = Footprint::Network(config.memory()?);
-        let corruption = config.data.corruption;
+        let shown = match (config.data.corruption, config.data.input_channels) {
+            (Some(corruption), _) => Some(Shown::Corrupted(corruption)),
+            (None, 0) => None,
+            (None, _) => Some(Shown::Paired),
+        };
         let columns = columns(&config.data);
         let model = Self::new(denoiser, config.d, shape, || Ok(moments), sampler)?;
         let model = model.with_footprint(footprint);
         Ok(Self {
             notes,
-            corruption,
+            shown,
             columns,
             ..model
         })

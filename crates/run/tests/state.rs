@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 use pfgmpp_config::yaml::parse_assignment;
 use pfgmpp_config::{Document, RunConfig};
 use pfgmpp_data::{Dataset, Splits};
@@ -36,7 +36,7 @@ fn a_state_is_of_one_training_whatever_its_length() {
     let restored = |overrides: &[&str], data: &Dataset| {
         let mut trainer = trainer(&config(overrides), data);
         let restored = trainer.restore(&path);
-        restored.map(|()| trainer.nimg()).map_err(|e| e.to_string())
+        restored.map(|_| trainer.nimg()).map_err(|e| e.to_string())
     };
     for same in [
         "training.nimg=128",
@@ -97,4 +97,36 @@ fn a_state_is_of_one_training_whatever_its_length() {
         got.contains(want),
         "with other images: got {got}, want {want}"
     );
+}
+
+#[test]
+fn a_state_of_other_data_of_the_same_name_shape_and_number_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.safetensors");
+    let config = config(&["training.nimg=128"]);
+    let train = config.data.load().unwrap().train;
+    let mut before = trainer(&config, &train);
+    before.step().unwrap();
+    before.save(&path).unwrap();
+    let restored = |data: &Dataset| trainer(&config, data).restore(&path);
+    assert_eq!(restored(&train).unwrap(), None, "nothing to say");
+    let images = train.images().unwrap();
+    let classes = train.class_labels().unwrap().cloned();
+    // One value of one image, and the order of two.
+    let mut values = images.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    values[1000] += if values[1000] < 0.0 { 1e-3 } else { -1e-3 };
+    let changed = Tensor::from_vec(values, images.shape(), &Device::Cpu).unwrap();
+    let mut order: Vec<u32> = (0..train.num_images() as u32).collect();
+    order.swap(0, 1);
+    let order = Tensor::from_vec(order, train.num_images(), &Device::Cpu).unwrap();
+    let swapped = images.index_select(&order, 0).unwrap();
+    for images in [changed, swapped] {
+        let other = Dataset::new(train.name(), &images, classes.clone()).unwrap();
+        let got = restored(&other).unwrap_err().to_string();
+        let want = "was trained on other data than digits/train is now";
+        assert!(got.contains(want), "got {got}, want {want}");
+        let advice = "if these weights are to be gone on from, choose another folder";
+        assert!(got.contains(advice), "got {got}, want {advice}");
+        assert_eq!(got.lines().count(), 1, "got {got}");
+    }
 }

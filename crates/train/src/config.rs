@@ -45,6 +45,17 @@ pub enum ConditionConfig {
     Classes,
     /// The image itself, corrupted: training on pairs, for samples of what may stand behind a corrupted image.
     Corrupted(Corruption),
+    /// The image beside it, of data of pairs.
+    Paired,
+}
+
+/// What a network is shown of each image beside the perturbed one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Shown {
+    /// The image itself, corrupted.
+    Corrupted(Corruption),
+    /// The image beside it, of data of pairs ([`Dataset::input`](pfgmpp_data::Dataset::input)).
+    Paired,
 }
 
 /// What a network predicts, and what training minimises.
@@ -86,6 +97,7 @@ impl TrainerConfig {
         self.training.check().map_err(at("training"))?;
         self.check_condition()?;
         self.check_augment()?;
+        self.check_d_list()?;
         match &self.method {
             Method::Denoiser {
                 preconditioning,
@@ -120,10 +132,27 @@ impl TrainerConfig {
         }
     }
 
-    /// What the network is shown of each image beside the perturbed one.
+    /// The D that the denoiser is for where samples are asked for at `d`: that one for a network that is told D.
+    pub fn d_at(&self, d: Dimension) -> Dimension {
+        match self.training.d_list() {
+            [] => self.d,
+            _ => d,
+        }
+    }
+
+    /// How what the network is shown of each image is made of it, if it is.
     pub fn corruption(&self) -> Option<Corruption> {
         match self.condition {
             Some(ConditionConfig::Corrupted(corruption)) => Some(corruption),
+            None | Some(ConditionConfig::Classes | ConditionConfig::Paired) => None,
+        }
+    }
+
+    /// What the network is shown of each image beside the perturbed one, from wherever it comes.
+    pub fn shown(&self) -> Option<Shown> {
+        match self.condition {
+            Some(ConditionConfig::Corrupted(corruption)) => Some(Shown::Corrupted(corruption)),
+            Some(ConditionConfig::Paired) => Some(Shown::Paired),
             None | Some(ConditionConfig::Classes) => None,
         }
     }
@@ -163,6 +192,25 @@ impl TrainerConfig {
         }
     }
 
+    /// The targets of the other objectives are those of one D, and a network has to have somewhere to be told.
+    fn check_d_list(&self) -> Result<(), ParameterError> {
+        let refuse = |accepted: String| {
+            let got = format!("{} values", self.training.d_list().len());
+            Err(ParameterError::new("training.d_list", got, accepted))
+        };
+        match (self.training.d_list(), self.averaging_objective()) {
+            ([], _) => Ok(()),
+            (_, Some(objective)) => refuse(format!(
+                "absent with objective {objective}, whose targets are those of one D"
+            )),
+            _ if matches!(self.network, Some(NetworkConfig::UNet2D(_))) => refuse(
+                "absent with network unet2d, which is told noise level and class alone: choose ddpmpp, ncsnpp, adm or mlp"
+                    .to_string(),
+            ),
+            _ => Ok(()),
+        }
+    }
+
     /// The targets of the other objectives average over images of all classes.
     fn check_condition(&self) -> Result<(), ParameterError> {
         if let Some(corruption) = self.corruption() {
@@ -176,6 +224,7 @@ impl TrainerConfig {
             None => return Ok(()),
             Some(ConditionConfig::Classes) => ("classes", "all classes"),
             Some(ConditionConfig::Corrupted(_)) => ("corrupted", "images of all conditions"),
+            Some(ConditionConfig::Paired) => ("paired", "images of all conditions"),
         };
         let accepted =
             format!("absent with objective {objective}, whose targets average over {what}");

@@ -7,18 +7,26 @@ use crate::config::{Method, TrainerConfig};
 use crate::lengths::NonFinite;
 
 /// What is absent by default, which a state without it was trained without.
-const OPTIONAL: [&str; 5] = [
+const OPTIONAL: [&str; 6] = [
+    "training.d_list",
     "training.start_from",
     "augment",
     "post_hoc_ema.sigma_rel",
     "training.micro_batch",
     "training.non_finite",
 ];
+/// What the data are, beyond their name, shape and number.
+pub(crate) const FINGERPRINT: &str = "data.fingerprint";
 
 /// All that the weights after a number of images follow from, by the dotted names of configurations.
 ///
 /// The length of training is not among it, nor how often it reports: neither changes what came before.
-pub(crate) fn identity(model: &TrainerConfig, seed: u64, data: &Dataset) -> Map<String, Value> {
+pub(crate) fn identity(
+    model: &TrainerConfig,
+    seed: u64,
+    data: &Dataset,
+    fingerprint: &str,
+) -> Map<String, Value> {
     let objective = match &model.method {
         Method::Denoiser {
             noise_law,
@@ -37,6 +45,7 @@ pub(crate) fn identity(model: &TrainerConfig, seed: u64, data: &Dataset) -> Map<
         ("data", json!(data.name())),
         ("data.shape", json!(data.image_shape())),
         ("data.images", json!(data.num_images())),
+        (FINGERPRINT, json!(fingerprint)),
         ("network", json!(model.network)),
         ("condition", json!(model.condition)),
         ("prediction", json!(model.prediction())),
@@ -63,6 +72,7 @@ fn optional(model: &TrainerConfig) -> impl Iterator<Item = (&'static str, Value)
         (training.micro_batch).map(|micro| ("training.micro_batch", json!(micro))),
         (non_finite.filter(|what| *what == NonFinite::Skip))
             .map(|what| ("training.non_finite", json!(what))),
+        (training.d_list.as_ref()).map(|list| ("training.d_list", json!(list))),
         start.map(|start| ("training.start_from", json!(start))),
         (model.augment).map(|augment| ("augment", json!(augment))),
     ];

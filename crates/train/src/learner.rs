@@ -4,18 +4,20 @@ use std::ops::Range;
 
 use candle_core::{Device, Tensor};
 use candle_nn::VarBuilder;
-use pfgmpp_data::{AugmentConfig, Dataset, Shuffle};
-use pfgmpp_kernel::{Condition, Denoiser, Kernel, SampleRng, Stream};
-use pfgmpp_nn::{Context, FieldNetwork, Mode, Network, Preconditioned, Signature};
+use pfgmpp_data::{AugmentConfig, DataError, Dataset, Shuffle};
+use pfgmpp_kernel::{Condition, Denoiser, Dimension, Kernel, SampleRng, Stream};
+use pfgmpp_nn::{
+    Context, DIMENSION_LABELS, FieldNetwork, Mode, Network, Preconditioned, Signature,
+};
 use pfgmpp_objective::{
     Loss, PfgmObjective, StableTargetObjective, TrainingModel, UnbiasedObjective, Weighted,
 };
-use pfgmpp_sampler::Corruption;
 use pfgmpp_transfer::DataScale;
 
 use crate::augmented::augmented;
-use crate::config::{ConditionConfig, Method, TrainerConfig};
+use crate::config::{ConditionConfig, Method, Shown, TrainerConfig};
 use crate::error::TrainError;
+use crate::many_d::{self, ManyD};
 
 /// Set in the seed of the order in which large batches are filled, which no run's seed has.
 const FILLING: u64 = 1 << 63;
@@ -29,13 +31,14 @@ pub struct Learner {
     /// How images are changed.
     augment: Option<AugmentConfig>,
     /// What the network is shown of them.
-    corruption: Option<Corruption>,
+    shown: Option<Shown>,
     /// What both follow from.
     seed: u64,
 }
 
 enum Task {
     Unbiased(UnbiasedObjective, Preconditioned),
+    ManyD(ManyD),
     StableTarget(StableTargetObjective, Preconditioned),
     Field(PfgmObjective, FieldNetwork),
 }
@@ -66,13 +69,24 @@ impl Learner {
                 reference_batch,
             } => {
                 let denoiser =
-                    Preconditioned::new(network, preconditioning.clone(), &kernel, scale)?;
+                    |network| Preconditioned::new(network, preconditioning.clone(), &kernel, scale);
                 match reference_batch {
                     None => {
-                        let objective = UnbiasedObjective::new(kernel, noise_law.clone())?;
-                        (Task::Unbiased(objective, denoiser), None)
+                        let objective = UnbiasedObjective::new(kernel.clone(), noise_law.clone())?;
+                        let task = match model.training.d_list() {
+                            [] => Task::Unbiased(objective, denoiser(network)?),
+                            list => Task::ManyD(ManyD::new(
+                                objective,
+                                &network.into(),
+                                preconditioning,
+                                (data.n(), scale),
+                                list,
+                            )?),
+                        };
+                        (task, None)
                     }
                     Some(size) => {
+                        let denoiser = denoiser(network)?;
                         let objective = StableTargetObjective::new(kernel, noise_law.clone())?;
                         (Task::StableTarget(objective, denoiser), Some(*size))
                     }
@@ -96,7 +110,7 @@ impl Learner {
             wide: wide.map(|size| WideBatch::new(data, seed, size)),
             label_dim: label_dim(model, data)?,
             augment: model.augment,
-            corruption: model.corruption(),
+            shown: model.shown(),
             seed,
         })
     }
@@ -125,10 +139,23 @@ impl Learner {
             None => (y, None),
             Some(augment) => augmented(augment, &y, &mut streams(Stream::Augmentation))?,
         };
-        let shown = self.corruption.map(|corruption| {
+        let shown = match self.shown {
+            None => None,
             // The image as it is augmented, which is what the sample is of.
-            corruption.observe(&y, &mut streams(Stream::Corruption))
-        });
+            Some(Shown::Corrupted(corruption)) => {
+                Some(corruption.observe(&y, &mut streams(Stream::Corruption))?)
+            }
+            Some(Shown::Paired) => {
+                let shown = inputs(data)?.batch(&indices[piece.clone()], device)?;
+                Some(match &self.augment {
+                    None => shown,
+                    // Drawn by the same stream, and so changed alike.
+                    Some(augment) => {
+                        augmented(augment, &shown, &mut streams(Stream::Augmentation))?.0
+                    }
+                })
+            }
+        };
         let around = match &mut self.wide {
             // The same for every piece.
             Some(wide) => wide.around(data, nimg, indices, device)?,
@@ -136,14 +163,20 @@ impl Learner {
         };
         let mut condition = self.condition(data, &indices[piece], device)?;
         if let Some(shown) = shown {
-            condition = condition.with_image(shown?)?;
+            condition = condition.with_image(shown)?;
         }
-        let context = Context {
+        let mut context = Context {
             condition: &condition,
             augment: labels.as_ref(),
             mode: Mode::Train { seeds },
         };
         Ok(match &self.task {
+            Task::ManyD(many) => {
+                let places = many.draw(&mut streams(Stream::Dimension));
+                let told = many.labels(&places, labels.as_ref(), device)?;
+                context.augment = Some(&told);
+                many.loss(&y, &places, rngs, context)?
+            }
             Task::Unbiased(objective, model) => {
                 objective.loss(&InTraining { model, context }, &y, rngs)?
             }
@@ -183,7 +216,7 @@ impl Learner {
 /// Data without classes where there have to be some.
 pub fn label_dim(model: &TrainerConfig, data: &Dataset) -> Result<usize, TrainError> {
     match model.condition {
-        None | Some(ConditionConfig::Corrupted(_)) => Ok(0),
+        None | Some(ConditionConfig::Corrupted(_) | ConditionConfig::Paired) => Ok(0),
         Some(ConditionConfig::Classes) => match data.class_labels()? {
             Some(classes) => Ok(classes.num_classes()),
             None => Err(TrainError::NoClasses(data.name().to_string())),
@@ -197,13 +230,25 @@ pub fn label_dim(model: &TrainerConfig, data: &Dataset) -> Result<usize, TrainEr
 ///
 /// Images that are not corrupted so.
 pub fn image_channels(model: &TrainerConfig, data: &Dataset) -> Result<usize, TrainError> {
-    let Some(corruption) = model.corruption() else {
-        return Ok(0);
+    let corruption = match model.shown() {
+        None => return Ok(0),
+        Some(Shown::Paired) => return Ok(inputs(data)?.image_shape()[0]),
+        Some(Shown::Corrupted(corruption)) => corruption,
     };
     let shape = data.image_shape();
     let checked = corruption.check_shape(shape);
     checked.map_err(|e| e.under("condition.corrupted"))?;
     Ok(corruption.image_channels(shape[0]))
+}
+
+/// The images that stand beside those of `data`.
+///
+/// # Errors
+///
+/// Data that are not pairs.
+fn inputs(data: &Dataset) -> Result<&Dataset, TrainError> {
+    let name = || DataError::NotPaired(data.name().to_string());
+    Ok(data.input().ok_or_else(name)?)
 }
 
 /// What the network of `model` takes and gives while it is trained.
@@ -216,15 +261,23 @@ pub fn training_signature(model: &TrainerConfig, data: &Dataset) -> Result<Signa
     if model.augment.is_some() && height.min(width) < 2 {
         return Err(TrainError::NoImages(data.name().to_string()));
     }
-    let augment_dim = model.augment.map_or(0, |augment| augment.label_dim());
     Ok(Signature {
         label_dim: label_dim(model, data)?,
-        augment_dim,
+        augment_dim: augment_dim(model),
         ..model.prediction().signature(data.image_shape())
     })
 }
 
-/// The denoiser that the weights of `builder` make, of images that are not augmented.
+/// Values that the network of `model` is told of D, where it is told, and of how an image was augmented.
+fn augment_dim(model: &TrainerConfig) -> usize {
+    let of_d = match model.training.d_list() {
+        [] => 0,
+        _ => DIMENSION_LABELS,
+    };
+    of_d + model.augment.map_or(0, |augment| augment.label_dim())
+}
+
+/// The denoiser at `d` that the weights of `builder` make, of images that are not augmented.
 ///
 /// # Errors
 ///
@@ -234,9 +287,13 @@ pub fn denoiser(
     data: &Dataset,
     scale: DataScale,
     builder: &VarBuilder,
+    d: Dimension,
 ) -> Result<Box<dyn Denoiser>, TrainError> {
-    let kernel = Kernel::new(data.n(), model.d)?;
-    let network = network(model, data, builder)?;
+    let kernel = Kernel::new(data.n(), d)?;
+    let mut network = network(model, data, builder)?;
+    if !model.training.d_list().is_empty() {
+        network = many_d::at(network, data.n(), d, augment_dim(model));
+    }
     Ok(model.prediction().denoiser(network, &kernel, scale)?)
 }
 
@@ -247,6 +304,11 @@ fn network(
 ) -> Result<Box<dyn Network>, TrainError> {
     let signature = Signature {
         label_dim: label_dim(model, data)?,
+        augment_dim: match model.training.d_list() {
+            // What tells of augmentation is left out.
+            [] => 0,
+            _ => augment_dim(model),
+        },
         ..model.prediction().signature(data.image_shape())
     };
     let beside = image_channels(model, data)?;

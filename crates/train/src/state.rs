@@ -16,7 +16,7 @@ use crate::adam::Adam;
 use crate::averages::Averages;
 use crate::ema::{Ema, Profile};
 use crate::error::TrainError;
-use crate::identity::difference;
+use crate::identity::{FINGERPRINT, difference};
 
 /// Where training stands, beside the tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -114,8 +114,8 @@ pub(crate) fn save(
     Ok(write_sealed_tensors(path, &tensors, metadata.into())?)
 }
 
-/// Restores the state of the training `run` into `parameters`, `adam` and `averages`; `None` when there is no
-/// file.
+/// Restores the state of the training `run` into `parameters`, `adam` and `averages`, and says whether the state knows
+/// what data it is of; `None` when there is no file.
 pub(crate) fn load(
     path: &Path,
     parameters: &Parameters,
@@ -123,7 +123,7 @@ pub(crate) fn load(
     averages: &Averages,
     run: &Map<String, Value>,
     device: &Device,
-) -> Result<Option<Position>, TrainError> {
+) -> Result<Option<(Position, bool)>, TrainError> {
     if !path.exists() {
         return Ok(None);
     }
@@ -141,7 +141,8 @@ pub(crate) fn load(
         }
     });
     let (tensors, metadata, seal) = read?;
-    check_run(&metadata, seal, run).map_err(bad)?;
+    let there = run_of(&metadata, seal).map_err(bad)?;
+    check_run(&there, run, path, bad)?;
     let position: Position = metadata
         .get(POSITION)
         .and_then(|json| serde_json::from_str(json).ok())
@@ -159,25 +160,49 @@ pub(crate) fn load(
         var.set(tensor).map_err(|e| bad(format!("{key}: {e}")))?;
     }
     adam.set_steps(position.steps);
-    Ok(Some(position))
+    Ok(Some((position, there.contains_key(FINGERPRINT))))
 }
 
-/// Refuses the state of another training, and one whose checksum was lost.
+/// What the state says of the training that it is of, nothing if it is of the first version; one whose checksum was lost
+/// is refused.
+fn run_of(metadata: &HashMap<String, String>, seal: Seal) -> Result<Map<String, Value>, String> {
+    match (metadata.get(RUN), seal) {
+        (None, _) => Ok(Map::new()),
+        (Some(_), Seal::Absent) => Err("it is damaged: its checksum is gone".to_string()),
+        (Some(there), Seal::Right) => {
+            serde_json::from_str(there).map_err(|_| "it does not say whose it is".to_string())
+        }
+    }
+}
+
+/// Refuses the state of another training `there` than `run`, and of other data.
 fn check_run(
-    metadata: &HashMap<String, String>,
-    seal: Seal,
+    there: &Map<String, Value>,
     run: &Map<String, Value>,
-) -> Result<(), String> {
-    let there = match (metadata.get(RUN), seal) {
-        (None, _) => return Ok(()),
-        (Some(_), Seal::Absent) => return Err("it is damaged: its checksum is gone".to_string()),
-        (Some(there), Seal::Right) => there,
+    path: &Path,
+    bad: impl Fn(String) -> TrainError,
+) -> Result<(), TrainError> {
+    // Last, because other data of another name, shape or number are better told by those.
+    let without = |run: &Map<String, Value>| {
+        let mut run = run.clone();
+        let data = run.remove(FINGERPRINT);
+        (run, data)
     };
-    let there: Map<String, Value> =
-        serde_json::from_str(there).map_err(|_| "it does not say whose it is".to_string())?;
-    match difference(&there, run) {
-        None => Ok(()),
-        Some(difference) => Err(format!("it is of another run: {difference}")),
+    let ((there, data_there), (here, data_here)) = (without(there), without(run));
+    if let Some(difference) = difference(&there, &here) {
+        return Err(bad(format!("it is of another run: {difference}")));
+    }
+    match (data_there, data_here) {
+        (Some(there), Some(here)) if there != here => {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
+            Err(TrainError::OtherData {
+                path: path.to_path_buf(),
+                name: run.get("data").map(text).unwrap_or_default(),
+                there: text(&there),
+                here: text(&here),
+            })
+        }
+        _ => Ok(()),
     }
 }
 

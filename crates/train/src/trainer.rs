@@ -1,6 +1,7 @@
 //! One training run in memory: weights, optimizer, average, and the step that moves them.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
@@ -8,25 +9,29 @@ use pfgmpp_checkpoint::{
     Checkpoint, CheckpointConfig, Column, DATA_MEAN, DataSummary, FORMAT, Tensors, TrainingSummary,
 };
 use pfgmpp_data::{Dataset, Shuffle, Statistics};
-use pfgmpp_kernel::Denoiser;
+use pfgmpp_kernel::{Denoiser, Dimension};
 use pfgmpp_nn::Parameters;
 use pfgmpp_sampler::SamplerConfig;
 use pfgmpp_transfer::{DataMoments, DataScale};
+use serde_json::{Map, Value};
 
 use crate::adam::Adam;
 use crate::averages::Averages;
-use crate::config::{ConditionConfig, TrainerConfig};
+use crate::config::{ConditionConfig, Shown, TrainerConfig};
 use crate::ema::{Ema, Profile};
 use crate::error::TrainError;
 use crate::identity::identity;
-use crate::learner::{Learner, denoiser, label_dim};
+use crate::learner::{Learner, denoiser, image_channels, label_dim};
 use crate::snapshots;
 use crate::start_from::start_from;
 use crate::state::{self, Position, Validation};
 
 pub use self::step::{MeanLoss, Step};
+pub use self::together::RankCosts;
+use self::together::Together;
 
 mod step;
+mod together;
 
 /// A run's weights and everything that changes them.
 pub struct Trainer {
@@ -35,6 +40,7 @@ pub struct Trainer {
     device: Device,
     data: Dataset,
     shuffle: Shuffle,
+    fingerprint: OnceLock<String>,
     scale: DataScale,
     learner: Learner,
     parameters: Parameters,
@@ -44,6 +50,8 @@ pub struct Trainer {
     tail: MeanLoss,
     skipped: u64,
     skipped_in_a_row: u64,
+    /// The ranks that share each batch, if several do.
+    together: Option<Together>,
     /// Seconds of training, those before a resume included.
     pub seconds: f64,
     /// What was found on held-out data so far; saved with the state.
@@ -79,6 +87,7 @@ impl Trainer {
             seed,
             device: device.clone(),
             data: data.clone(),
+            fingerprint: OnceLock::new(),
             scale,
             learner,
             parameters,
@@ -86,6 +95,7 @@ impl Trainer {
             tail: MeanLoss::default(),
             skipped: 0,
             skipped_in_a_row: 0,
+            together: None,
             seconds: 0.0,
             validation: None,
         })
@@ -135,7 +145,7 @@ impl Trainer {
     pub fn start_from(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
         start_from(&self.parameters, checkpoint).map_err(|e| TrainError::Start {
             reference: match &self.model.training.start_from {
-                Some(start) => start.reference.clone(),
+                Some(reference) => reference.clone(),
                 None => "the checkpoint".to_string(),
             },
             message: e.to_string(),
@@ -181,7 +191,17 @@ impl Trainer {
     ///
     /// Failures of the tensor backend.
     pub fn averaged_model(&self) -> Result<Box<dyn Denoiser>, TrainError> {
-        self.model_of(self.ema().tensors())
+        self.averaged_model_at(self.model.d)
+    }
+
+    /// As [`Self::averaged_model`], at another D of a network that is told D (`training.d_list`); any other is that of
+    /// its own D alone.
+    ///
+    /// # Errors
+    ///
+    /// Failures of the tensor backend.
+    pub fn averaged_model_at(&self, d: Dimension) -> Result<Box<dyn Denoiser>, TrainError> {
+        self.model_at(self.ema().tensors(), d)
     }
 
     /// The denoiser that `weights` make, which have the names of this training's.
@@ -190,8 +210,25 @@ impl Trainer {
     ///
     /// Weights of another network.
     pub fn model_of(&self, weights: Tensors) -> Result<Box<dyn Denoiser>, TrainError> {
+        self.model_at(weights, self.model.d)
+    }
+
+    /// As [`Self::model_of`], at the D of [`Self::averaged_model_at`].
+    ///
+    /// # Errors
+    ///
+    /// Weights of another network.
+    pub fn model_at(
+        &self,
+        weights: Tensors,
+        d: Dimension,
+    ) -> Result<Box<dyn Denoiser>, TrainError> {
+        let d = match self.model.training.d_list() {
+            [] => self.model.d,
+            _ => d,
+        };
         let builder = VarBuilder::from_tensors(weights, DType::F32, &self.device);
-        denoiser(&self.model, &self.data, self.scale, &builder)
+        denoiser(&self.model, &self.data, self.scale, &builder, d)
     }
 
     /// The averaged weights as a checkpoint, with all that sampling them needs; `sampler` is what they are to be
@@ -223,15 +260,22 @@ impl Trainer {
             config: CheckpointConfig {
                 format: FORMAT,
                 d: self.model.d,
+                d_list: self.model.training.d_list().to_vec(),
                 data: DataSummary {
                     name: data.name().to_string(),
                     shape: data.image_shape(),
                     label_dim: label_dim(&self.model, data)?,
                     class_counts: match self.model.condition {
-                        None | Some(ConditionConfig::Corrupted(_)) => Vec::new(),
+                        None | Some(ConditionConfig::Corrupted(_) | ConditionConfig::Paired) => {
+                            Vec::new()
+                        }
                         Some(ConditionConfig::Classes) => data.class_counts(),
                     },
                     corruption: self.model.corruption(),
+                    input_channels: match self.model.shown() {
+                        Some(Shown::Paired) => image_channels(&self.model, data)?,
+                        None | Some(Shown::Corrupted(_)) => 0,
+                    },
                     range: [-1.0, 1.0],
                     columns: data
                         .columns()
@@ -269,10 +313,10 @@ impl Trainer {
         let scale = data_scale(data)?;
         let parameters = Parameters::new(seed, device);
         // The first network asks for its parameters, which makes them.
-        denoiser(model, data, scale, &parameters.builder())?;
+        denoiser(model, data, scale, &parameters.builder(), model.d)?;
         let tensors = parameters.tensors().into_iter().collect();
         let builder = VarBuilder::from_tensors(tensors, DType::F32, device);
-        denoiser(model, data, scale, &builder)
+        denoiser(model, data, scale, &builder, model.d)
     }
 
     /// Writes the state into the file `path`, making the folder that holds it.
@@ -297,27 +341,42 @@ impl Trainer {
             &self.adam,
             &self.averages,
             &position,
-            &identity(&self.model, self.seed, &self.data),
+            &self.identity()?,
         )
+    }
+
+    /// All that the weights after a number of images follow from.
+    fn identity(&self) -> Result<Map<String, Value>, TrainError> {
+        let fingerprint = match self.fingerprint.get() {
+            Some(known) => known.clone(),
+            None => {
+                let found = self.data.fingerprint()?;
+                self.fingerprint.get_or_init(|| found).clone()
+            }
+        };
+        Ok(identity(&self.model, self.seed, &self.data, &fingerprint))
     }
 
     /// Goes to the state saved in the file `path`; stays at the first image if there is none.
     ///
-    /// The state may be of a training of another length, or that was reported otherwise.
+    /// The state may be of a training of another length, or that was reported otherwise. What could not be compared is
+    /// given as a line to show: versions before this one did not note what data a state is of.
     ///
     /// # Errors
     ///
-    /// A state that was damaged, that belongs to another training, or that is past the end of this one.
-    pub fn restore(&mut self, path: &Path) -> Result<(), TrainError> {
+    /// A state that was damaged, that belongs to another training or to other data, or that is past the end of this one.
+    pub fn restore(&mut self, path: &Path) -> Result<Option<String>, TrainError> {
+        let identity = self.identity()?;
         let restored = state::load(
             path,
             &self.parameters,
             &mut self.adam,
             &self.averages,
-            &identity(&self.model, self.seed, &self.data),
+            &identity,
             &self.device,
         )?;
-        if let Some(position) = restored {
+        let mut note = None;
+        if let Some((position, knows_its_data)) = restored {
             let end = self.model.training.nimg;
             if position.nimg > end {
                 let there = position.nimg;
@@ -338,8 +397,12 @@ impl Trainer {
             }
             self.seconds = position.seconds;
             self.validation = position.validation;
+            note = (!knows_its_data).then(|| {
+                let path = path.display();
+                format!("{path}: does not say what data it was trained on, as versions before this one wrote it: whether they changed is not known")
+            });
         }
-        Ok(())
+        Ok(note)
     }
 }
 

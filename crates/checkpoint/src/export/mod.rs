@@ -120,9 +120,14 @@ fn in_f32(weights: &Tensors) -> Result<Tensors> {
 fn preconditioning(
     config: &CheckpointConfig,
 ) -> std::result::Result<&Preconditioning, NoCounterpart> {
-    if config.data.corruption.is_some() {
+    if config.data.image_channels() > 0 {
         let what = "a network of pairs, which is shown a second image,";
         return Err(NoCounterpart(what.into()));
+    }
+    if !config.d_list.is_empty() {
+        return Err(NoCounterpart(
+            "a network for many D, which is told D,".into(),
+        ));
     }
     let Prediction::Denoised(preconditioning) = &config.prediction else {
         return Err(NoCounterpart(

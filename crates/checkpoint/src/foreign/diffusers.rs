@@ -154,6 +154,7 @@ impl Diffusers {
         Ok(CheckpointConfig {
             format: FORMAT,
             d: Dimension::Infinite,
+            d_list: Vec::new(),
             data: DataSummary {
                 name: "unknown".into(),
                 shape: unet.shape,
@@ -161,6 +162,7 @@ impl Diffusers {
                 label_dim: unet.label_dim,
                 class_counts: Vec::new(),
                 corruption: None,
+                input_channels: 0,
                 columns: None,
                 scale: DataScale {
                     second_moment: sigma_data.powi(2),

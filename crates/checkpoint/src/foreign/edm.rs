@@ -58,6 +58,7 @@ pub(crate) fn describe(
     Ok(CheckpointConfig {
         format: FORMAT,
         d,
+        d_list: Vec::new(),
         data: DataSummary {
             name: data_name(file).unwrap_or_else(|| "unknown".into()),
             shape,
@@ -65,6 +66,7 @@ pub(crate) fn describe(
             label_dim,
             class_counts: Vec::new(),
             corruption: None,
+            input_channels: 0,
             columns: None,
             scale: DataScale {
                 second_moment: precond.sigma_data.powi(2),

@@ -12,7 +12,7 @@ use pfgmpp_config::yaml;
 
 use crate::download::hub;
 use crate::failure::Failure;
-use crate::opening::weights;
+use crate::opening::{listed, weights};
 use crate::terminal::{note, print, print_json};
 
 #[derive(clap::Args)]
@@ -109,6 +109,9 @@ fn describe(config: &CheckpointConfig, parameters: usize, lines: &mut Lines) {
     lines.add("parameters", &parameters);
     lines.add("prediction", &prediction_name(&config.prediction));
     lines.add("D", &config.d);
+    if !config.d_list.is_empty() {
+        lines.add("trained at D", &listed(&config.d_list));
+    }
     lines.add(
         "sigma",
         &format!("{} to {}", schedule.sigma_min(), schedule.sigma_max()),

@@ -100,6 +100,11 @@ pub fn restore(args: &Args) -> Result<(), Failure> {
     let mask = args.task.read_mask()?;
     let seeds = seeds(args, files.names.len())?;
     let model = args.model.load_any(Some(&args.drawn), args.seed, &device)?;
+    if model.shown() == Some(pfgmpp_train::Shown::Paired) {
+        return Err(Failure::bad_input(
+            "--checkpoint: the model was trained on pairs from two sources: pfgmpp sample --input shows it images",
+        ));
+    }
     args.task.meet(model.corruption())?;
     check_drawable(model.shape()).map_err(|e| Failure::bad_input(format!("--out: {e}")))?;
     args.task.check_model(model.is_exact())?;

@@ -5,6 +5,7 @@ pub(super) mod place;
 
 use std::path::{Path, PathBuf};
 
+use pfgmpp_data::ImageFiles;
 use pfgmpp_kernel::Dimension;
 use pfgmpp_run::{Draw, RunError, SampleFile, SamplingModel, sample_grid, sample_rows, square};
 use pfgmpp_sampler::{Classes, SamplerConfig};
@@ -47,6 +48,10 @@ pub struct Args {
     /// for rows of a table; or a folder for one PNG per sample, named by its seed, with the classes in dataset.json if there are any
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
+    /// Images that a model of pairs (condition: paired) is shown, one for each sample and again from the first when there are
+    /// no more: a folder or a ZIP archive, in the order of names
+    #[arg(long, value_name = "PATH")]
+    input: Option<PathBuf>,
     /// Samples drawn at a time, at least one per thread; it changes memory and speed, not the samples
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     batch: u64,
@@ -91,7 +96,22 @@ pub fn sample(args: &Args) -> Result<(), Failure> {
     let device = args.device.open()?;
     // Of a list of seeds the class of one does not depend on what else is in the list.
     let first_seed = if args.seeds.is_some() { 0 } else { args.seed };
-    let model = args.model.load(Some(&args.drawn), first_seed, &device)?;
+    let model = match &args.input {
+        None => args.model.load(Some(&args.drawn), first_seed, &device)?,
+        Some(path) => {
+            let files = ImageFiles::read(path).map_err(RunError::from)?;
+            note(format_args!(
+                "input: {} images of {}, one for each sample",
+                files.names.len(),
+                path.display()
+            ));
+            let model = args
+                .model
+                .load_any(Some(&args.drawn), first_seed, &device)?;
+            let inputs = model.with_inputs(files.images, first_seed);
+            inputs.map_err(|e| Failure::bad_input(format!("--{e}")))?
+        }
+    };
     place::check_form(form, model.shape())?;
     let list = seeds.list();
     if form == Form::Pictures && !args.overwrite {

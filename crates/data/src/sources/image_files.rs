@@ -123,6 +123,7 @@ fn read(
         return Err(error.into());
     }
     let names: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
+    let all_names = names.iter().map(|name| name.to_string()).collect();
     let (labels, remarks) = classes::find(path, archive.as_mut(), &label_files, &names)?;
     let first = decode::header(path, names[0], &archive.read(&images[0])?)?;
     check_bytes(path, &images, first)?;
@@ -138,6 +139,7 @@ fn read(
             splits::in_files(set, &files, held, &labels)?
         }
     };
+    splits.names = Some(all_names);
     splits.found.skipped = skipped;
     splits.found.remarks.extend(remarks);
     Ok(splits)

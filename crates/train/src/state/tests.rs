@@ -96,7 +96,7 @@ fn load_values(path: &Path, half_lives: &[f64]) -> Result<Vec<f32>, TrainError> 
         &run(0),
         &Device::Cpu,
     )?;
-    assert_eq!(position, Some(POSITION_OF_A_RUN));
+    assert_eq!(position, Some((POSITION_OF_A_RUN, false)));
     assert_eq!(adam.steps(), POSITION_OF_A_RUN.steps);
     let value = |ema: &Ema| ema.tensors()["weight"].to_vec1::<f32>().unwrap()[0];
     Ok(averages.iter().map(value).collect())
@@ -171,7 +171,7 @@ fn content(path: &Path) -> Result<Vec<u64>, TrainError> {
         &run(0),
         &Device::Cpu,
     )?;
-    let position = position.expect("there is a state");
+    let (position, _) = position.expect("there is a state");
     let mut all = vec![
         position.nimg,
         position.steps,

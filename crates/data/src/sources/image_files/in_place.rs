@@ -98,6 +98,13 @@ impl Stored for InPlace {
         }
         Ok(values)
     }
+
+    fn listing(&self, indices: &[usize], take: &mut dyn FnMut(&[u8])) {
+        for image in indices.iter().map(|&i| &self.images[i]) {
+            take(image.name.as_bytes());
+            take(&image.size.to_le_bytes());
+        }
+    }
 }
 
 #[cfg(test)]
@@ -209,6 +216,36 @@ mod tests {
             fs::write(&path, bytes).unwrap();
             let got = read(folder.path(), rooms()[2]).unwrap_err().to_string();
             assert!(got.contains("07.png") && got.contains(want), "got {got}");
+        }
+    }
+
+    #[test]
+    fn files_of_other_names_sizes_or_pixels_are_other_data() {
+        let folder = folder();
+        let of = |room: Room| read(folder.path(), room).unwrap().fingerprint().unwrap();
+        let [values, levels, files] = rooms().map(of);
+        assert_eq!(values, levels, "of the same pixels");
+        assert_ne!(values, files);
+        let copy = tempfile::tempdir().unwrap();
+        for entry in fs::read_dir(folder.path()).unwrap() {
+            let path = entry.unwrap().path();
+            fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
+        }
+        let of_copy = read(copy.path(), rooms()[2]).unwrap().fingerprint();
+        assert_eq!(of_copy.unwrap(), files, "a copy is the same data");
+        let path = folder.path().join("07.png");
+        let other = png(&[9, 9, 9, 9, 9, 9], ExtendedColorType::Rgb8);
+        fs::write(&path, &other).unwrap();
+        let pixels = rooms().map(of);
+        fs::rename(&path, folder.path().join("07b.png")).unwrap();
+        let named = of(rooms()[2]);
+        for (before, after) in [
+            (&values, &pixels[0]),
+            (&levels, &pixels[1]),
+            (&files, &pixels[2]),
+            (&pixels[2], &named),
+        ] {
+            assert_ne!(before, after);
         }
     }
 
