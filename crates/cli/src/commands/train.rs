@@ -9,7 +9,7 @@ use pfgmpp_config::{ConfigError, Document, Override, RunConfig};
 use pfgmpp_metrics::Estimate;
 use pfgmpp_run::{
     ClassScores, Evaluated, Outcome, ResolvedRun, RunError, RunFolder, RunResult, lead, load,
-    preflight, read_evaluations, run,
+    preflight, read_evaluations, read_result, run,
 };
 use serde::Serialize;
 
