@@ -98,9 +98,12 @@ fn run_here(args: &Args, together: Option<&Together>) -> Result<(), Failure> {
     note(opening::run(config, splits.found.classes));
     note(opening::place(&args.device, &out));
     if !args.dry_run && read_result(config, &out)?.is_some() {
-        note(
-            "finished before: what it found is shown again; a larger training.nimg goes on from here",
-        );
+        note(match config.trained() {
+            None => "finished before: its result is shown again",
+            Some(_) => {
+                "finished before: its result is shown again; a larger training.nimg goes on from here"
+            }
+        });
     }
     if args.dry_run {
         let expected = Expectation::of(config, &splits, &out, &found, &device)?;
