@@ -90,6 +90,7 @@ impl Source {
             // The length of a header, and the header's brace.
             [_, _, _, _, _, 0, 0, 0, b'{'] => Ok(Self::Safetensors(own)),
             _ => Err(CheckpointError::Foreign {
+                remedy: None,
                 message: sniff::sniff(&file).unwrap_or_else(|| {
                     "not a checkpoint: a pickle, a file of torch.save or a safetensors file is needed"
                         .into()
