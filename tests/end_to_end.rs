@@ -47,6 +47,9 @@ mod parquet_file;
 mod program;
 #[path = "end_to_end/python.rs"]
 mod python;
+#[cfg(unix)]
+#[path = "end_to_end/ranks.rs"]
+mod ranks;
 #[path = "end_to_end/restore.rs"]
 mod restore;
 #[path = "end_to_end/sample.rs"]
@@ -72,6 +75,9 @@ mod sweep;
 mod tables;
 #[path = "end_to_end/transfer.rs"]
 mod transfer;
+#[cfg(unix)]
+#[path = "end_to_end/tutorials.rs"]
+mod tutorials;
 #[path = "end_to_end/wheel.rs"]
 mod wheel;
 #[path = "end_to_end/words.rs"]

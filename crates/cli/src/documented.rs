@@ -10,7 +10,7 @@ use crate::Cli;
 /// What stands in front of the arguments.
 const STARTS: [&str; 2] = ["pfgmpp ", "cargo run --release -- "];
 
-/// README.md and its kin, and the pages in docs.
+/// README.md and its kin, the pages in docs and the tutorials.
 fn pages() -> Vec<PathBuf> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let files = |folder: PathBuf| {
@@ -19,6 +19,7 @@ fn pages() -> Vec<PathBuf> {
     };
     let mut pages: Vec<PathBuf> = files(top.clone())
         .chain(files(top.join("docs")))
+        .chain(files(top.join("docs/tutorials")))
         .filter(|path| path.extension().is_some_and(|ending| ending == "md"))
         .collect();
     pages.sort();

@@ -2,14 +2,13 @@
 
 use std::fmt;
 use std::path::Path;
-use std::process::ExitCode;
 
 use pfgmpp_checkpoint::CheckpointError;
 use pfgmpp_config::{ConfigError, ConfigKind};
 use pfgmpp_run::RunError;
 use pfgmpp_train::TrainError;
 
-use crate::output::shell_word;
+use crate::output::{complain, shell_word};
 
 /// Characters of an error that are shown.
 const LONGEST: usize = 500;
@@ -27,12 +26,22 @@ pub enum Failure {
 
 impl Failure {
     /// The exit code.
-    pub fn code(&self) -> ExitCode {
-        ExitCode::from(match self {
+    pub fn code(&self) -> u8 {
+        match self {
             Self::BadInput(_) => 2,
             Self::Failed(_) => 1,
             Self::Interrupted(_) => 130,
-        })
+        }
+    }
+
+    /// Says it in a line, as the process of number `rank`; what the first process says too is said once.
+    pub fn tell(&self, rank: usize) {
+        match (rank, self) {
+            (0, Self::Interrupted(_)) => complain(self),
+            (0, _) => complain(format_args!("error: {self}")),
+            (_, Self::Failed(_)) => complain(format_args!("error: rank {rank}: {self}")),
+            (_, Self::Interrupted(_) | Self::BadInput(_)) => {}
+        }
     }
 
     /// Bad input, said in `message`.

@@ -15,10 +15,12 @@ mod guidance_args;
 mod interrupt;
 mod labels;
 mod latents;
+mod launch;
 mod model_args;
 mod opening;
 mod out_file;
 mod output;
+mod ranks;
 mod seeds;
 mod table;
 mod terminal;
@@ -102,7 +104,9 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
-    if cli.quiet {
+    // The first of several processes speaks for all of them.
+    let rank = launch::Launch::of_environment().map_or(0, |launch| launch.rank);
+    if cli.quiet || rank > 0 {
         output::be_quiet();
     }
     let done = check_environment()
@@ -114,11 +118,8 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            match failure {
-                Failure::Interrupted(_) => output::complain(&failure),
-                _ => output::complain(format_args!("error: {failure}")),
-            }
-            failure.code()
+            failure.tell(rank);
+            ExitCode::from(failure.code())
         }
     }
 }
@@ -127,6 +128,9 @@ fn main() -> ExitCode {
 fn refuse(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         error.exit();
+    }
+    if launch::Launch::of_environment().is_some_and(|launch| launch.rank > 0) {
+        return ExitCode::from(2);
     }
     let text = error.render().to_string();
     // Behind the fault and any hint stand the usage and where to find help, which one word replaces.

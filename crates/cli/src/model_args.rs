@@ -7,7 +7,7 @@ use pfgmpp_checkpoint::{Model, resolve};
 use pfgmpp_config::yaml::parse_value;
 use pfgmpp_config::{Document, ModelConfig, RunConfig};
 use pfgmpp_kernel::Dimension;
-use pfgmpp_run::{RunError, SamplingModel, fetch};
+use pfgmpp_run::{ResolvedRun, RunError, SamplingModel};
 use pfgmpp_sampler::{Guidance, SamplerConfig, SelfTimed, SolverConfig};
 use pfgmpp_train::Shown;
 use pfgmpp_transfer::{Guess, Schedule};
@@ -198,13 +198,15 @@ impl ModelArgs {
         if let ModelConfig::Exact { .. } = &config.model {
             drawn.refuse_classes()?;
         }
-        config.sampler = self.adjusted(config.sampler, drawn, config.model.d())?;
+        let d = config.model.d().unwrap_or_else(|| config.d());
+        config.sampler = self.adjusted(config.sampler, drawn, d)?;
         config.check("the flags")?;
-        fetch(&mut config, &[], &hub())?;
+        let resolved = ResolvedRun::resolve(config, None, &[], &hub())?;
+        let config = resolved.config();
         let splits = pfgmpp_run::load(&config.data)?;
         note(format_args!("data: {}", splits.found));
-        note(opening::run(&config, 0));
-        Ok(SamplingModel::untrained(&config, &splits.train, device)?)
+        note(opening::run(config, 0));
+        Ok(SamplingModel::untrained(&resolved, &splits.train, device)?)
     }
 
     /// `sampler` of a model of dimension `d`, with what the flags change in it.

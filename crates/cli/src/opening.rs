@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use pfgmpp_checkpoint::{CheckpointConfig, network_name, prediction_name};
-use pfgmpp_config::{CheckpointSource, ModelConfig, RunConfig, yaml};
+use pfgmpp_config::{ModelConfig, RunConfig, yaml};
 use pfgmpp_kernel::Dimension;
 use pfgmpp_run::SamplingModel;
 use pfgmpp_train::ConditionConfig;
@@ -68,12 +68,8 @@ pub fn run(config: &RunConfig, label_dim: usize) -> String {
                 _ => 0,
             }),
         ),
-        ModelConfig::Checkpoint { source, d, .. } => {
-            let name = match source {
-                CheckpointSource::Reference(place) => place,
-                CheckpointSource::Run(name) => name,
-            };
-            format!("model: checkpoint {name}, sampled at D = {d}")
+        ModelConfig::Checkpoint { source } => {
+            format!("model: checkpoint {source}, sampled at D = {}", config.d())
         }
     }
 }

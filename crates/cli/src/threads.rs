@@ -1,6 +1,8 @@
 //! How many threads the program works on.
 
 use crate::failure::Failure;
+use crate::launch::Launch;
+use crate::output::note;
 
 /// What rayon and candle read at their first use.
 const VARIABLE: &str = "RAYON_NUM_THREADS";
@@ -11,7 +13,7 @@ const MOST: usize = 1024;
 const STACK: usize = 8 << 20;
 
 /// Starts the program's pool: of as many threads as `flag` says, else the environment variable, else
-/// one for each core.
+/// one for each core, divided among the processes that were started together on this machine.
 ///
 /// It has to come before any other thread is started.
 ///
@@ -24,7 +26,19 @@ pub fn settle(flag: Option<usize>) -> Result<(), Failure> {
         Some(threads) => unsafe { std::env::set_var(VARIABLE, threads.to_string()) },
         None => check_variable()?,
     }
-    let pool = rayon::ThreadPoolBuilder::new().stack_size(STACK);
+    let mut pool = rayon::ThreadPoolBuilder::new().stack_size(STACK);
+    let asked = std::env::var_os(VARIABLE).is_some();
+    let launch = Launch::of_environment().filter(|_| !asked);
+    if let Some(threads) = launch.and_then(|launch| launch.threads()) {
+        pool = pool.num_threads(threads);
+        let many = match threads {
+            1 => "1 thread".to_string(),
+            several => format!("{several} threads"),
+        };
+        note(format_args!(
+            "each process takes {many}, its share of this machine's cores: {VARIABLE} or --threads for another number"
+        ));
+    }
     pool.build_global().map_err(|e| Failure::Failed(e.into()))
 }
 

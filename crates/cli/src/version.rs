@@ -29,6 +29,7 @@ pub fn features() -> Vec<&'static str> {
         ("cuda", cfg!(feature = "cuda")),
         ("cudnn", cfg!(feature = "cudnn")),
         ("metal", cfg!(feature = "metal")),
+        ("mpi", cfg!(feature = "mpi")),
     ])
 }
 

@@ -13,7 +13,7 @@ use pfgmpp_train::{
 use pfgmpp_transfer::{FieldPrediction, NoiseLaw, Preconditioning};
 use serde::{Deserialize, Serialize};
 
-use crate::run_config::{CheckpointSource, ModelConfig, RunConfig};
+use crate::run_config::{CheckpointSource, ModelConfig, NO_D, RunConfig};
 use crate::scoring::ScoringConfig;
 use crate::variants::Evaluations;
 
@@ -96,15 +96,10 @@ impl TryFrom<RunFile> for RunConfig {
                 if file.d.is_some() {
                     return Err("d: the checkpoint has its own: set sampler.d".to_string());
                 }
-                let d = file
-                    .sampler
-                    .d
-                    .ok_or("sampler.d: is needed by model: checkpoint: from 0.1 to 1e15, or inf")?;
-                ModelConfig::Checkpoint {
-                    source,
-                    path: None,
-                    d,
+                if file.sampler.d.is_none() {
+                    return Err(NO_D.to_string());
                 }
+                ModelConfig::Checkpoint { source }
             }
         };
         Ok(Self {
@@ -225,7 +220,7 @@ impl From<RunConfig> for RunFile {
         };
         match config.model {
             ModelConfig::Exact { d } => file.d = Some(d),
-            ModelConfig::Checkpoint { source, .. } => file.model = Model::Checkpoint(source),
+            ModelConfig::Checkpoint { source } => file.model = Model::Checkpoint(source),
             ModelConfig::Network(model) => file.take_in(*model),
         }
         file

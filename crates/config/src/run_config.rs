@@ -1,6 +1,6 @@
 //! The complete description of one run: what `configs/*.yaml` hold.
 
-use std::path::{Path, PathBuf};
+use std::fmt;
 
 use pfgmpp_data::DataSource;
 use pfgmpp_kernel::Dimension;
@@ -46,14 +46,13 @@ pub enum ModelConfig {
     Network(Box<TrainerConfig>),
     /// A network that this run does not train.
     Checkpoint {
-        /// Where it lies.
+        /// What names it. Its samples are of `sampler.d`, whatever D it was trained at.
         source: CheckpointSource,
-        /// The path of a reference, once fetching has found it; the reference itself otherwise.
-        path: Option<PathBuf>,
-        /// The dimension D to sample at, whatever D it was trained at.
-        d: Dimension,
     },
 }
+
+/// What is wrong with a checkpoint that is not told at which D to sample.
+pub(crate) const NO_D: &str = "sampler.d: is needed by model: checkpoint: from 0.1 to 1e15, or inf";
 
 /// Where a trained network lies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +62,14 @@ pub enum CheckpointSource {
     Reference(String),
     /// The run of this name in the folder that this run's own lies in, as the runs of a sweep do.
     Run(String),
+}
+
+/// What names it, as it is written.
+impl fmt::Display for CheckpointSource {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let (Self::Reference(name) | Self::Run(name)) = self;
+        f.write_str(name)
+    }
 }
 
 impl RunConfig {
@@ -81,9 +88,15 @@ impl RunConfig {
         Ok(config)
     }
 
-    /// The dimension D of the samples.
+    /// The dimension D of the samples: `sampler.d`, and without it that of the model.
+    ///
+    /// # Panics
+    ///
+    /// On a checkpoint without `sampler.d`, which [`Self::check`] refuses.
     pub fn d(&self) -> Dimension {
-        self.sampler.d.unwrap_or(self.model.d())
+        let own = || self.model.d();
+        let d = self.sampler.d.or_else(own);
+        d.expect("a checkpoint is sampled at sampler.d")
     }
 
     /// What this run trains, `None` if nothing.
@@ -97,18 +110,6 @@ impl RunConfig {
     /// Images that this run trains on, 0 if it trains nothing.
     pub fn nimg(&self) -> u64 {
         self.trained().map_or(0, |model| model.training.nimg)
-    }
-
-    /// The same with a run that is named as a checkpoint found beside `folder`, where this run lies.
-    pub fn located(&self, folder: &Path) -> Self {
-        let mut config = self.clone();
-        if let ModelConfig::Checkpoint { source, .. } = &mut config.model
-            && let CheckpointSource::Run(name) = source
-        {
-            let beside = folder.with_file_name(&*name).display().to_string();
-            *source = CheckpointSource::Reference(beside);
-        }
-        config
     }
 
     /// The seeds of this run's first `count` samples; runs of other seeds share none of them.
@@ -224,8 +225,15 @@ impl RunConfig {
             move |e: ParameterError| ConfigError::new(origin, format!("{section}.{e}"))
         };
         let top = |e| ConfigError::new(origin, e);
-        ParameterError::dimension("d", self.model.d()).map_err(top)?;
-        ParameterError::dimension("sampler.d", self.d()).map_err(top)?;
+        let (own, sampled) = (self.model.d(), self.sampler.d);
+        own.map_or(Ok(()), |d| ParameterError::dimension("d", d))
+            .map_err(top)?;
+        sampled
+            .map_or(Ok(()), |d| ParameterError::dimension("sampler.d", d))
+            .map_err(top)?;
+        if own.is_none() && sampled.is_none() {
+            return Err(ConfigError::new(origin, NO_D.to_string()));
+        }
         self.model.check(origin)?;
         self.sampler.check().map_err(at("sampler".to_string()))?;
         self.check_classes().map_err(at("sampler".to_string()))?;
@@ -240,11 +248,12 @@ impl RunConfig {
 }
 
 impl ModelConfig {
-    /// The dimension D that the denoiser is for; that of the samples for a checkpoint.
-    pub fn d(&self) -> Dimension {
+    /// The dimension D that the denoiser is for; `None` of a checkpoint, which says so itself.
+    pub fn d(&self) -> Option<Dimension> {
         match self {
-            Self::Exact { d } | Self::Checkpoint { d, .. } => *d,
-            Self::Network(model) => model.d,
+            Self::Exact { d } => Some(*d),
+            Self::Network(model) => Some(model.d),
+            Self::Checkpoint { .. } => None,
         }
     }
 
@@ -253,7 +262,6 @@ impl ModelConfig {
             Self::Network(model) => model.check().map_err(|e| ConfigError::new(origin, e)),
             Self::Checkpoint {
                 source: CheckpointSource::Run(name),
-                ..
             } if name.is_empty() || name.contains(['/', '\\']) || name.starts_with('.') => {
                 let message = "model.checkpoint.run: must be the name of a run beside this one, such as \
                                d=inf,seed=0; any other place is a model.checkpoint.reference";

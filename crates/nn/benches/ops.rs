@@ -135,7 +135,7 @@ fn adam(bencher: Bencher) {
     let bytes = bytes(&[&grad; 10]);
     bencher.counter(bytes).bench_local(|| {
         pool.install(|| {
-            step.apply(state, &grad).expect("a step");
+            step.apply(state, &grad, &[]).expect("a step");
             ops::move_averages(&weight, &[(&average, 1e-4)]).expect("an average");
         });
     });

@@ -48,6 +48,7 @@ pub use parameters::{Parameters, ParametersError};
 pub use preconditioned::Preconditioned;
 pub use prediction::Prediction;
 pub use song_unet::{DecoderType, EncoderType, ResampleFilter, SongUNet, SongUNetConfig};
+pub use tape::watch_gradients;
 pub use unet::UNetConfig;
 pub use unet2d::{
     ClassEmbedType, DownBlockType, ResampleType, TimeEmbeddingType, TimeScaleShift, UNet2D,

@@ -17,12 +17,33 @@ use candle_core::{CustomOp1, CustomOp2, CustomOp3, Result, Tensor, TensorId};
 mod node;
 mod record;
 
+use crate::kernels::cpu::awake::awake;
 use node::{Node, Op};
 use record::{Carrier, Record, Slots};
+
+/// What is told of gradients that are complete.
+type Watcher = Box<dyn FnMut(TensorId, &Tensor)>;
 
 thread_local! {
     /// Operations recorded on this thread, where an evaluation is being recorded.
     static RECORD: RefCell<Option<Vec<Node>>> = const { RefCell::new(None) };
+    /// Who watches the backward passes of this thread.
+    static WATCHER: RefCell<Option<Watcher>> = const { RefCell::new(None) };
+}
+
+/// Computes `f`, a backward pass on this thread, and calls `watcher` with each leaf of a recorded evaluation and its
+/// gradient as soon as that is complete, the network's last layers first.
+///
+/// A gradient that the evaluation alone does not complete, or that belongs to an operation outside it, is not told: it is
+/// in what `f` returns, as all others are.
+pub fn watch_gradients<T>(
+    watcher: impl FnMut(TensorId, &Tensor) + 'static,
+    f: impl FnOnce() -> T,
+) -> T {
+    let outer = WATCHER.replace(Some(Box::new(watcher)));
+    let done = f();
+    WATCHER.replace(outer);
+    done
 }
 
 /// Applies an operation of one argument, recording it.
@@ -89,7 +110,7 @@ fn push(node: impl FnOnce() -> Node) {
 pub(crate) fn recorded(f: impl FnOnce() -> Result<Tensor>) -> Result<Tensor> {
     // A thread that waits inside an operation may take up another evaluation: records nest like calls.
     let outer = RECORD.replace(Some(Vec::new()));
-    let out = f();
+    let out = awake(f);
     let nodes = RECORD.replace(outer).unwrap_or_default();
     let out = out?;
     if nodes.last().is_some_and(|node| node.out.id() == out.id()) {

@@ -90,10 +90,11 @@ fn train(config: &NetworkConfig, signature: Signature, batch: usize) -> Result<(
     let grads = loss.backward()?;
     for (i, (_, weight)) in parameters.vars().iter().enumerate() {
         let (m, v) = (&m[i], &v[i]);
-        if let Some(grad) = grads.get(weight) {
-            STEP.apply(AdamState { weight, m, v }, grad)?;
+        let averages = [(&averages[i], 1e-3)];
+        match grads.get(weight) {
+            Some(grad) => STEP.apply(AdamState { weight, m, v }, grad, &averages)?,
+            None => move_averages(weight, &averages)?,
         }
-        move_averages(weight, &[(&averages[i], 1e-3)])?;
     }
     Ok(())
 }

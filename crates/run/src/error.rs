@@ -7,6 +7,7 @@ use pfgmpp_checkpoint::CheckpointError;
 use pfgmpp_config::ConfigError;
 use pfgmpp_store::{StoreError, is_about_place};
 use pfgmpp_train::TrainError;
+use pfgmpp_train::ranks::RankError;
 
 /// Why a run could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -148,7 +149,10 @@ impl RunError {
             | Self::SampleSet(_)
             | Self::State { .. }
             | Self::Train(
-                TrainError::State { .. } | TrainError::OtherData { .. } | TrainError::Start { .. },
+                TrainError::State { .. }
+                | TrainError::OtherData { .. }
+                | TrainError::Start { .. }
+                | TrainError::Ranks(RankError::Shares { .. } | RankError::Differ { .. }),
             ) => true,
             Self::Store(e) | Self::Train(TrainError::Store(e)) => e.is_about_place(),
             Self::Data(e) | Self::Train(TrainError::Data(e)) => {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use pfgmpp_checkpoint::{LoadOptions, Model, json_sha256};
-use pfgmpp_config::{CheckpointSource, ModelConfig, RunConfig, Variant};
+use pfgmpp_config::{RunConfig, Variant};
 use pfgmpp_metrics::Scores;
 use serde::{Deserialize, Serialize};
 
@@ -138,11 +138,11 @@ impl RunContext<'_> {
         observer: &mut dyn Observer,
         stop: &StopFlag,
     ) -> Result<bool, RunError> {
-        let variants = self.config.variants("config.yaml")?;
+        let variants = self.resolved.config().variants("config.yaml")?;
         if variants.is_empty() {
             return Ok(true);
         }
-        let mut found = Contents::read(self.config, self.folder.path(), nimg)?;
+        let mut found = Contents::read(self.resolved.config(), self.folder.path(), nimg)?;
         for variant in &variants {
             if found.of(variant).is_some() {
                 continue;
@@ -169,23 +169,16 @@ impl RunContext<'_> {
         observer: &mut dyn Observer,
         stop: &StopFlag,
     ) -> Result<Option<Scores>, RunError> {
-        let mut config = variant.config.located(self.folder.path());
-        if let ModelConfig::Network(_) = config.model {
-            config.model = ModelConfig::Checkpoint {
-                source: CheckpointSource::Reference(self.folder.checkpoint().display().to_string()),
-                path: None,
-                d: config.d(),
-            };
-        }
+        let resolved = self.resolved.under(variant, &self.folder.checkpoint());
         let options = LoadOptions {
             weight_bits: variant.weight_bits,
             ..LoadOptions::default()
         };
         let load = |place: &Path| Model::load_with(place, &options, self.device);
         let train = &self.splits.train;
-        let model = SamplingModel::untrained_by(&config, train, self.device, load)?;
+        let model = SamplingModel::untrained_by(&resolved, train, self.device, load)?;
         let evaluation = Evaluation {
-            config: &config,
+            config: resolved.config(),
             splits: self.splits,
             folder: self.folder,
             device: self.device,

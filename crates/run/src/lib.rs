@@ -1,7 +1,7 @@
 //! One run from configuration to scores.
 //!
-//! [`run`] takes a [`RunConfig`](pfgmpp_config::RunConfig) from nothing, or from where it stopped, to scored
-//! samples in a [`RunFolder`]. It knows no terminal: an [`Observer`] is told how far it is.
+//! [`ResolvedRun`] is a [`RunConfig`](pfgmpp_config::RunConfig) with all that it names found; [`run`] takes it from nothing, or
+//! from where it stopped, to scored samples in a [`RunFolder`]. It knows no terminal: an [`Observer`] is told how far it is.
 
 mod class_scores;
 mod classes_asked;
@@ -11,8 +11,8 @@ mod error;
 mod error_curve;
 mod evaluation;
 mod evaluations;
-mod fetch;
 mod folder;
+mod follow;
 mod free_memory;
 mod grid;
 mod groups;
@@ -34,6 +34,7 @@ mod paths;
 mod post_hoc;
 mod preflight;
 mod preview;
+mod resolved;
 mod restoring;
 mod result;
 mod run;
@@ -52,8 +53,8 @@ pub use draw::Draw;
 pub use ending::check_drawable;
 pub use error::RunError;
 pub use evaluations::{Evaluated, read_evaluations};
-pub use fetch::fetch;
 pub use folder::RunFolder;
+pub use follow::follow;
 pub use free_memory::free_memory;
 pub use grid::{sample_grid, sample_rows, square};
 pub use latent_file::LatentFile;
@@ -66,9 +67,10 @@ pub use observer::{Observer, Phase, Progress, StopFlag};
 pub use paths::PlanePaths;
 pub use post_hoc::{PostHoc, PostHocAverage};
 pub use preflight::{Expected, Preflight, preflight};
+pub use resolved::{ResolvedRun, Weights};
 pub use restoring::{RestorationMethod, Restoring};
 pub use result::{Outcome, RunResult, check_config, check_data, read_result};
-pub use run::run;
+pub use run::{lead, run};
 pub use sample_file::{SampleFile, SampleFormat};
 pub use sample_set::{SampleSet, SampleSetError, is_moments, read_moments, save_moments};
 pub use sampling_model::SamplingModel;

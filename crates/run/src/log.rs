@@ -33,6 +33,12 @@ pub struct LogLine {
     /// Main memory that the process held, in MiB, where the system says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_mib: Option<f64>,
+    /// Processes that share the batches, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranks: Option<u64>,
+    /// Bytes of gradients that the first of them sends to others in a step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_sent_per_step: Option<u64>,
     /// Mean loss since the line before of each band of noise levels that was met.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub loss_by_sigma: BTreeMap<String, f64>,
@@ -116,6 +122,8 @@ mod tests {
             denoising_error: None,
             skipped: None,
             memory_mib: None,
+            ranks: None,
+            bytes_sent_per_step: None,
             loss_by_sigma: BTreeMap::from([("below_0.05".to_string(), 0.5)]),
         };
         let mut log = Log::open(&path, 0).unwrap();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pfgmpp_config::{RunConfig, yaml};
 use pfgmpp_data::Picture;
 use pfgmpp_metrics::Scores;
-use pfgmpp_train::{MeanLoss, Step};
+use pfgmpp_train::{MeanLoss, RankCosts, Step};
 
 use crate::class_scores::ClassScores;
 use crate::error::RunError;
@@ -78,12 +78,18 @@ impl Monitor {
         }
     }
 
-    /// Writes what was taken in since the last report, if anything was; `skipped` steps were left out so far.
+    /// Writes what was taken in since the last report, if anything was; `skipped` steps were left out so far, and `costs` are
+    /// those of several ranks.
     ///
     /// # Errors
     ///
     /// Any failure of the file system.
-    pub fn report(&mut self, nimg: u64, skipped: u64) -> Result<(), RunError> {
+    pub fn report(
+        &mut self,
+        nimg: u64,
+        skipped: u64,
+        costs: Option<RankCosts>,
+    ) -> Result<(), RunError> {
         let Some(loss) = std::mem::take(&mut self.loss).mean() else {
             return Ok(());
         };
@@ -96,6 +102,8 @@ impl Monitor {
             denoising_error: self.denoising_error.take(),
             skipped: (skipped > 0).then_some(skipped),
             memory_mib: held_memory().map(|bytes| (bytes as f64 / f64::from(1 << 20)).round()),
+            ranks: costs.map(|costs| costs.size as u64),
+            bytes_sent_per_step: costs.map(|costs| costs.bytes_per_step),
             loss_by_sigma: self.loss_by_sigma(),
         };
         self.log.append(&line)?;

@@ -20,6 +20,7 @@ use crate::sampling_model::SamplingModel;
 pub struct PostHoc<'a> {
     folder: PathBuf,
     config: &'a RunConfig,
+    model: &'a TrainerConfig,
     splits: &'a Splits,
     trainer: Trainer,
     snapshots: Vec<Snapshot>,
@@ -70,6 +71,7 @@ impl<'a> PostHoc<'a> {
             folder: folder.to_path_buf(),
             trainer: Trainer::new(model, config.seed, &splits.train, &Device::Cpu)?,
             config,
+            model,
             splits,
             snapshots,
         })
@@ -127,7 +129,7 @@ impl<'a> PostHoc<'a> {
         let data = &self.splits.held_out;
         let moments = || moments_of(&self.splits.train);
         let (shape, sampler) = (data.image_shape(), &self.config.sampler);
-        let pairs = self.config.trained().and_then(TrainerConfig::shown);
+        let pairs = self.model.shown();
         let model =
             SamplingModel::new(denoiser, d, shape, moments, sampler)?.with_pairs(pairs, data, 0);
         let seed = self.config.scoring.seed;
@@ -147,7 +149,7 @@ impl<'a> PostHoc<'a> {
         let denoiser = self.trainer.model_of(average.weights.clone())?;
         let (sampler, batch) = (&self.config.sampler, self.config.scoring.batch_size);
         let data = &self.splits.held_out;
-        let pairs = self.config.trained().and_then(TrainerConfig::shown);
+        let pairs = self.model.shown();
         let error = error_curve(&*denoiser, pairs, data, sampler, batch, &Device::Cpu, stop)?;
         let weights = average.weights.clone();
         let checkpoint = self

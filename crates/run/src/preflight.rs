@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
-use pfgmpp_config::{CheckpointSource, ConfigError, ModelConfig, RunConfig, Variant};
+use pfgmpp_config::{ConfigError, ModelConfig, RunConfig, Variant};
 use pfgmpp_data::{DataError, Dataset, Splits};
 use pfgmpp_train::{TrainError, Trainer, TrainerConfig};
 
@@ -12,6 +12,7 @@ use crate::error::RunError;
 use crate::held_out::has_classes_of;
 use crate::memory::{Footprint, RunMemory};
 use crate::moments::moments_of;
+use crate::resolved::{ResolvedRun, Weights};
 use crate::sampling_model::SamplingModel;
 use crate::starting::start;
 
@@ -23,8 +24,8 @@ const OF_THE_BEST: u64 = 2;
 /// Bytes of logs, events, configuration and grids a run.
 const SMALL_FILES: u64 = 2 << 20;
 
-/// A run that is to begin: its folder, its configuration and its data.
-type Candidate<'a> = (PathBuf, &'a RunConfig, &'a Splits);
+/// A run that is to begin: its folder, what it is and its data.
+type Candidate<'a> = (PathBuf, &'a ResolvedRun, &'a Splits);
 
 /// What a check of runs that are to begin has found.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +52,7 @@ pub struct Expected {
 /// Checks that every run's model can be made for its data, that it fits the memory, that its end can be reached and
 /// that its results fit the disk.
 ///
-/// - `runs`: folder, configuration and data of each.
+/// - `runs`: folder, run and data of each.
 /// - `out`: the folder that holds them all; it need not exist.
 ///
 /// - `device`: where they are to run; only the memory of the CPU is known.
@@ -61,16 +62,17 @@ pub struct Expected {
 /// A network that cannot be built, a checkpoint that cannot be read, or too little memory or space for
 /// the runs that are not finished.
 pub fn preflight<'a>(
-    runs: impl Iterator<Item = (PathBuf, &'a RunConfig, &'a Splits)>,
+    runs: impl Iterator<Item = (PathBuf, &'a ResolvedRun, &'a Splits)>,
     out: &Path,
     device: &Device,
 ) -> Result<Preflight, RunError> {
     let runs: Vec<Candidate<'a>> = runs.collect();
-    let mut built: Vec<(&RunConfig, Built)> = Vec::new();
+    let mut built: Vec<(&ResolvedRun, Built)> = Vec::new();
     let mut preflight = Preflight::default();
     let mut needed = 0;
     for run in &runs {
-        let (folder, config, splits) = run;
+        let (folder, resolved, splits) = run;
+        let config = resolved.config();
         check_ending(config, splits)?;
         let provider = provider(run, &runs);
         let finished = folder.join("metrics.json").exists();
@@ -79,11 +81,11 @@ pub fn preflight<'a>(
         if !finished {
             provider.map_or(Ok(()), check_finished)?;
             // Before anything is built.
-            if let (Some(model), true) = (trained.trained(), device.is_cpu()) {
+            if let (Some(model), true) = (trained.config().trained(), device.is_cpu()) {
                 memory = check_network(run, model, &data.train, provider.is_none())?;
             }
         }
-        let found = built.iter().position(|(other, _)| alike(other, config));
+        let found = built.iter().position(|(other, _)| alike(other, resolved));
         let found = match found {
             Some(found) => found,
             None => {
@@ -92,7 +94,7 @@ pub fn preflight<'a>(
                 let new = about.into_iter().filter(|note| !notes.contains(note));
                 let new: Vec<String> = new.collect();
                 notes.extend(new);
-                built.push((config, model));
+                built.push((resolved, model));
                 built.len() - 1
             }
         };
@@ -142,7 +144,7 @@ struct Built {
 /// Checks that the training of `model`, if the run trains it, and the run's samples fit the memory; gives the
 /// larger of both.
 fn check_network(
-    (folder, config, _): &Candidate<'_>,
+    (folder, run, _): &Candidate<'_>,
     model: &TrainerConfig,
     data: &Dataset,
     trains: bool,
@@ -155,7 +157,7 @@ fn check_network(
         true => memory.check_training("training.batch_size")?,
         false => 0,
     };
-    let (key, batch, num) = samples_of(config);
+    let (key, batch, num) = samples_of(run.config());
     Ok(training.max(memory.check_sampling(key, batch, num)?))
 }
 
@@ -187,14 +189,17 @@ fn refuse_network(error: &TrainError, folder: &Path) -> RunError {
 }
 
 /// Whether one of the two can be made if the other can.
-fn alike(a: &RunConfig, b: &RunConfig) -> bool {
+fn alike(a: &ResolvedRun, b: &ResolvedRun) -> bool {
+    if a.weights() != b.weights() {
+        return false;
+    }
+    let (a, b) = (a.config(), b.config());
     let same_model = match (&a.model, &b.model) {
         (ModelConfig::Network(a), ModelConfig::Network(b)) => {
             a.network == b.network
                 && a.prediction() == b.prediction()
                 && a.condition == b.condition
                 && a.augment == b.augment
-                && a.training.start_from == b.training.start_from
         }
         (a, b) => a == b,
     };
@@ -208,15 +213,10 @@ fn alike(a: &RunConfig, b: &RunConfig) -> bool {
 
 /// The run among `runs` whose checkpoint `run` samples, if it names one.
 fn provider<'r, 'a>(run: &Candidate<'a>, runs: &'r [Candidate<'a>]) -> Option<&'r Candidate<'a>> {
-    let ModelConfig::Checkpoint {
-        source: CheckpointSource::Run(name),
-        ..
-    } = &run.1.model
-    else {
+    let Weights::OfRun(folder) = run.1.weights() else {
         return None;
     };
-    let folder = run.0.with_file_name(name);
-    runs.iter().find(|(other, _, _)| *other == folder)
+    runs.iter().find(|(other, _, _)| other == folder)
 }
 
 /// Refuses a run that has ended without leaving its checkpoint: it would not be trained again.
@@ -238,13 +238,14 @@ fn build(
     provider: Option<&Candidate<'_>>,
 ) -> Result<(Built, Vec<String>), RunError> {
     let device = Device::Cpu;
-    let (folder, config, splits) = run;
+    let (folder, resolved, splits) = run;
+    let config = resolved.config();
     let (_, trained, data) = provider.unwrap_or(run);
-    let Some(model) = trained.trained() else {
-        let model = SamplingModel::untrained(&config.located(folder), &splits.train, &device)?;
+    let Some(model) = trained.config().trained() else {
+        let model = SamplingModel::untrained(resolved, &splits.train, &device)?;
         for variant in elsewhere(config)? {
-            let config = variant.config.located(folder);
-            SamplingModel::untrained(&config, &splits.train, &device)
+            let other = resolved.under(&variant, &folder.join("checkpoint"));
+            SamplingModel::untrained(&other, &splits.train, &device)
                 .map_err(|e| refuse_variant(&variant, &e))?;
         }
         let built = Built {
@@ -254,9 +255,9 @@ fn build(
         };
         return Ok((built, notes(&model, splits)));
     };
-    let mut trainer = Trainer::new(model, trained.seed, &data.train, &device)
+    let mut trainer = Trainer::new(model, trained.config().seed, &data.train, &device)
         .map_err(|e| refuse_network(&e, folder))?;
-    let mut about = start(&mut trainer, model)?;
+    let mut about = start(&mut trainer, model, trained.weights())?;
     let shape = data.train.image_shape();
     if shape != splits.train.image_shape() {
         let want = splits.train.image_shape();

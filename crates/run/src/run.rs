@@ -1,19 +1,24 @@
 //! One run from configuration to scores: train, resume, sample, score, and write it all down.
 
+use std::sync::Arc;
+
 use candle_core::Device;
-use pfgmpp_config::{ModelConfig, RunConfig, yaml};
+use pfgmpp_config::{ModelConfig, yaml};
 use pfgmpp_data::Splits;
+use pfgmpp_train::TrainError;
+use pfgmpp_train::ranks::ProcessGroup;
 
 use crate::error::RunError;
 use crate::evaluation::{Evaluation, TrainedSummary};
 use crate::folder::RunFolder;
 use crate::monitor::Monitor;
 use crate::observer::{Observer, StopFlag};
+use crate::resolved::ResolvedRun;
 use crate::result::{FoundResult, Outcome, check_config, check_data, find_result};
 use crate::sampling_model::SamplingModel;
-use crate::training::{Trained, Training, TrainingEnd};
+use crate::training::{TRAINS_NOTHING, Trained, Training, TrainingEnd};
 
-/// Runs `config` in `folder`, and samples and scores its model by whatever `evaluations` it names.
+/// Carries out `resolved` in `folder`, and samples and scores its model by whatever `evaluations` it names.
 ///
 /// It starts, or goes on from its saved state, or reads its result. A run that was cut off anywhere and runs again ends with
 /// the same weights and scores, bit for bit on the same machine, as one left alone.
@@ -23,7 +28,7 @@ use crate::training::{Trained, Training, TrainingEnd};
 /// A folder with a run of another configuration, a loss that is not finite, and any failure of
 /// the file system.
 pub fn run(
-    config: &RunConfig,
+    resolved: &ResolvedRun,
     splits: &Splits,
     folder: &RunFolder,
     device: &Device,
@@ -31,28 +36,69 @@ pub fn run(
     stop: &StopFlag,
 ) -> Result<Outcome, RunError> {
     let context = RunContext {
-        config,
+        resolved,
         splits,
         folder,
         device,
+        group: None,
     };
-    let outcome = alone(context, observer, stop)?;
-    if let Outcome::Finished(result) = &outcome {
-        let nimg = result.nimg;
-        if !context.evaluate(nimg, observer, stop)? {
-            return Ok(Outcome::Interrupted { nimg });
-        }
-    }
-    Ok(outcome)
+    context.run(observer, stop)
+}
+
+/// As [`run`], as the first rank of `group`: the others train with it by [`follow`](crate::follow()) and leave when training has
+/// ended; what remains is this one's alone.
+///
+/// # Errors
+///
+/// As [`run`]; the other ranks wait then until the group is aborted.
+pub fn lead(
+    resolved: &ResolvedRun,
+    splits: &Splits,
+    folder: &RunFolder,
+    (device, group): (&Device, &Arc<ProcessGroup>),
+    observer: &mut dyn Observer,
+    stop: &StopFlag,
+) -> Result<Outcome, RunError> {
+    let context = RunContext {
+        resolved,
+        splits,
+        folder,
+        device,
+        group: Some(group),
+    };
+    context.run(observer, stop)
 }
 
 /// What a run is, on what data, and where.
 #[derive(Clone, Copy)]
 pub(crate) struct RunContext<'a> {
-    pub config: &'a RunConfig,
+    pub resolved: &'a ResolvedRun,
     pub splits: &'a Splits,
     pub folder: &'a RunFolder,
     pub device: &'a Device,
+    /// The ranks that train, if there are others.
+    pub group: Option<&'a Arc<ProcessGroup>>,
+}
+
+impl RunContext<'_> {
+    fn run(self, observer: &mut dyn Observer, stop: &StopFlag) -> Result<Outcome, RunError> {
+        let outcome = alone(self, observer, stop)?;
+        if let Outcome::Finished(result) = &outcome {
+            let nimg = result.nimg;
+            if !self.evaluate(nimg, observer, stop)? {
+                return Ok(Outcome::Interrupted { nimg });
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Tells the other ranks that there is nothing to train.
+    fn release(self) -> Result<(), RunError> {
+        if let Some(group) = self.group {
+            group.words(TRAINS_NOTHING).map_err(TrainError::from)?;
+        }
+        Ok(())
+    }
 }
 
 /// The run without its evaluations. One that had ended before its configuration was given a larger `training.nimg` goes on from
@@ -63,11 +109,13 @@ fn alone(
     stop: &StopFlag,
 ) -> Result<Outcome, RunError> {
     let RunContext {
-        config,
+        resolved,
         splits,
         folder,
         device,
+        ..
     } = context;
+    let config = resolved.config();
     check_config(config, folder.path())?;
     let text = yaml::to_string(config)?;
     // A finished run may be evaluated by more than before.
@@ -77,6 +125,7 @@ fn alone(
     match find_result(config, folder.path())? {
         FoundResult::Finished(result) => {
             check_data(&result, splits, folder.path())?;
+            context.release()?;
             return Ok(Outcome::Finished(result));
         }
         FoundResult::Damaged(why) => {
@@ -94,17 +143,20 @@ fn alone(
         summary,
     } = match &config.model {
         ModelConfig::Network(network) => {
-            let training = Training::open(network, config, splits, folder, device, observer)?;
+            let training = Training::open(network, context, observer)?;
             match training.finish(observer, stop)? {
                 TrainingEnd::Stopped { nimg } => return Ok(Outcome::Interrupted { nimg }),
                 TrainingEnd::Trained(trained) => *trained,
             }
         }
-        ModelConfig::Exact { .. } | ModelConfig::Checkpoint { .. } => Trained {
-            model: SamplingModel::untrained(&config.located(folder.path()), &splits.train, device)?,
-            monitor: Monitor::open(config, folder, 0)?,
-            summary: TrainedSummary::default(),
-        },
+        ModelConfig::Exact { .. } | ModelConfig::Checkpoint { .. } => {
+            context.release()?;
+            Trained {
+                model: SamplingModel::untrained(resolved, &splits.train, device)?,
+                monitor: Monitor::open(config, folder, 0)?,
+                summary: TrainedSummary::default(),
+            }
+        }
     };
     let evaluation = Evaluation {
         config,

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Error, Tensor};
 use pfgmpp_checkpoint::{CheckpointError, Model};
-use pfgmpp_config::{CheckpointSource, ConfigError, ModelConfig, RunConfig};
+use pfgmpp_config::{ConfigError, ModelConfig};
 use pfgmpp_data::{Column, Dataset};
 use pfgmpp_kernel::{Denoiser, Dimension, ExactPosterior, Kernel};
 use pfgmpp_sampler::{Classes, Corruption, Guidance, Sampler, SamplerConfig, TimedStep};
@@ -21,6 +21,7 @@ use crate::memory::Footprint;
 use crate::moments::moments_of;
 use crate::observer::StopFlag;
 use crate::pairs::{Images, Pairs};
+use crate::resolved::ResolvedRun;
 use crate::restoring::Restoring;
 use crate::table::{columns, in_words};
 
@@ -251,28 +252,25 @@ impl SamplingModel {
         Ok(self)
     }
 
-    /// The model of a configuration that trains nothing: the exact posterior of `data`, or a
+    /// The model of a run that trains nothing: the exact posterior of `data`, or a
     /// checkpoint.
     ///
     /// # Errors
     ///
     /// A checkpoint that cannot be read or is of images of another shape; a configuration that trains.
-    pub fn untrained(
-        config: &RunConfig,
-        data: &Dataset,
-        device: &Device,
-    ) -> Result<Self, RunError> {
-        Self::untrained_by(config, data, device, |place| Model::load(place, device))
+    pub fn untrained(run: &ResolvedRun, data: &Dataset, device: &Device) -> Result<Self, RunError> {
+        Self::untrained_by(run, data, device, |place| Model::load(place, device))
     }
 
     /// As [`Self::untrained`], a checkpoint being read by `load`.
     pub(crate) fn untrained_by(
-        config: &RunConfig,
+        run: &ResolvedRun,
         data: &Dataset,
         device: &Device,
         load: impl FnOnce(&Path) -> Result<Model, CheckpointError>,
     ) -> Result<Self, RunError> {
         let refuse = |message| Err(ConfigError::new("model", message).into());
+        let config = run.config();
         match &config.model {
             ModelConfig::Network(_) => {
                 refuse("network is trained first: pfgmpp train, then sample its checkpoint".into())
@@ -299,36 +297,26 @@ impl SamplingModel {
                     .with_reference(device)?
                     .with_classes(config.first_seed(), &data.class_counts())
             }
-            ModelConfig::Checkpoint {
-                source: CheckpointSource::Run(name),
-                ..
-            } => refuse(format!(
-                "checkpoint of the run {name}: give that run's folder as the checkpoint"
-            )),
-            ModelConfig::Checkpoint {
-                source: CheckpointSource::Reference(reference),
-                path,
-                ..
-            } => {
-                let place = path.as_deref().unwrap_or(reference.as_ref());
-                let model = load(place)?;
+            ModelConfig::Checkpoint { source } => {
+                let place = run.weights().place();
+                let model = load(place.expect("a checkpoint was found"))?;
                 let (got, want) = (model.config.data.shape, data.image_shape());
                 if got != want {
                     return refuse(format!(
-                        "checkpoint {reference} is of images of shape {got:?}, the data have {want:?}"
+                        "checkpoint {source} is of images of shape {got:?}, the data have {want:?}"
                     ));
                 }
                 let own = columns(&model.config.data);
                 if own.as_deref() != data.columns() {
                     return refuse(format!(
-                        "checkpoint {reference} is of {}, the data are {}: both must be standardised by the same numbers",
+                        "checkpoint {source} is of {}, the data are {}: both must be standardised by the same numbers",
                         in_words(own.as_deref()),
                         in_words(data.columns())
                     ));
                 }
                 if model.config.data.image_channels() > 0 {
                     return refuse(format!(
-                        "checkpoint {reference} was trained on pairs: it is scored by the run that trains it"
+                        "checkpoint {source} was trained on pairs: it is scored by the run that trains it"
                     ));
                 }
                 Self::of_checkpoint(model, &config.sampler)?

@@ -1,65 +1,59 @@
 //! The checkpoint that a training starts from.
 
+use std::path::Path;
+
 use candle_core::Device;
-use pfgmpp_checkpoint::{Checkpoint, LoadOptions, Loaded, Resolved, Source, resolve};
+use pfgmpp_checkpoint::{Checkpoint, LoadOptions, Loaded, Source};
 use pfgmpp_config::ConfigError;
-use pfgmpp_hub::Hub;
 use pfgmpp_train::{Trainer, TrainerConfig};
 
 use crate::error::RunError;
+use crate::resolved::Weights;
 
-/// Finds the checkpoint that `model` starts from, and takes over its network. `begun` is what a run that goes on began
-/// with, if it is to be the same.
+/// `model` with the network of the checkpoint at `path`, which it starts from and `reference` names.
 ///
 /// # Errors
 ///
-/// A checkpoint that is not there or cannot be read, and a network in the configuration that is another.
-pub(crate) fn find_start(
-    model: &mut TrainerConfig,
-    begun: Option<String>,
-    hub: &Hub,
-) -> Result<(), RunError> {
-    let Some(start) = &mut model.training.start_from else {
-        return Ok(());
-    };
-    let named = begun.unwrap_or_else(|| start.reference.clone());
-    let Resolved { path, reference } = resolve(named.as_ref(), hub)?;
-    let there = Source::open(&path)?.load(&LoadOptions::default(), &Device::Cpu)?;
-    (start.reference, start.path) = (reference, Some(path));
+/// A checkpoint that cannot be read, and a network in the configuration that is another.
+pub(crate) fn with_network_of(
+    path: &Path,
+    reference: &str,
+    model: &TrainerConfig,
+) -> Result<TrainerConfig, RunError> {
+    let there = Source::open(path)?.load(&LoadOptions::default(), &Device::Cpu)?;
     let there = there.checkpoint.config.network;
-    match &model.network {
-        Some(network) if *network != there => {
-            let message = format!(
-                "must be that of {}, which training.start_from names, or left out",
-                start.reference
-            );
-            Err(ConfigError::new("network", message).into())
-        }
-        _ => {
-            model.network = Some(there);
-            Ok(())
-        }
+    if model.network.as_ref().is_some_and(|own| *own != there) {
+        let message =
+            format!("must be that of {reference}, which training.start_from names, or left out");
+        return Err(ConfigError::new("network", message).into());
     }
+    let mut model = model.clone();
+    model.training.start_from = Some(reference.to_string());
+    model.network = Some(there);
+    Ok(model)
 }
 
-/// Gives `trainer` the weights that `model` starts from; says what was taken, nothing where training starts from random
+/// Gives `trainer` the `weights` that `model` starts from; says what was taken, nothing where training starts from random
 /// weights.
 ///
 /// # Errors
 ///
 /// A checkpoint that cannot be read, or whose weights do not fit.
-pub(crate) fn start(trainer: &mut Trainer, model: &TrainerConfig) -> Result<Vec<String>, RunError> {
-    let Some(start) = &model.training.start_from else {
+pub(crate) fn start(
+    trainer: &mut Trainer,
+    model: &TrainerConfig,
+    weights: &Weights,
+) -> Result<Vec<String>, RunError> {
+    let (Some(reference), Some(place)) = (&model.training.start_from, weights.place()) else {
         return Ok(Vec::new());
     };
-    let source = Source::open(start.place())?;
+    let source = Source::open(place)?;
     let Loaded { checkpoint, notes } = source.load(&LoadOptions::default(), &Device::Cpu)?;
     trainer.start_from(&checkpoint)?;
-    let mut all = vec![taken(&start.reference, &checkpoint, model)];
+    let mut all = vec![taken(reference, &checkpoint, model)];
     if checkpoint.config.prediction != model.prediction() {
         all.push(format!(
-            "{}: was trained under another preconditioning than the configuration's: its first estimates will be off",
-            start.reference
+            "{reference}: was trained under another preconditioning than the configuration's: its first estimates will be off"
         ));
     }
     all.extend(notes);

@@ -1,11 +1,12 @@
 //! The training of one run, from its first image or its saved state to its checkpoint.
 
+use std::path::Path;
 use std::time::Instant;
 
 use candle_core::{Device, Error};
 use pfgmpp_config::RunConfig;
-use pfgmpp_data::Splits;
-use pfgmpp_train::{Trainer, TrainerConfig, Validation};
+use pfgmpp_data::{Dataset, Splits};
+use pfgmpp_train::{RankCosts, TrainError, Trainer, TrainerConfig, Validation};
 use pfgmpp_transfer::DenoisingError;
 
 use crate::error::RunError;
@@ -17,8 +18,15 @@ use crate::moments::moments_of;
 use crate::monitor::Monitor;
 use crate::observer::{Observer, Phase, Progress, StopFlag};
 use crate::preview::Preview;
+use crate::resolved::ResolvedRun;
+use crate::run::RunContext;
 use crate::sampling_model::SamplingModel;
 use crate::starting::start;
+
+/// The word of the first rank by which the others begin to train.
+pub(crate) const TRAINS: u8 = 1;
+/// That by which they leave: there is nothing to train.
+pub(crate) const TRAINS_NOTHING: u8 = 0;
 
 /// Training in progress.
 pub struct Training<'a> {
@@ -31,6 +39,39 @@ pub struct Training<'a> {
     monitor: Monitor,
     began: Instant,
     nimg_at_start: u64,
+}
+
+/// The training of `model`, which `resolved` trains, at the image of the saved `state`, at its first one without any, and
+/// what there is to say of that state.
+pub(crate) fn trainer(
+    model: &TrainerConfig,
+    resolved: &ResolvedRun,
+    data: &Dataset,
+    state: &Path,
+    device: &Device,
+) -> Result<(Trainer, Option<String>), RunError> {
+    let mut trainer = Trainer::new(model, resolved.config().seed, data, device)?;
+    let note = trainer.restore(state)?;
+    if trainer.nimg() == 0 {
+        start(&mut trainer, model, resolved.weights())?;
+    }
+    Ok((trainer, note))
+}
+
+/// What it has cost to train by several ranks, in a line.
+fn told(costs: &RankCosts) -> String {
+    let RankCosts {
+        size,
+        bytes_per_step,
+        summing,
+        waiting,
+    } = costs;
+    let mib = *bytes_per_step as f64 / f64::from(1 << 20);
+    format!(
+        "{size} ranks: each sends {mib:.2} MiB of gradients a step; summing them takes {:.1} ms, {:.1} ms of which it waits",
+        summing * 1e3,
+        waiting * 1e3
+    )
 }
 
 /// How training ended.
@@ -55,21 +96,25 @@ pub struct Trained {
 }
 
 impl<'a> Training<'a> {
-    /// Starts `model`, which `config` describes, or goes on from the state in `folder`.
+    /// Starts `model`, which the run trains, or goes on from the state in its folder; with other ranks if there are any.
     pub fn open(
         model: &'a TrainerConfig,
-        config: &'a RunConfig,
-        splits: &'a Splits,
-        folder: &'a RunFolder,
-        device: &'a Device,
+        context: RunContext<'a>,
         observer: &mut dyn Observer,
     ) -> Result<Self, RunError> {
-        let mut trainer = Trainer::new(model, config.seed, &splits.train, device)?;
-        if let Some(note) = trainer.restore(&folder.state())? {
-            observer.note(&note);
-        }
-        if trainer.nimg() == 0 {
-            start(&mut trainer, model)?;
+        let RunContext {
+            resolved,
+            splits,
+            folder,
+            device,
+            group,
+        } = context;
+        let config = resolved.config();
+        let (mut trainer, said) = trainer(model, resolved, &splits.train, &folder.state(), device)?;
+        said.iter().for_each(|note| observer.note(note));
+        if let Some(group) = group {
+            group.words(TRAINS).map_err(TrainError::from)?;
+            trainer.join(group.clone())?;
         }
         trainer.forget_later_snapshots(&folder.averages())?;
         Ok(Self {
@@ -91,7 +136,11 @@ impl<'a> Training<'a> {
         observer: &mut dyn Observer,
         stop: &StopFlag,
     ) -> Result<TrainingEnd, RunError> {
-        if !self.train(observer, stop)? {
+        let trained = self.train(observer, stop)?;
+        if let Some(costs) = self.trainer.rank_costs() {
+            observer.note(&told(&costs));
+        }
+        if !trained {
             let nimg = self.trainer.nimg();
             return Ok(TrainingEnd::Stopped { nimg });
         }
@@ -121,7 +170,7 @@ impl<'a> Training<'a> {
         // One that a stop had cut off.
         let mut stopped = !self.validate(stop)?;
         while self.trainer.nimg() < training.nimg {
-            if stopped || stop.is_raised() {
+            if self.trainer.any_rank(stopped || stop.is_raised())? {
                 self.report()?;
                 self.save()?;
                 return Ok(false);
@@ -215,8 +264,9 @@ impl<'a> Training<'a> {
     fn report(&mut self) -> Result<(), RunError> {
         // The log would go on into a file that nobody sees.
         self.folder.check()?;
+        let costs = self.trainer.rank_costs();
         self.monitor
-            .report(self.trainer.nimg(), self.trainer.skipped())
+            .report(self.trainer.nimg(), self.trainer.skipped(), costs)
     }
 
     /// The averaged weights' error by noise level; `None` when asked to stop.

@@ -7,10 +7,16 @@ use candle_core::{Device, Tensor};
 use pfgmpp_config::yaml::parse_assignment;
 use pfgmpp_config::{ConfigError, Document, ModelConfig, RunConfig};
 use pfgmpp_data::{DataSource, Splits};
+use pfgmpp_hub::Hub;
 use pfgmpp_kernel::{Condition, Denoiser, Query};
-use pfgmpp_run::{RunError, SamplingModel, preflight};
+use pfgmpp_run::{ResolvedRun, RunError, SamplingModel, preflight};
 use pfgmpp_sampler::Guidance;
 use pfgmpp_train::{Trainer, TrainerConfig};
+
+/// `config` with what it names found; that is all on this machine.
+fn resolved(config: &RunConfig) -> ResolvedRun {
+    ResolvedRun::resolve(config.clone(), None, &[], &Hub::from_env()).unwrap()
+}
 
 /// `configs/toy.yaml` with classes and a small network, after `overrides`.
 fn config(overrides: &[&str]) -> Result<RunConfig, ConfigError> {
@@ -217,7 +223,7 @@ fn what_has_no_classes_or_not_those_is_refused_by_key() {
         let config = config(set).unwrap();
         let data = config.data.load().unwrap();
         let out = tempfile::tempdir().unwrap();
-        let runs = [(out.path().join("run"), &config, &data)];
+        let runs = [(out.path().join("run"), &resolved(&config), &data)];
         preflight(runs.into_iter(), out.path(), &Device::Cpu)
             .map(|found| found.notes)
             .map_err(|e| e.to_string())
@@ -247,13 +253,11 @@ fn a_foreign_network_with_classes_is_never_asked_without_one() {
     config.data = DataSource::Digits;
     config.model = ModelConfig::Checkpoint {
         source: pfgmpp_config::CheckpointSource::Reference(pickle.display().to_string()),
-        path: None,
-        d: pfgmpp_kernel::Dimension::Infinite,
     };
     config.sampler.d = Some(pfgmpp_kernel::Dimension::Infinite);
     let data = config.data.load().unwrap();
     let out = tempfile::tempdir().unwrap();
-    let runs = [(out.path().join("run"), &config, &data)];
+    let runs = [(out.path().join("run"), &resolved(&config), &data)];
     let notes = preflight(runs.into_iter(), out.path(), &Device::Cpu)
         .unwrap()
         .notes;
@@ -267,7 +271,7 @@ fn a_foreign_network_with_classes_is_never_asked_without_one() {
         "got {notes:?}"
     );
 
-    let model = SamplingModel::untrained(&config, &data.train, &Device::Cpu).unwrap();
+    let model = SamplingModel::untrained(&resolved(&config), &data.train, &Device::Cpu).unwrap();
     let seeds = config.sample_seeds(60);
     let classes = model.classes(&seeds).unwrap();
     for class in 0..3 {
@@ -280,7 +284,8 @@ fn a_foreign_network_with_classes_is_never_asked_without_one() {
     let of = |choice: &str| {
         let mut config = config.clone();
         config.sampler.classes = Some(choice.parse().unwrap());
-        let model = SamplingModel::untrained(&config, &data.train, &Device::Cpu).unwrap();
+        let model =
+            SamplingModel::untrained(&resolved(&config), &data.train, &Device::Cpu).unwrap();
         let x = model.sample(&seeds[..4], &Device::Cpu).unwrap();
         x.flatten_from(1).unwrap().to_vec2::<f32>().unwrap()
     };

@@ -10,7 +10,10 @@ use pfgmpp_checkpoint::{Checkpoint, Tensors};
 use pfgmpp_config::yaml::parse_assignment;
 use pfgmpp_config::{Document, RunConfig};
 use pfgmpp_data::Splits;
-use pfgmpp_run::{Observer, Outcome, Progress, RunFolder, StopFlag, read_evaluations, run};
+use pfgmpp_hub::Hub;
+use pfgmpp_run::{
+    Observer, Outcome, Progress, ResolvedRun, RunFolder, StopFlag, read_evaluations, run,
+};
 use pfgmpp_train::{PowerProfile, Snapshot, reconstruct_weights};
 
 /// Bits to turn.
@@ -82,7 +85,9 @@ fn numbers(config: &RunConfig, splits: &Splits, folder: &Path) -> Result<Vec<Str
     let opened = RunFolder::open(folder).map_err(|e| said(&e))?;
     let stop = StopFlag::default();
     let mut notes = Notes::default();
-    let ended = run(config, splits, &opened, &Device::Cpu, &mut notes, &stop);
+    let resolved = ResolvedRun::resolve(config.clone(), Some(folder), &[], &Hub::from_env());
+    let resolved = resolved.map_err(|e| said(&e))?;
+    let ended = run(&resolved, splits, &opened, &Device::Cpu, &mut notes, &stop);
     assert!(notes.0.iter().all(|note| note.lines().count() == 1));
     let Outcome::Finished(mut result) = ended.map_err(|e| said(&e))? else {
         panic!("nobody stopped it");

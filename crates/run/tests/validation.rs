@@ -4,7 +4,8 @@ use std::path::Path;
 
 use candle_core::Device;
 use pfgmpp_config::{Document, RunConfig, yaml};
-use pfgmpp_run::{Observer, Outcome, Progress, RunFolder, StopFlag, read_log, run};
+use pfgmpp_hub::Hub;
+use pfgmpp_run::{Observer, Outcome, Progress, ResolvedRun, RunFolder, StopFlag, read_log, run};
 
 /// The digits' training, small, measured every 64 images.
 fn config(sets: &[&str]) -> RunConfig {
@@ -52,7 +53,16 @@ fn run_until(config: &RunConfig, folder: &Path, nimg: u64) -> Outcome {
     let folder = RunFolder::open(folder).unwrap();
     let stop = StopFlag::default();
     let mut observer = StopAt(nimg, &stop);
-    run(config, &splits, &folder, &Device::Cpu, &mut observer, &stop).unwrap()
+    let resolved = ResolvedRun::resolve(config.clone(), None, &[], &Hub::from_env()).unwrap();
+    run(
+        &resolved,
+        &splits,
+        &folder,
+        &Device::Cpu,
+        &mut observer,
+        &stop,
+    )
+    .unwrap()
 }
 
 /// Images seen and error of each measurement in the log.

@@ -19,7 +19,7 @@ use crate::plan_file::{agree, write_plan};
 use crate::queue::{Elsewhere, Queue};
 use crate::stale;
 use crate::workers::Workers;
-use crate::{Jobs, Plan, Share, Status, SweepResult};
+use crate::{Jobs, Plan, ResolvedPlan, Share, Status, SweepResult};
 
 /// Times that the table is written at the end while other calls finish runs of theirs.
 const ATTEMPTS: usize = 5;
@@ -45,7 +45,7 @@ impl<'a> Sweep<'a> {
     /// A network that does not fit its data, a run folder of another configuration, another plan than that of which a
     /// part is taken, too little space; nothing is left behind then.
     pub fn open(
-        plan: &'a Plan,
+        plan: &'a ResolvedPlan,
         share: &'a Share,
         out: &Path,
         device: &Device,
@@ -79,7 +79,7 @@ impl<'a> Sweep<'a> {
     /// Data that cannot be loaded, a network that does not fit them, too little space, a folder
     /// with another run.
     pub fn check(
-        plan: &Plan,
+        plan: &ResolvedPlan,
         out: &Path,
         device: &Device,
     ) -> Result<(Vec<Found>, Vec<String>), RunError> {
@@ -91,7 +91,7 @@ impl<'a> Sweep<'a> {
     /// # Errors
     ///
     /// A run of another configuration, a result that cannot be read.
-    pub fn status(plan: &Plan, out: &Path) -> Result<SweepResult, RunError> {
+    pub fn status(plan: &ResolvedPlan, out: &Path) -> Result<SweepResult, RunError> {
         let mut table = SweepResult::pending(plan, Vec::new(), Vec::new());
         read_rows(plan, out, &mut table)?;
         Ok(table)
@@ -102,7 +102,7 @@ impl<'a> Sweep<'a> {
     /// # Errors
     ///
     /// A folder that is not there, and what [`Self::status`] refuses.
-    pub fn collect(plan: &Plan, out: &Path) -> Result<SweepResult, RunError> {
+    pub fn collect(plan: &ResolvedPlan, out: &Path) -> Result<SweepResult, RunError> {
         if !out.is_dir() {
             let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
             return Err(RunError::io(out)(missing));
@@ -121,7 +121,7 @@ impl<'a> Sweep<'a> {
     /// # Errors
     ///
     /// What [`Self::check`] refuses, and any failure of the file system.
-    pub fn write_plan(plan: &Plan, out: &Path, device: &Device) -> Result<(), RunError> {
+    pub fn write_plan(plan: &ResolvedPlan, out: &Path, device: &Device) -> Result<(), RunError> {
         check(plan, out, device)?;
         let _part = share(out)?;
         write_plan(plan, out)
@@ -243,15 +243,19 @@ fn found(data: &[Loaded]) -> Vec<Found> {
 }
 
 /// What [`Sweep::check`] checks; gives the data and what there is to say of the models.
-fn check(plan: &Plan, out: &Path, device: &Device) -> Result<(Vec<Loaded>, Preflight), RunError> {
+fn check(
+    plan: &ResolvedPlan,
+    out: &Path,
+    device: &Device,
+) -> Result<(Vec<Loaded>, Preflight), RunError> {
     if out.exists() && !out.is_dir() {
         let path = out.to_path_buf();
         return Err(StoreError::NotAFolder { path }.into());
     }
     let data = load_data(plan)?;
-    let runs = plan.points.iter().map(|point| {
-        let splits = splits_of(&data, &point.config);
-        (out.join(&point.name), &point.config, splits)
+    let runs = plan.points.iter().zip(plan.runs()).map(|(point, run)| {
+        let splits = splits_of(&data, run.config());
+        (out.join(&point.name), run, splits)
     });
     let preflight = preflight(runs, out, device)?;
     for point in &plan.points {

@@ -13,7 +13,7 @@ use crate::data::{Loaded, splits_of};
 use crate::observer::SweepObserver;
 use crate::pace::Pace;
 use crate::queue::Queue;
-use crate::{Plan, Point, Row, Status, SweepResult};
+use crate::{Point, ResolvedPlan, Row, Status, SweepResult};
 
 /// Bytes of a thread's stack: candle's backward pass calls itself as deep as a network is.
 const STACK: usize = 8 << 20;
@@ -21,7 +21,7 @@ const STACK: usize = 8 << 20;
 /// What is executed, and where.
 pub(crate) struct Place<'a> {
     /// The runs.
-    pub plan: &'a Plan,
+    pub plan: &'a ResolvedPlan,
     /// The folder.
     pub out: PathBuf,
     /// Its hold on that.
@@ -118,8 +118,8 @@ impl Execution<'_> {
             observer: self.observer,
         };
         let splits = splits_of(&self.place.data, &point.config);
-        let (config, device) = (&point.config, self.device);
-        run(config, splits, &folder, device, &mut watch, self.stop)
+        let (resolved, device) = (&self.place.plan.runs()[index], self.device);
+        run(resolved, splits, &folder, device, &mut watch, self.stop)
     }
 
     /// The name of the run whose model `point` samples, if that one failed.

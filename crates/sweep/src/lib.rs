@@ -1,13 +1,12 @@
 //! YAML sweeps: ordered runs, execution, results and report.
 //!
-//! A [`Plan`] is read from a file and checked whole; [`Plan::fetch`] brings here what it names;
+//! A [`Plan`] is read from a file and checked whole; [`Plan::resolve`] finds what it names;
 //! [`Sweep::open`] makes sure that every run can begin; [`Sweep::execute`] runs what is not finished, several
 //! runs at a time.
 
 mod data;
 mod execute;
 mod execution;
-mod fetch;
 mod folder;
 mod jobs;
 mod observer;
@@ -16,6 +15,7 @@ mod plan;
 mod plan_file;
 mod queue;
 pub mod report;
+mod resolved;
 mod results;
 mod share;
 pub mod slurm;
@@ -27,6 +27,7 @@ pub use execute::Sweep;
 pub use jobs::Jobs;
 pub use observer::SweepObserver;
 pub use plan::{Plan, Point};
+pub use resolved::ResolvedPlan;
 pub use results::{Row, Status, SweepResult, axes};
 pub use share::{Shard, Share};
 pub use summary::{judgements, report_of};

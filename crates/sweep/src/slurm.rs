@@ -14,7 +14,7 @@ use pfgmpp_store::{share, write_file};
 
 pub use config::SlurmConfig;
 
-use crate::{Plan, Status, Sweep};
+use crate::{ResolvedPlan, Status, Sweep};
 use script::{Array, Program};
 
 /// Tasks of one array: Slurm's `MaxArraySize` is 1001 where nobody has changed it.
@@ -60,7 +60,7 @@ impl SlurmJobs {
     ///
     /// What [`Sweep::status`] refuses.
     pub fn of(
-        plan: &Plan,
+        plan: &ResolvedPlan,
         slurm: &SlurmConfig,
         out: &Path,
         (program, flags, device): (&str, &str, &str),

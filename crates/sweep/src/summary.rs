@@ -144,7 +144,7 @@ fn shared(points: &[&Point]) -> Settings {
 /// The network, by the checkpoint that training starts from before that was read.
 fn network_line(model: &TrainerConfig) -> String {
     let start = model.training.start_from.as_ref();
-    let start = start.map(|start| format!(", from {}", start.reference));
+    let start = start.map(|reference| format!(", from {reference}"));
     let network = model.network.as_ref().map(yaml::to_line);
     network.unwrap_or_default() + &start.unwrap_or_default()
 }
@@ -214,7 +214,7 @@ fn model_line(model: &ModelConfig) -> String {
     match model {
         ModelConfig::Exact { .. } => "the exact posterior of the training data".to_string(),
         ModelConfig::Network(_) => "a network, trained in each run".to_string(),
-        ModelConfig::Checkpoint { source, .. } => match source {
+        ModelConfig::Checkpoint { source } => match source {
             CheckpointSource::Reference(place) => format!("checkpoint {place}"),
             CheckpointSource::Run(name) => format!("checkpoint of the run {name}"),
         },

@@ -3,10 +3,11 @@
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Var};
 use pfgmpp_nn::Parameters;
-use pfgmpp_nn::ops::{AdamState, AdamStep};
+use pfgmpp_nn::ops::{AdamState, AdamStep, move_averages};
 use pfgmpp_transfer::ParameterError;
 use serde::{Deserialize, Serialize};
 
+use crate::averages::Moves;
 use crate::count::amount;
 use crate::gradients::Gradients;
 use crate::learning_rate::LrSchedule;
@@ -150,22 +151,22 @@ impl Adam {
     ///
     /// Failures of the tensor backend.
     pub fn step(&mut self, parameters: &Parameters, grads: &GradStore, lr: f64) -> Result<()> {
-        let mut gradients = Gradients::default();
-        gradients.add(parameters, grads)?;
+        let gradients = Gradients::of(parameters, grads);
         let scale = match self.config.clip_norm {
             None => 1.0,
             Some(_) => self.config.scale_of(gradients.norm()?),
         };
-        self.step_along(parameters, &gradients, lr, scale)
+        self.step_along(parameters, &gradients, lr, scale, &Moves::default())
     }
 
-    /// As [`Self::step`], along `gradients` times `scale`.
+    /// As [`Self::step`], along `gradients` times `scale`; `averages` of the parameters follow.
     pub(crate) fn step_along(
         &mut self,
         parameters: &Parameters,
         gradients: &Gradients,
         lr: f64,
         scale: f64,
+        averages: &Moves,
     ) -> Result<()> {
         self.steps += 1;
         let t = self.steps as f64;
@@ -180,9 +181,11 @@ impl Adam {
         };
         let vars = parameters.vars();
         let states = vars.iter().zip(&self.moments);
-        for (((_, weight), (_, m, v)), grad) in states.zip(gradients.iter()) {
-            if let Some(grad) = grad {
-                step.apply(AdamState { weight, m, v }, grad)?;
+        for (i, (((_, weight), (_, m, v)), grad)) in states.zip(gradients.iter()).enumerate() {
+            let averages = averages.of(i);
+            match grad {
+                Some(grad) => step.apply(AdamState { weight, m, v }, grad, &averages)?,
+                None => move_averages(weight, &averages)?,
             }
         }
         Ok(())

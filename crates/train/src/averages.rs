@@ -2,13 +2,29 @@
 
 use candle_core::Result;
 use pfgmpp_nn::Parameters;
-use pfgmpp_nn::ops::move_averages;
+use pfgmpp_nn::ops::{MovingAverage, move_averages};
 
 use crate::ema::{Ema, Profile};
 
 /// Moving averages of the weights, at least one, which move together in one pass over memory.
 pub struct Averages {
     averages: Vec<Ema>,
+}
+
+/// How far averages move at a step; none by default.
+#[derive(Default)]
+pub(crate) struct Moves<'a> {
+    averages: &'a [Ema],
+    /// Of each.
+    shares: Vec<f64>,
+}
+
+impl<'a> Moves<'a> {
+    /// The averages of parameter `i` and their shares.
+    pub(crate) fn of(&self, i: usize) -> Vec<MovingAverage<'a>> {
+        let vars = self.averages.iter().map(|ema| ema.var(i));
+        vars.zip(self.shares.iter().copied()).collect()
+    }
 }
 
 impl Averages {
@@ -37,18 +53,24 @@ impl Averages {
         Ok(())
     }
 
+    /// How far every average moves at a step of `batch_size` images after `nimg` images.
+    pub(crate) fn moves(&self, nimg: u64, batch_size: u64) -> Moves<'_> {
+        let share = |ema: &Ema| 1.0 - ema.profile().beta(nimg, batch_size);
+        Moves {
+            averages: &self.averages,
+            shares: self.averages.iter().map(share).collect(),
+        }
+    }
+
     /// Moves every average by a step of `batch_size` images after `nimg` images.
     ///
     /// # Errors
     ///
     /// Parameters that the averages were not made for, and failures of the tensor backend.
     pub fn update(&self, parameters: &Parameters, nimg: u64, batch_size: u64) -> Result<()> {
-        let share = |ema: &Ema| 1.0 - ema.profile().beta(nimg, batch_size);
-        let shares: Vec<f64> = self.averages.iter().map(share).collect();
+        let moves = self.moves(nimg, batch_size);
         for (i, (_, weight)) in parameters.vars().iter().enumerate() {
-            let vars = self.averages.iter().map(|ema| ema.var(i));
-            let moving: Vec<_> = vars.zip(shares.iter().copied()).collect();
-            move_averages(weight, &moving)?;
+            move_averages(weight, &moves.of(i))?;
         }
         Ok(())
     }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use pfgmpp_checkpoint::CheckpointError;
 use pfgmpp_store::StoreError;
 
+use crate::ranks::RankError;
+
 /// Why training could not start or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
@@ -100,6 +102,9 @@ pub enum TrainError {
     /// The data cannot be used.
     #[error(transparent)]
     Data(#[from] pfgmpp_data::DataError),
+    /// Ranks that cannot train together.
+    #[error(transparent)]
+    Ranks(#[from] RankError),
     /// A hyperparameter outside its range.
     #[error(transparent)]
     Parameter(#[from] pfgmpp_transfer::ParameterError),
@@ -109,6 +114,20 @@ pub enum TrainError {
     /// A failure of the tensor backend.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
+}
+
+impl TrainError {
+    /// Whether every rank of a training meets it at the same step.
+    #[must_use]
+    pub fn is_of_all_ranks(&self) -> bool {
+        matches!(
+            self,
+            Self::Diverged { .. }
+                | Self::GradientDiverged { .. }
+                | Self::Skipped { .. }
+                | Self::Ranks(RankError::Shares { .. } | RankError::Differ { .. })
+        )
+    }
 }
 
 fn advice(nimg: u64) -> &'static str {

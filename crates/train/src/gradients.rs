@@ -1,4 +1,4 @@
-//! The gradients of one step, of one piece of its batch after the other.
+//! The gradients of one step, of one piece of its batch or of several.
 
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Tensor};
@@ -10,18 +10,24 @@ use pfgmpp_nn::ops::squared_norm;
 pub(crate) struct Gradients(Vec<Option<Tensor>>);
 
 impl Gradients {
-    /// Adds the gradients of `parameters` in `grads`; the first ones are taken as they are.
-    pub(crate) fn add(&mut self, parameters: &Parameters, grads: &GradStore) -> Result<()> {
+    /// The gradients of `parameters` in `grads`.
+    pub(crate) fn of(parameters: &Parameters, grads: &GradStore) -> Self {
         let vars = parameters.vars();
-        self.0.resize(vars.len(), None);
-        for (sum, (_, var)) in self.0.iter_mut().zip(&vars) {
-            let Some(grad) = grads.get(var) else { continue };
-            *sum = Some(match sum.take() {
-                None => grad.clone(),
-                Some(sum) => (sum + grad)?,
-            });
-        }
-        Ok(())
+        Self(
+            vars.iter()
+                .map(|(_, var)| grads.get(var).cloned())
+                .collect(),
+        )
+    }
+
+    /// The sum of both, the other's terms on the right.
+    pub(crate) fn plus(self, other: Self) -> Result<Self> {
+        let pairs = self.0.into_iter().zip(other.0);
+        let sums = pairs.map(|pair| match pair {
+            (Some(left), Some(right)) => (left + right).map(Some),
+            (left, right) => Ok(left.or(right)),
+        });
+        sums.collect::<Result<_>>().map(Self)
     }
 
     /// The norm of all of them together; infinite or not a number if any value is.
@@ -35,5 +41,11 @@ impl Gradients {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = Option<&Tensor>> {
         self.0.iter().map(Option::as_ref)
+    }
+}
+
+impl From<Vec<Option<Tensor>>> for Gradients {
+    fn from(gradients: Vec<Option<Tensor>>) -> Self {
+        Self(gradients)
     }
 }

@@ -5,7 +5,8 @@ use pfgmpp_transfer::ParameterError;
 use serde::{Deserialize, Serialize};
 
 use crate::count::{count, some_count};
-use crate::start_from::StartFrom;
+use crate::ranks::RankError;
+use crate::sharing::Sharing;
 
 /// The most D of one network.
 const MOST_D: usize = 64;
@@ -45,9 +46,9 @@ pub struct TrainingConfig {
         deserialize_with = "some_count"
     )]
     pub micro_batch: Option<u64>,
-    /// The checkpoint whose network and weights training starts from; random weights if left out.
+    /// The checkpoint whose network and weights training starts from, a path or `hf://owner/name`; random weights if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub start_from: Option<StartFrom>,
+    pub start_from: Option<String>,
     /// Several D that training samples are of, each of one at random, which the network is told: it may then be sampled at
     /// any D. All are of the D of the configuration if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -84,6 +85,22 @@ impl TrainingConfig {
             Some(micro) => ParameterError::counted("micro_batch", micro, 1, self.batch_size),
             None => Ok(()),
         }
+    }
+
+    /// Checks that `size` ranks can share the pieces of a batch.
+    ///
+    /// # Errors
+    ///
+    /// [`RankError::Shares`], with the numbers of ranks that can.
+    pub fn check_ranks(&self, size: usize) -> Result<(), RankError> {
+        Sharing::of(self, size).map(drop)
+    }
+
+    /// Sums of gradients that wait while a piece of a batch is differentiated, at most: branches of the tree by which they are
+    /// summed.
+    pub fn sums_at_once(&self) -> u64 {
+        let pieces = self.batch_size.div_ceil(self.at_a_time());
+        u64::from(self.micro_batch.is_some()).max(pieces.next_power_of_two().ilog2().into())
     }
 
     /// The D that the network is trained at and told, none for one that is trained at the D of the configuration alone.

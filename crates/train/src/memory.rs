@@ -44,9 +44,7 @@ impl TrainingMemory {
                 .memory_beside(signature, image_channels(model, data)?)?,
             n: data.n() as u64,
             wide: wide.min(data.num_images() as u64),
-            averages: 1
-                + model.num_snapshots_at_once()
-                + u64::from(model.training.micro_batch.is_some()),
+            averages: 1 + model.num_snapshots_at_once() + model.training.sums_at_once(),
         })
     }
 

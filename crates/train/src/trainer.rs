@@ -27,8 +27,11 @@ use crate::start_from::start_from;
 use crate::state::{self, Position, Validation};
 
 pub use self::step::{MeanLoss, Step};
+pub use self::together::RankCosts;
+use self::together::Together;
 
 mod step;
+mod together;
 
 /// A run's weights and everything that changes them.
 pub struct Trainer {
@@ -47,6 +50,8 @@ pub struct Trainer {
     tail: MeanLoss,
     skipped: u64,
     skipped_in_a_row: u64,
+    /// The ranks that share each batch, if several do.
+    together: Option<Together>,
     /// Seconds of training, those before a resume included.
     pub seconds: f64,
     /// What was found on held-out data so far; saved with the state.
@@ -90,6 +95,7 @@ impl Trainer {
             tail: MeanLoss::default(),
             skipped: 0,
             skipped_in_a_row: 0,
+            together: None,
             seconds: 0.0,
             validation: None,
         })
@@ -139,7 +145,7 @@ impl Trainer {
     pub fn start_from(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
         start_from(&self.parameters, checkpoint).map_err(|e| TrainError::Start {
             reference: match &self.model.training.start_from {
-                Some(start) => start.reference.clone(),
+                Some(reference) => reference.clone(),
                 None => "the checkpoint".to_string(),
             },
             message: e.to_string(),

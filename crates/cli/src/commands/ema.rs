@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use pfgmpp_config::{Document, RunConfig};
-use pfgmpp_run::{PostHoc, PostHocAverage, RunError, StopFlag, fetch, load};
+use pfgmpp_run::{PostHoc, PostHocAverage, ResolvedRun, RunError, StopFlag, load};
 use serde::Serialize;
 
 use crate::commands::convert::check_out;
@@ -62,10 +62,12 @@ pub fn ema(args: &Args) -> Result<(), Failure> {
         check_out(out)?;
     }
     let signals = stop_on_signal()?;
-    let (_, mut config) = Document::read::<RunConfig>(&args.run.join("config.yaml"))?;
-    fetch(&mut config, std::slice::from_ref(&args.run), &hub())?;
+    let (_, config) = Document::read::<RunConfig>(&args.run.join("config.yaml"))?;
+    let begun = std::slice::from_ref(&args.run);
+    let resolved = ResolvedRun::resolve(config, Some(&args.run), begun, &hub())?;
+    let config = resolved.config();
     let splits = load(&config.data)?;
-    let post_hoc = PostHoc::open(&args.run, &config, &splits)?;
+    let post_hoc = PostHoc::open(&args.run, config, &splits)?;
     let nimg = args.nimg.unwrap_or_else(|| post_hoc.last_nimg());
     note(format_args!(
         "averages after {nimg} images, of {} snapshots",

@@ -6,7 +6,7 @@ use candle_core::Device;
 use pfgmpp_data::Found;
 use pfgmpp_run::RunError;
 use pfgmpp_sweep::slurm::{SlurmError, SlurmJobs};
-use pfgmpp_sweep::{Jobs, Plan, Shard, Share, Status, Sweep, SweepResult};
+use pfgmpp_sweep::{Jobs, Plan, ResolvedPlan, Shard, Share, Status, Sweep, SweepResult};
 
 use crate::commands::train::overrides;
 use crate::device::DeviceArgs;
@@ -14,6 +14,7 @@ use crate::download::hub;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
 use crate::opening;
+use crate::ranks;
 use crate::table;
 use crate::terminal::{Terminal, note, print, print_json, shell_word};
 
@@ -69,12 +70,12 @@ enum Launcher {
 }
 
 pub fn sweep(args: &Args) -> Result<(), Failure> {
-    let mut plan = Plan::read(&args.file, &overrides(&args.set)?)?;
+    let plan = Plan::read(&args.file, &overrides(&args.set)?)?;
     let out = args
         .out
         .clone()
         .unwrap_or_else(|| PathBuf::from("runs").join(&plan.name));
-    plan.fetch(&out, &hub())?;
+    let plan = plan.resolve(&out, &hub())?;
     let jobs = args.jobs.unwrap_or(plan.jobs);
     if args.status {
         let result = Sweep::status(&plan, &out)?;
@@ -107,8 +108,11 @@ pub fn sweep(args: &Args) -> Result<(), Failure> {
         print(table::plan(&plan, &out, jobs));
         return Ok(());
     }
-    let signals = stop_on_signal()?;
     let share = args.share();
+    if !share.is_part() {
+        ranks::refuse_sweep()?;
+    }
+    let signals = stop_on_signal()?;
     let sweep = Sweep::open(&plan, &share, &out, &device)?;
     say(&sweep.found(), sweep.notes());
     let taken = match share.is_part() {
@@ -139,7 +143,7 @@ pub fn sweep(args: &Args) -> Result<(), Failure> {
 }
 
 /// Submits the runs to Slurm, or shows how it would.
-fn launch(args: &Args, plan: &Plan, out: &Path) -> Result<(), Failure> {
+fn launch(args: &Args, plan: &ResolvedPlan, out: &Path) -> Result<(), Failure> {
     // The machine that submits may have no GPU; a node that has one checks there.
     match args.device.is_cpu() {
         true => {

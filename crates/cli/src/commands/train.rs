@@ -1,23 +1,26 @@
 //! `pfgmpp train`: one configuration, trained, sampled and scored.
 
 mod expected;
+mod together;
 
 use std::path::{Path, PathBuf};
 
 use pfgmpp_config::{ConfigError, Document, Override, RunConfig};
 use pfgmpp_metrics::Estimate;
 use pfgmpp_run::{
-    ClassScores, Evaluated, Outcome, RunError, RunFolder, RunResult, fetch, load, preflight,
-    read_evaluations, run,
+    ClassScores, Evaluated, Outcome, ResolvedRun, RunError, RunFolder, RunResult, lead, load,
+    preflight, read_evaluations, run,
 };
 use serde::Serialize;
 
 use self::expected::Expectation;
+use self::together::Together;
 use crate::device::DeviceArgs;
 use crate::download::hub;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
 use crate::opening;
+use crate::ranks;
 use crate::table::{align_right, new_table};
 use crate::terminal::{RunTerminal, note, print, print_json, shell_word};
 
@@ -56,22 +59,46 @@ struct Finished<'a> {
 }
 
 pub fn train(args: &Args) -> Result<(), Failure> {
-    let mut config = read(&args.config, &args.set)?;
-    let out = args.out.clone().unwrap_or_else(|| {
-        let name = args.config.file_stem().unwrap_or_default();
-        PathBuf::from("runs").join(name)
-    });
+    match ranks::join()? {
+        None => run_here(args, None),
+        Some(group) if group.rank() == 0 => together::lead(args, &group),
+        Some(group) => together::follow(args, &group),
+    }
+}
+
+impl Args {
+    /// The folder of the run.
+    fn folder(&self) -> PathBuf {
+        self.out.clone().unwrap_or_else(|| {
+            let name = self.config.file_stem().unwrap_or_default();
+            PathBuf::from("runs").join(name)
+        })
+    }
+}
+
+/// The run in this process, with other ranks to train if there are any.
+fn run_here(args: &Args, together: Option<&Together>) -> Result<(), Failure> {
+    let config = read(&args.config, &args.set)?;
+    let out = args.folder();
     let device = args.device.open()?;
-    fetch(&mut config, std::slice::from_ref(&out), &hub())?;
+    let resolved = ResolvedRun::resolve(config, Some(&out), std::slice::from_ref(&out), &hub())?;
+    let config = resolved.config();
     let signals = stop_on_signal()?;
     let splits = load(&config.data)?;
     note(format_args!("data: {}", splits.found));
-    let found = preflight([(out.clone(), &config, &splits)].into_iter(), &out, &device)?;
+    if let Some(together) = together {
+        together.check(config, &args.device)?;
+    }
+    let found = preflight(
+        [(out.clone(), &resolved, &splits)].into_iter(),
+        &out,
+        &device,
+    )?;
     found.notes.iter().for_each(note);
-    note(opening::run(&config, splits.found.classes));
+    note(opening::run(config, splits.found.classes));
     note(opening::place(&args.device, &out));
     if args.dry_run {
-        let expected = Expectation::of(&config, &splits, &out, &found, &device)?;
+        let expected = Expectation::of(config, &splits, &out, &found, &device)?;
         return match args.json {
             true => print_json(&expected),
             false => {
@@ -83,19 +110,36 @@ pub fn train(args: &Args) -> Result<(), Failure> {
     let folder = RunFolder::open(&out).map_err(RunError::from)?;
     let stop = signals.begin();
     let mut terminal = RunTerminal::new(&format!("d={}", config.d()));
-    let outcome = run(&config, &splits, &folder, &device, &mut terminal, stop)?;
+    let outcome = match together {
+        None => run(&resolved, &splits, &folder, &device, &mut terminal, stop)?,
+        Some(together) => {
+            let place = (&device, together.begin()?);
+            lead(&resolved, &splits, &folder, place, &mut terminal, stop)?
+        }
+    };
     terminal.close();
+    conclude(args, config, &folder, outcome)
+}
+
+/// Says how a run has ended.
+fn conclude(
+    args: &Args,
+    config: &RunConfig,
+    folder: &RunFolder,
+    outcome: Outcome,
+) -> Result<(), Failure> {
+    let out = folder.path();
     match outcome {
         Outcome::Finished(result) if args.json => print_json(&Finished {
-            out: &out,
+            out,
             checkpoint: config.trained().map(|_| folder.checkpoint()),
             result: &result,
-            evaluations: read_evaluations(&config, &out, result.nimg)?,
+            evaluations: read_evaluations(config, out, result.nimg)?,
         }),
         Outcome::Finished(result) => {
             print(figures(&result));
             print_class_agreement(&folder.class_scores());
-            let evaluations = read_evaluations(&config, &out, result.nimg)?;
+            let evaluations = read_evaluations(config, out, result.nimg)?;
             if !evaluations.is_empty() {
                 print(format_args!("\n{}", by_evaluation(&evaluations)));
             }
@@ -106,7 +150,7 @@ pub fn train(args: &Args) -> Result<(), Failure> {
             }
             print(format_args!(
                 "Curves:     tensorboard --logdir {}",
-                shell_word(&out)
+                shell_word(out)
             ));
             Ok(())
         }

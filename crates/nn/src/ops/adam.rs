@@ -1,4 +1,4 @@
-//! One step of Adam in one pass over memory.
+//! One step of Adam, and of the averages of its parameters, in one pass over memory.
 //!
 //! ```text
 //! g = scale g                              a gradient that is clipped has a scale below 1
@@ -8,6 +8,7 @@
 
 use candle_core::{Result, Tensor, Var, bail};
 
+use super::average::{MovingAverage, move_averages};
 use super::lend::lend;
 use crate::host::values;
 use crate::kernels::cpu::adam::{Factors, State};
@@ -42,13 +43,15 @@ pub struct AdamState<'a> {
 }
 
 impl AdamStep {
-    /// Takes one step along `grad`, in place on the CPU.
+    /// Takes one step along `grad`, in place on the CPU, and moves `averages` of the weight after it, as
+    /// [`move_averages`] does.
     ///
     /// # Errors
     ///
     /// Tensors of unlike shapes or that are not contiguous, and failures of the tensor backend.
-    pub fn apply(&self, state: AdamState, grad: &Tensor) -> Result<()> {
-        for other in [state.m, state.v] {
+    pub fn apply(&self, state: AdamState, grad: &Tensor, averages: &[MovingAverage]) -> Result<()> {
+        let averaged = averages.iter().map(|(average, _)| *average);
+        for other in [state.m, state.v].into_iter().chain(averaged.clone()) {
             if other.shape() != state.weight.shape() {
                 bail!(
                     "a step of Adam needs one shape, got {:?} beside {:?}",
@@ -65,13 +68,18 @@ impl AdamStep {
             );
         }
         if !is_fused(state.weight) {
-            return self.composed(state, grad);
+            self.composed(state, grad)?;
+            return move_averages(state.weight, averages);
         }
         let grad = grad.contiguous()?;
         let grad = values(&grad)?;
-        lend(&[state.weight, state.m, state.v], |values| {
-            if let [weight, m, v] = values {
-                self.factors().step(State { weight, m, v }, &grad);
+        let own = [state.weight, state.m, state.v];
+        let vars: Vec<&Var> = own.into_iter().chain(averaged).collect();
+        let shares: Vec<f32> = averages.iter().map(|(_, share)| *share as f32).collect();
+        lend(&vars, |values| {
+            if let [weight, m, v, averages @ ..] = values {
+                let state = State { weight, m, v };
+                self.factors().step(state, &grad, averages, &shares);
             }
         })
     }

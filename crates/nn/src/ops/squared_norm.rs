@@ -1,13 +1,10 @@
 //! The square of a tensor's norm.
 
 use candle_core::{DType, Result, Tensor};
-use rayon::prelude::*;
 
 use crate::host::values;
+use crate::kernels::cpu::squared_norm as kernels;
 use crate::kernels::is_fused;
-
-/// Elements that one task adds.
-const PIECE: usize = 1 << 14;
 
 /// The sum of the squares of `x`.
 ///
@@ -23,13 +20,5 @@ pub fn squared_norm(x: &Tensor) -> Result<f64> {
         return Ok(f64::from(sum.to_scalar::<f32>()?));
     }
     let x = x.contiguous()?;
-    let x = values(&x)?;
-    let of_piece = |piece: &[f32]| -> f64 {
-        let squares = piece
-            .iter()
-            .map(|&value| f64::from(value) * f64::from(value));
-        squares.sum()
-    };
-    let sums: Vec<f64> = x.par_chunks(PIECE).map(of_piece).collect();
-    Ok(sums.iter().sum())
+    Ok(kernels::squared_norm(&values(&x)?))
 }

@@ -1,6 +1,6 @@
 //! The two operations as which a recorded evaluation appears to the backend, on whatever device it ran.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::backend::BackendStorage;
@@ -9,7 +9,9 @@ use candle_core::{
     TensorId, bail,
 };
 
+use super::WATCHER;
 use super::node::Node;
+use crate::kernels::cpu::awake::awake;
 
 /// Gradients on their way from a recorded evaluation to its leaves.
 pub(super) type Slots = Arc<Mutex<HashMap<TensorId, Tensor>>>;
@@ -154,16 +156,45 @@ impl CustomOp2 for Record {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let mut grads = HashMap::new();
+        // Taken, so that an evaluation which this thread takes up while it waits inside an operation is not watched.
+        let mut watcher = WATCHER.take();
+        let complete = match watcher {
+            Some(_) => first_uses(&self.nodes),
+            None => HashMap::new(),
+        };
         if let Some(last) = self.nodes.last() {
             grads.insert(last.out.id(), grad.clone());
         }
-        for node in self.nodes.iter().rev() {
-            // An output that nothing depends on has none.
-            if let Some(grad) = grads.remove(&node.out.id()) {
-                node.add_gradients(&grad, &mut grads)?;
+        awake(|| {
+            for (index, node) in self.nodes.iter().enumerate().rev() {
+                // An output that nothing depends on has none.
+                if let Some(grad) = grads.remove(&node.out.id()) {
+                    node.add_gradients(&grad, &mut grads)?;
+                }
+                for leaf in complete.get(&index).into_iter().flatten() {
+                    if let (Some(watcher), Some(grad)) = (&mut watcher, grads.get(leaf)) {
+                        watcher(*leaf, grad);
+                    }
+                }
             }
-        }
+            Ok::<(), candle_core::Error>(())
+        })?;
+        WATCHER.set(watcher);
         *self.slots.lock().unwrap_or_else(PoisonError::into_inner) = grads;
         Ok((None, Some(carrier.zeros_like()?)))
     }
+}
+
+/// The leaves that each node uses as the first one: behind it, on the way back, their gradients are complete.
+fn first_uses(nodes: &[Node]) -> HashMap<usize, Vec<TensorId>> {
+    let mut seen: HashSet<TensorId> = nodes.iter().map(|node| node.out.id()).collect();
+    let mut first: HashMap<usize, Vec<TensorId>> = HashMap::new();
+    for (index, node) in nodes.iter().enumerate() {
+        for arg in &node.args {
+            if arg.track_op() && seen.insert(arg.id()) {
+                first.entry(index).or_default().push(arg.id());
+            }
+        }
+    }
+    first
 }

@@ -2,7 +2,7 @@
 
 use crate::check::{pattern, relative_error};
 use candle_core::{DType, Result, Tensor, Var};
-use pfgmpp_nn::ops::{AdamState, AdamStep, squared_norm};
+use pfgmpp_nn::ops::{AdamState, AdamStep, move_averages, squared_norm};
 
 const STEP: AdamStep = AdamStep {
     beta1: 0.9,
@@ -26,7 +26,7 @@ fn after_three_steps(dims: &[usize], dtype: DType) -> Result<Vec<Tensor>> {
             v: &v,
         };
         let grad = (pattern(dims).cos()? * f64::from(k))?.to_dtype(dtype)?;
-        STEP.apply(state, &grad)?;
+        STEP.apply(state, &grad, &[])?;
     }
     let plain = |var: &Var| var.as_detached_tensor().to_dtype(DType::F64);
     [weight, m, v].iter().map(plain).collect()
@@ -50,6 +50,36 @@ fn a_step_in_one_pass_agrees_with_the_formulas() -> Result<()> {
 }
 
 #[test]
+fn averages_that_follow_a_step_are_those_moved_after_it_to_the_bit() -> Result<()> {
+    for dims in [vec![7, 3], vec![150, 333]] {
+        let var = |factor: f64| Var::from_tensor(&(pattern(&dims) * factor)?.to_dtype(DType::F32)?);
+        let grad = pattern(&dims).cos()?.to_dtype(DType::F32)?;
+        let step = |together: bool| -> Result<Vec<Vec<f32>>> {
+            let (weight, m, v) = (var(1.0)?, var(0.1)?, var(0.2)?.as_tensor().sqr()?);
+            let (v, first, second) = (Var::from_tensor(&v)?, var(0.5)?, var(-2.0)?);
+            let averages = [(&first, 0.01), (&second, 0.3)];
+            let state = AdamState {
+                weight: &weight,
+                m: &m,
+                v: &v,
+            };
+            if together {
+                STEP.apply(state, &grad, &averages)?;
+            } else {
+                STEP.apply(state, &grad, &[])?;
+                move_averages(&weight, &averages)?;
+            }
+            [weight, m, v, first, second]
+                .iter()
+                .map(|var| var.flatten_all()?.to_vec1())
+                .collect()
+        };
+        assert!(step(true)? == step(false)?, "{dims:?}: other values");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_step_refuses_tensors_of_other_shapes() -> Result<()> {
     let var = |len: usize| Var::from_tensor(&pattern(&[len]).to_dtype(DType::F32)?);
     let (four, five) = (var(4)?, var(5)?);
@@ -58,9 +88,11 @@ fn a_step_refuses_tensors_of_other_shapes() -> Result<()> {
         m: &four,
         v: &five,
     };
-    assert!(STEP.apply(state, four.as_tensor()).is_err());
+    assert!(STEP.apply(state, four.as_tensor(), &[]).is_err());
     let state = AdamState { v: &four, ..state };
-    assert!(STEP.apply(state, five.as_tensor()).is_err());
+    assert!(STEP.apply(state, five.as_tensor(), &[]).is_err());
+    let averages = [(&five, 0.1)];
+    assert!(STEP.apply(state, four.as_tensor(), &averages).is_err());
     Ok(())
 }
 

@@ -80,7 +80,7 @@ impl Axis {
     pub fn text(&self, index: usize, config: &RunConfig) -> String {
         let value = &self.values[index];
         match self.key.as_str() {
-            "d" => config.model.d().to_string(),
+            "d" => config.model.d().map_or_else(String::new, |d| d.to_string()),
             "sampler.d" => config.d().to_string(),
             "data" => config.data.name(),
             key => {

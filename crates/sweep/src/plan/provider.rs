@@ -37,7 +37,7 @@ pub(super) fn name_providers(
             }
             let run = find(points, &wanted).map_err(bad)?;
             match &mut points[index].config.model {
-                ModelConfig::Checkpoint { source, .. } => *source = CheckpointSource::Run(run),
+                ModelConfig::Checkpoint { source } => *source = CheckpointSource::Run(run),
                 _ => {
                     let message = "the configuration does not sample a checkpoint, which is what \
                                    model: {checkpoint: ...} says";
@@ -105,7 +105,6 @@ pub(super) fn link(points: &mut [Point], origin: &str) -> Result<(), ConfigError
     for index in 0..points.len() {
         let ModelConfig::Checkpoint {
             source: CheckpointSource::Run(wanted),
-            ..
         } = &points[index].config.model
         else {
             continue;

@@ -1,5 +1,7 @@
 //! The step that moves the weights.
 
+use std::ops::Range;
+
 use pfgmpp_kernel::{SampleRng, Stream};
 use rand::Rng;
 
@@ -7,6 +9,7 @@ use super::Trainer;
 use crate::error::TrainError;
 use crate::gradients::Gradients;
 use crate::lengths::NonFinite;
+use crate::tree_sum::TreeSum;
 
 /// The share of training, at its end, whose mean loss is reported as `train_loss`.
 const TAIL: f64 = 0.1;
@@ -32,12 +35,12 @@ pub struct Step {
 
 /// What differentiating the loss of a batch gives.
 #[derive(Default)]
-struct Differentiated {
-    gradients: Gradients,
-    sigma: Vec<f64>,
-    loss: Vec<f64>,
+pub(super) struct Differentiated {
+    pub(super) gradients: Gradients,
+    pub(super) sigma: Vec<f64>,
+    pub(super) loss: Vec<f64>,
     /// The loss of a piece that is not finite, behind which nothing was differentiated.
-    fault: Option<TrainError>,
+    pub(super) fault: Option<TrainError>,
 }
 
 /// A mean that grows sample by sample.
@@ -88,15 +91,18 @@ impl Trainer {
         match fault {
             None => {
                 let scale = self.model.optimizer.scale_of(grad_norm);
+                let moves = self.averages.moves(self.nimg, batch_size);
                 self.adam
-                    .step_along(&self.parameters, &gradients, lr, scale)?;
+                    .step_along(&self.parameters, &gradients, lr, scale, &moves)?;
                 self.skipped_in_a_row = 0;
             }
-            Some(fault) => self.skip(fault)?,
+            Some(fault) => {
+                self.skip(fault)?;
+                // In images, so that a step that was skipped counts: these are the weights that were there meanwhile.
+                self.averages
+                    .update(&self.parameters, self.nimg, batch_size)?;
+            }
         }
-        // In images, so that a step that was skipped counts: these are the weights that were there meanwhile.
-        self.averages
-            .update(&self.parameters, self.nimg, batch_size)?;
         self.count(batch_size, if skipped { &[] } else { &loss });
         Ok(Step {
             images: batch_size,
@@ -108,10 +114,12 @@ impl Trainer {
         })
     }
 
-    /// The gradients of the mean loss of the next `batch_size` images, piece by piece.
+    /// The gradients of the mean loss of the next `batch_size` images, piece by piece; of all ranks where several share them.
     fn differentiate(&mut self, batch_size: usize) -> Result<Differentiated, TrainError> {
         let indices = self.shuffle.indices(self.nimg, batch_size);
-        let streams = |stream| SampleRng::batch(self.seed, stream, self.nimg, indices.len());
+        let own = self.own_images(batch_size);
+        let first = self.nimg + own.start as u64;
+        let streams = |stream| SampleRng::batch(self.seed, stream, first, own.len());
         let mut rngs = streams(Stream::Training);
         // Dropout masks follow from the run's seed and the image's position, as the noise does.
         let seeds: Vec<u64> = streams(Stream::Dropout)
@@ -119,32 +127,68 @@ impl Trainer {
             .map(Rng::next_u64)
             .collect();
         let mut found = Differentiated::default();
-        let at_a_time = self.model.training.at_a_time() as usize;
-        for start in (0..batch_size).step_by(at_a_time) {
-            let piece = start..batch_size.min(start + at_a_time);
+        let mut sum = TreeSum::default();
+        let mut summing = None;
+        for piece in self.pieces(own.clone()) {
             let batch = (self.nimg, indices.as_slice(), piece.clone());
-            let (rngs, seeds) = (&mut rngs[piece.clone()], &seeds[piece.clone()]);
+            let (from, to) = (piece.start - own.start, piece.end - own.start);
+            let (rngs, seeds) = (&mut rngs[from..to], &seeds[from..to]);
             let loss = self
                 .learner
                 .loss(&self.data, batch, rngs, seeds, &self.device)?;
-            if start == 0 {
+            if from == 0 {
                 self.read_ahead(batch_size as u64)?;
             }
             let per_sample = loss.per_sample.to_vec1::<f64>()?;
             if let Some(&bad) = per_sample.iter().find(|loss| !loss.is_finite()) {
                 let (nimg, loss) = (self.nimg, bad);
                 found.fault = Some(TrainError::Diverged { nimg, loss });
-                return Ok(found);
+                break;
             }
             let mean = match piece.len() == batch_size {
                 true => loss.mean,
                 false => (loss.mean * (piece.len() as f64 / batch_size as f64))?,
             };
-            found.gradients.add(&self.parameters, &mean.backward()?)?;
             found.sigma.extend(loss.sigma);
             found.loss.extend(per_sample);
+            match &self.together {
+                Some(together) if piece.end == own.end => {
+                    let before = std::mem::take(&mut sum);
+                    summing = Some(together.differentiate(&self.parameters, before, &mean)?);
+                }
+                _ => sum.push(Gradients::of(&self.parameters, &mean.backward()?))?,
+            }
         }
-        Ok(found)
+        let Some(together) = &mut self.together else {
+            found.gradients = sum.finish()?;
+            return Ok(found);
+        };
+        let summing = match summing {
+            Some(summing) => summing,
+            None => together.nothing(&self.parameters, sum)?,
+        };
+        let place = (self.nimg, batch_size);
+        together.complete(&found, summing, &self.parameters, place)
+    }
+
+    /// Those of the next `batch_size` images that this process differentiates.
+    fn own_images(&self, batch_size: usize) -> Range<usize> {
+        match &self.together {
+            None => 0..batch_size,
+            Some(together) => together.sharing.images(together.group.rank(), batch_size),
+        }
+    }
+
+    /// The pieces of `images` that are differentiated one after the other.
+    fn pieces(&self, images: Range<usize>) -> impl Iterator<Item = Range<usize>> + use<> {
+        let at_a_time = match &self.together {
+            None => self.model.training.at_a_time() as usize,
+            Some(together) => together.sharing.at_a_time,
+        };
+        let end = images.end;
+        images
+            .step_by(at_a_time)
+            .map(move |start| start..end.min(start + at_a_time))
     }
 
     /// Begins to read the images of the batch behind the next one, of `batch_size`, while that one is worked on.
@@ -152,8 +196,9 @@ impl Trainer {
         let behind = self.nimg + batch_size;
         let next = batch_size.min(self.model.training.nimg - behind);
         if self.data.is_in_files() && next > 0 {
+            let own = self.own_images(next as usize);
             let next = self.shuffle.indices(behind, next as usize);
-            self.data.prepare(&next)?;
+            self.data.prepare(&next[own])?;
         }
         Ok(())
     }

@@ -2,10 +2,12 @@
 
 use rayon::prelude::*;
 
+use super::average::move_piece;
+use super::parallel::Shared;
 use super::vectorized::vectorized;
 
-/// Elements that one task handles.
-const PIECE: usize = 1 << 14;
+/// Elements that one task handles: the weights are still in the cache when their averages follow.
+const PIECE: usize = 1 << 13;
 
 /// Factors of a step, as [`crate::ops::AdamStep`] explains them.
 #[derive(Debug, Clone, Copy)]
@@ -26,15 +28,27 @@ pub(crate) struct State<'a> {
 }
 
 impl Factors {
-    /// Takes one step along `grad`; each element's is its own, whatever the pieces.
-    pub(crate) fn step(&self, state: State, grad: &[f32]) {
+    /// Takes one step along `grad`, and moves `averages` of the weight towards it by their `shares`; each element's is its
+    /// own, whatever the pieces.
+    pub(crate) fn step(
+        &self,
+        state: State,
+        grad: &[f32],
+        averages: &mut [&mut [f32]],
+        shares: &[f32],
+    ) {
         let State { weight, m, v } = state;
+        let averages: Vec<_> = averages
+            .iter_mut()
+            .map(|average| Shared::new(average))
+            .collect();
         let weights = weight.par_chunks_mut(PIECE);
         let moments = m.par_chunks_mut(PIECE).zip(v.par_chunks_mut(PIECE));
         weights
             .zip(moments)
             .zip(grad.par_chunks(PIECE))
-            .for_each(|((weight, (m, v)), grad)| {
+            .enumerate()
+            .for_each(|(i, ((weight, (m, v)), grad))| {
                 let len = grad.len();
                 let (weight, m, v) = (&mut weight[..len], &mut m[..len], &mut v[..len]);
                 vectorized(
@@ -50,6 +64,8 @@ impl Factors {
                         }
                     },
                 );
+                // SAFETY: piece `i` of each average belongs to this task alone.
+                unsafe { move_piece(weight, i * PIECE, &averages, shares) };
             });
     }
 }

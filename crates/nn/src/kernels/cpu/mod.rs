@@ -9,6 +9,7 @@
 pub(crate) mod adam;
 pub(crate) mod attention;
 pub(crate) mod average;
+pub(crate) mod awake;
 pub(crate) mod bias;
 pub(crate) mod conv;
 pub(crate) mod conv_weight;
@@ -24,5 +25,6 @@ pub(crate) mod pointwise_weight;
 pub(crate) mod product;
 pub(crate) mod resample;
 pub(crate) mod scratch;
+pub(crate) mod squared_norm;
 pub(crate) mod vectorized;
 pub(crate) mod winograd;

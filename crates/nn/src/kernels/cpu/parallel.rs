@@ -5,6 +5,8 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
+use super::awake::call_threads;
+
 /// Below this many multiply-adds waking another thread costs more than it saves.
 const SERIAL_BELOW: usize = 1 << 17;
 
@@ -86,6 +88,7 @@ pub(crate) fn for_each_piece_with<T, S, I, F>(
         }
         return;
     }
+    call_threads();
     out.par_chunks_mut(piece_len)
         .enumerate()
         .for_each_init(scratch, |space, (i, piece)| task(space, i, piece));
@@ -117,6 +120,7 @@ pub(crate) fn for_each_pair_with<T, S, I, F>(
         }
         return;
     }
+    call_threads();
     let pairs = first
         .par_chunks_mut(piece_lens.0)
         .zip(second.par_chunks_mut(piece_lens.1));
@@ -138,6 +142,7 @@ where
         }
         return;
     }
+    call_threads();
     (0..count)
         .into_par_iter()
         .for_each_init(scratch, |space, i| task(space, i));

@@ -1,0 +1,123 @@
+//! A run whose training several processes share.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use pfgmpp_config::RunConfig;
+use pfgmpp_run::{ResolvedRun, load};
+use pfgmpp_train::TrainError;
+use pfgmpp_train::ranks::{ProcessGroup, RankError};
+
+use super::{Args, read, run_here};
+use crate::device::DeviceArgs;
+use crate::download::hub;
+use crate::failure::Failure;
+use crate::interrupt::stop_on_signal;
+use crate::terminal::note;
+
+/// The word of the first rank by which the others read configuration and data.
+const BEGIN: u8 = 1;
+/// That by which they leave.
+const LEAVE: u8 = 0;
+
+/// The other ranks, as the first one sees them.
+pub struct Together<'a> {
+    group: &'a Arc<ProcessGroup>,
+    begun: Cell<bool>,
+}
+
+impl Together<'_> {
+    /// Checks that the ranks can train `config`, and says what their number means.
+    pub fn check(&self, config: &RunConfig, device: &DeviceArgs) -> Result<(), Failure> {
+        let Some(model) = config.trained() else {
+            note("nothing is trained: the first process does it all");
+            return Ok(());
+        };
+        let size = self.group.size();
+        if !device.is_cpu() {
+            let message = format!("--device {device}: {size} processes train on the CPU only");
+            return Err(Failure::bad_input(message));
+        }
+        model.training.check_ranks(size).map_err(TrainError::from)?;
+        match model.training.micro_batch {
+            Some(_) => note(format_args!(
+                "{size} processes share each batch; the weights are the same bits as those of one"
+            )),
+            None => note(format_args!(
+                "{size} processes share each batch; the weights are those of training.micro_batch {}, another number of \
+                 processes gives the same but for rounding: set training.micro_batch for the same bits",
+                model.training.batch_size / size as u64
+            )),
+        }
+        Ok(())
+    }
+
+    /// Lets the others begin; the group that they are.
+    pub fn begin(&self) -> Result<&Arc<ProcessGroup>, Failure> {
+        self.begun.set(true);
+        self.say(BEGIN)?;
+        Ok(self.group)
+    }
+
+    fn say(&self, word: u8) -> Result<(), TrainError> {
+        self.group.words(word)?;
+        Ok(())
+    }
+}
+
+/// The first rank's part: all that one process would do, with training shared.
+pub fn lead(args: &Args, group: &Arc<ProcessGroup>) -> Result<(), Failure> {
+    let together = Together {
+        group,
+        begun: Cell::new(false),
+    };
+    let done = run_here(args, Some(&together));
+    match &done {
+        Err(failure @ (Failure::Failed(_) | Failure::BadInput(_))) if together.begun.get() => {
+            failure.tell(0);
+            group.abort(failure.code().into())
+        }
+        _ if !together.begun.get() => together.say(LEAVE)?,
+        _ => {}
+    }
+    group.close();
+    done
+}
+
+/// The part of any other rank: it trains, and leaves without a word.
+pub fn follow(args: &Args, group: &Arc<ProcessGroup>) -> Result<(), Failure> {
+    let words = group.words(LEAVE).map_err(TrainError::from)?;
+    if words.first() == Some(&BEGIN)
+        && let Err(failure) = train(args, group)
+    {
+        // Also where it is bad input: the first rank has not met it.
+        let failure = Failure::Failed(anyhow::anyhow!("{failure}"));
+        failure.tell(group.rank());
+        group.abort(failure.code().into());
+    }
+    group.close();
+    Ok(())
+}
+
+fn train(args: &Args, group: &Arc<ProcessGroup>) -> Result<(), Failure> {
+    let config = read(&args.config, &args.set)?;
+    let out = args.folder();
+    let device = args.device.open()?;
+    let resolved = ResolvedRun::resolve(config, Some(&out), std::slice::from_ref(&out), &hub())?;
+    let signals = stop_on_signal()?;
+    let stop = signals.begin();
+    let splits = load(&resolved.config().data)?;
+    Ok(pfgmpp_run::follow(
+        &resolved,
+        &splits,
+        &out,
+        (&device, group),
+        stop,
+    )?)
+}
+
+impl From<RankError> for Failure {
+    fn from(error: RankError) -> Self {
+        TrainError::from(error).into()
+    }
+}

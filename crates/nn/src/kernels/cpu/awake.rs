@@ -1,0 +1,111 @@
+//! Threads that stay awake from one operation of an evaluation to the next.
+//!
+//! An evaluation is a row of short operations, some of them on one thread. A thread of rayon's that finds nothing to do
+//! for some ten microseconds falls asleep, and waking it costs as much as it saves on a small network. Nothing that is
+//! computed depends on this.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// An evaluation that this thread is in.
+#[derive(Default)]
+struct Current {
+    /// Whether it has ended.
+    ended: Arc<AtomicBool>,
+    /// Whether the other threads know of it.
+    is_known: bool,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
+}
+
+/// Puts the evaluation before this one back, also after a panic.
+struct Outer(Option<Current>);
+
+impl Drop for Outer {
+    fn drop(&mut self) {
+        if let Some(ended) = CURRENT.replace(self.0.take()) {
+            ended.ended.store(true, Ordering::Release);
+        }
+    }
+}
+
+/// Carries out `evaluation`, whose parallel operations find the other threads awake after the first of them.
+pub(crate) fn awake<T>(evaluation: impl FnOnce() -> T) -> T {
+    let _outer = Outer(CURRENT.replace(Some(Current::default())));
+    evaluation()
+}
+
+/// Keeps the other threads looking for work until the evaluation ends that this thread is in, if it is in one.
+pub(super) fn call_threads() {
+    CURRENT.with_borrow_mut(|current| {
+        let Some(current) = current.as_mut().filter(|current| !current.is_known) else {
+            return;
+        };
+        current.is_known = true;
+        let ended = current.ended.clone();
+        rayon::spawn_broadcast(move |_| attend(&ended));
+    });
+}
+
+/// Takes up whatever work there is until `ended`.
+fn attend(ended: &AtomicBool) {
+    // Whoever is in an evaluation waits for its own parts only: two that attended each other's would wait for ever.
+    if CURRENT.with_borrow(Option::is_some) {
+        return;
+    }
+    while !ended.load(Ordering::Acquire) {
+        if rayon::yield_now() != Some(rayon::Yield::Executed) {
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::AssertUnwindSafe;
+
+    use rayon::prelude::*;
+
+    fn sum() -> u64 {
+        call_threads();
+        (0..10_000u64).into_par_iter().map(|i| i % 7).sum()
+    }
+
+    #[test]
+    fn evaluations_beside_and_within_each_other_end() {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(3)
+            .build()
+            .unwrap();
+        let want: u64 = (0..10_000u64).map(|i| i % 7).sum();
+        let all: Vec<u64> = pool.install(|| {
+            let evaluation = |_| awake(|| sum() + awake(sum) + sum());
+            (0..200).into_par_iter().map(evaluation).collect()
+        });
+        assert!(all.iter().all(|got| *got == 3 * want), "got {all:?}");
+    }
+
+    #[test]
+    fn an_evaluation_that_panics_leaves_no_thread_behind() {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(2)
+            .build()
+            .unwrap();
+        let evaluation = || {
+            awake(|| {
+                call_threads();
+                panic!("as asked for");
+            });
+        };
+        let evaluation = AssertUnwindSafe(|| pool.install(evaluation));
+        let panicked: Result<(), _> = std::panic::catch_unwind(evaluation);
+        assert!(panicked.is_err());
+        assert!(pool.install(|| CURRENT.with_borrow(Option::is_none)));
+        // Both threads take part again.
+        pool.install(|| rayon::join(sum, sum));
+    }
+}

@@ -1,0 +1,284 @@
+//! Training by several processes that mpirun starts; where this program was built without MPI, or mpirun is not installed, a
+//! line says so and what is left is tested: that nobody trains into one folder several times by mistake.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::program::{output, pfgmpp, repository, stderr};
+
+/// Of a training of 200 steps of digits.
+const SETTINGS: [&str; 10] = [
+    "network.ddpmpp.model_channels=8",
+    "training.nimg=6400",
+    "training.batch_size=32",
+    "training.micro_batch=8",
+    "training.log_every=640",
+    "training.state_every=320",
+    "training.grid_every=0",
+    "scoring.num_samples=32",
+    "sampler.schedule.edm.num_steps=6",
+    "optimizer.lr_ramp_up=64",
+];
+
+/// The arguments of a training into `out`.
+fn arguments(command: &mut Command, out: &Path, more: &[&str]) {
+    command
+        .args(["train", "configs/digits.yaml", "--out"])
+        .arg(out);
+    for set in SETTINGS.iter().chain(more) {
+        command.args(["--set", set]);
+    }
+}
+
+fn alone(out: &Path, more: &[&str]) -> Command {
+    let mut command = pfgmpp();
+    arguments(&mut command, out, more);
+    command
+}
+
+/// The training by `size` processes on this machine, on the loopback only.
+fn by_ranks(size: usize, out: &Path, more: &[&str]) -> Command {
+    let mut command = Command::new("mpirun");
+    command.current_dir(repository());
+    command.args([
+        "-n",
+        &size.to_string(),
+        "--allow-run-as-root",
+        "--oversubscribe",
+    ]);
+    for (name, value) in [
+        ("pml", "ob1"),
+        ("btl", "self,vader"),
+        ("oob_tcp_if_include", "lo"),
+    ] {
+        command.args(["--mca", name, value]);
+    }
+    command.arg(env!("CARGO_BIN_EXE_pfgmpp"));
+    arguments(&mut command, out, more);
+    command
+}
+
+/// Whether there is MPI to test; says so if not.
+fn has_mpi() -> bool {
+    if !cfg!(feature = "mpi") {
+        println!("built without the feature mpi: training by several processes is not tested here");
+        return false;
+    }
+    let found = Command::new("mpirun").arg("--version").output();
+    let found = found.is_ok_and(|output| output.status.success());
+    if !found {
+        println!("mpirun is not installed: training by several processes is not tested here");
+    }
+    found
+}
+
+/// Bytes of the averaged weights.
+fn weights(out: &Path) -> Vec<u8> {
+    let path = out.join("checkpoint/model.safetensors");
+    std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// Images and loss of each line of the log, as they stand there.
+fn losses(out: &Path) -> Vec<String> {
+    let log = std::fs::read_to_string(out.join("log.jsonl")).unwrap();
+    let until_rate = log
+        .lines()
+        .map(|line| line.split(",\"lr\"").next().unwrap());
+    until_rate.map(str::to_string).collect()
+}
+
+#[test]
+fn one_two_and_four_processes_train_the_same_bits() {
+    if !has_mpi() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let one = folder.path().join("one");
+    assert!(output(alone(&one, &[])).status.success());
+    for size in [2, 4] {
+        let out = folder.path().join(size.to_string());
+        let done = output(by_ranks(size, &out, &[]));
+        let said = stderr(&done);
+        assert!(done.status.success(), "{size} processes: got {said}");
+        for want in [
+            format!("{size} processes share each batch"),
+            format!("{size} ranks: each sends"),
+        ] {
+            assert_eq!(
+                said.matches(&want).count(),
+                1,
+                "got {said}, want {want} once"
+            );
+        }
+        assert!(
+            weights(&out) == weights(&one),
+            "{size} processes: other weights"
+        );
+        assert_eq!(losses(&out), losses(&one), "{size} processes");
+    }
+}
+
+#[test]
+fn a_process_that_is_killed_ends_the_job_which_goes_on_with_other_processes() {
+    if !has_mpi() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [one, out] = ["one", "out"].map(|name| folder.path().join(name));
+    let longer = ["training.nimg=19200"];
+    assert!(output(alone(&one, &longer)).status.success());
+    let mut command = by_ranks(4, &out, &longer);
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let job = command.spawn().unwrap();
+    wait_for(&out.join("state/state.safetensors"));
+    let began = Instant::now();
+    // The last of mpirun's children, which writes nothing.
+    let children = Command::new("pgrep")
+        .args(["-P", &job.id().to_string()])
+        .output();
+    let children = String::from_utf8(children.unwrap().stdout).unwrap();
+    let victim = children
+        .lines()
+        .last()
+        .expect("mpirun has processes")
+        .to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-KILL", &victim])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let done = job.wait_with_output().unwrap();
+    let (said, seconds) = (stderr(&done), began.elapsed().as_secs_f64());
+    assert!(
+        !done.status.success() && said.contains("signal 9"),
+        "got {said}"
+    );
+    assert!(seconds < 10.0, "got {seconds} s, want less than 10");
+    assert!(
+        !out.join("metrics.json").exists(),
+        "the job had ended before"
+    );
+
+    let done = output(by_ranks(2, &out, &longer));
+    assert!(done.status.success(), "got {}", stderr(&done));
+    assert!(weights(&out) == weights(&one), "other weights");
+    assert_eq!(losses(&out), losses(&one));
+}
+
+#[test]
+fn a_signal_stops_all_processes_at_the_same_step_and_one_alone_goes_on() {
+    if !has_mpi() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [one, out] = ["one", "out"].map(|name| folder.path().join(name));
+    let longer = ["training.nimg=19200"];
+    assert!(output(alone(&one, &longer)).status.success());
+    let mut command = by_ranks(2, &out, &longer);
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let job = command.spawn().unwrap();
+    wait_for(&out.join("state/state.safetensors"));
+    let pid = job.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-USR1", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let done = job.wait_with_output().unwrap();
+    let said = stderr(&done);
+    assert!(
+        said.contains("the same command goes on from there"),
+        "got {said}"
+    );
+    assert_eq!(
+        said.matches("stopping at the next step").count(),
+        1,
+        "got {said}"
+    );
+    let done = output(alone(&out, &longer));
+    assert!(done.status.success(), "got {}", stderr(&done));
+    assert!(weights(&out) == weights(&one), "other weights");
+}
+
+#[test]
+fn what_several_processes_cannot_do_is_refused_once() {
+    if !has_mpi() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    for (size, more, want) in [
+        (
+            3,
+            "seed=0",
+            "3 ranks cannot share the 4 pieces of a batch (training.batch_size 32, training.micro_batch 8): 1, 2 or 4 ranks can",
+        ),
+        (2, "data={images: {path: nowhere}}", "nowhere"),
+        (2, "optimizer.lr=1.0e4", "the loss became"),
+    ] {
+        let done = output(by_ranks(size, &out, &[more, "optimizer.lr_ramp_up=0"]));
+        let said = stderr(&done);
+        assert!(!done.status.success(), "got {said}");
+        assert_eq!(said.matches("error: ").count(), 1, "got {said}");
+        assert!(said.contains(want), "got {said}, want {want}");
+    }
+}
+
+#[test]
+fn processes_that_cannot_talk_to_each_other_do_not_train_into_one_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let torchrun = [
+        ("RANK", "0"),
+        ("WORLD_SIZE", "2"),
+        ("TORCHELASTIC_RUN_ID", "x"),
+    ];
+    let srun = [
+        ("SLURM_PROCID", "0"),
+        ("SLURM_STEP_NUM_TASKS", "2"),
+        ("SLURM_STEP_ID", "0"),
+    ];
+    for (starter, variables) in [("torchrun", torchrun), ("srun", srun)] {
+        let mut train = alone(&out, &[]);
+        train.envs(variables);
+        let mut sweep = pfgmpp();
+        sweep
+            .args(["sweep", "experiments/d_sweep.yaml", "--out"])
+            .arg(&out);
+        sweep.envs(variables);
+        let on_sweep = "give each process its part by --shard or --only";
+        let on_train = match cfg!(feature = "mpi") {
+            true => "start them with mpirun",
+            false => "built without MPI",
+        };
+        for (command, want) in [(train, on_train), (sweep, on_sweep)] {
+            let done = output(command);
+            let said = stderr(&done);
+            assert_eq!(done.status.code(), Some(2), "got {said}");
+            let has_started = format!("{starter} has started 2 processes");
+            for want in [want, &has_started] {
+                assert!(said.contains(want), "got {said}, want {want}");
+            }
+        }
+        assert!(!out.exists(), "{starter}: something was written");
+    }
+}
+
+fn wait_for(path: &Path) {
+    let began = Instant::now();
+    while !path.is_file() {
+        let waited = began.elapsed();
+        assert!(
+            waited < Duration::from_secs(120),
+            "{} is not there",
+            path.display()
+        );
+        sleep(Duration::from_millis(5));
+    }
+}
