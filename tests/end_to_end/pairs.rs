@@ -234,3 +234,54 @@ fn pairs_of_two_folders_are_learned_and_sampled_under_images_of_a_third() {
     assert_eq!(done.status.code(), Some(2), "got {got}");
     assert!(got.contains("pfgmpp sample --input"), "got {got}");
 }
+
+#[test]
+fn a_noisy_image_is_where_samples_of_a_denoiser_of_pairs_may_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    images(folder);
+    let run = train(folder, "noise", "{noise: 0.5}");
+    let task = [
+        "--task",
+        "denoise",
+        "--noise",
+        "0.5",
+        "--start-from-condition",
+    ];
+    let drawn = |out: &str, start: &str| {
+        let done = restore(folder, &run, out, &[&task[..], &[start]].concat());
+        assert!(done.status.success(), "{start}: got {}", stderr(&done));
+        fs::read(folder.join(out).join("1.png")).unwrap()
+    };
+    let one = drawn("one", "sigma: 0.5, one_step: true");
+    let several = drawn("several", "sigma: 0.5");
+    assert_ne!(one, several);
+    assert_ne!(
+        one,
+        drawn("mixed", "{sigma: 0.5, one_step: true, weight: 0.5}")
+    );
+    for (start, want) in [
+        (
+            "sigma: 90",
+            "--start-from-condition: start_from_condition.sigma",
+        ),
+        ("level: 1", "--start-from-condition"),
+    ] {
+        let done = restore(folder, &run, "out", &[&task[..], &[start]].concat());
+        let got = stderr(&done);
+        assert_eq!(done.status.code(), Some(2), "{start}: got {got}");
+        assert!(got.contains(want), "{start}: got {got}, want {want}");
+    }
+    let mut alone = pfgmpp();
+    alone
+        .args(["train", "configs/digits.yaml", "--out"])
+        .arg(folder.join("alone"));
+    alone.args(["--set", "sampler.start_from_condition={sigma: 0.5}"]);
+    let done = output(alone);
+    let got = stderr(&done);
+    assert_eq!(done.status.code(), Some(2), "got {got}");
+    assert!(
+        got.contains("absent for a model that is shown no image"),
+        "got {got}"
+    );
+}

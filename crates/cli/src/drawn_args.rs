@@ -1,6 +1,7 @@
 //! The flags that say what samples start from and are of.
 
 use pfgmpp_checkpoint::DataSummary;
+use pfgmpp_config::yaml::parse_value;
 use pfgmpp_sampler::{Classes, SamplerConfig};
 
 use crate::failure::Failure;
@@ -15,6 +16,10 @@ pub struct DrawnArgs {
     /// scored with, else 1]
     #[arg(long, value_name = "T")]
     temperature: Option<f64>,
+    /// Start from the noisy image that a model of pairs is shown, at the level of its noise, in place of the prior: sigma: 0.5, or
+    /// {sigma: 0.5, one_step: true, weight: 0.9} [default: as the model was scored with, else from the prior]
+    #[arg(long, value_name = "START")]
+    start_from_condition: Option<String>,
     /// Classes of the samples of a model that has classes: 3, 0-9 or 0,3,5 in turn; uniform for random classes of equal
     /// probability, data for random ones as frequent as in the training data [default: as the model was scored with,
     /// else uniform]
@@ -31,6 +36,15 @@ impl DrawnArgs {
     pub fn set(&self, sampler: &mut SamplerConfig) -> Result<(), Failure> {
         if self.classes.is_some() {
             sampler.classes.clone_from(&self.classes);
+        }
+        if let Some(text) = &self.start_from_condition {
+            let flag = "--start-from-condition";
+            let braced = match text.trim_start().starts_with('{') {
+                true => text.clone(),
+                false => format!("{{{text}}}"),
+            };
+            sampler.start_from_condition = Some(parse_value(&braced, flag)?);
+            checked(sampler, flag)?;
         }
         if self.temperature.is_some() {
             sampler.temperature = self.temperature;

@@ -4,8 +4,8 @@ use std::fmt;
 
 use pfgmpp_data::DataSource;
 use pfgmpp_kernel::Dimension;
-use pfgmpp_sampler::SamplerConfig;
-use pfgmpp_train::{ConditionConfig, TrainerConfig};
+use pfgmpp_sampler::{Corruption, SamplerConfig};
+use pfgmpp_train::{ConditionConfig, Shown, TrainerConfig};
 use pfgmpp_transfer::ParameterError;
 use serde::{Deserialize, Serialize};
 
@@ -173,6 +173,32 @@ impl RunConfig {
         self.variants(origin).map(|_| ())
     }
 
+    /// Only what is an image like the samples can be started from; what a checkpoint is shown is not known here.
+    fn check_start(&self) -> Result<(), ParameterError> {
+        let Some(start) = &self.sampler.start_from_condition else {
+            return Ok(());
+        };
+        let shown = match &self.model {
+            ModelConfig::Checkpoint { .. } => return Ok(()),
+            ModelConfig::Exact { .. } => None,
+            ModelConfig::Network(model) => model.shown(),
+        };
+        match shown {
+            Some(Shown::Paired | Shown::Corrupted(Corruption::Noise(_) | Corruption::Box(_))) => {
+                Ok(())
+            }
+            Some(Shown::Corrupted(Corruption::Mask(_))) | None => {
+                let accepted = "absent for a model that is shown no image of the samples' shape (condition: paired, or corrupted by \
+                                noise or box)";
+                Err(ParameterError::new(
+                    "start_from_condition",
+                    start.sigma,
+                    accepted,
+                ))
+            }
+        }
+    }
+
     /// Levels that are read off a sample belong to no ODE that has a likelihood.
     fn check_likelihood(&self) -> Result<(), ParameterError> {
         let asked = |name| self.scoring.metrics.descriptions().any(|d| d.name == name);
@@ -211,6 +237,7 @@ impl RunConfig {
         self.model.check(origin)?;
         self.sampler.check().map_err(at("sampler".to_string()))?;
         self.check_classes().map_err(at("sampler".to_string()))?;
+        self.check_start().map_err(at("sampler".to_string()))?;
         self.scoring.check().map_err(at("scoring".to_string()))?;
         self.check_pairs().map_err(at("scoring".to_string()))?;
         self.check_likelihood().map_err(at("sampler".to_string()))?;

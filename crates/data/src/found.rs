@@ -46,8 +46,34 @@ impl Found {
             shape: train.image_shape(),
             classes: train.num_classes(),
             skipped: Vec::new(),
-            remarks: train.unusable_labels().map(unusable).into_iter().collect(),
+            remarks: (train.unusable_labels().map(unusable).into_iter())
+                .chain(unlearned(train))
+                .collect(),
         }
+    }
+}
+
+/// Classes that all images are held out of: a model told of classes learns nothing of them.
+fn unlearned(train: &Dataset) -> Option<String> {
+    let counts = train.class_counts();
+    let names = train.class_labels().ok().flatten()?.names();
+    let none = (0..counts.len()).filter(|&class| counts[class] == 0);
+    let none: Vec<String> = none
+        .map(|class| {
+            names
+                .get(class)
+                .cloned()
+                .unwrap_or_else(|| class.to_string())
+        })
+        .collect();
+    let shown = none.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
+    let more = if none.len() > 3 { ", ..." } else { "" };
+    match none.len() {
+        0 => None,
+        1 => Some(format!("class {shown} has none to learn from")),
+        several => Some(format!(
+            "{several} classes have none to learn from ({shown}{more})"
+        )),
     }
 }
 
@@ -57,12 +83,13 @@ fn unusable(reason: &str) -> String {
 
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [channels, height, width] = self.shape;
-        write!(
-            f,
-            "{}: {} images of {channels}x{height}x{width} and {} held out",
-            self.name, self.train, self.held_out
-        )?;
+        let what = match self.shape {
+            // Tables, and points in the plane.
+            [1, 1, columns] => format!("rows of {columns} columns"),
+            [channels, height, width] => format!("images of {channels}x{height}x{width}"),
+        };
+        let (name, train, held_out) = (&self.name, self.train, self.held_out);
+        write!(f, "{name}: {train} {what} and {held_out} held out")?;
         match self.classes {
             0 => write!(f, ", no classes")?,
             1 => write!(f, ", 1 class")?,

@@ -22,6 +22,8 @@ mod fingerprint;
 mod found;
 mod labels;
 mod levels;
+#[cfg(test)]
+mod mutated;
 mod picture;
 mod scatter;
 mod shuffle;

@@ -255,3 +255,30 @@ fn a_table_that_cannot_be_standardised_says_what_to_change() {
     });
     assert!(refusal(&both).ends_with("standardise.sigma_data must be from 0.001 to 1000, got 0"));
 }
+
+#[test]
+fn a_class_whose_rows_are_all_held_out_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rare.csv");
+    let mut text = "a,b,c,kind\n".to_string();
+    for row in 0..20 {
+        // Every fifth row is held out, from the fifth on.
+        let kind = if row == 4 {
+            "rare"
+        } else {
+            ["x", "y"][row % 2]
+        };
+        text += &format!("0.{row},0.5,-0.5,{kind}\n");
+    }
+    fs::write(&path, text).unwrap();
+    let table = CsvTable {
+        path,
+        columns: None,
+        label: Some("kind".to_string()),
+        range: Some([-1.0, 1.0]),
+        standardise: None,
+    };
+    let said = load(&table).found.to_string();
+    let want = "3 classes; class rare has none to learn from";
+    assert!(said.contains(want), "got {said}, want {want}");
+}

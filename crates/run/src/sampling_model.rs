@@ -424,7 +424,7 @@ impl SamplingModel {
 
     /// Evaluations of the model that a sample takes; `None` where that depends on the sample.
     pub fn evaluations(&self) -> Option<usize> {
-        self.sampler.solver().evaluations(self.sampler.levels())
+        self.sampler.evaluations()
     }
 
     /// Whether it reads its noise levels off the samples.

@@ -4,7 +4,7 @@ use pfgmpp_kernel::Dimension;
 use pfgmpp_transfer::{Guess, ParameterError, Schedule};
 use serde::{Deserialize, Serialize};
 
-use crate::{ChurnConfig, Classes, Guidance, Sampler, SelfTimed, SolverConfig};
+use crate::{ChurnConfig, Classes, Guidance, Sampler, SelfTimed, SolverConfig, StartFromCondition};
 
 /// A sampler as it is written down, with the D that its denoiser is lifted to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +35,9 @@ pub struct SamplerConfig {
     /// Bounds that the norm of the prior's samples is held to, as original PFGM does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prior_radius: Option<[f64; 2]>,
+    /// What samples start from in place of the prior: the image that the model is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_from_condition: Option<StartFromCondition>,
     /// Noise added on the way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub churn: Option<ChurnConfig>,
@@ -57,6 +60,7 @@ impl SamplerConfig {
             guidance: None,
             temperature: None,
             prior_radius: None,
+            start_from_condition: None,
             churn: None,
             injected_noise: None,
         }
@@ -117,6 +121,18 @@ impl SamplerConfig {
         }
         if let Some(radius) = self.prior_radius {
             sampler = sampler.with_prior_radius(radius)?;
+        }
+        if let Some(start) = self.start_from_condition {
+            if self.temperature.is_some() || self.prior_radius.is_some() {
+                let accepted = "absent with temperature or prior_radius, which are of the prior";
+                return Err(ParameterError::new(
+                    "start_from_condition",
+                    start.sigma,
+                    accepted,
+                ));
+            }
+            let refused = |e: ParameterError| e.under("start_from_condition");
+            sampler = sampler.starting_from_condition(start).map_err(refused)?;
         }
         if let Some(churn) = &self.churn {
             sampler = sampler.with_churn(churn.clone())?;

@@ -25,6 +25,7 @@ mod restoration;
 mod sampler;
 mod self_timed;
 mod solver;
+mod start;
 mod trajectory;
 
 pub use before_step::{BeforeStep, InjectedNoise};
@@ -46,4 +47,5 @@ pub use restoration::{
 pub use sampler::Sampler;
 pub use self_timed::{SelfTimed, TimedStep};
 pub use solver::*;
+pub use start::StartFromCondition;
 pub use trajectory::{Trajectory, Watch};

@@ -1,5 +1,6 @@
 //! From seeds to samples, and back.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor};
@@ -10,7 +11,8 @@ use pfgmpp_transfer::{Levels, ParameterError};
 
 use crate::self_timed::ToSchedule;
 use crate::{
-    Churn, ChurnConfig, InjectedNoise, Integration, SelfTimed, Solver, TimedStep, Trajectory, Watch,
+    Churn, ChurnConfig, InjectedNoise, Integration, SelfTimed, Solver, StartFromCondition,
+    TimedStep, Trajectory, Watch,
 };
 use pfgmpp_kernel::column;
 
@@ -24,6 +26,7 @@ pub struct Sampler {
     churn: Option<ChurnConfig>,
     injected_noise: f64,
     to_schedule: Option<f64>,
+    start: Option<StartFromCondition>,
 }
 
 impl Sampler {
@@ -52,6 +55,7 @@ impl Sampler {
             churn: None,
             injected_noise: 0.0,
             to_schedule: None,
+            start: None,
         })
     }
 
@@ -137,6 +141,37 @@ impl Sampler {
         Ok(self)
     }
 
+    /// Starting from the conditioning image in place of the prior.
+    ///
+    /// # Errors
+    ///
+    /// As [`StartFromCondition::check`].
+    pub fn starting_from_condition(
+        mut self,
+        start: StartFromCondition,
+    ) -> std::result::Result<Self, ParameterError> {
+        start.check(&self.levels)?;
+        self.start = Some(start);
+        Ok(self)
+    }
+
+    /// Evaluations of the model that a sample takes; `None` where that depends on the sample.
+    #[must_use]
+    pub fn evaluations(&self) -> Option<usize> {
+        match self.visited() {
+            Some(levels) => self.solver.evaluations(&levels),
+            None => Some(1),
+        }
+    }
+
+    /// The levels that samples visit; `None` where one evaluation makes them.
+    fn visited(&self) -> Option<Cow<'_, Levels>> {
+        match &self.start {
+            None => Some(Cow::Borrowed(&self.levels)),
+            Some(start) => start.levels(&self.levels).map(Cow::Owned),
+        }
+    }
+
     /// The method.
     #[must_use]
     pub fn solver(&self) -> &dyn Solver {
@@ -171,12 +206,12 @@ impl Sampler {
         seeds: &[u64],
         device: &Device,
     ) -> Result<Tensor> {
-        let x = self.prior(kernel, shape, seeds, device)?;
+        let x = self.state(condition, kernel, shape, seeds, device)?;
         let x = self.fall(denoiser, condition, kernel, x, seeds, &mut |_, _, _| Ok(()))?;
         x.to_dtype(DType::F32)
     }
 
-    /// The paths that [`Self::sample`] takes: one a seed, from the prior to the sample.
+    /// The paths that [`Self::sample`] takes: one per seed, from the prior to the sample.
     ///
     /// # Errors
     ///
@@ -190,10 +225,11 @@ impl Sampler {
         seeds: &[u64],
         device: &Device,
     ) -> Result<Vec<Trajectory>> {
-        let x = self.prior(kernel, shape, seeds, device)?;
+        let x = self.state(condition, kernel, shape, seeds, device)?;
         let mut paths = vec![Trajectory::default(); seeds.len()];
         let all: Vec<usize> = (0..seeds.len()).collect();
-        let start = vec![self.levels.sigma_max(); seeds.len()];
+        let highest = self.levels.sigma_max();
+        let start = vec![self.start.map_or(highest, |start| start.sigma); seeds.len()];
         let mut watch = |samples: &[usize], sigma: &[f64], x: &Tensor| {
             for (row, (&sample, &sigma)) in samples.iter().zip(sigma).enumerate() {
                 let values = in_f64(&x.get(row)?)?.flatten_all()?.to_vec1::<f64>()?;
@@ -319,6 +355,22 @@ impl Sampler {
         x.broadcast_mul(&column(&factors, &x)?)
     }
 
+    /// What sampling starts from: [`Self::prior`], or the conditioning image.
+    fn state(
+        &self,
+        condition: &Condition,
+        kernel: &Kernel,
+        shape: &[usize],
+        seeds: &[u64],
+        device: &Device,
+    ) -> Result<Tensor> {
+        match &self.start {
+            None => self.prior(kernel, shape, seeds, device),
+            Some(start) => start.state(condition, shape, device),
+        }
+    }
+
+    /// The samples of the states `x`.
     fn fall(
         &self,
         denoiser: &dyn Denoiser,
@@ -328,13 +380,36 @@ impl Sampler {
         seeds: &[u64],
         watch: &mut Watch,
     ) -> Result<Tensor> {
-        let mut way = self.way(denoiser, condition, &self.levels);
+        let Some(start) = &self.start else {
+            return self.fall_along(&self.levels, (denoiser, condition), kernel, x, seeds, watch);
+        };
+        let condition = start.told(condition, denoiser);
+        let made = match start.levels(&self.levels) {
+            None => start.step(denoiser, &condition, &x, watch)?,
+            Some(levels) => {
+                let asked = (denoiser, &condition);
+                self.fall_along(&levels, asked, kernel, x.clone(), seeds, watch)?
+            }
+        };
+        start.mixed(made, &x)
+    }
+
+    fn fall_along(
+        &self,
+        levels: &Levels,
+        (denoiser, condition): (&dyn Denoiser, &Condition),
+        kernel: &Kernel,
+        x: Tensor,
+        seeds: &[u64],
+        watch: &mut Watch,
+    ) -> Result<Tensor> {
+        let mut way = self.way(denoiser, condition, levels);
         if self.injected_noise > 0.0 {
             let noise = InjectedNoise::new(self.injected_noise, seeds);
             way.before.push(Box::new(noise));
         }
         if let Some(config) = &self.churn {
-            let churn = Churn::new(config, kernel, seeds, self.levels.num_steps());
+            let churn = Churn::new(config, kernel, seeds, levels.num_steps());
             way.before.push(Box::new(churn));
         }
         if let Some(kappa) = self.to_schedule {

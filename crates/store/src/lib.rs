@@ -15,7 +15,7 @@ mod partial;
 pub use atomic::{check_writable, replace_folder, write_file, write_first};
 pub use batch::write_files;
 pub use error::{StoreError, is_about_place};
-pub use lock::{Lock, is_held, lock, lock_soon, share};
+pub use lock::{Lock, adopt, is_held, lock, lock_soon, share};
 pub use locked_folder::LockedFolder;
 pub use new_file::NewFile;
 pub use partial::{remove_partial, remove_partial_of};

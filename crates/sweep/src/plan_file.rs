@@ -109,14 +109,14 @@ pub(crate) fn agree(plan: &Plan, out: &Path) -> Result<(), RunError> {
     let there: PlanFile = serde_json::from_str(&text).map_err(|e| {
         ConfigError::new(
             &origin,
-            format!("is not a plan, or is damaged: write it anew with --plan ({e})"),
+            format!("is not a plan, or is damaged: write the plan anew ({e})"),
         )
     })?;
     if own == there {
         return Ok(());
     }
     let message = format!(
-        "is another plan: {}: take the same file and flags, or write it anew with --plan",
+        "is another plan: {}: take the same file and flags, or write the plan anew",
         own.difference(&there)
     );
     Err(ConfigError::new(origin, message).into())

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 pub(super) use named::choose;
 pub use rows::NpyLayout;
+#[cfg(test)]
+pub(super) use rows::load_into;
 pub(super) use rows::{Reading, classes, load};
 
 use crate::file_error::FileError;

@@ -154,3 +154,51 @@ fn element(dtype: &str) -> Option<Element> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::array::load_into;
+    use super::*;
+    use crate::mutated::mutated;
+    use crate::storage::Room;
+
+    #[test]
+    fn a_damaged_file_that_rows_stay_in_is_read_or_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.safetensors");
+        let header = r#"{"images":{"dtype":"U8","shape":[60,2,1,3],"data_offsets":[0,360]}}"#;
+        let mut whole = (header.len() as u64).to_le_bytes().to_vec();
+        whole.extend(header.as_bytes());
+        whole.extend((0..360).map(|i| (i % 251) as u8));
+        let room = Room {
+            values: 0,
+            levels: 0,
+        };
+        let mut read = 0;
+        for seed in 0..200 {
+            std::fs::write(&path, mutated(&whole, seed)).unwrap();
+            let array = Tensors::open(&path).and_then(|tensors| {
+                match tensors.described.first_key_value() {
+                    Some((name, _)) => tensors.array(name),
+                    None => Err(FileError::file(&path, "holds nothing")),
+                }
+            });
+            let reading = Reading {
+                range: None,
+                layout: None,
+            };
+            let loaded = array.map_err(DataError::from).and_then(|array| {
+                load_into(room, "x".to_string(), array, reading, &Labels::Absent)
+            });
+            match loaded.and_then(|splits| splits.train.images()) {
+                Ok(_) => read += 1,
+                Err(error) => {
+                    let got = error.to_string();
+                    assert!(got.contains("x.safetensors"), "mutation {seed}: got {got}");
+                    assert_eq!(got.lines().count(), 1, "mutation {seed}: got {got}");
+                }
+            }
+        }
+        assert!((1..200).contains(&read), "got {read} read");
+    }
+}

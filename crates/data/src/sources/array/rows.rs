@@ -87,7 +87,7 @@ pub(in crate::sources) fn load(
     load_into(Room::USUAL, set, array, reading, labels)
 }
 
-fn load_into(
+pub(in crate::sources) fn load_into(
     room: Room,
     set: String,
     array: Array<'_>,
@@ -282,6 +282,7 @@ pub(in crate::sources) fn classes(
 mod tests {
     use super::*;
     use crate::Dataset;
+    use crate::mutated::mutated;
 
     /// A `.npy` file of `num` rows of `[2, 1, 3]`, byte `i` of the elements is `i % 251` or, of `f32`, that over 100.
     fn npy(path: &Path, descr: &str, num: usize) {
@@ -363,5 +364,38 @@ mod tests {
         let got = InPlace::checked(packed(Array::open_npy(&path).unwrap()), rows([0.0, 2.5]));
         let got = got.unwrap_err().to_string();
         assert!(got.contains("save it as .npy"), "got {got}");
+    }
+
+    #[test]
+    fn a_damaged_file_that_rows_stay_in_is_read_or_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.npy");
+        npy(&path, "|u1", 60);
+        let whole = std::fs::read(&path).unwrap();
+        let reading = Reading {
+            range: None,
+            layout: None,
+        };
+        let room = Room {
+            values: 0,
+            levels: 0,
+        };
+        let mut read = 0;
+        for seed in 0..200 {
+            std::fs::write(&path, mutated(&whole, seed)).unwrap();
+            let array = Array::open_npy(&path).map_err(DataError::from);
+            let loaded = array.and_then(|array| {
+                load_into(room, "x".to_string(), array, reading, &Labels::Absent)
+            });
+            match loaded.and_then(|splits| splits.train.images()) {
+                Ok(_) => read += 1,
+                Err(error) => {
+                    let got = error.to_string();
+                    assert!(got.contains("x.npy"), "mutation {seed}: got {got}");
+                    assert_eq!(got.lines().count(), 1, "mutation {seed}: got {got}");
+                }
+            }
+        }
+        assert!((1..200).contains(&read), "got {read} read");
     }
 }

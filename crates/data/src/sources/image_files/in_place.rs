@@ -114,8 +114,9 @@ mod tests {
     use candle_core::Device;
     use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 
-    use super::super::Folder;
+    use super::super::{Folder, Zip};
     use crate::error::DataError;
+    use crate::mutated::mutated;
     use crate::splits::Splits;
     use crate::statistics::Statistics;
     use crate::storage::Room;
@@ -247,6 +248,40 @@ mod tests {
         ] {
             assert_ne!(before, after);
         }
+    }
+
+    #[test]
+    fn a_damaged_archive_that_images_stay_in_is_read_or_refused_by_name() {
+        let (images, place) = (folder(), tempfile::tempdir().unwrap());
+        let path = place.path().join("images.zip");
+        let mut archive = ::zip::ZipWriter::new(fs::File::create(&path).unwrap());
+        for entry in fs::read_dir(images.path()).unwrap() {
+            let entry = entry.unwrap();
+            let options = ::zip::write::SimpleFileOptions::default();
+            let name = entry.file_name().to_string_lossy().into_owned();
+            archive.start_file(name, options).unwrap();
+            let bytes = fs::read(entry.path()).unwrap();
+            std::io::Write::write_all(&mut archive, &bytes).unwrap();
+        }
+        archive.finish().unwrap();
+        let whole = fs::read(&path).unwrap();
+        let mut read = 0;
+        for seed in 0..200 {
+            fs::write(&path, mutated(&whole, seed)).unwrap();
+            let archive = Zip::open(&path).map_err(DataError::from);
+            let loaded = archive.and_then(|archive| {
+                super::super::read(&path, "set", Box::new(archive), rooms()[2])
+            });
+            match loaded.and_then(|splits| splits.train.images()) {
+                Ok(_) => read += 1,
+                Err(error) => {
+                    let got = error.to_string();
+                    assert!(got.contains("images.zip"), "mutation {seed}: got {got}");
+                    assert_eq!(got.lines().count(), 1, "mutation {seed}: got {got}");
+                }
+            }
+        }
+        assert!((1..200).contains(&read), "got {read} read");
     }
 
     #[test]
