@@ -14,7 +14,7 @@ const STARTERS: [(&str, &str, &str, &str); 4] = [
     ),
     // Of the job step, so that a script of sbatch which starts this program without srun is alone.
     (
-        "srun",
+        SRUN,
         "SLURM_PROCID",
         "SLURM_STEP_NUM_TASKS",
         "SLURM_STEP_TASKS_PER_NODE",
@@ -23,6 +23,7 @@ const STARTERS: [(&str, &str, &str, &str); 4] = [
     (TORCHRUN, "RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"),
 ];
 
+const SRUN: &str = "srun";
 /// Its variables have common names, which count only beside this one.
 const TORCHRUN: &str = "torchrun";
 const OF_TORCHRUN: &str = "TORCHELASTIC_RUN_ID";
@@ -70,13 +71,14 @@ impl Launch {
     /// Threads of one of the processes of this machine: its share of the cores, at least one.
     pub fn threads(&self) -> Option<usize> {
         let local = self.local_size?.max(1);
-        if let Some(cores) = env::var("SLURM_CPUS_PER_TASK")
-            .ok()
-            .and_then(|n| number(&n))
-        {
-            return Some(cores);
-        }
         let available = std::thread::available_parallelism().ok()?.get();
+        // Of a job of one task in which mpirun starts several processes it is the share of all of them.
+        let of_slurm = env::var("SLURM_CPUS_PER_TASK").ok();
+        if let Some(cores) = of_slurm.and_then(|n| number::<usize>(&n))
+            && self.starter == SRUN
+        {
+            return Some(cores.clamp(1, available));
+        }
         // Where mpirun has bound the process to cores, these are its share already, if not that of several processes.
         let cores = match env::var_os("OMPI_MCA_orte_bound_at_launch") {
             Some(_) => all_cores().unwrap_or(available),

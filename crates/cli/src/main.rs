@@ -104,9 +104,9 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
-    // The first of several processes speaks for all of them.
+    // The first of several processes that train together speaks for all of them.
     let rank = launch::Launch::of_environment().map_or(0, |launch| launch.rank);
-    if cli.quiet || rank > 0 {
+    if cli.quiet || (rank > 0 && matches!(cli.command, Command::Train(_))) {
         output::be_quiet();
     }
     let done = check_environment()

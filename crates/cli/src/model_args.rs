@@ -7,7 +7,7 @@ use pfgmpp_checkpoint::{Model, resolve};
 use pfgmpp_config::yaml::parse_value;
 use pfgmpp_config::{Document, ModelConfig, RunConfig};
 use pfgmpp_kernel::Dimension;
-use pfgmpp_run::{ResolvedRun, RunError, SamplingModel};
+use pfgmpp_run::{Lookup, ResolvedRun, RunError, SamplingModel};
 use pfgmpp_sampler::{Guidance, SamplerConfig, SelfTimed, SolverConfig};
 use pfgmpp_train::Shown;
 use pfgmpp_transfer::{Guess, Schedule};
@@ -201,7 +201,7 @@ impl ModelArgs {
         let d = config.model.d().unwrap_or_else(|| config.d());
         config.sampler = self.adjusted(config.sampler, drawn, d)?;
         config.check("the flags")?;
-        let resolved = ResolvedRun::resolve(config, None, &[], &hub())?;
+        let resolved = ResolvedRun::resolve(config, None, &Lookup::new(&hub(), &[]))?;
         let config = resolved.config();
         let splits = pfgmpp_run::load(&config.data)?;
         note(format_args!("data: {}", splits.found));

@@ -57,6 +57,7 @@ impl Dataset {
             }
         }
         for column in self.columns().unwrap_or_default() {
+            sum.update(&(column.name.len() as u64).to_le_bytes());
             sum.update(column.name.as_bytes());
             sum.update(&column.shift.to_le_bytes());
             sum.update(&column.scale.to_le_bytes());

@@ -40,10 +40,17 @@ pub fn watch_gradients<T>(
     watcher: impl FnMut(TensorId, &Tensor) + 'static,
     f: impl FnOnce() -> T,
 ) -> T {
-    let outer = WATCHER.replace(Some(Box::new(watcher)));
-    let done = f();
-    WATCHER.replace(outer);
-    done
+    let _outer = OuterWatcher(WATCHER.replace(Some(Box::new(watcher))));
+    f()
+}
+
+/// Puts the watcher before this one back, also after a panic.
+struct OuterWatcher(Option<Watcher>);
+
+impl Drop for OuterWatcher {
+    fn drop(&mut self) {
+        WATCHER.replace(self.0.take());
+    }
 }
 
 /// Applies an operation of one argument, recording it.

@@ -1,5 +1,7 @@
 //! A run whose names have all been found.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use pfgmpp_checkpoint::{Resolved, resolve};
@@ -40,6 +42,39 @@ impl Weights {
     }
 }
 
+/// Where checkpoints are looked for, each of them once, so that all runs that name it mean the same bytes.
+pub struct Lookup<'a> {
+    hub: &'a Hub,
+    begun: &'a [PathBuf],
+    found: RefCell<HashMap<String, Resolved>>,
+}
+
+impl<'a> Lookup<'a> {
+    /// On this machine and on `hub`.
+    ///
+    /// - `begun`: folders of the runs that are compared; if one of them has begun already, all go on with the commit that it
+    ///   began with, unless the configuration names a revision.
+    pub fn new(hub: &'a Hub, begun: &'a [PathBuf]) -> Self {
+        Self {
+            hub,
+            begun,
+            found: RefCell::default(),
+        }
+    }
+
+    fn find(&self, named: &str) -> Result<Resolved, RunError> {
+        if let Some(found) = self.found.borrow().get(named) {
+            return Ok(found.clone());
+        }
+        let mut folders = self.begun.iter();
+        let begun = folders.find_map(|folder| begun_with(folder, named));
+        let found = resolve(begun.as_deref().unwrap_or(named).as_ref(), self.hub)?;
+        let mut all = self.found.borrow_mut();
+        all.insert(named.to_string(), found.clone());
+        Ok(found)
+    }
+}
+
 impl ResolvedRun {
     /// Brings the data and the checkpoint that `config` names here if they are of the Hub, and puts the commit in place
     /// of a revision that may move and the network of the checkpoint that training starts from in place of none: what
@@ -47,8 +82,6 @@ impl ResolvedRun {
     ///
     /// - `folder`: where the run lies, beside the run that it may name as its checkpoint; `None` for a configuration
     ///   that is only sampled or timed.
-    /// - `begun`: folders of this run and of others that it is compared with; if one of them has begun already, it goes
-    ///   on with the commit that it began with, unless the configuration names a revision.
     ///
     /// # Errors
     ///
@@ -57,29 +90,23 @@ impl ResolvedRun {
     pub fn resolve(
         config: RunConfig,
         folder: Option<&Path>,
-        begun: &[PathBuf],
-        hub: &Hub,
+        lookup: &Lookup,
     ) -> Result<Self, RunError> {
-        config.data.fetch(hub)?;
-        let find = |named: &str| -> Result<Resolved, RunError> {
-            let begun = begun.iter().find_map(|folder| begun_with(folder, named));
-            let named = begun.as_deref().unwrap_or(named);
-            Ok(resolve(named.as_ref(), hub)?)
-        };
+        config.data.fetch(lookup.hub)?;
         let mut config = config;
         let weights = match &mut config.model {
             ModelConfig::Exact { .. } => Weights::None,
             ModelConfig::Network(model) => match &model.training.start_from {
                 None => Weights::None,
                 Some(named) => {
-                    let Resolved { path, reference } = find(named)?;
+                    let Resolved { path, reference } = lookup.find(named)?;
                     **model = with_network_of(&path, &reference, model)?;
                     Weights::At(path)
                 }
             },
             ModelConfig::Checkpoint { source } => match source {
                 CheckpointSource::Reference(named) => {
-                    let Resolved { path, reference } = find(named)?;
+                    let Resolved { path, reference } = lookup.find(named)?;
                     *named = reference;
                     Weights::At(path)
                 }
@@ -87,21 +114,6 @@ impl ResolvedRun {
             },
         };
         Ok(Self { config, weights })
-    }
-
-    /// As [`Self::resolve`] for a run of `config`, the same checkpoint being found already: that of `found`.
-    #[must_use]
-    pub fn with_weights_of(config: RunConfig, found: &Self) -> Self {
-        let mut config = config;
-        if let (ModelConfig::Checkpoint { source }, ModelConfig::Checkpoint { source: there }) =
-            (&mut config.model, &found.config.model)
-        {
-            source.clone_from(there);
-        }
-        Self {
-            config,
-            weights: found.weights.clone(),
-        }
     }
 
     /// The configuration, as `config.yaml` holds it.

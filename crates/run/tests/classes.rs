@@ -9,13 +9,13 @@ use pfgmpp_config::{ConfigError, Document, ModelConfig, RunConfig};
 use pfgmpp_data::{DataSource, Splits};
 use pfgmpp_hub::Hub;
 use pfgmpp_kernel::{Condition, Denoiser, Query};
-use pfgmpp_run::{ResolvedRun, RunError, SamplingModel, preflight};
+use pfgmpp_run::{Lookup, ResolvedRun, RunError, SamplingModel, preflight};
 use pfgmpp_sampler::Guidance;
 use pfgmpp_train::{Trainer, TrainerConfig};
 
 /// `config` with what it names found; that is all on this machine.
 fn resolved(config: &RunConfig) -> ResolvedRun {
-    ResolvedRun::resolve(config.clone(), None, &[], &Hub::from_env()).unwrap()
+    ResolvedRun::resolve(config.clone(), None, &Lookup::new(&Hub::from_env(), &[])).unwrap()
 }
 
 /// `configs/toy.yaml` with classes and a small network, after `overrides`.

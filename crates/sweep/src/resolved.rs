@@ -3,9 +3,8 @@
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
-use pfgmpp_config::{CheckpointSource, ModelConfig};
 use pfgmpp_hub::Hub;
-use pfgmpp_run::{ResolvedRun, RunError};
+use pfgmpp_run::{Lookup, ResolvedRun, RunError};
 
 use crate::Plan;
 
@@ -25,26 +24,10 @@ impl Plan {
     /// What the Hub has not or does not give.
     pub fn resolve(mut self, out: &Path, hub: &Hub) -> Result<ResolvedPlan, RunError> {
         let folders: Vec<PathBuf> = self.points.iter().map(|p| out.join(&p.name)).collect();
-        let mut found: Vec<(String, ResolvedRun)> = Vec::new();
+        let lookup = Lookup::new(hub, &folders);
         let mut runs = Vec::with_capacity(self.points.len());
         for (point, folder) in self.points.iter_mut().zip(&folders) {
-            let config = point.config.clone();
-            let named = match &config.model {
-                ModelConfig::Checkpoint {
-                    source: CheckpointSource::Reference(named),
-                } => Some(named.clone()),
-                _ => None,
-            };
-            let before = found
-                .iter()
-                .find(|(other, _)| Some(other) == named.as_ref());
-            let run = match before {
-                Some((_, before)) => ResolvedRun::with_weights_of(config, before),
-                None => ResolvedRun::resolve(config, Some(folder), &folders, hub)?,
-            };
-            if let (Some(named), None) = (named, before) {
-                found.push((named, run.clone()));
-            }
+            let run = ResolvedRun::resolve(point.config.clone(), Some(folder), &lookup)?;
             point.config.clone_from(run.config());
             runs.push(run);
         }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use pfgmpp_config::{ModelConfig, RunConfig};
-use pfgmpp_run::{ResolvedRun, RunError, RunMemory, load};
+use pfgmpp_run::{Lookup, ResolvedRun, RunError, RunMemory, load};
 use pfgmpp_train::{TrainError, Trainer};
 use serde::Serialize;
 
@@ -69,7 +69,7 @@ pub fn bench(args: &Args) -> Result<(), Failure> {
     check_batch(&config)?;
     let file = args.config.display();
     config.check(&file.to_string())?;
-    let resolved = ResolvedRun::resolve(config, None, &[], &hub())?;
+    let resolved = ResolvedRun::resolve(config, None, &Lookup::new(&hub(), &[]))?;
     let config = resolved.config();
     let Some(model) = config.trained() else {
         let message = format!("{file}: model: must be network, got one that trains nothing");

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use pfgmpp_config::{Document, RunConfig};
-use pfgmpp_run::{PostHoc, PostHocAverage, ResolvedRun, RunError, StopFlag, load};
+use pfgmpp_run::{PostHoc, PostHocAverage, Lookup, ResolvedRun, RunError, StopFlag, load};
 use serde::Serialize;
 
 use crate::commands::convert::check_out;
@@ -64,7 +64,7 @@ pub fn ema(args: &Args) -> Result<(), Failure> {
     let signals = stop_on_signal()?;
     let (_, config) = Document::read::<RunConfig>(&args.run.join("config.yaml"))?;
     let begun = std::slice::from_ref(&args.run);
-    let resolved = ResolvedRun::resolve(config, Some(&args.run), begun, &hub())?;
+    let resolved = ResolvedRun::resolve(config, Some(&args.run), &Lookup::new(&hub(), begun))?;
     let config = resolved.config();
     let splits = load(&config.data)?;
     let post_hoc = PostHoc::open(&args.run, config, &splits)?;

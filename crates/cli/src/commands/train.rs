@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use pfgmpp_config::{ConfigError, Document, Override, RunConfig};
 use pfgmpp_metrics::Estimate;
 use pfgmpp_run::{
-    ClassScores, Evaluated, Outcome, ResolvedRun, RunError, RunFolder, RunResult, lead, load,
+    ClassScores, Evaluated, Outcome, Lookup, ResolvedRun, RunError, RunFolder, RunResult, lead, load,
     preflight, read_evaluations, read_result, run,
 };
 use serde::Serialize;
 
 use self::expected::Expectation;
-use self::together::Together;
+use self::together::FirstRank;
 use crate::device::DeviceArgs;
 use crate::download::hub;
 use crate::failure::Failure;
@@ -77,11 +77,11 @@ impl Args {
 }
 
 /// The run in this process, with other ranks to train if there are any.
-fn run_here(args: &Args, together: Option<&Together>) -> Result<(), Failure> {
+fn run_here(args: &Args, together: Option<&FirstRank>) -> Result<(), Failure> {
     let config = read(&args.config, &args.set)?;
     let out = args.folder();
     let device = args.device.open()?;
-    let resolved = ResolvedRun::resolve(config, Some(&out), std::slice::from_ref(&out), &hub())?;
+    let resolved = ResolvedRun::resolve(config, Some(&out), &Lookup::new(&hub(), std::slice::from_ref(&out)))?;
     let config = resolved.config();
     let signals = stop_on_signal()?;
     let splits = load(&config.data)?;

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use pfgmpp_config::RunConfig;
-use pfgmpp_run::{ResolvedRun, load};
+use pfgmpp_run::{Lookup, ResolvedRun, load};
 use pfgmpp_train::TrainError;
 use pfgmpp_train::ranks::{ProcessGroup, RankError};
 
@@ -21,12 +21,12 @@ const BEGIN: u8 = 1;
 const LEAVE: u8 = 0;
 
 /// The other ranks, as the first one sees them.
-pub struct Together<'a> {
+pub struct FirstRank<'a> {
     group: &'a Arc<ProcessGroup>,
     begun: Cell<bool>,
 }
 
-impl Together<'_> {
+impl FirstRank<'_> {
     /// Checks that the ranks can train `config`, and says what their number means.
     pub fn check(&self, config: &RunConfig, device: &DeviceArgs) -> Result<(), Failure> {
         let Some(model) = config.trained() else {
@@ -65,9 +65,21 @@ impl Together<'_> {
     }
 }
 
+/// Ends the other ranks too when this one ends by a defect of this program: they would wait for it.
+struct AbortOnPanic<'a>(&'a ProcessGroup);
+
+impl Drop for AbortOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.abort(101)
+        }
+    }
+}
+
 /// The first rank's part: all that one process would do, with training shared.
 pub fn lead(args: &Args, group: &Arc<ProcessGroup>) -> Result<(), Failure> {
-    let together = Together {
+    let _guard = AbortOnPanic(group);
+    let together = FirstRank {
         group,
         begun: Cell::new(false),
     };
@@ -86,6 +98,7 @@ pub fn lead(args: &Args, group: &Arc<ProcessGroup>) -> Result<(), Failure> {
 
 /// The part of any other rank: it trains, and leaves without a word.
 pub fn follow(args: &Args, group: &Arc<ProcessGroup>) -> Result<(), Failure> {
+    let _guard = AbortOnPanic(group);
     let words = group.words(LEAVE).map_err(TrainError::from)?;
     if words.first() == Some(&BEGIN)
         && let Err(failure) = train(args, group)
@@ -103,7 +116,7 @@ fn train(args: &Args, group: &Arc<ProcessGroup>) -> Result<(), Failure> {
     let config = read(&args.config, &args.set)?;
     let out = args.folder();
     let device = args.device.open()?;
-    let resolved = ResolvedRun::resolve(config, Some(&out), std::slice::from_ref(&out), &hub())?;
+    let resolved = ResolvedRun::resolve(config, Some(&out), &Lookup::new(&hub(), std::slice::from_ref(&out)))?;
     let signals = stop_on_signal()?;
     let stop = signals.begin();
     let splits = load(&resolved.config().data)?;

@@ -7,14 +7,18 @@
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long a thread that was called looks for work: many operations, and little where it waits in vain.
+const WHILE: Duration = Duration::from_millis(1);
 
 /// An evaluation that this thread is in.
 #[derive(Default)]
 struct Current {
     /// Whether it has ended.
     ended: Arc<AtomicBool>,
-    /// Whether the other threads know of it.
-    is_known: bool,
+    /// When it last called the other threads.
+    called: Option<Instant>,
 }
 
 thread_local! {
@@ -34,33 +38,35 @@ impl Drop for Outer {
     }
 }
 
-/// Carries out `evaluation`, whose parallel operations find the other threads awake after the first of them.
+/// Carries out `evaluation`, whose parallel operations find the other threads awake but for the first of them.
 pub(crate) fn awake<T>(evaluation: impl FnOnce() -> T) -> T {
     let _outer = Outer(CURRENT.replace(Some(Current::default())));
     evaluation()
 }
 
-/// Keeps the other threads looking for work until the evaluation ends that this thread is in, if it is in one.
+/// Keeps the other threads looking for work for a while, if this thread is in an evaluation that has not just called them.
 pub(super) fn call_threads() {
     CURRENT.with_borrow_mut(|current| {
-        let Some(current) = current.as_mut().filter(|current| !current.is_known) else {
+        let Some(current) = current else { return };
+        if current.called.is_some_and(|called| called.elapsed() < WHILE) {
             return;
-        };
-        current.is_known = true;
+        }
+        current.called = Some(Instant::now());
         let ended = current.ended.clone();
         rayon::spawn_broadcast(move |_| attend(&ended));
     });
 }
 
-/// Takes up whatever work there is until the evaluation has `ended`.
+/// Takes up whatever work there is until the evaluation has `ended`, for [`WHILE`] at most.
 ///
-/// Whoever is in an evaluation waits for its own parts only: two that attended to each other's would wait for ever. And whoever
-/// attends to one already stays with that: evaluations that overlap without end would fill its stack.
+/// The evaluation may wait for what lies under this on the thread's own stack, of which nobody can tell: hence the bound. And
+/// whoever attends to one already stays with that: evaluations that overlap without end would fill its stack.
 fn attend(ended: &AtomicBool) {
     if CURRENT.with_borrow(Option::is_some) || ATTENDS.replace(true) {
         return;
     }
-    while !ended.load(Ordering::Acquire) {
+    let began = Instant::now();
+    while !ended.load(Ordering::Acquire) && began.elapsed() < WHILE {
         if rayon::yield_now() != Some(rayon::Yield::Executed) {
             std::thread::yield_now();
         }
@@ -108,6 +114,20 @@ mod tests {
             }
         };
         pool.install(|| rayon::join(row, row));
+    }
+
+    #[test]
+    fn evaluations_of_threads_outside_the_pool_end() {
+        // Each operation is begun by a worker that may hear of the evaluation while it waits for the operation's other half.
+        let row = || {
+            for _ in 0..5_000 {
+                awake(|| sum() + sum());
+            }
+        };
+        let threads: Vec<_> = (0..3).map(|_| std::thread::spawn(row)).collect();
+        for thread in threads {
+            thread.join().unwrap();
+        }
     }
 
     #[test]
