@@ -67,7 +67,7 @@ pub use observer::{Observer, Phase, Progress, StopFlag};
 pub use paths::PlanePaths;
 pub use post_hoc::{PostHoc, PostHocAverage};
 pub use preflight::{Expected, Preflight, preflight};
-pub use resolved::{ResolvedRun, Weights};
+pub use resolved::{ResolvedRun, Weights, measured_sigma_data, with_sigma_data};
 pub use restoring::{RestorationMethod, Restoring};
 pub use result::{Outcome, RunResult, check_config, check_data, read_result};
 pub use run::{lead, run};

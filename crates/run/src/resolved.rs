@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use pfgmpp_checkpoint::{Resolved, resolve};
 use pfgmpp_config::{CheckpointSource, ConfigError, Document, ModelConfig, RunConfig, Variant};
+use pfgmpp_data::Statistics;
 use pfgmpp_hub::{Hub, Reference};
+use pfgmpp_train::TrainerConfig;
 
 use crate::error::RunError;
 use crate::starting::with_network_of;
@@ -61,12 +63,15 @@ impl ResolvedRun {
         hub: &Hub,
     ) -> Result<Self, RunError> {
         config.data.fetch(hub)?;
+        let mut config = config;
+        if let Some(sigma_data) = measured_sigma_data(&config, hub)? {
+            config = with_sigma_data(config, sigma_data);
+        }
         let find = |named: &str| -> Result<Resolved, RunError> {
             let begun = begun.iter().find_map(|folder| begun_with(folder, named));
             let named = begun.as_deref().unwrap_or(named);
             Ok(resolve(named.as_ref(), hub)?)
         };
-        let mut config = config;
         let weights = match &mut config.model {
             ModelConfig::Exact { .. } => Weights::None,
             ModelConfig::Network(model) => match &model.training.start_from {
@@ -132,6 +137,33 @@ impl ResolvedRun {
         };
         Self { config, weights }
     }
+}
+
+/// The standard deviation of the training data of `config`, in four digits, if its preconditioning asks for it
+/// (`sigma_data: measured`).
+///
+/// # Errors
+///
+/// Data that cannot be read.
+pub fn measured_sigma_data(config: &RunConfig, hub: &Hub) -> Result<Option<f64>, RunError> {
+    let asks = config
+        .trained()
+        .is_some_and(TrainerConfig::measures_sigma_data);
+    if !asks {
+        return Ok(None);
+    }
+    let train = config.data.load_from(hub)?.train;
+    let text = format!("{:.3e}", Statistics::measure(&train)?.std);
+    Ok(Some(text.parse().expect("a number that was written")))
+}
+
+/// `config` with the standard deviation of its training data, where that was to be measured.
+#[must_use]
+pub fn with_sigma_data(mut config: RunConfig, sigma_data: f64) -> RunConfig {
+    if let ModelConfig::Network(model) = &mut config.model {
+        **model = model.as_ref().clone().with_sigma_data(sigma_data);
+    }
+    config
 }
 
 /// The folder of the run `name` in the folder that `folder` lies in, as the runs of a sweep do.

@@ -4,8 +4,9 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use pfgmpp_config::{CheckpointSource, ModelConfig};
+use pfgmpp_data::DataSource;
 use pfgmpp_hub::Hub;
-use pfgmpp_run::{ResolvedRun, RunError};
+use pfgmpp_run::{ResolvedRun, RunError, measured_sigma_data, with_sigma_data};
 
 use crate::Plan;
 
@@ -27,8 +28,22 @@ impl Plan {
         let folders: Vec<PathBuf> = self.points.iter().map(|p| out.join(&p.name)).collect();
         let mut found: Vec<(String, ResolvedRun)> = Vec::new();
         let mut runs = Vec::with_capacity(self.points.len());
+        let mut measured: Vec<(DataSource, f64)> = Vec::new();
         for (point, folder) in self.points.iter_mut().zip(&folders) {
-            let config = point.config.clone();
+            let mut config = point.config.clone();
+            // Once for all runs on the same data.
+            let known = measured.iter().find(|(data, _)| *data == config.data);
+            let sigma_data = match known {
+                Some((_, known)) => Some(*known),
+                None => {
+                    config.data.fetch(hub)?;
+                    measured_sigma_data(&config, hub)?
+                }
+            };
+            if let Some(sigma_data) = sigma_data {
+                measured.push((config.data.clone(), sigma_data));
+                config = with_sigma_data(config, sigma_data);
+            }
             let named = match &config.model {
                 ModelConfig::Checkpoint {
                     source: CheckpointSource::Reference(named),

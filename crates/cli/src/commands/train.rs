@@ -11,6 +11,7 @@ use pfgmpp_run::{
     ClassScores, Evaluated, Outcome, ResolvedRun, RunError, RunFolder, RunResult, lead, load,
     preflight, read_evaluations, run,
 };
+use pfgmpp_train::TrainerConfig;
 use serde::Serialize;
 
 use self::expected::Expectation;
@@ -81,8 +82,14 @@ fn run_here(args: &Args, together: Option<&Together>) -> Result<(), Failure> {
     let config = read(&args.config, &args.set)?;
     let out = args.folder();
     let device = args.device.open()?;
+    let measures = config
+        .trained()
+        .is_some_and(TrainerConfig::measures_sigma_data);
     let resolved = ResolvedRun::resolve(config, Some(&out), std::slice::from_ref(&out), &hub())?;
     let config = resolved.config();
+    if let (true, Some(model)) = (measures, config.trained()) {
+        note(opening::measured(model));
+    }
     let signals = stop_on_signal()?;
     let splits = load(&config.data)?;
     note(format_args!("data: {}", splits.found));
