@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use pfgmpp_checkpoint::json_sha256;
 
 use crate::program::{output, pfgmpp, repository, scores, stderr, stdout};
 
@@ -150,4 +152,136 @@ fn one_run_is_taken_by_its_name_and_another_plan_is_refused() {
     let gone = output(sweep(&file, &folder.path().join("gone"), &["--collect"]));
     assert_eq!(gone.status.code(), Some(2), "got {}", stderr(&gone));
     assert!(!folder.path().join("gone").exists());
+}
+
+#[test]
+fn of_two_shards_of_different_plans_that_start_at_once_the_first_wins() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = tiny(folder.path());
+    for round in 0..8 {
+        let out = folder.path().join(format!("out{round}"));
+        let shard = |seed: &str| {
+            let seeds = format!("axes.seed=[{seed}]");
+            start(sweep(
+                &file,
+                &out,
+                &["--shard", "1/1", "--set", &seeds, "--set", "axes.d=[1]"],
+            ))
+        };
+        let children = ["1", "2"].map(shard);
+        let done = children.map(|child| child.wait_with_output().unwrap());
+        let codes = done.each_ref().map(|output| output.status.code());
+        let said = done.each_ref().map(stderr);
+        let loser = match codes {
+            [Some(0), Some(2)] => &said[1],
+            [Some(2), Some(0)] => &said[0],
+            other => panic!("round {round}: codes {other:?}: {said:?}"),
+        };
+        assert!(loser.contains("plan.json: is another plan"), "got {loser}");
+        let runs = fs::read_dir(&out).unwrap().filter_map(Result::ok);
+        let runs = runs.filter(|entry| entry.path().is_dir()).count();
+        assert_eq!(runs, 1, "round {round}: runs");
+    }
+}
+
+/// `metrics.json` of the first run, for another run.
+fn metrics_of(first: &str, d: &str, seed: usize) -> String {
+    let d = match d {
+        "inf" => "\"inf\"",
+        number => number,
+    };
+    // Scores stay in the order of the configuration.
+    let text = first
+        .replace("\"d\": 1,", &format!("\"d\": {d},"))
+        .replace("\"seed\": 0,", &format!("\"seed\": {seed},"));
+    let mut content: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let fields = content.as_object_mut().unwrap();
+    let old = fields.remove("sha256").expect("a checksum");
+    text.replace(old.as_str().unwrap(), &json_sha256(&content))
+}
+
+#[test]
+fn two_thousand_finished_runs_are_planned_checked_and_collected_within_seconds() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = tiny(folder.path());
+    let out = folder.path().join("out");
+    let seeds: Vec<String> = (0..200).map(|seed| seed.to_string()).collect();
+    let seeds = format!("axes.seed=[{}]", seeds.join(","));
+    let values = ["1", "2", "4", "8", "16", "32", "64", "128", "256", "inf"];
+    let axis = format!("axes.d=[{}]", values.join(","));
+    let call = |flags: &[&str]| {
+        let flags: Vec<&str> = ["--set", &seeds, "--set", &axis]
+            .iter()
+            .chain(flags)
+            .copied()
+            .collect();
+        let done = output(sweep(&file, &out, &flags));
+        assert!(done.status.success(), "{flags:?}: got {}", stderr(&done));
+        stdout(&done)
+    };
+    call(&["--only", "d=1,seed=0"]);
+    let run = out.join("d=1,seed=0");
+    let config = fs::read_to_string(run.join("config.yaml")).unwrap();
+    let metrics = fs::read_to_string(run.join("metrics.json")).unwrap();
+    for d in values {
+        for seed in 0..200 {
+            let to = out.join(format!("d={d},seed={seed}"));
+            fs::create_dir_all(to.join("samples")).unwrap();
+            let config = config.replace("d: 1\nseed: 0", &format!("d: {d}\nseed: {seed}"));
+            fs::write(to.join("config.yaml"), config).unwrap();
+            fs::write(to.join("metrics.json"), metrics_of(&metrics, d, seed)).unwrap();
+            if to != run {
+                for file in [
+                    ".lock",
+                    "log.jsonl",
+                    "samples/grid.png",
+                    "samples/paths.json",
+                ] {
+                    fs::copy(run.join(file), to.join(file)).unwrap();
+                }
+            }
+        }
+    }
+    let began = Instant::now();
+    assert!(call(&["--plan"]).contains("2000 runs"));
+    let shown = call(&["--status"]);
+    assert!(shown.contains("2000 runs: 2000 finished"), "got {shown}");
+    call(&["--collect"]);
+    let took = began.elapsed();
+    println!(
+        "2,000 runs planned, checked and collected in {:.1} s",
+        took.as_secs_f64()
+    );
+    assert_eq!(scores(&out).len(), 2000);
+    assert!(
+        took < Duration::from_secs(10),
+        "took {took:?}, want less than 10 s"
+    );
+}
+
+#[test]
+fn a_clock_that_jumps_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = tiny(folder.path());
+    let [alone, out] = ["alone", "out"].map(|name| folder.path().join(name));
+    let few = ["--set", "axes.seed=[0,1]"];
+    assert!(output(sweep(&file, &alone, &few)).status.success());
+    let half = [&few[..], &["--shard", "1/2"]].concat();
+    assert!(output(sweep(&file, &out, &half)).status.success());
+    // All that is there is of years before, or of years to come.
+    for (time, of) in [
+        ("1999-01-01", "d=1,seed=0"),
+        ("2099-01-01", "d=8,seed=0"),
+        ("2099-01-01", ""),
+    ] {
+        let dated = Command::new("find")
+            .arg(out.join(of))
+            .args(["-exec", "touch", "-d", time, "{}", "+"])
+            .status();
+        assert!(dated.unwrap().success());
+    }
+    let done = output(sweep(&file, &out, &few));
+    assert!(done.status.success(), "got {}", stderr(&done));
+    assert_eq!(begun(&stderr(&done)).len(), 4, "of 8 runs, 4 were finished");
+    assert_eq!(scores(&out), scores(&alone));
 }

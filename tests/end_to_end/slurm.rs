@@ -129,24 +129,22 @@ impl Slurm {
             return None;
         }
         fs::write(place.join("slurm.conf"), configuration(place)).unwrap();
-        let daemon = |program: &str, flags: &[&str]| {
-            Command::new(program)
-                .args(["-D", "-f", &path("slurm.conf")])
-                .args(flags)
-                .env("SLURM_CONF", path("slurm.conf"))
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap()
+        let mut slurm = Self {
+            children: vec![daemon(&folder, "slurmctld", &[])],
+            folder,
         };
-        let children = vec![
-            daemon("slurmctld", &[]),
-            daemon("slurmd", &["-N", "n0"]),
-            daemon("slurmd", &["-N", "n1"]),
-        ];
-        let slurm = Self { folder, children };
+        slurm.restart_nodes();
         slurm.wait(|slurm| slurm.says("sinfo", &["-h", "-o", "%T"]).contains("idle"));
         Some(slurm)
+    }
+
+    /// Starts the nodes, in place of any that were there.
+    fn restart_nodes(&mut self) {
+        self.children.truncate(1);
+        for node in ["n0", "n1"] {
+            let node = daemon(&self.folder, "slurmd", &["-N", node]);
+            self.children.push(node);
+        }
     }
 
     fn says(&self, program: &str, flags: &[&str]) -> String {
@@ -167,6 +165,20 @@ impl Slurm {
             sleep(Duration::from_millis(200));
         }
     }
+}
+
+/// Starts a program of the Slurm in `folder`.
+fn daemon(folder: &tempfile::TempDir, program: &str, flags: &[&str]) -> Child {
+    let configuration = folder.path().join("slurm.conf");
+    Command::new(program)
+        .args(["-D", "-f"])
+        .arg(&configuration)
+        .args(flags)
+        .env("SLURM_CONF", &configuration)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 impl Drop for Slurm {
@@ -247,4 +259,108 @@ fn a_job_array_on_a_real_slurm_finds_what_one_call_finds() {
         "got {said}"
     );
     assert!(slurm.says("squeue", &["-h", "-r"]).trim().is_empty());
+}
+
+/// The process that `pid` was started by.
+fn parent(pid: &str) -> String {
+    let mut ps = Command::new("ps");
+    ps.args(["-o", "ppid=", "-p", pid]);
+    stdout(&output(ps)).trim().to_string()
+}
+
+/// Ends a process as a node that loses its power does.
+fn lose(pid: &str) {
+    let _ = Command::new("kill").args(["-KILL", pid]).output();
+}
+
+#[test]
+fn a_task_that_is_killed_with_its_node_is_queued_again_and_goes_on_to_the_same_bits() {
+    let Some(mut slurm) = Slurm::start() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let text = fs::read_to_string(repository().join("configs/digits.yaml")).unwrap();
+    let text = text
+        .replace("model_channels: 32", "model_channels: 8")
+        .replace("state_every: 16_000", "state_every: 640")
+        .replace("grid_every: 32_000", "grid_every: 0")
+        .replace("num_samples: 1024", "num_samples: 32")
+        .replace("num_steps: 16", "num_steps: 6");
+    fs::write(folder.path().join("digits.yaml"), text).unwrap();
+    let file = folder.path().join("two.yaml");
+    let text = "name: two\ndescription: x\nbase: digits.yaml\njobs: 1\naxes:\n  d: [1, inf]\n  seed: [0]\nslurm:\n  cpus: 1\n";
+    fs::write(&file, text).unwrap();
+    let [alone, out] = ["alone", "out"].map(|name| folder.path().join(name));
+    assert!(output(sweep(&file, &alone, &[])).status.success());
+
+    let mut submit = sweep(&file, &out, &["--launcher", "slurm"]);
+    submit.env("SLURM_CONF", slurm.folder.path().join("slurm.conf"));
+    let done = output(submit);
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let runs = ["d=1,seed=0", "d=inf,seed=0"].map(|run| out.join(run));
+    slurm.wait(|_| {
+        runs.iter()
+            .any(|run| run.join("state/state.safetensors").exists())
+    });
+    // Both nodes, with all that runs on them: the daemon, the step's own, its script, and the program.
+    let mut pgrep = Command::new("pgrep");
+    pgrep.args(["-f", &format!("sweep .*{} --device", out.display())]);
+    let programs = stdout(&output(pgrep));
+    let programs: Vec<&str> = programs.lines().collect();
+    assert!(!programs.is_empty(), "no task is running");
+    for node in &mut slurm.children[1..] {
+        node.kill().unwrap();
+        node.wait().unwrap();
+    }
+    for program in programs {
+        let script = parent(program);
+        for pid in [&parent(&script), &script, program] {
+            lose(pid);
+        }
+    }
+    let cut_off = runs.iter().filter(|run| !run.join("metrics.json").exists());
+    assert!(cut_off.count() > 0, "the runs had ended before");
+    slurm.restart_nodes();
+    slurm.wait(|_| out.join("report.html").exists());
+    assert_eq!(scores(&out), scores(&alone));
+    for run in ["d=1,seed=0", "d=inf,seed=0"] {
+        let weights =
+            |out: &Path| fs::read(out.join(run).join("checkpoint/model.safetensors")).unwrap();
+        assert!(weights(&out) == weights(&alone), "{run}: other weights");
+    }
+}
+
+#[test]
+fn a_slurm_that_is_down_or_not_there_is_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write_sweep(folder.path());
+    let programs = folder.path().join("bin");
+    fs::create_dir(&programs).unwrap();
+    let said_by = |number: usize, path: &Path, code: i32| {
+        let out = folder.path().join(format!("out{number}"));
+        let mut submit = sweep(&file, &out, &["--launcher", "slurm"]);
+        submit.env("PATH", path);
+        let done = output(submit);
+        let said = stderr(&done);
+        assert_eq!(done.status.code(), Some(code), "got {said}");
+        let errors = said.lines().filter(|line| line.starts_with("error: "));
+        assert_eq!(errors.count(), 1, "got {said}");
+        said
+    };
+    let got = said_by(0, &programs, 2);
+    assert!(
+        got.contains("sbatch: ") && got.contains("is this a machine with Slurm?"),
+        "got {got}"
+    );
+    // What sbatch says when nobody answers.
+    let down = "Batch job submission failed: Unable to contact slurm controller (connect failure)";
+    let sbatch = programs.join("sbatch");
+    fs::write(
+        &sbatch,
+        format!("#!/bin/sh\necho 'sbatch: error: {down}' >&2\nexit 1\n"),
+    )
+    .unwrap();
+    fs::set_permissions(&sbatch, fs::Permissions::from_mode(0o755)).unwrap();
+    let got = said_by(1, &programs, 1);
+    assert!(got.contains(down), "got {got}, want {down}");
 }

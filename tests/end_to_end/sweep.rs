@@ -248,7 +248,7 @@ fn original_pfgm_stands_beside_the_unbiased_objective() {
     let out = folder.path().join("out");
     let small = [
         "axes.data=[eight_gaussians]",
-        "training.nimg=20480",
+        "training.nimg=61440",
         "training.batch_size=64",
         "objective.pfgm.large_batch=512",
         "scoring.num_samples=256",
@@ -263,9 +263,9 @@ fn original_pfgm_stands_beside_the_unbiased_objective() {
             (row["d"].as_str(), row["status"].as_str()),
             ("1", "finished")
         );
-        // Some hundred steps of training: half of the way from the prior, at 29, is all that can be asked.
+        // The prior stands at 27.
         let energy: f64 = row["energy_distance"].parse().unwrap();
-        assert!(energy < 15.0, "{}: got {energy}", row["setup"]);
+        assert!(energy < 0.5, "{}: got {energy}", row["setup"]);
     }
 }
 

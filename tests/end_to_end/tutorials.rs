@@ -108,9 +108,10 @@ fn follow(page: &str) {
     let promised: usize = blocks.iter().map(|block| block.makes.len()).sum();
     assert!(promised >= 2, "{page}: promises {promised} files");
     for block in blocks {
-        let lines = block.lines.iter();
-        let lines: Vec<String> = lines.map(|line| shortened(line, &block.shorter)).collect();
-        let script = lines.join("\n");
+        // A line that goes on behind a backslash is one command.
+        let text = block.lines.join("\n").replace("\\\n", " ");
+        let lines = text.lines().map(|line| shortened(line, &block.shorter));
+        let script = lines.collect::<Vec<String>>().join("\n");
         let mut command = Command::new("sh");
         command.args(["-e", "-c", &script]);
         command

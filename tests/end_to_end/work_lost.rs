@@ -234,6 +234,47 @@ fn a_run_folder_that_is_removed_ends_the_run_and_does_not_come_back() {
     assert!(!out.exists() && !gone.exists());
 }
 
+/// Copies the files of a folder as `cp from/* to` does: none that are hidden.
+fn copy_shown(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_shown(&entry.path(), &to);
+        } else if !entry.file_name().to_string_lossy().starts_with('.') {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_run_or_sweep_that_was_copied_without_its_hidden_files_is_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, copy) = (folder.path().join("out"), folder.path().join("copy"));
+    assert!(output(train(&out, &["training.nimg=64"])).status.success());
+    copy_shown(&out, &copy);
+    std::fs::remove_file(copy.join("metrics.json")).unwrap();
+    let done = output(train(&copy, &["training.nimg=128"]));
+    assert!(done.status.success(), "got {}", stderr(&done));
+
+    let (out, copy) = (folder.path().join("sweep"), folder.path().join("other"));
+    let first = output(small_sweep(&out, &[]));
+    assert!(first.status.success(), "got {}", stderr(&first));
+    copy_shown(&out, &copy);
+    let again = output(small_sweep(&copy, &[]));
+    assert!(again.status.success(), "got {}", stderr(&again));
+    let results = |out: &Path| std::fs::read_to_string(out.join("results.csv")).unwrap();
+    assert_eq!(results(&copy), results(&out));
+
+    // A folder with a configuration of the user's is not a run.
+    let notes = folder.path().join("notes");
+    std::fs::create_dir(&notes).unwrap();
+    let config = repository().join("configs/digits.yaml");
+    std::fs::copy(config, notes.join("config.yaml")).unwrap();
+    refused(&output(train(&notes, &[])), &["nothing of this program"]);
+}
+
 fn wait_for(path: &Path) {
     let began = Instant::now();
     while !path.exists() {

@@ -172,6 +172,7 @@ impl Folder {
         let file = Window::open(&path).map_err(CheckpointError::io(&path))?;
         if let Some(what) = sniff::sniff(&file) {
             return Err(CheckpointError::Foreign {
+                remedy: None,
                 path,
                 message: what,
             });

@@ -97,6 +97,8 @@ pub enum CheckpointError {
         path: PathBuf,
         /// Why not.
         message: String,
+        /// What would help.
+        remedy: Option<Remedy>,
     },
     /// A checkpoint of another program holds a network that this version does not know.
     #[error("{}: {message}", path.display())]
@@ -124,6 +126,17 @@ pub enum CheckpointError {
     Folder(#[from] io::Error),
 }
 
+/// What of the [`LoadOptions`](crate::LoadOptions) would make a checkpoint of another program usable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// A description of the network, `config`.
+    Config,
+    /// The name of one of several networks, `key`.
+    Key,
+    /// The one of this name, left out.
+    Without(&'static str),
+}
+
 impl CheckpointError {
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
@@ -133,11 +146,23 @@ impl CheckpointError {
     pub(crate) fn foreign(path: &Path) -> impl FnOnce(ForeignError) -> Self {
         let path = path.to_path_buf();
         move |error| {
-            let message = error.to_string();
+            let (message, remedy) = (error.to_string(), error.remedy());
             match error {
                 ForeignError::Unsupported(_) => Self::Unsupported { path, message },
-                _ => Self::Foreign { path, message },
+                _ => Self::Foreign {
+                    path,
+                    message,
+                    remedy,
+                },
             }
+        }
+    }
+
+    /// What of the [`LoadOptions`](crate::LoadOptions) would make the checkpoint of another program usable, if one would.
+    pub fn remedy(&self) -> Option<Remedy> {
+        match self {
+            Self::Foreign { remedy, .. } => *remedy,
+            _ => None,
         }
     }
 

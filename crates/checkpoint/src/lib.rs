@@ -34,7 +34,7 @@ pub use card::{model_card, network_name, prediction_name};
 pub use checkpoint::Checkpoint;
 pub use column::Column;
 pub use config::{CheckpointConfig, DATA_MEAN, DataSummary, FORMAT, TrainingSummary};
-pub use error::CheckpointError;
+pub use error::{CheckpointError, Remedy};
 pub use export::{Export, Layout};
 pub use model::Model;
 pub use resolve::{Resolved, resolve};

@@ -35,6 +35,7 @@ pub fn resolve(reference: &Path, hub: &Hub) -> Result<Resolved, CheckpointError>
             reference: reference.display().to_string(),
         }),
         Some((scheme, _)) => Err(CheckpointError::Foreign {
+            remedy: None,
             path: reference.to_path_buf(),
             message: format!(
                 "{scheme}:// is not a place that checkpoints are fetched from: give a path, or hf://owner/name"

@@ -90,6 +90,7 @@ impl Source {
             // The length of a header, and the header's brace.
             [_, _, _, _, _, 0, 0, 0, b'{'] => Ok(Self::Safetensors(own)),
             _ => Err(CheckpointError::Foreign {
+                remedy: None,
                 message: sniff::sniff(&file).unwrap_or_else(|| {
                     "not a checkpoint: a pickle, a file of torch.save or a safetensors file is needed"
                         .into()
@@ -294,6 +295,7 @@ fn weights_shapes(weights: &Weights) -> Result<Shapes, CheckpointError> {
             shapes.map_err(CheckpointError::foreign(&path))
         }
         other => Err(CheckpointError::Foreign {
+            remedy: None,
             path: other.path().to_path_buf(),
             message: "a folder in place of a file of weights".into(),
         }),
@@ -318,6 +320,7 @@ fn not_in_part(index: &Path, part: &Path, name: &str) -> CheckpointError {
     let part = part.file_name().unwrap_or_default().to_string_lossy();
     let name: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
     CheckpointError::Foreign {
+        remedy: None,
         path: index.to_path_buf(),
         message: format!("{name} is not in {part}, where weight_map says it is"),
     }
@@ -464,28 +467,28 @@ fn refuse_options(
     config: &CheckpointConfig,
     options: &LoadOptions,
 ) -> Result<(), CheckpointError> {
-    let refuse = |name: &str, value: String, accepted: String| {
-        Err(CheckpointError::foreign(path)(ForeignError::Setting {
-            name: name.into(),
+    let refuse = |name: &'static str, value: String, because: String| {
+        Err(CheckpointError::foreign(path)(ForeignError::Told {
+            name,
             value,
-            accepted,
+            because,
         }))
     };
     if let Some(d) = options.d
         && d != config.d
     {
-        let accepted = format!("left out: the checkpoint records D = {}", config.d);
-        return refuse("--d", d.to_string(), accepted);
+        let because = format!("the checkpoint records D = {}", config.d);
+        return refuse("d", d.to_string(), because);
     }
     if let Some(key) = &options.key {
-        let accepted = "left out: there is one network only".into();
-        return refuse("--key", key.clone(), accepted);
+        let because = "there is one network only".into();
+        return refuse("key", key.clone(), because);
     }
     match &options.config {
         Some(file) => refuse(
-            "--config",
+            "config",
             file.display().to_string(),
-            "left out: the checkpoint has its own".into(),
+            "the checkpoint has its own".into(),
         ),
         None => Ok(()),
     }

@@ -110,7 +110,7 @@ fn d_is_as_recorded_or_as_told_or_infinite_with_a_note() {
     assert!(!about_d(&got.notes), "got {:?}", got.notes);
     let got = error(&data("training-state.pt"), &told(Dimension::Infinite));
     assert!(
-        got.ends_with("--d is inf, it must be left out: the file records D = 128"),
+        got.ends_with("d is inf, it must be left out: the file records D = 128"),
         "got {got}"
     );
 }
@@ -152,7 +152,7 @@ fn weights_alone_need_a_configuration_beside_them() {
     for name in ["state-dict.pth", "weights.safetensors"] {
         let got = error(&data(name), &LoadOptions::default());
         assert!(
-            got.contains("`pfgmpp convert FILE FOLDER --config config.json`"),
+            got.contains("a config.json that describes their network is needed"),
             "got {got}"
         );
     }
@@ -204,7 +204,7 @@ fn other_files_are_refused_in_one_line() {
             b"PK\x03\x04 and no more",
             "the file is cut off: it is a zip archive",
         ),
-        (b"\xff\0\0\0\0\0\0\0{", "--config config.json"),
+        (b"\xff\0\0\0\0\0\0\0{", "a config.json that describes"),
     ] {
         std::fs::write(&path, bytes).expect("a written file");
         let got = error(&path, &LoadOptions::default());

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use pfgmpp_checkpoint::CheckpointError;
+use pfgmpp_checkpoint::{CheckpointError, Remedy};
 use pfgmpp_config::{ConfigError, ConfigKind};
 use pfgmpp_run::RunError;
 use pfgmpp_train::TrainError;
@@ -85,6 +85,9 @@ impl From<RunError> for Failure {
         let elsewhere = error.wants_another_folder();
         let error = match error {
             RunError::Config(error) => with_command(error),
+            RunError::Checkpoint(error) | RunError::Train(TrainError::Checkpoint(error)) => {
+                with_flag(error)
+            }
             error if elsewhere => anyhow::anyhow!("{error} with --out"),
             error => error.into(),
         };
@@ -106,6 +109,18 @@ fn with_command(error: ConfigError) -> anyhow::Error {
     anyhow::anyhow!("{error}: pfgmpp {command} {file}")
 }
 
+/// The error with the flag that helps.
+fn with_flag(error: CheckpointError) -> anyhow::Error {
+    match error.remedy() {
+        None => error.into(),
+        Some(Remedy::Config) => anyhow::anyhow!(
+            "{error}: `pfgmpp convert FILE FOLDER --config config.json` makes a checkpoint of both"
+        ),
+        Some(Remedy::Key) => anyhow::anyhow!("{error}: `pfgmpp convert FILE FOLDER --key NAME`"),
+        Some(Remedy::Without(name)) => anyhow::anyhow!("{error} (--{name})"),
+    }
+}
+
 impl From<TrainError> for Failure {
     fn from(error: TrainError) -> Self {
         RunError::from(error).into()
@@ -118,7 +133,7 @@ impl From<CheckpointError> for Failure {
             return Self::Failed(error.into());
         }
         // A checkpoint is something that the user named.
-        Self::BadInput(error.into())
+        Self::BadInput(with_flag(error))
     }
 }
 

@@ -83,12 +83,13 @@ fn unusable(reason: &str) -> String {
 
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [channels, height, width] = self.shape;
-        write!(
-            f,
-            "{}: {} images of {channels}x{height}x{width} and {} held out",
-            self.name, self.train, self.held_out
-        )?;
+        let what = match self.shape {
+            // Tables, and points in the plane.
+            [1, 1, columns] => format!("rows of {columns} columns"),
+            [channels, height, width] => format!("images of {channels}x{height}x{width}"),
+        };
+        let (name, train, held_out) = (&self.name, self.train, self.held_out);
+        write!(f, "{name}: {train} {what} and {held_out} held out")?;
         match self.classes {
             0 => write!(f, ", no classes")?,
             1 => write!(f, ", 1 class")?,

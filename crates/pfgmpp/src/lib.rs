@@ -1,4 +1,4 @@
-//! PFGM++ for every D from 1 to infinity: what a program of your own needs.
+//! PFGM++ for every D from 0.1 to infinity: what a program of your own needs.
 //!
 //! PFGM++ (Xu et al. 2023, arXiv:2302.04265) puts Poisson flow models (D = 1) and diffusion models (D = ∞) on one line.
 //! A model is a [`Denoiser`]: it estimates the clean data behind perturbed data. Everything else works with any denoiser

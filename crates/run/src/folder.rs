@@ -2,7 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use pfgmpp_store::{LockedFolder, StoreError, check_writable};
+use candle_core::Device;
+use pfgmpp_checkpoint::read_sealed_tensors;
+use pfgmpp_store::{LockedFolder, StoreError, adopt, check_writable};
+
+use crate::result::is_result;
 
 /// The folders of the state and of pictures.
 const INNER: [&str; 2] = ["state", "samples"];
@@ -19,7 +23,23 @@ impl RunFolder {
     ///
     /// A folder that another process holds, or that cannot be made.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::adopt_copied(path)?;
         LockedFolder::open(path, &[INNER[0], INNER[1], AVERAGES]).map(Self)
+    }
+
+    /// Whether there is a run in `path` whose result or state is what this program wrote.
+    pub fn is_run(path: &Path) -> bool {
+        let result = || std::fs::read(Self::metrics_in(path)).is_ok_and(|bytes| is_result(&bytes));
+        let state = || read_sealed_tensors(&Self::state_in(path), &Device::Cpu).is_ok();
+        Self::config_in(path).is_file() && (result() || state())
+    }
+
+    /// Takes a run that was copied without its hidden files for what it is.
+    fn adopt_copied(path: &Path) -> Result<(), StoreError> {
+        match !path.join(".lock").exists() && Self::is_run(path) {
+            true => adopt(path),
+            false => Ok(()),
+        }
     }
 
     /// As [`Self::open`], of a folder that another process may look at just now: asks again for two seconds.
@@ -28,6 +48,7 @@ impl RunFolder {
     ///
     /// As [`Self::open`].
     pub fn open_soon(path: &Path) -> Result<Self, StoreError> {
+        Self::adopt_copied(path)?;
         LockedFolder::open_soon(path, &[INNER[0], INNER[1], AVERAGES]).map(Self)
     }
 

@@ -33,7 +33,7 @@ pub(crate) enum Footprint {
 impl Footprint {
     /// Refuses a batch of samples, set by `key`, that takes more memory than is free; gives what it takes.
     pub fn check_sampling(&self, n: u64, key: &str, batch: u64, num: u64) -> Result<u64, RunError> {
-        let else_ = "even one sample a thread does not fit: take a narrower network, fewer samples or fewer --threads";
+        let else_ = "even one sample a thread does not fit: take a narrower network, fewer samples or fewer threads";
         check(key, batch, else_, |batch| self.sampling(n, batch, num))
     }
 
@@ -54,8 +54,7 @@ impl Footprint {
         batch: u64,
         probes: u64,
     ) -> Result<u64, RunError> {
-        let else_ =
-            "even one item a thread does not fit: take a narrower network or fewer --threads";
+        let else_ = "even one item a thread does not fit: take a narrower network or fewer threads";
         check(key, batch, else_, |batch| self.likelihood(n, batch, probes))
     }
 

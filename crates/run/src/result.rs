@@ -226,6 +226,11 @@ pub(crate) fn find_result(config: &RunConfig, folder: &Path) -> Result<FoundResu
     }
 }
 
+/// Whether `bytes` are a result as it was written.
+pub(crate) fn is_result(bytes: &[u8]) -> bool {
+    RunResult::from_json(bytes).is_ok()
+}
+
 impl RunResult {
     /// The text of `metrics.json`, with its checksum.
     pub(crate) fn to_json(&self) -> String {

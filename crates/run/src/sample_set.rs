@@ -234,7 +234,11 @@ pub fn read_moments(path: &Path) -> Result<Moments, RunError> {
     let all = safetensors::load(path, &Device::Cpu)
         .map_err(|error| refuse(format!("cannot be read: {error}")))?;
     let tensor = |name: &str| {
-        let missing = || refuse(format!("must hold {name}, as --save-reference writes it"));
+        let missing = || {
+            refuse(format!(
+                "must hold {name}, as saved moments of a reference do"
+            ))
+        };
         all.get(name).ok_or_else(missing)
     };
     let num = tensor("num")?
@@ -300,7 +304,7 @@ mod tests {
         assert_eq!((set.values.dims(), set.n()), (&[3, 1, 2, 2][..], 4));
         let error = read_moments(&path).unwrap_err().to_string();
         assert!(
-            error.ends_with("must hold num, as --save-reference writes it"),
+            error.ends_with("must hold num, as saved moments of a reference do"),
             "got {error}"
         );
     }

@@ -211,7 +211,7 @@ impl Sampler {
         x.to_dtype(DType::F32)
     }
 
-    /// The paths that [`Self::sample`] takes: one a seed, from the prior to the sample.
+    /// The paths that [`Self::sample`] takes: one per seed, from the prior to the sample.
     ///
     /// # Errors
     ///

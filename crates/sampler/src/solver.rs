@@ -116,34 +116,34 @@ macro_rules! solvers {
 
 // A new solver is a file and a line here; its own tests are `crate::conformance`'s.
 solvers! {
-    /// First order, one evaluation a step.
+    /// First order, one evaluation per step.
     euler::Euler,
-    /// Second order, two evaluations a step.
+    /// Second order, two evaluations per step.
     heun::Heun,
-    /// Second order, two evaluations a step, the second halfway in `ln sigma`.
+    /// Second order, two evaluations per step, the second halfway in `ln sigma`.
     midpoint::Midpoint,
-    /// Second order, two evaluations a step, the second a share `alpha` of it away.
+    /// Second order, two evaluations per step, the second a share `alpha` of it away.
     alpha::Alpha {
         /// Where the second evaluation is, from 0.1 to 1 of the step.
         alpha: f64
     },
-    /// DPM-Solver++(2M): second order, one evaluation a step.
+    /// DPM-Solver++(2M): second order, one evaluation per step.
     dpmpp2m::Dpmpp2m,
-    /// DPM-Solver++ with three steps: third order, one evaluation a step.
+    /// DPM-Solver++ with three steps: third order, one evaluation per step.
     dpmpp3m::Dpmpp3m,
-    /// UniPC: predicted and corrected, one evaluation a step.
+    /// UniPC: predicted and corrected, one evaluation per step.
     unipc::Unipc {
         /// Number of estimates of the predictor, 1 to 3.
         order: usize,
         /// The free function.
         variant: UnipcVariant
     },
-    /// iPNDM: up to four slopes with the weights of even steps, one evaluation a step.
+    /// iPNDM: up to four slopes with the weights of even steps, one evaluation per step.
     ipndm::Ipndm {
         /// Number of slopes, 1 to 4.
         order: usize
     },
-    /// DEIS: a polynomial through up to three slopes, one evaluation a step.
+    /// DEIS: a polynomial through up to three slopes, one evaluation per step.
     deis::Deis {
         /// Number of slopes, 1 to 3.
         order: usize

@@ -21,6 +21,23 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_folder(parent_of(path))
 }
 
+/// Writes `bytes` to `path` unless there is a file; gives whether there was none.
+///
+/// Of several processes that write at the same time, one finds none.
+///
+/// # Errors
+///
+/// Any failure of the file system; nothing is left beside the path.
+pub fn write_first(path: &Path, bytes: &[u8]) -> io::Result<bool> {
+    let file = write_beside(path, bytes)?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Ok(_) => sync_folder(parent_of(path)).map(|()| true),
+        Err(failure) if failure.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(failure) => Err(failure.error),
+    }
+}
+
 /// Writes `bytes` to a temporary file beside `path`, which is not synced.
 pub(crate) fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
     let prefix = prefix(path);

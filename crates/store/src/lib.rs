@@ -1,6 +1,6 @@
 //! Files and folders on disk: written whole or not at all, and held by one process at a time.
 //!
-//! [`write_file`] and [`replace_folder`] write beside, sync and rename, [`write_files`] many files at once;
+//! [`write_file`] and [`replace_folder`] write beside, sync and rename, [`write_files`] many files at once, [`write_first`] where there is none;
 //! [`LockedFolder`] is a folder that no second process can open while this one works in it.
 
 mod atomic;
@@ -12,10 +12,10 @@ mod locked_folder;
 mod new_file;
 mod partial;
 
-pub use atomic::{check_writable, replace_folder, write_file};
+pub use atomic::{check_writable, replace_folder, write_file, write_first};
 pub use batch::write_files;
 pub use error::{StoreError, is_about_place};
-pub use lock::{Lock, is_held, lock, lock_soon, share};
+pub use lock::{Lock, adopt, is_held, lock, lock_soon, share};
 pub use locked_folder::LockedFolder;
 pub use new_file::NewFile;
 pub use partial::{remove_partial, remove_partial_of};

@@ -143,6 +143,17 @@ pub fn is_held(path: &Path) -> bool {
     }
 }
 
+/// Marks the folder `path` as one of this program: one that was copied without its hidden files, and whose content says so.
+///
+/// # Errors
+///
+/// Any failure of the file system.
+pub fn adopt(path: &Path) -> Result<(), StoreError> {
+    let file = path.join(LOCK);
+    let made = File::options().append(true).create(true).open(&file);
+    made.map(drop).map_err(StoreError::io(&file))
+}
+
 fn lock_by(
     path: &Path,
     try_lock: impl Fn(&File) -> Result<(), TryLockError>,

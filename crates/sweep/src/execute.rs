@@ -7,9 +7,10 @@ use std::thread;
 use candle_core::Device;
 use pfgmpp_data::Found;
 use pfgmpp_run::{
-    Preflight, RunError, StopFlag, check_config, check_data, free_memory, preflight, read_result,
+    Preflight, RunError, RunFolder, StopFlag, check_config, check_data, free_memory, preflight,
+    read_result,
 };
-use pfgmpp_store::{Lock, StoreError, is_held, share};
+use pfgmpp_store::{Lock, StoreError, adopt, is_held, share};
 
 use crate::data::{Loaded, all_references, data_sets, load_data, splits_of};
 use crate::execution::{Execution, Place};
@@ -19,7 +20,7 @@ use crate::plan_file::{agree, write_plan};
 use crate::queue::{Elsewhere, Queue};
 use crate::stale;
 use crate::workers::Workers;
-use crate::{Jobs, Plan, ResolvedPlan, Share, Status, SweepResult};
+use crate::{Jobs, Plan, Point, ResolvedPlan, Share, Status, SweepResult};
 
 /// Times that the table is written at the end while other calls finish runs of theirs.
 const ATTEMPTS: usize = 5;
@@ -277,6 +278,13 @@ fn open_folder(
     pending: SweepResult,
 ) -> Result<(Lock, SweepResult), RunError> {
     let existed = out.exists();
+    if existed && !out.join(".lock").exists() {
+        // A sweep that was copied without its hidden files.
+        let holds_a_run = |point: &Point| RunFolder::is_run(&out.join(&point.name));
+        if plan.points.iter().any(holds_a_run) {
+            adopt(out)?;
+        }
+    }
     let lock = share(out)?;
     let before = read_folder(plan, part, out, pending).inspect_err(|_| {
         if !existed {

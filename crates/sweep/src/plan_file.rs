@@ -4,7 +4,7 @@ use std::path::Path;
 
 use pfgmpp_config::{ConfigError, yaml};
 use pfgmpp_run::RunError;
-use pfgmpp_store::write_file;
+use pfgmpp_store::{write_file, write_first};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -51,6 +51,11 @@ impl PlanFile {
         })
     }
 
+    /// The text of the file.
+    fn text(&self) -> String {
+        serde_json::to_string_pretty(self).expect("a plan has string keys") + "\n"
+    }
+
     /// The first difference from `other`, in words.
     fn difference(&self, other: &Self) -> String {
         let pairs = self.runs.iter().zip(&other.runs);
@@ -75,38 +80,43 @@ impl PlanFile {
 ///
 /// Any failure of the file system.
 pub(crate) fn write_plan(plan: &Plan, out: &Path) -> Result<(), RunError> {
-    let text = serde_json::to_string_pretty(&PlanFile::of(plan)?).expect("a plan has string keys");
-    let path = out.join(FILE);
-    write_file(&path, (text + "\n").as_bytes()).map_err(RunError::io(&path))
+    let (path, text) = (out.join(FILE), PlanFile::of(plan)?.text());
+    write_file(&path, text.as_bytes()).map_err(RunError::io(&path))
 }
 
-/// Makes sure that the folder `out` holds this plan; writes it where there is none.
+/// Makes sure that the folder `out` holds this plan; writes it where there is none, the first of several calls for all of
+/// them.
 ///
 /// # Errors
 ///
 /// Another plan, and any failure of the file system.
 pub(crate) fn agree(plan: &Plan, out: &Path) -> Result<(), RunError> {
     let path = out.join(FILE);
+    let own = PlanFile::of(plan)?;
     let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return write_plan(plan, out);
+            let first = write_first(&path, own.text().as_bytes());
+            if first.map_err(RunError::io(&path))? {
+                return Ok(());
+            }
+            // Another call was first just now.
+            std::fs::read_to_string(&path)
         }
-        Err(error) => return Err(RunError::io(&path)(error)),
+        there => there,
     };
+    let text = text.map_err(RunError::io(&path))?;
     let origin = path.display().to_string();
     let there: PlanFile = serde_json::from_str(&text).map_err(|e| {
         ConfigError::new(
             &origin,
-            format!("is not a plan, or is damaged: write it anew with --plan ({e})"),
+            format!("is not a plan, or is damaged: write the plan anew ({e})"),
         )
     })?;
-    let own = PlanFile::of(plan)?;
     if own == there {
         return Ok(());
     }
     let message = format!(
-        "is another plan: {}: take the same file and flags, or write it anew with --plan",
+        "is another plan: {}: take the same file and flags, or write the plan anew",
         own.difference(&there)
     );
     Err(ConfigError::new(origin, message).into())

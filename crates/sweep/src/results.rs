@@ -105,7 +105,7 @@ pub struct SweepResult {
     pub data: Vec<DataSet>,
     /// What the runs are scored by, in the order of the columns.
     pub metrics: Vec<Description>,
-    /// One row a run, in the order of the plan.
+    /// One row per run, in the order of the plan.
     pub rows: Vec<Row>,
     /// Rows that give the scores a scale.
     pub references: Vec<Reference>,

@@ -62,7 +62,7 @@ impl Share {
             if let Some(unknown) = unknown {
                 let near = names().next().map_or("", String::as_str);
                 let message =
-                    format!("no run {unknown}: --dry-run lists the names, such as {near}");
+                    format!("no run {unknown} in this sweep, whose runs have names such as {near}");
                 return Err(ConfigError::new(&plan.name, message));
             }
         }

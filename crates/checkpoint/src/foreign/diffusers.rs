@@ -228,5 +228,9 @@ pub(super) fn read_map(path: &Path) -> Result<Map<String, Value>, String> {
 }
 
 fn broken(path: PathBuf, message: String) -> CheckpointError {
-    CheckpointError::Foreign { path, message }
+    CheckpointError::Foreign {
+        path,
+        message,
+        remedy: None,
+    }
 }

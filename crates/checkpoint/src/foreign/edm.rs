@@ -241,15 +241,15 @@ fn dimension(
         accepted: "a positive number or inf".into(),
     })?;
     match (told, recorded) {
-        (Some(told), Some(recorded)) if told != recorded => Err(ForeignError::Setting {
-            name: "--d".into(),
+        (Some(told), Some(recorded)) if told != recorded => Err(ForeignError::Told {
+            name: "d",
             value: told.to_string(),
-            accepted: format!("left out: the file records D = {recorded}"),
+            because: format!("the file records D = {recorded}"),
         }),
         (Some(d), _) | (None, Some(d)) => Ok(d),
         (None, None) => {
             notes.push(
-                "D is not in the file: taken as inf; for a PFGM++ network name its D with convert --d".into(),
+                "D is not in the file: taken as inf; a network of PFGM++ has to be converted with its D".into(),
             );
             Ok(Dimension::Infinite)
         }

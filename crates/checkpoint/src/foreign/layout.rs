@@ -70,6 +70,7 @@ impl Weights {
 
     fn parts(index: &Path) -> Result<Self, CheckpointError> {
         let bad = |message: String| CheckpointError::Foreign {
+            remedy: None,
             path: index.to_path_buf(),
             message,
         };

@@ -89,8 +89,7 @@ fn of_several_the_user_chooses() {
         ("slow", weights(&["a.y", "ema.a.z", "ema.b.z"])),
     ]);
     let got = found(&root, None).expect_err("a refusal");
-    let want =
-        "several networks could be meant: fast, slow; choose one: `pfgmpp convert --key NAME`";
+    let want = "several networks could be meant: fast, slow; choose one";
     assert_eq!(got, want);
     let names = |key| found(&root, Some(key)).map(|(names, _)| names);
     assert_eq!(names("fast"), Ok(vec!["a.x".into(), "b.x".into()]));

@@ -9,7 +9,7 @@ use pfgmpp_config::{ConfigError, Document, Override, RunConfig};
 use pfgmpp_metrics::Estimate;
 use pfgmpp_run::{
     ClassScores, Evaluated, Outcome, ResolvedRun, RunError, RunFolder, RunResult, lead, load,
-    preflight, read_evaluations, run,
+    preflight, read_evaluations, read_result, run,
 };
 use pfgmpp_train::TrainerConfig;
 use serde::Serialize;
@@ -104,6 +104,14 @@ fn run_here(args: &Args, together: Option<&Together>) -> Result<(), Failure> {
     found.notes.iter().for_each(note);
     note(opening::run(config, splits.found.classes));
     note(opening::place(&args.device, &out));
+    if !args.dry_run && read_result(config, &out)?.is_some() {
+        note(match config.trained() {
+            None => "finished before: its result is shown again",
+            Some(_) => {
+                "finished before: its result is shown again; a larger training.nimg goes on from here"
+            }
+        });
+    }
     if args.dry_run {
         let expected = Expectation::of(config, &splits, &out, &found, &device)?;
         return match args.json {

@@ -7,7 +7,7 @@ use super::{Heun, Solver, Step, fixed_evaluations};
 use crate::Path;
 
 /// The diffusion exponential integrator sampler (tAB-DEIS): the slope is followed as the polynomial in sigma through its
-/// last `order` values, one evaluation a step, and one more in the first at order 3.
+/// last `order` values, one evaluation per step, and one more in the first at order 3.
 ///
 /// In sigma the linear part of the ODE is nothing but a factor, so this is the Adams-Bashforth method for steps of any
 /// length. The first step is Euler's, at order 3 Heun's, without which the whole would be of second order. Source:

@@ -6,7 +6,7 @@ use pfgmpp_transfer::Levels;
 use super::{Solver, Step, fixed_evaluations};
 use crate::Path;
 
-/// DPM-Solver++(2M): second order, one evaluation a step.
+/// DPM-Solver++(2M): second order, one evaluation per step.
 ///
 /// With `lambda = -ln sigma` and `E` the estimates `E[y|x]` of this step and the one before:
 ///

@@ -6,7 +6,7 @@ use pfgmpp_transfer::Levels;
 use super::{Midpoint, Solver, Step, fixed_evaluations};
 use crate::Path;
 
-/// DPM-Solver++ of third order with the estimates of three steps, one evaluation a step and one more in the first.
+/// DPM-Solver++ of third order with the estimates of three steps, one evaluation per step and one more in the first.
 ///
 /// The estimate `E[y|x]` is followed as a parabola in `lambda = -ln sigma` through its last three values, and the
 /// linear part of the ODE exactly:

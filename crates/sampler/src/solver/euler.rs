@@ -6,7 +6,7 @@ use pfgmpp_transfer::Levels;
 use super::{Solver, Step, fixed_evaluations};
 use crate::Path;
 
-/// Euler's first-order method, one evaluation a step.
+/// Euler's first-order method, one evaluation per step.
 ///
 /// In `ln sigma`, with `sigma` exact within a step, the method is the same: `sigma dx/dsigma (e^Δ - 1)` is
 /// `dx/dsigma (sigma_next - sigma)`. It is DDIM, and the first-order exponential integrator, of every D.

@@ -6,7 +6,7 @@ use pfgmpp_transfer::Levels;
 use super::{Solver, Step, fixed_evaluations};
 use crate::{Evaluation, Path};
 
-/// Heun's second-order method, two evaluations a step.
+/// Heun's second-order method, two evaluations per step.
 ///
 /// Source: Karras et al. 2022, algorithms 1 and 2; the improved Euler method of original PFGM is the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ const WEIGHTS: [&[f64]; 4] = [
     &[55.0 / 24.0, -59.0 / 24.0, 37.0 / 24.0, -9.0 / 24.0],
 ];
 
-/// The improved pseudo numerical method (iPNDM): up to `order` slopes, one evaluation a step.
+/// The improved pseudo numerical method (iPNDM): up to `order` slopes, one evaluation per step.
 ///
 /// The weights are those of even steps, whatever the schedule's are, and the first steps use as many slopes as there
 /// are. So the order at the end is 2 at most; what more slopes gain is a smaller error at few steps. Source: Zhang and

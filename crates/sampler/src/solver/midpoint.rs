@@ -6,7 +6,7 @@ use pfgmpp_transfer::Levels;
 use super::{Solver, Step, fixed_evaluations};
 use crate::{Evaluation, Path};
 
-/// The second-order midpoint method, two evaluations a step.
+/// The second-order midpoint method, two evaluations per step.
 ///
 /// The second is halfway in `ln sigma`, where the steps of diffusion models are about even, and the estimate found
 /// there is followed for the whole step, with sigma exact within it:

@@ -60,7 +60,7 @@ const MAX_STEPS: usize = 10_000;
 ///
 /// The variable is `ln sigma`, where the slope is `sigma dx/dsigma`. A sample has a step size of its own, so that it
 /// does not depend on its batch, and leaves the batch when it is done. The error of a step is the root of the
-/// mean of `(error / (atol + rtol |x|))²` over the sample's values. Takes six evaluations a step, and one
+/// mean of `(error / (atol + rtol |x|))²` over the sample's values. Takes six evaluations per step, and one
 /// at the start; the first step tried is a `num_steps`-th of the whole in `ln sigma`. The state should be `f64`.
 /// A sample that needs more than 10,000 steps, or steps smaller than rounding, as one does whose slope is not a
 /// number, is an error. Source: Dormand and Prince 1980; original PFGM samples with it (Xu et al. 2022, section 3.3).

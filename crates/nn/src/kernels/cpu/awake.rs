@@ -4,7 +4,7 @@
 //! for some ten microseconds falls asleep, and waking it costs as much as it saves on a small network. Nothing that is
 //! computed depends on this.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,6 +19,8 @@ struct Current {
 
 thread_local! {
     static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
+    /// Whether this thread looks for parts of an evaluation of another's.
+    static ATTENDS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Puts the evaluation before this one back, also after a panic.
@@ -50,10 +52,12 @@ pub(super) fn call_threads() {
     });
 }
 
-/// Takes up whatever work there is until `ended`.
+/// Takes up whatever work there is until the evaluation has `ended`.
+///
+/// Whoever is in an evaluation waits for its own parts only: two that attended to each other's would wait for ever. And whoever
+/// attends to one already stays with that: evaluations that overlap without end would fill its stack.
 fn attend(ended: &AtomicBool) {
-    // Whoever is in an evaluation waits for its own parts only: two that attended each other's would wait for ever.
-    if CURRENT.with_borrow(Option::is_some) {
+    if CURRENT.with_borrow(Option::is_some) || ATTENDS.replace(true) {
         return;
     }
     while !ended.load(Ordering::Acquire) {
@@ -61,6 +65,7 @@ fn attend(ended: &AtomicBool) {
             std::thread::yield_now();
         }
     }
+    ATTENDS.set(false);
 }
 
 #[cfg(test)]
@@ -87,6 +92,22 @@ mod tests {
             (0..200).into_par_iter().map(evaluation).collect()
         });
         assert!(all.iter().all(|got| *got == 3 * want), "got {all:?}");
+    }
+
+    #[test]
+    fn a_thread_that_attends_to_evaluations_which_overlap_without_end_keeps_its_stack() {
+        // Little stack, two threads that evaluate without a pause, one that has nothing else to do.
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(3)
+            .stack_size(128 << 10)
+            .build()
+            .unwrap();
+        let row = || {
+            for _ in 0..3_000 {
+                awake(|| sum() + sum());
+            }
+        };
+        pool.install(|| rayon::join(row, row));
     }
 
     #[test]
