@@ -131,3 +131,39 @@ fn data_that_changed_since_are_noticed_before_anything_goes_on() {
     let back = train(&out, "training.nimg=128");
     assert!(back.status.success(), "got {}", stderr(&back));
 }
+
+#[test]
+fn a_measured_sigma_data_is_written_as_the_number_that_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let train = |more: &[&str]| {
+        let mut program = pfgmpp();
+        program
+            .args(["train", "configs/digits.yaml", "--out"])
+            .arg(&out);
+        let measured = [
+            "preconditioning.edm.sigma_data=measured",
+            "training.nimg=64",
+        ];
+        for set in SMALL.iter().chain(&measured).chain(more) {
+            program.args(["--set", set]);
+        }
+        output(program)
+    };
+    let done = train(&[]);
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let want = "preconditioning.edm.sigma_data: measured on the images to learn from, 0.7";
+    assert!(stderr(&done).contains(want), "got {}", stderr(&done));
+    let written = fs::read_to_string(out.join("config.yaml")).unwrap();
+    assert!(written.contains("sigma_data: 0.7"), "got {written}");
+    // It is measured again, to the same.
+    let again = train(&["training.nimg=128"]);
+    assert!(again.status.success(), "got {}", stderr(&again));
+    let wrong = train(&["preconditioning.edm.sigma_data=guessed"]);
+    let got = stderr(&wrong);
+    assert_eq!(wrong.status.code(), Some(2), "got {got}");
+    assert!(
+        got.contains("must be a number, or measured, got \"guessed\""),
+        "got {got}"
+    );
+}

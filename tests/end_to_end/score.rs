@@ -254,3 +254,35 @@ fn tables_are_compared_by_the_tails_of_their_columns() {
         stderr(&done)
     );
 }
+
+#[test]
+fn samples_of_a_table_with_their_classes_are_scored_against_one_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = |name: &str, class: bool| {
+        let mut text = format!("a,b{}\n", if class { ",class" } else { "" });
+        for row in 0..40 {
+            let (a, b) = (f64::from(row * 7 % 11), f64::from(row * 5 % 13) - 6.0);
+            text += &format!("{a},{b}{}\n", if class { ",2" } else { "" });
+        }
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let (samples, reference) = (table("samples.csv", true), table("reference.csv", false));
+    let mut score = pfgmpp();
+    score.arg("score").arg("--samples").arg(&samples);
+    score.arg("--reference").arg(&reference);
+    score.args(["--metrics", "energy_distance", "--json"]);
+    let done = output(score);
+    assert!(done.status.success(), "got {}", stderr(&done));
+    assert!(
+        stderr(&done).contains("the column class"),
+        "got {}",
+        stderr(&done)
+    );
+    let mut other = pfgmpp();
+    other.arg("score").arg("--samples").arg(&reference);
+    other.arg("--reference").arg(&samples);
+    let done = output(other);
+    assert_eq!(done.status.code(), Some(2), "got {}", stderr(&done));
+}

@@ -5,8 +5,10 @@ use std::path::Path;
 use pfgmpp_checkpoint::{CheckpointConfig, network_name, prediction_name};
 use pfgmpp_config::{ModelConfig, RunConfig, yaml};
 use pfgmpp_kernel::Dimension;
+use pfgmpp_nn::Prediction;
 use pfgmpp_run::SamplingModel;
-use pfgmpp_train::ConditionConfig;
+use pfgmpp_train::{ConditionConfig, TrainerConfig};
+use pfgmpp_transfer::Preconditioning;
 
 use crate::device::DeviceArgs;
 
@@ -101,4 +103,13 @@ fn classes(number: usize) -> String {
         1 => "1 class".to_string(),
         several => format!("{several} classes"),
     }
+}
+
+/// What `sigma_data: measured` was found to be.
+pub fn measured(model: &TrainerConfig) -> String {
+    let found = match model.prediction() {
+        Prediction::Denoised(Preconditioning::Edm(edm)) => edm.sigma_data.to_string(),
+        other => prediction_name(&other),
+    };
+    format!("preconditioning.edm.sigma_data: measured on the images to learn from, {found}")
 }

@@ -73,10 +73,7 @@ const MAGIC: [(&[u8], FileKind); 21] = [
         b"\x89HDF\r\n\x1a\n",
         kind("an HDF5 file", "save its arrays by numpy.savez"),
     ),
-    (
-        b"PAR1",
-        kind("a Parquet file", "save its columns by numpy.savez"),
-    ),
+    (b"PAR1", FileKind::PARQUET),
     (
         b"MATLAB 5.0 MAT-file",
         kind("a file of MATLAB", "save its arrays by numpy.savez"),
@@ -112,6 +109,8 @@ impl FileKind {
     pub const ZIP: Self = kind("a ZIP archive", "name it so, or unpack it");
     /// A NumPy array.
     pub const NPY: Self = kind("a NumPy array", "name it so");
+    /// A Parquet file.
+    pub const PARQUET: Self = kind("a Parquet file", "name it so, parquet: {path: ...}");
 
     /// Bytes at the beginning of a file that are looked at.
     pub const HEAD: usize = 512;
@@ -239,7 +238,7 @@ mod tests {
             (&dicom, "pydicom"),
             (b"\0\0\0\x18ftypheic", "convert it to JPEG"),
             (b"\0\0\0\x18ftypisom", "a video"),
-            (b"PAR1", "numpy.savez"),
+            (b"PAR1", "parquet: {path: ...}"),
             (b"\x80\x04\x95\0", "a Python pickle"),
             (b"BM\x36\0\0\0\0\0\0\0", "a BMP image"),
         ] {

@@ -107,6 +107,7 @@ sources! {
         Csv(csv_table::CsvTable),
         StudentT(student_t::StudentT),
         Paired(paired::Paired),
+        Parquet(image_files::ParquetFiles),
     }
 }
 

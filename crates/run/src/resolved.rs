@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use pfgmpp_checkpoint::{Resolved, resolve};
 use pfgmpp_config::{CheckpointSource, ConfigError, Document, ModelConfig, RunConfig, Variant};
+use pfgmpp_data::{DataSource, Statistics};
 use pfgmpp_hub::{Hub, Reference};
 
 use crate::error::RunError;
@@ -47,6 +48,7 @@ pub struct Lookup<'a> {
     hub: &'a Hub,
     begun: &'a [PathBuf],
     found: RefCell<HashMap<String, Resolved>>,
+    measured: RefCell<Vec<(DataSource, f64)>>,
 }
 
 impl<'a> Lookup<'a> {
@@ -59,6 +61,7 @@ impl<'a> Lookup<'a> {
             hub,
             begun,
             found: RefCell::default(),
+            measured: RefCell::default(),
         }
     }
 
@@ -72,6 +75,22 @@ impl<'a> Lookup<'a> {
         let mut all = self.found.borrow_mut();
         all.insert(named.to_string(), found.clone());
         Ok(found)
+    }
+
+    /// The standard deviation of the training data of `source`, in four digits: what `sigma_data: measured` asks for.
+    fn sigma_data(&self, source: &DataSource) -> Result<f64, RunError> {
+        let known = self.measured.borrow();
+        if let Some((_, sigma_data)) = known.iter().find(|(other, _)| other == source) {
+            return Ok(*sigma_data);
+        }
+        drop(known);
+        let train = source.load_from(self.hub)?.train;
+        let text = format!("{:.3e}", Statistics::measure(&train)?.std);
+        let sigma_data = text.parse().expect("a number that was written");
+        self.measured
+            .borrow_mut()
+            .push((source.clone(), sigma_data));
+        Ok(sigma_data)
     }
 }
 
@@ -94,6 +113,12 @@ impl ResolvedRun {
     ) -> Result<Self, RunError> {
         config.data.fetch(lookup.hub)?;
         let mut config = config;
+        if let ModelConfig::Network(model) = &mut config.model
+            && model.measures_sigma_data()
+        {
+            let sigma_data = lookup.sigma_data(&config.data)?;
+            **model = model.as_ref().clone().with_sigma_data(sigma_data);
+        }
         let weights = match &mut config.model {
             ModelConfig::Exact { .. } => Weights::None,
             ModelConfig::Network(model) => match &model.training.start_from {

@@ -158,6 +158,26 @@ impl SampleSet {
         })
     }
 
+    /// The same without the column `class` that stands behind the samples of a model with classes, where the table of
+    /// `reference` has all other columns; whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// Failures of the tensor backend.
+    pub fn without_class(&mut self, reference: &Self) -> Result<bool, RunError> {
+        let (Some(own), Some(want)) = (&self.columns, &reference.columns) else {
+            return Ok(false);
+        };
+        match own.split_last() {
+            Some((last, rest)) if last == "class" && rest == want => {
+                self.values = self.values.narrow(1, 0, rest.len())?.contiguous()?;
+                self.columns = Some(want.clone());
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
     /// Values of one sample.
     pub fn n(&self) -> usize {
         self.values.elem_count() / self.values.dims()[0]

@@ -12,7 +12,7 @@ use pfgmpp_config::{Document, RunConfig};
 use pfgmpp_data::Splits;
 use pfgmpp_hub::Hub;
 use pfgmpp_run::{
-    Observer, Outcome, Progress, Lookup, ResolvedRun, RunFolder, StopFlag, read_evaluations, run,
+    Lookup, Observer, Outcome, Progress, ResolvedRun, RunFolder, StopFlag, read_evaluations, run,
 };
 use pfgmpp_train::{PowerProfile, Snapshot, reconstruct_weights};
 
@@ -85,7 +85,11 @@ fn numbers(config: &RunConfig, splits: &Splits, folder: &Path) -> Result<Vec<Str
     let opened = RunFolder::open(folder).map_err(|e| said(&e))?;
     let stop = StopFlag::default();
     let mut notes = Notes::default();
-    let resolved = ResolvedRun::resolve(config.clone(), Some(folder), &Lookup::new(&Hub::from_env(), &[]));
+    let resolved = ResolvedRun::resolve(
+        config.clone(),
+        Some(folder),
+        &Lookup::new(&Hub::from_env(), &[]),
+    );
     let resolved = resolved.map_err(|e| said(&e))?;
     let ended = run(&resolved, splits, &opened, &Device::Cpu, &mut notes, &stop);
     assert!(notes.0.iter().all(|note| note.lines().count() == 1));

@@ -5,7 +5,9 @@ use std::path::Path;
 use candle_core::Device;
 use pfgmpp_config::{Document, RunConfig, yaml};
 use pfgmpp_hub::Hub;
-use pfgmpp_run::{Observer, Outcome, Progress, Lookup, ResolvedRun, RunFolder, StopFlag, read_log, run};
+use pfgmpp_run::{
+    Lookup, Observer, Outcome, Progress, ResolvedRun, RunFolder, StopFlag, read_log, run,
+};
 
 /// The digits' training, small, measured every 64 images.
 fn config(sets: &[&str]) -> RunConfig {
@@ -53,7 +55,8 @@ fn run_until(config: &RunConfig, folder: &Path, nimg: u64) -> Outcome {
     let folder = RunFolder::open(folder).unwrap();
     let stop = StopFlag::default();
     let mut observer = StopAt(nimg, &stop);
-    let resolved = ResolvedRun::resolve(config.clone(), None, &Lookup::new(&Hub::from_env(), &[])).unwrap();
+    let resolved =
+        ResolvedRun::resolve(config.clone(), None, &Lookup::new(&Hub::from_env(), &[])).unwrap();
     run(
         &resolved,
         &splits,

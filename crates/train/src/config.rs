@@ -111,7 +111,11 @@ impl TrainerConfig {
                 noise_law.check().map_err(at(objective))?;
                 self.check_batch("reference_batch", *reference_batch)
                     .map_err(at("objective.stable_target"))?;
-                preconditioning.check().map_err(at("preconditioning"))
+                match preconditioning.is_to_be_measured() {
+                    // Refused once training begins, unless it was measured by then.
+                    true => Ok(()),
+                    false => preconditioning.check().map_err(at("preconditioning")),
+                }
             }
             Method::Field {
                 perturbation,
@@ -253,6 +257,28 @@ impl TrainerConfig {
     /// One that training is to start from and that was not read.
     pub fn network(&self) -> Result<&NetworkConfig, TrainError> {
         self.network.as_ref().ok_or(TrainError::NoNetwork)
+    }
+
+    /// Whether the preconditioning's `sigma_data` is still to be measured on the training data.
+    pub fn measures_sigma_data(&self) -> bool {
+        match &self.method {
+            Method::Denoiser {
+                preconditioning, ..
+            } => preconditioning.is_to_be_measured(),
+            Method::Field { .. } => false,
+        }
+    }
+
+    /// The same for data of this standard deviation, where that was to be measured.
+    #[must_use]
+    pub fn with_sigma_data(mut self, sigma_data: f64) -> Self {
+        if let Method::Denoiser {
+            preconditioning, ..
+        } = &mut self.method
+        {
+            *preconditioning = preconditioning.clone().with_sigma_data(sigma_data);
+        }
+        self
     }
 
     /// What the network predicts, as a checkpoint records it.

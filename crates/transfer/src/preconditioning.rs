@@ -3,6 +3,7 @@
 mod consistency;
 mod ddpm;
 mod edm;
+mod measured;
 mod residual;
 
 use serde::{Deserialize, Serialize};
@@ -80,6 +81,23 @@ pub enum Preconditioning {
 }
 
 impl Preconditioning {
+    /// Whether `sigma_data` is still to be measured on the training data (`sigma_data: measured`).
+    #[must_use]
+    pub fn is_to_be_measured(&self) -> bool {
+        matches!(self, Self::Edm(edm) if edm.sigma_data.is_nan())
+    }
+
+    /// The same for data of this standard deviation, where it was to be measured.
+    #[must_use]
+    pub fn with_sigma_data(mut self, sigma_data: f64) -> Self {
+        if let Self::Edm(edm) = &mut self
+            && edm.sigma_data.is_nan()
+        {
+            edm.sigma_data = sigma_data;
+        }
+        self
+    }
+
     /// Checks the parameters.
     ///
     /// # Errors

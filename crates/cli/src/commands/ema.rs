@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use pfgmpp_config::{Document, RunConfig};
-use pfgmpp_run::{PostHoc, PostHocAverage, Lookup, ResolvedRun, RunError, StopFlag, load};
+use pfgmpp_run::{Lookup, PostHoc, PostHocAverage, ResolvedRun, RunError, StopFlag, load};
 use serde::Serialize;
 
 use crate::commands::convert::check_out;

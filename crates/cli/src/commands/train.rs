@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use pfgmpp_config::{ConfigError, Document, Override, RunConfig};
 use pfgmpp_metrics::Estimate;
 use pfgmpp_run::{
-    ClassScores, Evaluated, Outcome, Lookup, ResolvedRun, RunError, RunFolder, RunResult, lead, load,
-    preflight, read_evaluations, read_result, run,
+    ClassScores, Evaluated, Lookup, Outcome, ResolvedRun, RunError, RunFolder, RunResult, lead,
+    load, preflight, read_evaluations, read_result, run,
 };
+use pfgmpp_train::TrainerConfig;
 use serde::Serialize;
 
 use self::expected::Expectation;
@@ -81,8 +82,15 @@ fn run_here(args: &Args, together: Option<&FirstRank>) -> Result<(), Failure> {
     let config = read(&args.config, &args.set)?;
     let out = args.folder();
     let device = args.device.open()?;
-    let resolved = ResolvedRun::resolve(config, Some(&out), &Lookup::new(&hub(), std::slice::from_ref(&out)))?;
+    let measures = config
+        .trained()
+        .is_some_and(TrainerConfig::measures_sigma_data);
+    let begun = std::slice::from_ref(&out);
+    let resolved = ResolvedRun::resolve(config, Some(&out), &Lookup::new(&hub(), begun))?;
     let config = resolved.config();
+    if let (true, Some(model)) = (measures, config.trained()) {
+        note(opening::measured(model));
+    }
     let signals = stop_on_signal()?;
     let splits = load(&config.data)?;
     note(format_args!("data: {}", splits.found));

@@ -8,7 +8,7 @@ use zip::ZipArchive;
 
 use super::{
     CifarFolder, DataSource, IdxFile, ImageArchive, ImageFolder, NpyArray, NpzArchive,
-    SafetensorsFile, cifar, idx,
+    ParquetFiles, SafetensorsFile, cifar, idx,
 };
 use crate::error::DataError;
 use crate::file_error::{FileError, kind_of_file};
@@ -47,6 +47,11 @@ impl DataSource {
                 labels: None,
                 range: None,
                 layout: None,
+            }),
+            Some(FileKind::PARQUET) => Self::Parquet(ParquetFiles {
+                path,
+                image: None,
+                label: None,
             }),
             _ if idx::is_idx(&idx::head(&path)?) => Self::Idx(IdxFile { path, labels: None }),
             _ if is_safetensors(&path)? => Self::Safetensors(SafetensorsFile {

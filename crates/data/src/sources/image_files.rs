@@ -10,6 +10,7 @@ mod format;
 mod in_place;
 mod label_file;
 mod pack;
+mod parquet;
 mod plain;
 mod planes;
 mod resize;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use pack::{PackOptions, Packed, pack};
+pub use parquet::ParquetFiles;
 pub use plain::{ImageFiles, read_image};
 pub use resize::Filter;
 

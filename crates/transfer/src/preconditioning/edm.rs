@@ -9,7 +9,9 @@ use crate::{ParameterError, Real};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EdmPreconditioning {
-    /// Assumed standard deviation of the data.
+    /// Assumed standard deviation of the data. In a configuration `measured` stands for that of the training data: not a
+    /// number until it was measured ([`Preconditioning::with_sigma_data`](crate::Preconditioning::with_sigma_data)).
+    #[serde(with = "super::measured")]
     pub sigma_data: f64,
     /// Which noise level the coefficients are taken at.
     pub noise: NoiseLevel,

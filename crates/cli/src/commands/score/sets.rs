@@ -75,6 +75,20 @@ impl Sets {
                     .transpose()?,
             }
         };
+        let mut samples = samples;
+        if let (
+            Some(own),
+            Reference::Sets {
+                values: Some(values),
+                ..
+            },
+        ) = (&mut samples, &reference)
+            && own.without_class(values)?
+        {
+            note(
+                "samples: the column class, that of what each was drawn under, is left out: the reference has no such column",
+            );
+        }
         Ok(Self {
             samples,
             features,

@@ -116,7 +116,11 @@ fn train(args: &Args, group: &Arc<ProcessGroup>) -> Result<(), Failure> {
     let config = read(&args.config, &args.set)?;
     let out = args.folder();
     let device = args.device.open()?;
-    let resolved = ResolvedRun::resolve(config, Some(&out), &Lookup::new(&hub(), std::slice::from_ref(&out)))?;
+    let resolved = ResolvedRun::resolve(
+        config,
+        Some(&out),
+        &Lookup::new(&hub(), std::slice::from_ref(&out)),
+    )?;
     let signals = stop_on_signal()?;
     let stop = signals.begin();
     let splits = load(&resolved.config().data)?;

@@ -48,7 +48,10 @@ pub(crate) fn awake<T>(evaluation: impl FnOnce() -> T) -> T {
 pub(super) fn call_threads() {
     CURRENT.with_borrow_mut(|current| {
         let Some(current) = current else { return };
-        if current.called.is_some_and(|called| called.elapsed() < WHILE) {
+        if current
+            .called
+            .is_some_and(|called| called.elapsed() < WHILE)
+        {
             return;
         }
         current.called = Some(Instant::now());
