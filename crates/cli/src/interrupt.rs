@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use pfgmpp_run::StopFlag;
 
@@ -10,6 +11,8 @@ use crate::terminal::note;
 
 /// The exit code of a process that was stopped.
 const STOPPED: i32 = 130;
+/// Signals within this time are one that was sent to several.
+const ONE_SIGNAL: Duration = Duration::from_secs(1);
 
 /// What hears Ctrl-C and termination signals.
 pub struct Signals {
@@ -32,14 +35,20 @@ pub fn stop_on_signal() -> Result<Signals, Failure> {
     let flag = StopFlag::default();
     let begun = Arc::new(AtomicBool::new(false));
     let (raised, working) = (flag.clone(), Arc::clone(&begun));
+    let mut first: Option<Instant> = None;
     ctrlc::set_handler(move || {
         if !working.load(Ordering::SeqCst) {
             note("stopped before anything was begun");
             std::process::exit(STOPPED);
         }
-        if raised.is_raised() {
-            std::process::exit(STOPPED);
+        if let Some(first) = first {
+            // Programs such as timeout send one to the process and one to its group.
+            if first.elapsed() > ONE_SIGNAL {
+                std::process::exit(STOPPED);
+            }
+            return;
         }
+        first = Some(Instant::now());
         raised.raise();
         note("stopping at the next step (once more to stop at once)");
     })
@@ -47,6 +56,17 @@ pub fn stop_on_signal() -> Result<Signals, Failure> {
     #[cfg(unix)]
     forward::forward().map_err(|e| Failure::Failed(e.into()))?;
     Ok(Signals { flag, begun })
+}
+
+/// Makes a file that grows beyond what is allowed an error of whoever writes it, with its name, in place of a signal.
+#[cfg(unix)]
+pub fn ignore_file_size() {
+    use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+
+    let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
+    // A process that cannot do this is ended by the signal as before.
+    // SAFETY: nothing is run by it.
+    let _ = unsafe { sigaction(Signal::SIGXFSZ, &ignore) };
 }
 
 /// The signals by which batch systems say that time is up, which end a process unless it hears them.
@@ -63,10 +83,6 @@ mod forward {
             // SAFETY: the handler only raises a signal, which is allowed in one.
             unsafe { sigaction(signal, &action) }?;
         }
-        let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
-        // A file that grows beyond what is allowed is then an error of whoever writes it, with its name.
-        // SAFETY: nothing is run by it.
-        unsafe { sigaction(Signal::SIGXFSZ, &ignore) }?;
         Ok(())
     }
 

@@ -99,6 +99,8 @@ enum Command {
 
 fn main() -> ExitCode {
     set_up_environment();
+    #[cfg(unix)]
+    interrupt::ignore_file_size();
     keep_freed_memory();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -1,6 +1,9 @@
 //! What a file really is, told from its first bytes, for a sentence on a file that is not what it is called.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 
 /// Where a tar archive says what it is.
 const TAR_MAGIC: usize = 257;
@@ -114,6 +117,15 @@ impl FileKind {
 
     /// Bytes at the beginning of a file that are looked at.
     pub const HEAD: usize = 512;
+
+    /// The kind of the file at `path`; `None` for one that cannot be read, or of a kind that is not told here.
+    pub fn of_file(path: &Path) -> Option<Self> {
+        let file = File::open(path).ok()?;
+        let len = file.metadata().ok()?.len();
+        let mut head = Vec::with_capacity(Self::HEAD);
+        file.take(Self::HEAD as u64).read_to_end(&mut head).ok()?;
+        Self::of(&head, len)
+    }
 
     /// The kind of a file of `len` bytes that begins with `head`, up to [`Self::HEAD`] bytes; `None` for a kind
     /// that is not told here.

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use candle_core::{DType, Device, Tensor, safetensors};
+use candle_core::{DType, Tensor};
 use pfgmpp_data::{DataError, read_array};
 
 use crate::sample_file::SampleFormat;
+use crate::sample_set::read_tensors;
 
 /// Latent states, with the classes that they were found under.
 #[derive(Clone, Debug)]
@@ -31,7 +32,7 @@ impl LatentFile {
         let (values, classes) = match SampleFormat::of(path) {
             Some(SampleFormat::Npy) => (read_array(path).map_err(plain)?, None),
             Some(SampleFormat::Safetensors) => {
-                let mut tensors = safetensors::load(path, &Device::Cpu).map_err(unreadable)?;
+                let mut tensors = read_tensors(path)?;
                 let classes = tensors.remove("classes");
                 let classes = classes.map(|classes| classes.to_dtype(DType::I64)?.to_vec1::<i64>());
                 let values = tensors.remove("samples");
@@ -107,6 +108,7 @@ fn is_of(dims: &[usize], shape: [usize; 3]) -> bool {
 mod tests {
     use super::*;
     use crate::sample_file::SampleFile;
+    use candle_core::Device;
 
     fn states() -> Tensor {
         let values: Vec<f32> = (0..12).map(|k| k as f32 * 7.0 - 40.0).collect();

@@ -1,9 +1,12 @@
 //! Sets of samples that are scored against each other, from wherever they stand.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor, safetensors};
-use pfgmpp_data::{DataSource, ImageArchive, ImageFolder, Splits, read_array, read_table};
+use pfgmpp_data::{
+    DataSource, FileKind, ImageArchive, ImageFolder, Splits, read_array, read_table,
+};
 use pfgmpp_metrics::Moments;
 use pfgmpp_store::write_file;
 
@@ -192,13 +195,23 @@ fn shape(values: &Tensor) -> String {
     }
 }
 
+/// The tensors of a safetensors file; says in words what a file is that is none.
+pub(crate) fn read_tensors(path: &Path) -> Result<HashMap<String, Tensor>, String> {
+    safetensors::load(path, &Device::Cpu).map_err(|error| {
+        let kind = FileKind::of_file(path);
+        kind.map_or_else(
+            || format!("cannot be read: {error}"),
+            |kind| format!("is {kind}"),
+        )
+    })
+}
+
 fn from_safetensors(path: &Path) -> Result<Tensor, RunError> {
     let refuse = |reason: String| SampleSetError::File {
         path: path.to_path_buf(),
         reason,
     };
-    let all = safetensors::load(path, &Device::Cpu)
-        .map_err(|error| refuse(format!("cannot be read: {error}")))?;
+    let all = read_tensors(path).map_err(refuse)?;
     let is_float = |tensor: &Tensor| [DType::F32, DType::F64].contains(&tensor.dtype());
     let only = || {
         let mut floats = all.values().filter(|tensor| is_float(tensor));
@@ -231,8 +244,7 @@ pub fn read_moments(path: &Path) -> Result<Moments, RunError> {
         path: path.to_path_buf(),
         reason,
     };
-    let all = safetensors::load(path, &Device::Cpu)
-        .map_err(|error| refuse(format!("cannot be read: {error}")))?;
+    let all = read_tensors(path).map_err(refuse)?;
     let tensor = |name: &str| {
         let missing = || {
             refuse(format!(

@@ -1,7 +1,7 @@
 //! The lock of a folder.
 
 use std::fs::{self, File, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
@@ -56,6 +56,10 @@ fn is_removed(_: &File) -> bool {
 
 /// The file that is locked, by which a folder is known as one of this program.
 const LOCK: &str = ".lock";
+/// What it holds: other programs have files of that name.
+const MARK: &[u8] = b"pfgmpp\n";
+/// What lies in a folder of this program beside a lock without a mark, as it was made at first.
+const OURS: [&str; 4] = ["config.yaml", "plan.json", "results.json", "sweep.yaml"];
 
 /// What file managers leave in any folder.
 const LITTER: [&str; 5] = [
@@ -150,8 +154,25 @@ pub fn is_held(path: &Path) -> bool {
 /// Any failure of the file system.
 pub fn adopt(path: &Path) -> Result<(), StoreError> {
     let file = path.join(LOCK);
-    let made = File::options().append(true).create(true).open(&file);
-    made.map(drop).map_err(StoreError::io(&file))
+    fs::write(&file, MARK).map_err(StoreError::io(&file))
+}
+
+/// Whether the file `lock` in the folder `path` is one that this program has made.
+fn is_own(path: &Path, lock: &Path) -> bool {
+    match fs::read(lock) {
+        Ok(bytes) if bytes.is_empty() => {
+            let there = |name: &&str| path.join(name).is_file();
+            OURS.iter().any(|name| there(&name)) || !holds_others(path)
+        }
+        Ok(bytes) => bytes == MARK,
+        Err(_) => false,
+    }
+}
+
+/// Whether there is more in the folder `path` than a lock.
+fn holds_others(path: &Path) -> bool {
+    let found = someone_elses(path);
+    found.is_ok_and(|found| found.is_some_and(|name| name != LOCK))
 }
 
 fn lock_by(
@@ -165,10 +186,10 @@ fn lock_by(
     }
     fs::create_dir_all(path).map_err(StoreError::io(path))?;
     let file = path.join(LOCK);
-    if !file.exists()
+    if !is_own(path, &file)
         && let Some(found) = someone_elses(path).map_err(StoreError::io(path))?
         // Another process may have made the lock just now.
-        && !file.exists()
+        && !is_own(path, &file)
     {
         return Err(StoreError::NotOurs {
             path: path.to_path_buf(),
@@ -183,7 +204,10 @@ fn lock_by(
         .create(true)
         .truncate(false)
         .open(&file);
-    let lock = options.map_err(StoreError::io(&file))?;
+    let mut lock = options.map_err(StoreError::io(&file))?;
+    if lock.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+        lock.write_all(MARK).map_err(StoreError::io(&file))?;
+    }
     let claim = match try_lock(&lock) {
         Ok(()) => None,
         Err(TryLockError::WouldBlock) => {

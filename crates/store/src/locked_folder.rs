@@ -101,6 +101,25 @@ mod tests {
     }
 
     #[test]
+    fn a_lock_of_another_program_makes_a_folder_none_of_ours() {
+        let parent = tempfile::tempdir().unwrap();
+        for lock in ["", "4711"] {
+            let path = parent.path().join(format!("of{lock}"));
+            fs::create_dir(&path).unwrap();
+            fs::write(path.join(".lock"), lock).unwrap();
+            fs::write(path.join("thesis.tex"), "precious").unwrap();
+            let error = LockedFolder::open(&path, &[]).err().unwrap().to_string();
+            assert!(error.contains("nothing of this program"), "got {error}");
+        }
+        // As the first versions made it.
+        let path = parent.path().join("early");
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join(".lock"), "").unwrap();
+        fs::write(path.join("config.yaml"), "d: 1").unwrap();
+        LockedFolder::open(&path, &[]).unwrap();
+    }
+
+    #[test]
     fn a_folder_in_use_is_refused() {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("run");

@@ -144,6 +144,7 @@ impl Diffusers {
         }
         let unet = unet2d::read(&self.config)?;
         let (scheduler, file) = self.scheduler()?;
+        self.check_scheduler(&scheduler, &file)?;
         let noise = scheduler::read(&scheduler, &file, unet.fourier, notes)?;
         let [channels, height, width] = unet.shape;
         // As for every network of images within [-1, 1] whose data are not known.
@@ -186,6 +187,20 @@ impl Diffusers {
         let around = UNETS.iter().any(|unet| name == *unet);
         let pipeline = around.then(|| self.folder.parent()).flatten();
         [Some(&*self.folder), pipeline].into_iter().flatten()
+    }
+
+    /// Refuses a scheduler of another class than the pipeline names.
+    fn check_scheduler(&self, there: &Map<String, Value>, file: &str) -> Result<(), ForeignError> {
+        let named = self.places().find_map(pipeline::scheduler_class);
+        let class = there.get("_class_name").and_then(Value::as_str);
+        match (named, class) {
+            (Some(named), Some(class)) if named != class => Err(ForeignError::Setting {
+                name: format!("{file}: _class_name"),
+                value: format!("{class:.60}"),
+                accepted: format!("{named:.60}, which {} names", pipeline::INDEX),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// The scheduler's configuration, and the file that it stands in.

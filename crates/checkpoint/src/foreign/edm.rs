@@ -232,7 +232,14 @@ fn dimension(
     let in_loss = || attribute_of(file, "loss_fn", "D");
     let recorded = match is_pfgmpp {
         Some(false) => Some(f64::INFINITY),
-        _ => in_network.or_else(in_loss).and_then(|id| file.number(id)),
+        _ => match in_network.or_else(in_loss) {
+            None => None,
+            Some(id) => Some(file.number(id).ok_or_else(|| ForeignError::Setting {
+                name: "D".into(),
+                value: "something else".into(),
+                accepted: "a number".into(),
+            })?),
+        },
     };
     let recorded = recorded.map(Dimension::new).transpose();
     let recorded = recorded.map_err(|e| ForeignError::Setting {

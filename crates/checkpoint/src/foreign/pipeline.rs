@@ -42,6 +42,13 @@ pub(super) fn check(folder: &Path) -> Result<(), ForeignError> {
     check_parts(&index)
 }
 
+/// The class of the scheduler that the index of `folder` names, if it names one.
+pub(super) fn scheduler_class(folder: &Path) -> Option<String> {
+    let index = read_map(&folder.join(INDEX)).ok()?;
+    let class = index.get("scheduler")?.as_array()?.last()?.as_str()?;
+    Some(class.to_string())
+}
+
 fn check_parts(index: &Map<String, Value>) -> Result<(), ForeignError> {
     let class = index.get("_class_name").and_then(Value::as_str);
     let class = class.unwrap_or("of no class");

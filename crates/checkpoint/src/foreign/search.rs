@@ -92,10 +92,20 @@ impl Candidate<'_> {
     /// The better, the lower: averaged weights, then others with usual names.
     fn rank(&self) -> usize {
         let usual = || AVERAGED.iter().chain(&LAST);
-        let rank = |part: &String| usual().position(|known| known == part);
+        let rank = |part: &String| match is_average_of_length(part) {
+            true => Some(AVERAGED.len() - 1),
+            false => usual().position(|known| known == part),
+        };
         let ranks = self.path.iter().filter_map(rank);
         ranks.min().unwrap_or(usize::MAX)
     }
+}
+
+/// Whether a name is `ema_0.9999` or the like: an average with its decay or length.
+fn is_average_of_length(name: &str) -> bool {
+    let rest = AVERAGED.iter().find_map(|known| name.strip_prefix(known));
+    let rest = rest.map(|rest| rest.trim_start_matches(['_', '-', '.']));
+    rest.is_some_and(|rest| rest.parse::<f64>().is_ok())
 }
 
 /// Finds the weights in a file: those under `key` if one is given, else the best that are there; `notes` collects what

@@ -1,5 +1,6 @@
 //! The rows of a text file of numbers, one after the other.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -7,9 +8,12 @@ use std::path::Path;
 use csv::{ReaderBuilder, StringRecord};
 
 use crate::file_error::FileError;
+use crate::file_kind::FileKind;
 
 /// Bytes of a table.
 const MAX_BYTES: u64 = 1 << 30;
+/// Columns of a table, the values of one of its data.
+const MAX_COLUMNS: usize = 1 << 16;
 const ACCEPTED: &str = "text of numbers with , ; or tabs between them";
 
 /// The rows of a table, one after the other.
@@ -39,6 +43,9 @@ impl<'t> Rows<'t> {
             let reason = format!("has more than the {mib} MiB that are accepted: save it as .npy");
             return Err(FileError::file(path, reason));
         }
+        if let Some(kind) = FileKind::of_file(path) {
+            return Err(FileError::file(path, format!("is {kind}")));
+        }
         let (reader, delimiter) = text(path)?;
         let mut reader = ReaderBuilder::new()
             .has_headers(false)
@@ -49,6 +56,13 @@ impl<'t> Rows<'t> {
         let there = reader.read_record(&mut record);
         if !there.map_err(|e| broken(path, &e))? {
             return Err(FileError::file(path, "is empty: a table has rows"));
+        }
+        if record.len() > MAX_COLUMNS {
+            let reason = format!(
+                "has {} columns, accepted are up to {MAX_COLUMNS}",
+                record.len()
+            );
+            return Err(FileError::file(path, reason));
         }
         let waiting = record.iter().all(|field| field.parse::<f64>().is_ok());
         let names: Vec<String> = match waiting {
@@ -78,11 +92,11 @@ impl<'t> Rows<'t> {
             return Err(FileError::file(path, "columns: none is left to take"));
         }
         let names = rows.names();
-        let twice = (1..names.len()).find(|&place| names[..place].contains(&names[place]));
+        let mut seen = HashSet::new();
+        let twice = names.iter().find(|name| !seen.insert(*name));
         match twice {
             None => Ok(rows),
-            Some(place) => {
-                let name = &names[place];
+            Some(name) => {
                 let reason = format!(
                     "two of its columns are called {name}: rename one, or name the others in columns"
                 );
