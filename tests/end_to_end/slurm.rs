@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -74,7 +75,11 @@ fn the_scripts_say_what_the_sweep_file_asks_for() {
 struct Slurm {
     folder: tempfile::TempDir,
     children: Vec<Child>,
+    /// Its ports are the same for every test.
+    _alone: MutexGuard<'static, ()>,
 }
+
+static ALONE: Mutex<()> = Mutex::new(());
 
 impl Slurm {
     /// Starts it; `None` where it is not installed.
@@ -96,6 +101,7 @@ impl Slurm {
             println!("only root starts Slurm here: jobs were not submitted");
             return None;
         }
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path();
         fs::set_permissions(place, fs::Permissions::from_mode(0o755)).unwrap();
@@ -132,6 +138,7 @@ impl Slurm {
         let mut slurm = Self {
             children: vec![daemon(&folder, "slurmctld", &[])],
             folder,
+            _alone: alone,
         };
         slurm.restart_nodes();
         slurm.wait(|slurm| slurm.says("sinfo", &["-h", "-o", "%T"]).contains("idle"));
