@@ -217,6 +217,22 @@ fn signals_of_batch_systems_save_as_a_termination_does() {
     }
 }
 
+/// As coreutils' `timeout` sends them, one to the process and one to its group.
+#[test]
+fn two_signals_at_once_are_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let child = start(&out);
+    wait_for_state(&out, "1");
+    signal(&child, "-TERM");
+    std::thread::sleep(Duration::from_millis(20));
+    signal(&child, "-TERM");
+    let done = child.wait_with_output().unwrap();
+    let said = stderr(&done);
+    assert_eq!(done.status.code(), Some(130), "got {said}");
+    assert!(said.contains("the same command goes on"), "got {said}");
+}
+
 #[test]
 fn a_folder_of_someone_else_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();

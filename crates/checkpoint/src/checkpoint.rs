@@ -220,10 +220,12 @@ fn read_any_config(path: &Path) -> Result<Sealed, CheckpointError> {
     let seal = seal::take(&mut value, path);
     let format = value.get("format").and_then(Value::as_u64);
     if format != Some(u64::from(FORMAT)) {
-        let found = format.map_or("none".to_string(), |f| f.to_string());
-        return Err(bad(format!(
-            "format is {found}, this version reads {FORMAT}"
-        )));
+        return Err(bad(match format {
+            Some(found) => format!("format is {found}, this version reads {FORMAT}"),
+            None => "is not a config.json of this program, which says `format`: docs/foreign-checkpoints.md shows one for \
+                     weights of other programs"
+                .to_string(),
+        }));
     }
     // One that a user writes for weights from elsewhere records no checksum.
     if let Some(fields) = value.as_object_mut() {

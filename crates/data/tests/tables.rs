@@ -72,6 +72,25 @@ fn a_table_without_names_of_columns_begins_with_its_first_line() {
 }
 
 #[test]
+fn what_is_no_table_is_told_in_a_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    for (text, want) in [
+        ("<!doctype html>\n<html>1,2</html>\n", "a web page (HTML)"),
+        (
+            "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n",
+            "git lfs pull",
+        ),
+        ("{\"error\": \"Not Found\"}", "JSON"),
+    ] {
+        let error = table(folder.path(), text.to_string()).load().unwrap_err();
+        assert!(error.to_string().contains(want), "got {error}");
+    }
+    let wide: Vec<String> = (0..70_000).map(|i| i.to_string()).collect();
+    let error = table(folder.path(), wide.join(",")).load().unwrap_err();
+    assert!(error.to_string().contains("70000 columns"), "got {error}");
+}
+
+#[test]
 fn a_column_of_classes_is_none_of_the_values() {
     let folder = tempfile::tempdir().unwrap();
     let text = ten("x,kind,y\n", |i| format!("{i},{},0", ["10", "9"][i % 2]));

@@ -161,8 +161,7 @@ pub fn adopt(path: &Path) -> Result<(), StoreError> {
 fn is_own(path: &Path, lock: &Path) -> bool {
     match fs::read(lock) {
         Ok(bytes) if bytes.is_empty() => {
-            let there = |name: &&str| path.join(name).is_file();
-            OURS.iter().any(|name| there(&name)) || !holds_others(path)
+            OURS.iter().any(|name| path.join(name).is_file()) || !holds_others(path)
         }
         Ok(bytes) => bytes == MARK,
         Err(_) => false,

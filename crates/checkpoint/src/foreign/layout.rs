@@ -63,7 +63,7 @@ impl Weights {
             return Ok(None);
         };
         notes.push(format!(
-            "the weights are those of {name}, in 16 bits: the folder holds no others"
+            "{name} holds the weights in 16 bits: the folder has no others"
         ));
         Ok(Some(Self::One(folder.join(name))))
     }

@@ -1,6 +1,6 @@
 //! From the names that weights have in a file to those that they have here, and what of them is not taken.
 
-use candle_core::Result;
+use candle_core::{Result, Tensor};
 use pfgmpp_nn::Prediction;
 use pfgmpp_transfer::Preconditioning;
 
@@ -25,8 +25,14 @@ const WRAPPERS: [&str; 15] = [
     "score_model",
     "generator",
 ];
-/// What `torch.compile` puts into names, wherever the compiled module stands.
-const COMPILED: &str = "_orig_mod";
+/// What `torch.compile` and wrappers for several GPUs put into names, wherever the wrapped module stands.
+const WITHIN: [&str; 3] = [
+    "_orig_mod",
+    "_fsdp_wrapped_module",
+    "_checkpoint_wrapped_module",
+];
+/// Counters that programs keep beside the weights.
+const COUNTERS: [&str; 4] = ["n_averaged", "initted", "step", "num_updates"];
 
 /// How the names in a file become those of this program.
 pub(crate) struct Renaming {
@@ -72,11 +78,16 @@ impl Renaming {
 }
 
 fn parts(name: &str) -> impl Iterator<Item = &str> {
-    name.split('.').filter(|part| *part != COMPILED)
+    name.split('.').filter(|part| !WITHIN.contains(part))
 }
 
 /// The weights under the names that this program uses: the network's below `model.`.
 pub(crate) fn named_as_here(tensors: Tensors) -> Tensors {
+    let is_counter = |name: &String, tensor: &Tensor| {
+        COUNTERS.contains(&name.as_str()) && tensor.elem_count() == 1
+    };
+    let mut tensors = tensors;
+    tensors.retain(|name, tensor| !is_counter(name, tensor));
     let renaming = Renaming::of(tensors.keys().map(String::as_str));
     let renamed = tensors.into_iter();
     renamed

@@ -48,6 +48,10 @@ fn averaged_weights_are_taken_and_others_with_a_note() {
         ("step", python(&json!(7))),
     ]);
     assert_eq!(found(&both, None), Ok((vec!["module B".into()], vec![])));
+    // Under the average's decay, as iDDPM and its kin name files and entries.
+    let of_length = dict(&[("net", net("A")), ("ema_0.9999", net("B"))]);
+    let want = Ok((vec!["module B".into()], vec![]));
+    assert_eq!(found(&of_length, None), want);
     let one = dict(&[("net", net("A")), ("optimizer_state", weights(&["x"]))]);
     let (names, notes) = found(&one, None).expect("a network");
     assert_eq!(names, ["module A"]);

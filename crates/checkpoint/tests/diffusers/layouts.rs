@@ -152,7 +152,13 @@ fn weights_in_parts_are_read_together_and_a_missing_part_is_named() {
 #[test]
 fn names_of_wrappers_are_taken_off() {
     let (tensors, config) = golden("unet2d.safetensors");
-    for wrapper in ["module.", "_orig_mod.", "module._orig_mod.", "unet."] {
+    for wrapper in [
+        "module.",
+        "_orig_mod.",
+        "module._orig_mod.",
+        "_fsdp_wrapped_module.",
+        "unet.",
+    ] {
         let folder = tempfile::tempdir().expect("a folder");
         flat(folder.path(), &config, &scheduler(), &tensors);
         let wrapped: Tensors = weights(&tensors)
