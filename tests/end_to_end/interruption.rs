@@ -225,7 +225,7 @@ fn two_signals_at_once_are_one() {
     let child = start(&out);
     wait_for_state(&out, "1");
     signal(&child, "-TERM");
-    std::thread::sleep(Duration::from_millis(20));
+    sleep(Duration::from_millis(20));
     signal(&child, "-TERM");
     let done = child.wait_with_output().unwrap();
     let said = stderr(&done);
