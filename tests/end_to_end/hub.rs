@@ -282,7 +282,10 @@ fn names_that_are_not_there_or_lead_elsewhere_are_bad_input() {
             "hf://bad/empty",
             "name one of its files behind a slash (network.pkl)",
         ),
-        ("hf://bad/transformer", "format is none"),
+        (
+            "hf://bad/transformer",
+            "is not a config.json of this program",
+        ),
         ("hf://google", "it must be hf://owner/name"),
         (
             "hf://google/../../x",

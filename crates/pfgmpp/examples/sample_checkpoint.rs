@@ -1,7 +1,8 @@
 //! Samples a checkpoint: `cargo run --release --example sample_checkpoint -- FOLDER_OR_FILE [D]`.
 //!
-//! Any checkpoint that `pfgmpp sample` takes will do, of this program or another; a diffusion model samples at any D.
-//! Guidance and classes that a checkpoint names are not applied here: the classes take turns.
+//! Any checkpoint on this machine that `pfgmpp sample` takes will do, of this program or another (for `hf://` the feature `hub` has
+//! `checkpoint::resolve`); a diffusion model samples at any D. Guidance and classes that a checkpoint names are not applied here: the
+//! classes take turns. Columns of a table stay standardised: `config.data.columns` says by what.
 
 use std::path::Path;
 
@@ -18,7 +19,11 @@ pub fn sample(checkpoint: &Path, d: Option<Dimension>) -> anyhow::Result<Tensor>
     let denoiser: Box<dyn Denoiser> = if kernel.d() == own {
         model.denoiser
     } else {
-        // Only a model of D = ∞ can be lifted; another D is refused here.
+        // A denoiser does not say of which D it is.
+        anyhow::ensure!(
+            own.is_infinite(),
+            "only a model of D = inf samples at another D"
+        );
         let (guess, moments) = (Guess::Previous, model.moments);
         Box::new(EffectiveNoise::new(
             model.denoiser,

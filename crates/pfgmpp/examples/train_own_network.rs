@@ -31,6 +31,7 @@ pub fn train(points: &Tensor, d: Dimension, steps: u64) -> anyhow::Result<Tensor
     let (kernel, count) = (Kernel::new(2, d)?, points.dims()[0]);
     let parameters = Parameters::new(0, &Device::Cpu);
     let net = Box::new(Net::new(&parameters.builder())?);
+    // sigma_data is 0.7; ln sigma of the training noise has mean -0.8 and standard deviation 1.4.
     let model = Preconditioned::edm(net, 0.7, &kernel, DataScale::measure(points)?)?;
     let objective = UnbiasedObjective::new(kernel.clone(), NoiseLaw::log_normal(-0.8, 1.4)?)?;
     let mut adam = Adam::new(AdamConfig::with_lr(3e-3), &parameters)?;

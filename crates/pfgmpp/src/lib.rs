@@ -25,7 +25,7 @@
 //! ```
 //!
 //! The crates behind it are modules here, complete: [`kernel`], [`transfer`], [`objective`], [`sampler`], [`nn`],
-//! [`checkpoint`], [`data`], [`hub`], [`metrics`], [`train`]. What most programs name stands at the top. Configuration files,
+//! [`checkpoint`], [`data`], [`hub`], [`metrics`], [`train`]. The most used items are re-exported at the top level. Configuration files,
 //! sweeps, reports and TensorBoard belong to the binary and are not part of it.
 //!
 //! # Sample a checkpoint

@@ -175,8 +175,10 @@ fn as_far_as(mut there: RunConfig, asked: &RunConfig) -> RunConfig {
 
 /// What stands in a folder as the result of a run.
 pub(crate) enum FoundResult {
-    /// Nothing, or that of the same run when it was to be shorter.
+    /// Nothing.
     None,
+    /// That of the same run when it was to be shorter.
+    Shorter(RunResult),
     /// The run is finished.
     Finished(RunResult),
     /// Something that is not what was written, and why.
@@ -194,7 +196,7 @@ pub fn read_result(config: &RunConfig, folder: &Path) -> Result<Option<RunResult
         FoundResult::Finished(result) => {
             Ok(are_evaluated(config, folder, result.nimg)?.then_some(result))
         }
-        FoundResult::None | FoundResult::Damaged(_) => Ok(None),
+        FoundResult::None | FoundResult::Shorter(_) | FoundResult::Damaged(_) => Ok(None),
     }
 }
 
@@ -217,7 +219,7 @@ pub(crate) fn find_result(config: &RunConfig, folder: &Path) -> Result<FoundResu
         && result.num_samples == config.scoring.num_samples
         && (result.scores.iter().map(|score| score.name.as_str())).eq(asked);
     match of_this_run {
-        true if result.nimg < config.nimg() => Ok(FoundResult::None),
+        true if result.nimg < config.nimg() => Ok(FoundResult::Shorter(result)),
         true => Ok(FoundResult::Finished(result)),
         false => Err(RunError::State {
             path,

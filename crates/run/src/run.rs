@@ -134,6 +134,8 @@ fn alone(
                 "{path}: is damaged ({why}): the run is scored again"
             ));
         }
+        // Errors on the images that were held out are compared from one length to the next.
+        FoundResult::Shorter(result) => check_data(&result, splits, folder.path())?,
         FoundResult::None => {}
     }
     folder.prepare()?;

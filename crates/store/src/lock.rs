@@ -160,7 +160,8 @@ pub fn adopt(path: &Path) -> Result<(), StoreError> {
 /// Whether the file `lock` in the folder `path` is one that this program has made.
 fn is_own(path: &Path, lock: &Path) -> bool {
     match fs::read(lock) {
-        Ok(bytes) if bytes.is_empty() => {
+        // Begun at most.
+        Ok(bytes) if bytes.len() < MARK.len() && MARK.starts_with(&bytes) => {
             OURS.iter().any(|name| path.join(name).is_file()) || !holds_others(path)
         }
         Ok(bytes) => bytes == MARK,
@@ -204,7 +205,10 @@ fn lock_by(
         .truncate(false)
         .open(&file);
     let mut lock = options.map_err(StoreError::io(&file))?;
-    if lock.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+    if lock
+        .metadata()
+        .is_ok_and(|metadata| metadata.len() < MARK.len() as u64)
+    {
         lock.write_all(MARK).map_err(StoreError::io(&file))?;
     }
     let claim = match try_lock(&lock) {

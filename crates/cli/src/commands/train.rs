@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use pfgmpp_config::{ConfigError, Document, Override, RunConfig};
 use pfgmpp_metrics::Estimate;
 use pfgmpp_run::{
-    ClassScores, Evaluated, Lookup, Outcome, ResolvedRun, RunError, RunFolder, RunResult, lead,
-    load, preflight, read_evaluations, read_result, run,
+    ClassScores, Evaluated, Lookup, Outcome, ResolvedRun, RunError, RunFolder, RunResult,
+    check_config, lead, load, preflight, read_evaluations, read_result, run,
 };
 use pfgmpp_train::TrainerConfig;
 use serde::Serialize;
@@ -105,6 +105,7 @@ fn run_here(args: &Args, together: Option<&FirstRank>) -> Result<(), Failure> {
     found.notes.iter().for_each(note);
     note(opening::run(config, splits.found.classes));
     note(opening::place(&args.device, &out));
+    check_config(config, &out)?;
     if !args.dry_run && read_result(config, &out)?.is_some() {
         note(match config.trained() {
             None => "finished before: its result is shown again",

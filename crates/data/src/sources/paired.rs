@@ -55,7 +55,7 @@ fn pair(input: Splits, target: Splits) -> Result<Splits, DataError> {
     let mut found = target.found;
     let pixels = input.train.image_shape();
     found.remarks.push(format!(
-        "paired by {by} with {}, {}x{}x{}, which condition: paired shows",
+        "paired by {by} with {}, {}x{}x{}, for condition: paired",
         input.found.name, pixels[0], pixels[1], pixels[2]
     ));
     let of_input = input.found.remarks.iter();
