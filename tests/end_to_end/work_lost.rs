@@ -267,6 +267,11 @@ fn a_run_or_sweep_that_was_copied_without_its_hidden_files_is_gone_on_with() {
     let results = |out: &Path| std::fs::read_to_string(out.join("results.csv")).unwrap();
     assert_eq!(results(&copy), results(&out));
 
+    // A run and a sweep do not lie in one folder.
+    let (run, sweep) = (folder.path().join("out"), folder.path().join("sweep"));
+    refused(&output(train(&sweep, &[])), &["holds a sweep", "--out"]);
+    refused(&output(small_sweep(&run, &[])), &["holds a run"]);
+
     // A folder with a configuration of the user's is not a run.
     let notes = folder.path().join("notes");
     std::fs::create_dir(&notes).unwrap();

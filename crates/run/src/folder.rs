@@ -34,6 +34,12 @@ impl RunFolder {
         Self::config_in(path).is_file() && (result() || state())
     }
 
+    /// Whether there is a sweep in `path`, or its plan.
+    pub fn is_sweep(path: &Path) -> bool {
+        let there = |name: &&str| path.join(name).is_file();
+        !Self::config_in(path).exists() && ["results.json", "plan.json"].iter().any(there)
+    }
+
     /// Takes a run that was copied without its hidden files for what it is.
     fn adopt_copied(path: &Path) -> Result<(), StoreError> {
         match !path.join(".lock").exists() && Self::is_run(path) {

@@ -87,6 +87,10 @@ impl<'a> Lookup<'a> {
         let train = source.load_from(self.hub)?.train;
         let text = format!("{:.3e}", Statistics::measure(&train)?.std);
         let sigma_data = text.parse().expect("a number that was written");
+        if sigma_data == 0.0 {
+            let message = "measured: all values of the data are the same: give a number";
+            return Err(ConfigError::new("preconditioning.edm.sigma_data", message).into());
+        }
         self.measured
             .borrow_mut()
             .push((source.clone(), sigma_data));

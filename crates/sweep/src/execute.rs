@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use candle_core::Device;
+use pfgmpp_config::ConfigError;
 use pfgmpp_data::Found;
 use pfgmpp_run::{
     Preflight, RunError, RunFolder, StopFlag, check_config, check_data, free_memory, preflight,
@@ -278,6 +279,10 @@ fn open_folder(
     pending: SweepResult,
 ) -> Result<(Lock, SweepResult), RunError> {
     let existed = out.exists();
+    if RunFolder::is_run(out) {
+        let message = "holds a run, a sweep has a folder of its own: choose another folder";
+        return Err(ConfigError::new(out.display().to_string(), message).into());
+    }
     if existed && !out.join(".lock").exists() {
         // A sweep that was copied without its hidden files.
         let holds_a_run = |point: &Point| RunFolder::is_run(&out.join(&point.name));

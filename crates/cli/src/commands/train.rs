@@ -105,6 +105,13 @@ fn run_here(args: &Args, together: Option<&FirstRank>) -> Result<(), Failure> {
     found.notes.iter().for_each(note);
     note(opening::run(config, splits.found.classes));
     note(opening::place(&args.device, &out));
+    if RunFolder::is_sweep(&out) {
+        let message = format!(
+            "{}: holds a sweep: give the run another folder with --out",
+            out.display()
+        );
+        return Err(Failure::bad_input(message));
+    }
     check_config(config, &out)?;
     if !args.dry_run && read_result(config, &out)?.is_some() {
         note(match config.trained() {
