@@ -115,10 +115,8 @@ fn data_that_changed_since_are_noticed_before_anything_goes_on() {
     assert!(again.status.success(), "got {}", stderr(&again));
     values[100] ^= 1;
     array(&data, &values);
-    for (nimg, want) in [
-        ("training.nimg=64", "holds a finished run on other data"),
-        ("training.nimg=128", "was trained on other data"),
-    ] {
+    let want = "holds a finished run on other data";
+    for nimg in ["training.nimg=64", "training.nimg=128"] {
         let got = train(&out, nimg);
         assert_eq!(got.status.code(), Some(2), "{nimg}: {}", stderr(&got));
         let line = stderr(&got);

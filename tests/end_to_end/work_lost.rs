@@ -277,7 +277,8 @@ fn a_run_or_sweep_that_was_copied_without_its_hidden_files_is_gone_on_with() {
     std::fs::create_dir(&notes).unwrap();
     let config = repository().join("configs/digits.yaml");
     std::fs::copy(config, notes.join("config.yaml")).unwrap();
-    refused(&output(train(&notes, &[])), &["nothing of this program"]);
+    refused(&output(train(&notes, &[])), &["choose another folder"]);
+    assert_eq!(names(&notes), ["config.yaml"]);
 }
 
 fn wait_for(path: &Path) {
