@@ -244,7 +244,7 @@ fn what_is_no_data_is_told_with_what_is() {
             b"\xff\xd8\xff\xe0",
             "is a JPEG image: a set of images is a folder or an archive; data are",
         ),
-        (b"PAR1", "is a Parquet file"),
+        (b"GIF89a", "is a GIF image: convert it to PNG"),
     ] {
         let path = folder.path().join("x");
         fs::write(&path, bytes).unwrap();
