@@ -72,6 +72,11 @@ const LITTER: [&str; 5] = [
 
 /// The first name in a folder that is not empty.
 fn someone_elses(path: &Path) -> io::Result<Option<String>> {
+    Ok(names(path)?.into_iter().min())
+}
+
+/// What lies in a folder.
+fn names(path: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(path)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
@@ -79,7 +84,7 @@ fn someone_elses(path: &Path) -> io::Result<Option<String>> {
             names.push(name);
         }
     }
-    Ok(names.into_iter().min())
+    Ok(names)
 }
 
 /// Makes the folder `path` if need be and takes its lock, `.lock`; where the file system has no locks, it is
@@ -171,8 +176,7 @@ fn is_own(path: &Path, lock: &Path) -> bool {
 
 /// Whether there is more in the folder `path` than a lock.
 fn holds_others(path: &Path) -> bool {
-    let found = someone_elses(path);
-    found.is_ok_and(|found| found.is_some_and(|name| name != LOCK))
+    names(path).is_ok_and(|names| names.iter().any(|name| name != LOCK))
 }
 
 fn lock_by(
