@@ -134,7 +134,7 @@ impl<'p, A: Archive> Packing<'p, A> {
             let (first, want) = *first.get_or_insert((index, size));
             if self.options.size.is_none() && size != want {
                 let reason = format!(
-                    "is {} x {}, image {} is {} x {}: name a size that all are to have",
+                    "is {} x {}, image {} is {} x {}: name the size that all are to have",
                     size[1], size[0], self.images[first].name, want[1], want[0]
                 );
                 return Err(FileError::entry(
