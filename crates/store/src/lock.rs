@@ -59,7 +59,7 @@ const LOCK: &str = ".lock";
 /// What it holds: other programs have files of that name.
 const MARK: &[u8] = b"pfgmpp\n";
 /// What lies in a folder of this program beside a lock without a mark, as it was made at first.
-const OURS: [&str; 4] = ["config.yaml", "plan.json", "results.json", "sweep.yaml"];
+const OURS: [&str; 3] = ["config.yaml", "plan.json", "results.json"];
 
 /// What file managers leave in any folder.
 const LITTER: [&str; 5] = [
@@ -164,10 +164,12 @@ pub fn adopt(path: &Path) -> Result<(), StoreError> {
 
 /// Whether the file `lock` in the folder `path` is one that this program has made.
 fn is_own(path: &Path, lock: &Path) -> bool {
+    // Before the lock is read: whoever makes one marks it before writing anything else.
+    let holds_others = holds_others(path);
     match fs::read(lock) {
         // Begun at most.
         Ok(bytes) if bytes.len() < MARK.len() && MARK.starts_with(&bytes) => {
-            OURS.iter().any(|name| path.join(name).is_file()) || !holds_others(path)
+            OURS.iter().any(|name| path.join(name).is_file()) || !holds_others
         }
         Ok(bytes) => bytes == MARK,
         Err(_) => false,
