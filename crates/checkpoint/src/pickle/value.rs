@@ -11,6 +11,8 @@ pub(crate) enum Value {
     None,
     Bool(bool),
     Int(i128),
+    /// An integer of more than 16 bytes, by its number of bytes.
+    LongInt(u32),
     Float(f64),
     Text(Box<str>),
     /// Position and length in the pickle's window.
@@ -139,6 +141,7 @@ impl Pickle {
             Value::None => "None".into(),
             Value::Bool(value) => if *value { "True" } else { "False" }.into(),
             Value::Int(value) => value.to_string(),
+            Value::LongInt(bytes) => format!("an integer of {bytes} bytes"),
             Value::Float(value) => value.to_string(),
             Value::Text(text) => {
                 format!("the text {:?}", text.chars().take(40).collect::<String>())
