@@ -16,7 +16,6 @@ mod foreign;
 mod hub_files;
 mod json_file;
 mod model;
-mod pickle;
 mod resolve;
 mod rounding;
 mod seal;
@@ -28,7 +27,6 @@ mod tensors;
 mod tests;
 mod torch;
 mod used;
-mod window;
 
 pub use card::{model_card, network_name, prediction_name};
 pub use checkpoint::Checkpoint;
