@@ -34,7 +34,7 @@ pub use column::Column;
 pub use config::{CheckpointConfig, DATA_MEAN, DataSummary, FORMAT, TrainingSummary};
 pub use error::{CheckpointError, Remedy};
 pub use export::{Export, Layout};
-pub use model::Model;
+pub use model::{Model, beyond_trained};
 pub use resolve::{Resolved, resolve};
 pub use seal::{Seal, json_sha256};
 pub use sealed::{read_sealed_tensors, write_sealed_tensors};
