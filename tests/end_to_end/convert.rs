@@ -87,7 +87,7 @@ fn files_of_no_known_kind_give_one_line_and_exit_code_2() {
     for (path, want) in [
         (
             hostile,
-            "the pickle asks for os.system, which no checkpoint needs; nothing was run",
+            "the pickle asks for os.system, which is not needed here; nothing was run",
         ),
         (
             data("weights.safetensors"),

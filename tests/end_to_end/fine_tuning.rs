@@ -99,6 +99,30 @@ fn a_diffusion_network_is_trained_on_at_another_d() {
 }
 
 #[test]
+fn a_file_without_a_network_is_trained_once_start_from_is_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = base(folder.path());
+    let with = fs::read_to_string(config(folder.path(), &base, "")).unwrap();
+    let lines = with.lines().filter(|line| !line.contains("start_from:"));
+    let config = folder.path().join("without.yaml");
+    fs::write(&config, lines.collect::<Vec<_>>().join("\n")).unwrap();
+    let start = format!("training.start_from={}", base.display());
+    let at = |name: &str| folder.path().join(name);
+    let done = train(&config, &at("set"), &[start.as_str(), "training.nimg=64"]);
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let done = train(&config, &at("missing"), &["training.nimg=64"]);
+    let got = stderr(&done);
+    assert_eq!(done.status.code(), Some(2), "got {got}");
+    let want = "without.yaml: network: is missing, and model: network needs it";
+    assert!(got.contains(want), "got {got}, want {want}");
+    // A file that has one is told to leave it out.
+    let digits = repository().join("configs/digits.yaml");
+    let sets = [start.as_str(), "network=null", "training.nimg=64"];
+    let done = train(&digits, &at("left_out"), &sets);
+    assert!(done.status.success(), "got {}", stderr(&done));
+}
+
+#[test]
 fn a_network_of_another_program_is_trained_on_with_augmentation() {
     let folder = tempfile::tempdir().unwrap();
     let pickle = repository().join("crates/checkpoint/tests/data/edm.pkl");

@@ -192,6 +192,11 @@ fn pairs_of_two_folders_are_learned_and_sampled_under_images_of_a_third() {
         "got {}",
         stderr(&done)
     );
+    let unused = train(&folder.join("unused"), &[data.as_str()]);
+    let got = stderr(&unused);
+    assert_eq!(unused.status.code(), Some(2), "got {got}");
+    let want = "data.paired: its input would not be used: set condition: paired";
+    assert!(got.contains(want), "got {got}, want {want}");
     let alone = train(&folder.join("alone"), &pairs[..1]);
     let got = stderr(&alone);
     assert_eq!(alone.status.code(), Some(2), "got {got}");
@@ -223,6 +228,16 @@ fn pairs_of_two_folders_are_learned_and_sampled_under_images_of_a_third() {
         got.contains("pfgmpp sample --input shows it images"),
         "got {got}"
     );
+    let one = inputs.clone() + "/00.bmp";
+    let done = sample(
+        "one.npy",
+        &["--input", &one, "--start-from-condition", "sigma: 0.5"],
+    );
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let array = folder.join("a.npy").display().to_string();
+    let got = stderr(&sample("d.npy", &["--input", &array]));
+    let want = "a.npy: is a NumPy array: images are a folder, a ZIP archive or a file of PNG";
+    assert!(got.contains(want), "got {got}, want {want}");
     images(folder);
     let done = restore(
         folder,
@@ -284,4 +299,14 @@ fn a_noisy_image_is_where_samples_of_a_denoiser_of_pairs_may_start() {
         got.contains("absent for a model that is shown no image"),
         "got {got}"
     );
+    // Nor can samples of a model that is shown nothing, whatever asks for it.
+    let mut exact = pfgmpp();
+    exact.args(["sample", "--config", "configs/exact.yaml", "--num", "2"]);
+    exact.args(["--start-from-condition", "sigma: 0.5", "--out"]);
+    exact.arg(folder.join("exact.png"));
+    let done = output(exact);
+    let got = stderr(&done);
+    assert_eq!(done.status.code(), Some(2), "got {got}");
+    let want = "start_from_condition must be absent for a model that is shown no image";
+    assert!(got.contains(want), "got {got}, want {want}");
 }

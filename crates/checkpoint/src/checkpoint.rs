@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 use pfgmpp_nn::is_constant;
+use pfgmpp_pickle::Window;
 use pfgmpp_store::{replace_folder, write_file};
 use serde_json::Value;
 
@@ -12,7 +13,6 @@ use crate::json_file::{self, MAX_CONFIG};
 use crate::seal::{self, Seal};
 use crate::tensors::{Checksum, crc32, read_tensors_checked, sha256};
 use crate::used::{is_augmentation, may_be_left};
-use crate::window::Window;
 use crate::{CheckpointConfig, CheckpointError, FORMAT, Tensors, write_tensors};
 use crate::{fit, sniff, tensors};
 

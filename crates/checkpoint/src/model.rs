@@ -146,9 +146,26 @@ impl Model {
             let denoiser = config.prediction.denoiser(network, &kernel, scale);
             self.denoiser = denoiser.map_err(Error::wrap)?;
             config.d = d;
+            let note = beyond_trained(&config.d_list, d);
+            let new = note.filter(|note| !self.notes.contains(note));
+            self.notes.extend(new);
         }
         Ok(self)
     }
+}
+
+/// What there is to say of a network that was trained at the D of `list` and is asked at `d`: nothing within their range, where it
+/// has neighbours to go by, and of one that was trained at a single D (an empty list).
+pub fn beyond_trained(list: &[Dimension], d: Dimension) -> Option<String> {
+    let values = list.iter().map(|d| d.value());
+    let (low, high) = (values.clone().reduce(f64::min)?, values.reduce(f64::max)?);
+    let within = (low..=high).contains(&d.value());
+    (!within).then(|| {
+        format!(
+            "the network was trained at D from {low} to {high} (training.d_list) and has learned nothing of D = {d}: its samples may be \
+             far off"
+        )
+    })
 }
 
 /// Values that a network for many D is told of D and of augmentation, by the shape of the weights that take them.

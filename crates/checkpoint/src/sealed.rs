@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use candle_core::Device;
+use pfgmpp_pickle::Window;
 use pfgmpp_store::write_file;
 use sha2::{Digest, Sha256};
 
@@ -11,7 +12,6 @@ use crate::CheckpointError;
 use crate::elements::for_each_piece;
 use crate::seal::{Seal, hexadecimal};
 use crate::tensors::{Metadata, Tensors, read, weights_error};
-use crate::window::Window;
 
 /// The name of the checksum among the file's strings.
 const KEY: &str = "sha256";

@@ -1,6 +1,6 @@
 //! What a file that is no checkpoint really is, told from its first bytes in one sentence with what to do.
 
-use crate::window::Window;
+use pfgmpp_pickle::Window;
 
 /// Bytes that are looked at.
 const HEAD: u64 = 512;

@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 use pfgmpp_kernel::Dimension;
+use pfgmpp_pickle::{Id, Window};
 
 use crate::checkpoint::{Folder, read_described};
 use crate::fit::{self, Shapes};
 use crate::foreign::{self, Contents, Diffusers, ForeignError, Module, Renaming, Weights};
-use crate::pickle::Id;
 use crate::torch::{TorchError, TorchFile};
 use crate::used::{NETWORK, may_be_left};
-use crate::window::Window;
 use crate::{Checkpoint, CheckpointConfig, CheckpointError, Tensors, read_tensors};
 use crate::{sniff, tensors};
 

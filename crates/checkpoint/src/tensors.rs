@@ -5,12 +5,12 @@ use std::io;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
+use pfgmpp_pickle::Window;
 use pfgmpp_store::write_file;
 use safetensors::SafeTensorError;
 use sha2::{Digest, Sha256};
 
 use crate::sniff::sniff;
-use crate::window::Window;
 use crate::{CheckpointError, elements};
 
 /// Tensors by name.

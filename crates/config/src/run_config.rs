@@ -163,6 +163,18 @@ impl RunConfig {
         }
     }
 
+    /// What is beside the images of data of pairs is shown to networks with `condition: paired` alone.
+    fn check_paired_data(&self) -> Result<(), String> {
+        let shown = self.trained().and_then(TrainerConfig::shown);
+        match (&self.data, shown) {
+            (DataSource::Paired(_), None | Some(Shown::Corrupted(_))) => Err(
+                "data.paired: its input would not be used: set condition: paired, or name the target alone as data"
+                    .to_string(),
+            ),
+            _ => Ok(()),
+        }
+    }
+
     fn check_evaluations(&self, origin: &str) -> Result<(), ConfigError> {
         let pairs = self.trained().and_then(TrainerConfig::shown);
         if self.evaluations.is_some() && pairs.is_some() {
@@ -238,6 +250,8 @@ impl RunConfig {
         self.sampler.check().map_err(at("sampler".to_string()))?;
         self.check_classes().map_err(at("sampler".to_string()))?;
         self.check_start().map_err(at("sampler".to_string()))?;
+        self.check_paired_data()
+            .map_err(|e| ConfigError::new(origin, e))?;
         self.scoring.check().map_err(at("scoring".to_string()))?;
         self.check_pairs().map_err(at("scoring".to_string()))?;
         self.check_likelihood().map_err(at("sampler".to_string()))?;

@@ -36,15 +36,36 @@ impl Document {
     ///
     /// A file that cannot be read, a syntax error, an unknown key, a value of the wrong kind.
     pub fn read<T: Configuration>(path: &Path) -> Result<(Self, T), ConfigError> {
+        let (document, typed) = Self::attempt(path)?;
+        Ok((document, typed?))
+    }
+
+    /// As [`Self::read`], of a file in which something may be missing that is still to be set, or that what is set makes needless:
+    /// it is said when all of it is read ([`Self::to`]).
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::read`], but for what is missing.
+    pub fn open<T: Configuration>(path: &Path) -> Result<Self, ConfigError> {
+        let (document, typed) = Self::attempt::<T>(path)?;
+        match typed {
+            Err(error) if error.other_kind.is_some() || !is_missing(&error.message) => Err(error),
+            _ => Ok(document),
+        }
+    }
+
+    fn attempt<T: Configuration>(
+        path: &Path,
+    ) -> Result<(Self, Result<T, ConfigError>), ConfigError> {
         let origin = path.display().to_string();
         let text = text::read(path)?;
         let value = text::tree(&text, &origin)?;
         let typed = words::read(&value).map_err(|message| match ConfigKind::of(&value) {
             Some(found) if found != T::KIND => ConfigError::other_kind(&origin, found, T::KIND),
             // What is missing has no place.
-            _ if message.contains(": is missing") => ConfigError::new(&origin, message),
+            _ if is_missing(&message) => ConfigError::new(&origin, message),
             _ => ConfigError::new(&origin, message + &place::<T>(&text)),
-        })?;
+        });
         let path = path.to_path_buf();
         Ok((Self { path, value }, typed))
     }
@@ -106,7 +127,7 @@ impl Document {
             && words::read::<T>(&self.value).err().as_ref() != Some(&message)
         {
             let is_section = there + 1 < parts.len();
-            let message = match is_section && message.contains(": is missing") {
+            let message = match is_section && is_missing(&message) {
                 true => format!(
                     "no key `{}` in {}, and one of its keys alone is not enough: {message}",
                     parts[there],
@@ -128,6 +149,10 @@ impl Document {
     pub fn to<T: DeserializeOwned>(&self, origin: &str) -> Result<T, ConfigError> {
         from_value(&self.value, origin)
     }
+}
+
+fn is_missing(message: &str) -> bool {
+    message.contains(": is missing")
 }
 
 /// Where in `text` reading a `T` stops: ` (line 3)`, empty where it is not known.

@@ -118,6 +118,11 @@ impl FileKind {
     /// Bytes at the beginning of a file that are looked at.
     pub const HEAD: usize = 512;
 
+    /// What it is, without what to do about it.
+    pub(crate) fn what(self) -> &'static str {
+        self.what
+    }
+
     /// The kind of the file at `path`; `None` for one that cannot be read, or of a kind that is not told here.
     pub fn of_file(path: &Path) -> Option<Self> {
         let file = File::open(path).ok()?;

@@ -27,6 +27,7 @@ use std::fmt;
 use std::path::Path;
 
 pub use array::NpyLayout;
+pub use cifar::CifarLabels;
 pub use csv_table::read_table;
 pub use image_files::{Filter, ImageFiles, PackOptions, Packed, pack, read_image};
 pub use mnist_5k::Mnist5kSide;
@@ -103,7 +104,7 @@ sources! {
         Npz(npz::NpzArchive),
         Safetensors(safetensors::SafetensorsFile),
         Idx(idx::IdxFile),
-        Cifar(cifar::CifarFolder),
+        Cifar(cifar::CifarFiles),
         Csv(csv_table::CsvTable),
         StudentT(student_t::StudentT),
         Paired(paired::Paired),

@@ -90,7 +90,9 @@ fn sources_without_names_are_paired_by_order() {
     let beside = levels(splits.held_out.input().unwrap());
     assert_eq!(beside, [41, 91]);
     let said = splits.found.to_string();
-    assert!(said.contains("paired by order with in.npy"), "got {said}");
+    let want =
+        "paired by order with in.npy, 1x2x4, for condition: paired, as only one of them has names";
+    assert!(said.contains(want), "got {said}");
 }
 
 #[test]
@@ -114,6 +116,10 @@ fn what_are_no_pairs_is_refused_in_one_line_that_names_both() {
         (fewer, "03b of the input has no target of that name"),
         (DataSource::Digits, "1438 and 10 images (training)"),
         (paired(&input, &target), "one of them is paired itself"),
+        (
+            target.clone(),
+            "both hold the same images: name what the network is to be shown as input",
+        ),
     ] {
         let got = paired(&input, &target).load().unwrap_err().to_string();
         assert!(got.contains(want), "got {got}, want {want}");

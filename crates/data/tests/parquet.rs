@@ -1,5 +1,7 @@
 //! Images in a column of Parquet files.
 
+#[path = "../src/mutated.rs"]
+mod damage;
 #[path = "hub_sets/parquet_file.rs"]
 mod parquet_file;
 
@@ -112,4 +114,138 @@ fn what_cannot_be_used_is_refused_in_one_line_that_names_the_file() {
         assert!(got.contains(want), "got {got}, want {want}");
         assert_eq!(got.lines().count(), 1, "got {got}");
     }
+}
+
+/// A file of `n` images whose column `label` is of the Parquet type `kind`; `write` fills it.
+fn labelled<T: parquet::data_type::DataType>(
+    kind: &str,
+    levels: &[i16],
+    labels: &[T::T],
+) -> Vec<u8> {
+    use parquet::data_type::{ByteArray, ByteArrayType};
+    use parquet::file::writer::SerializedFileWriter;
+    let schema = format!(
+        "message schema {{ required binary image; optional {kind} label{}; }}",
+        match kind {
+            "binary" => " (UTF8)",
+            _ => "",
+        }
+    );
+    let schema = parquet::schema::parser::parse_message_type(&schema).expect("a schema");
+    let mut bytes = Vec::new();
+    let mut writer =
+        SerializedFileWriter::new(&mut bytes, schema.into(), Default::default()).expect("a writer");
+    let mut group = writer.next_row_group().expect("a group");
+    let images: Vec<ByteArray> = pictures(0, levels.len() as u8)
+        .into_iter()
+        .map(ByteArray::from)
+        .collect();
+    let mut next = group.next_column().expect("a column").expect("the images");
+    next.typed::<ByteArrayType>()
+        .write_batch(&images, None, None)
+        .expect("bytes");
+    next.close().expect("a column");
+    let mut next = group.next_column().expect("a column").expect("the labels");
+    next.typed::<T>()
+        .write_batch(labels, Some(levels), None)
+        .expect("labels");
+    next.close().expect("a column");
+    group.close().expect("a group");
+    writer.close().expect("a file");
+    bytes
+}
+
+#[test]
+fn labels_that_cannot_be_used_are_said_with_the_reason() {
+    use parquet::data_type::{BoolType, ByteArrayType, DoubleType, Int64Type};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.parquet");
+    let all = [1; 10];
+    let mut some = all;
+    some[3..5].fill(0);
+    let numbers: Vec<i64> = (0..10).collect();
+    let (mut negative, mut large) = (numbers.clone(), numbers.clone());
+    negative[6] = -1;
+    large[2] = 5_000_000_000;
+    let words = ["b", "a"].iter().cycle().take(10);
+    let words: Vec<parquet::data_type::ByteArray> = words.map(|&word| word.into()).collect();
+    for (bytes, classes, want) in [
+        (labelled::<Int64Type>("int64", &all, &numbers), 10, ""),
+        (labelled::<ByteArrayType>("binary", &all, &words), 2, ""),
+        (
+            labelled::<Int64Type>("int64", &all, &negative),
+            0,
+            "labels are not used: column label: class of row 6 must be in 0..65536, got -1",
+        ),
+        (
+            labelled::<Int64Type>("int64", &all, &large),
+            0,
+            "labels are not used: column label: class of row 2 must be in 0..65536, got 5000000000",
+        ),
+        (
+            labelled::<Int64Type>("int64", &some, &numbers[..8]),
+            0,
+            "labels are not used: column label: 2 of 10 rows have no class, the first is row 3",
+        ),
+        (
+            labelled::<Int64Type>("int64", &[0; 10], &[]),
+            0,
+            "labels are not used: column label: 10 of 10 rows have no class, the first is row 0",
+        ),
+        (
+            labelled::<DoubleType>("double", &all, &[0.5; 10]),
+            0,
+            "labels are not used: column label: row 0 has 0.5, classes are whole numbers or texts",
+        ),
+        (
+            labelled::<BoolType>("boolean", &all, &[true; 10]),
+            0,
+            "labels are not used: column label: row 0 has true, classes are whole numbers or texts",
+        ),
+    ] {
+        fs::write(&path, bytes).unwrap();
+        let splits = source(&path, None, None).load().unwrap();
+        let got = splits.found.to_string();
+        assert!(got.contains(want), "got {got}, want {want}");
+        assert_eq!(
+            got.contains("labels are not used"),
+            !want.is_empty(),
+            "got {got}"
+        );
+        assert_eq!(
+            (splits.found.classes, got.lines().count()),
+            (classes, 1),
+            "got {got}"
+        );
+    }
+}
+
+#[test]
+fn two_hundred_damaged_files_are_read_or_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.parquet");
+    let labels: Vec<i64> = (0..12).map(|i| i % 3).collect();
+    let whole = parquet("image", &pictures(0, 12), &labels);
+    let mut read = 0;
+    for seed in 0..200 {
+        fs::write(&path, damage::mutated(&whole, seed)).unwrap();
+        match source(&path, None, None).load() {
+            Ok(splits) => {
+                read += 1;
+                for part in [&splits.train, &splits.held_out] {
+                    let values = part.images().unwrap().flatten_all().unwrap();
+                    let values = values.to_vec1::<f32>().unwrap();
+                    assert!(values.iter().all(|v| v.abs() <= 1.0), "mutation {seed}");
+                }
+            }
+            Err(error) => {
+                let got = error.to_string();
+                assert!(error.is_bad_input(), "mutation {seed}: got {got}");
+                assert!(got.contains("x.parquet"), "mutation {seed}: got {got}");
+                assert_eq!(got.lines().count(), 1, "mutation {seed}: got {got}");
+            }
+        }
+    }
+    assert!((1..200).contains(&read), "got {read} read");
+    println!("{read} of 200 were read, the others refused");
 }

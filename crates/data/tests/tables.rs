@@ -104,6 +104,19 @@ fn a_column_of_classes_is_none_of_the_values() {
 }
 
 #[test]
+fn a_negative_number_in_the_column_of_classes_is_refused_and_does_not_become_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = ten("x,kind,y\n", |i| {
+        format!("{i},{},0", if i == 4 { -1 } else { 1 })
+    });
+    let mut classes = table(folder.path(), text);
+    classes.label = Some("kind".to_string());
+    let got = refusal(&classes);
+    let want = "t.csv: line 6, column kind: must be a class, 0 or above or a word, got -1";
+    assert!(got.contains(want), "got {got}, want {want}");
+}
+
+#[test]
 fn what_is_no_number_is_refused_with_its_line_and_column() {
     let folder = tempfile::tempdir().unwrap();
     for (field, want) in [

@@ -3,6 +3,7 @@
 use candle_core::{Device, Tensor};
 use pfgmpp_data::{DataError, Dataset};
 use pfgmpp_kernel::{Condition, SampleRng, Stream};
+use pfgmpp_sampler::Corruption;
 use pfgmpp_train::Shown;
 
 use crate::error::RunError;
@@ -46,6 +47,16 @@ pub(crate) enum Images {
 }
 
 impl Pairs {
+    /// The shape of what a sample is shown, `[C', H, W]`, if it is an image and not one with its mask.
+    pub fn image_shape(&self) -> Option<[usize; 3]> {
+        match &self.images {
+            Images::Given(images) => images.dims()[1..].try_into().ok(),
+            Images::HeldOut(Shown::Paired, data) => Some(data.input()?.image_shape()),
+            Images::HeldOut(Shown::Corrupted(Corruption::Mask(_)), _) => None,
+            Images::HeldOut(Shown::Corrupted(_), data) => Some(data.image_shape()),
+        }
+    }
+
     /// `condition` with what the samples of `seeds` are shown.
     pub fn tell(
         &self,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
+use pfgmpp_checkpoint::beyond_trained;
 use pfgmpp_config::{ConfigError, ModelConfig, RunConfig, Variant};
 use pfgmpp_data::{DataError, Dataset, Splits};
 use pfgmpp_train::{TrainError, Trainer, TrainerConfig};
@@ -243,17 +244,20 @@ fn build(
     let (_, trained, data) = provider.unwrap_or(run);
     let Some(model) = trained.config().trained() else {
         let model = SamplingModel::untrained(resolved, &splits.train, &device)?;
+        let mut about = notes(&model, splits);
         for variant in elsewhere(config)? {
             let other = resolved.under(&variant, &folder.join("checkpoint"));
-            SamplingModel::untrained(&other, &splits.train, &device)
+            let other = SamplingModel::untrained(&other, &splits.train, &device)
                 .map_err(|e| refuse_variant(&variant, &e))?;
+            let new = other.notes().iter().filter(|note| !about.contains(note));
+            about.extend(new.cloned().collect::<Vec<_>>());
         }
         let built = Built {
             params: 0,
             untrained: model.footprint().cloned(),
             evaluations: model.evaluations(),
         };
-        return Ok((built, notes(&model, splits)));
+        return Ok((built, about));
     };
     let mut trainer = Trainer::new(model, trained.config().seed, &data.train, &device)
         .map_err(|e| refuse_network(&e, folder))?;
@@ -271,8 +275,16 @@ fn build(
         .with_pairs(model.shown(), &splits.held_out, config.first_seed())
         .with_reference(&device)?
         .with_classes(config.first_seed(), &splits.train.class_counts())?;
+    sampled.check_start()?;
+    let mut say_beyond = |d| {
+        let note = beyond_trained(model.training.d_list(), d);
+        let new = note.filter(|note| !about.contains(note));
+        about.extend(new);
+    };
+    say_beyond(config.d());
     for variant in config.variants("config.yaml")? {
         let d = model.d_at(variant.config.d());
+        say_beyond(d);
         let (denoiser, sampler) = (trainer.averaged_model_at(d)?, &variant.config.sampler);
         SamplingModel::new(denoiser, d, shape, moments, sampler)
             .map_err(|e| refuse_variant(&variant, &e))?;

@@ -212,6 +212,24 @@ impl SamplingModel {
         Ok(self)
     }
 
+    /// Checks that samples which are to start from the image that they are shown (`sampler.start_from_condition`) are shown one of
+    /// their shape.
+    ///
+    /// # Errors
+    ///
+    /// A model that is shown none, and images of another shape.
+    pub fn check_start(&self) -> Result<(), RunError> {
+        let Some(start) = &self.config.start_from_condition else {
+            return Ok(());
+        };
+        if self.pairs.as_ref().and_then(Pairs::image_shape) == Some(self.shape) {
+            return Ok(());
+        }
+        let accepted = "absent for a model that is shown no image of the samples' shape";
+        let error = ParameterError::new("start_from_condition", start.sigma, accepted);
+        Err(ConfigError::new("sampler", error).into())
+    }
+
     /// What a network of pairs is shown of an image; `None` of any other.
     pub fn shown(&self) -> Option<Shown> {
         self.shown
@@ -319,7 +337,9 @@ impl SamplingModel {
                         "checkpoint {source} was trained on pairs: it is scored by the run that trains it"
                     ));
                 }
-                Self::of_checkpoint(model, &config.sampler)?
+                let model = Self::of_checkpoint(model, &config.sampler)?;
+                model.check_start()?;
+                model
                     .with_reference(device)?
                     .with_classes(config.first_seed(), &data.class_counts())
             }

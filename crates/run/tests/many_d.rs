@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use pfgmpp_checkpoint::{Export, Layout, Model};
+use pfgmpp_checkpoint::{Export, Layout, Model, beyond_trained};
 use pfgmpp_config::yaml::parse_assignment;
 use pfgmpp_config::{Document, RunConfig};
 use pfgmpp_data::Dataset;
+use pfgmpp_hub::Hub;
 use pfgmpp_kernel::{Denoiser, Dimension, Query};
+use pfgmpp_run::{Lookup, ResolvedRun, preflight};
 use pfgmpp_train::Trainer;
 
 const LIST: &str = "training.d_list=[1, 8, 128, inf]";
@@ -69,12 +71,58 @@ fn its_checkpoint_is_the_same_denoiser_at_any_d() {
                 "at D = {at} as at the one before"
             );
             before = Some(own);
+            let inside = model.notes.iter().all(|note| !note.contains("d_list"));
+            assert!(inside, "at D = {at}: got {:?}", model.notes);
         }
         let checkpoint = trainer.checkpoint(config.sampler.clone()).unwrap();
         let error = Export::new(&checkpoint, Layout::EdmStateDict, &path);
         let (got, want) = (error.err().unwrap().to_string(), "a network for many D");
         assert!(got.contains(want), "got {got}, want {want}");
     }
+}
+
+#[test]
+fn a_d_beyond_those_of_the_list_is_said_before_a_run_and_where_its_checkpoint_is_asked() {
+    let list = [1.0, 8.0, 128.0].map(d);
+    for (at, said) in [
+        (0.5, true),
+        (1.0, false),
+        (20.0, false),
+        (128.0, false),
+        (1e4, true),
+    ] {
+        let got = beyond_trained(&list, d(at));
+        assert_eq!(got.is_some(), said, "at D = {at}: got {got:?}");
+    }
+    assert_eq!(beyond_trained(&[], d(3.0)), None);
+    let config = read(&["training.d_list=[1, 8, 128]", "d=8", "sampler.d=0.5"]).unwrap();
+    let hub = Hub::from_env();
+    let run = ResolvedRun::resolve(config, None, &Lookup::new(&hub, &[])).unwrap();
+    let splits = run.config().data.load().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let runs = [(folder.path().join("run"), &run, &splits)];
+    let found = preflight(runs.into_iter(), folder.path(), &Device::Cpu).unwrap();
+    let want = "the network was trained at D from 1 to 128 (training.d_list) and has learned nothing of D = 0.5: its samples may be far off";
+    assert!(
+        found.notes.iter().any(|note| note == want),
+        "got {:?}, want {want}",
+        found.notes
+    );
+    let model = run.config().trained().unwrap();
+    let trainer = Trainer::new(model, 0, &splits.train, &Device::Cpu).unwrap();
+    let path = folder.path().join("checkpoint");
+    trainer
+        .checkpoint(run.config().sampler.clone())
+        .unwrap()
+        .save(&path)
+        .unwrap();
+    let asked = Model::load(&path, &Device::Cpu)
+        .unwrap()
+        .at(d(0.5))
+        .unwrap();
+    // What asks for samples asks again.
+    let asked = asked.at(d(0.5)).unwrap();
+    assert_eq!(asked.notes, [want]);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 use pfgmpp_kernel::Dimension;
 use pfgmpp_nn::Prediction;
+use pfgmpp_pickle::{Id, Value};
 use pfgmpp_sampler::{SamplerConfig, SolverConfig};
 use pfgmpp_transfer::{
     DataScale, EdmPreconditioning, EdmSchedule, IddpmLevels, IddpmPreconditioning, NoiseLevel,
@@ -13,7 +14,6 @@ use pfgmpp_transfer::{
 use super::network::network;
 use super::settings::Settings;
 use super::{ForeignError, Module};
-use crate::pickle::{Id, Value};
 use crate::torch::TorchFile;
 use crate::{CheckpointConfig, DataSummary, FORMAT, TrainingSummary};
 

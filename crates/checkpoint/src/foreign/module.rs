@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use pfgmpp_pickle::{Id, Value};
+
 use super::ForeignError;
-use crate::pickle::{Id, Value};
 use crate::torch::TorchFile;
 
 /// Modules and tensors that one network may have: the largest published one has some hundreds.

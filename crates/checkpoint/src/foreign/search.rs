@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use pfgmpp_pickle::{Id, Value};
+
 use super::{ForeignError, Module};
 use crate::Tensors;
-use crate::pickle::{Id, Value};
 use crate::torch::TorchFile;
 
 /// What programs call an average of the weights over training, the usual first.

@@ -1,7 +1,8 @@
 //! The arguments of a module's constructor.
 
+use pfgmpp_pickle::{Id, Value};
+
 use super::{ForeignError, Module};
-use crate::pickle::{Id, Value};
 
 /// Reads arguments by name: as they were given, else as the constructor's default.
 pub(super) struct Settings<'a> {

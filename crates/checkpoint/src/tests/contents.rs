@@ -1,12 +1,12 @@
 //! Which of the weights in a file are taken, and what is passed over.
 
+use pfgmpp_pickle::Window;
 use serde_json::{Value, json};
 
 use super::hostile::{global, text};
 use super::mapping::{module, python};
 use crate::foreign::{self, Contents};
 use crate::torch::TorchFile;
-use crate::window::Window;
 
 /// What stands beside a tensor's description; never read here.
 const TENSOR: &[u8] = b"ctorch._utils\n_rebuild_tensor_v2\n)R";

@@ -9,12 +9,12 @@
 use std::time::{Duration, Instant};
 
 use candle_core::Device;
+use pfgmpp_pickle::Window;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{memory, read};
 use crate::tensors;
-use crate::window::Window;
 
 /// Bytes that one file may take, some fifty times its own length.
 const MEMORY: usize = 200 << 20;

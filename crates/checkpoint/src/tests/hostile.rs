@@ -52,7 +52,7 @@ fn a_call_of_a_system_command_is_named_and_not_run() {
         ("numpy", "load"),
     ] {
         let bytes = pickle(&[&global(module, name), &text(&command), b"\x85R"]);
-        let want = format!("asks for {module}.{name}, which no checkpoint needs; nothing was run");
+        let want = format!("asks for {module}.{name}, which is not needed here; nothing was run");
         assert_says(&bytes, &want);
     }
     let old = b"\x80\x02cos\nsystem\nX\x05\0\0\0touch\x85R.";
@@ -64,7 +64,7 @@ fn a_call_of_a_system_command_is_named_and_not_run() {
 fn deep_nesting_is_refused() {
     let nested =
         |open: &[u8], close: &[u8]| pickle(&[&open.repeat(100_000), b"N", &close.repeat(100_000)]);
-    let want = "more than 1000 values nested in each other";
+    let want = "more than the 1000 values nested in each other";
     assert_says(&pickle(&[b"N", &b"\x85".repeat(100_000)]), want);
     assert_says(&nested(b"(", b"t"), want);
     assert_says(&nested(b"]", b"a"), want);
@@ -220,7 +220,7 @@ fn modules_that_hold_each_other_many_times_over_have_an_end() {
     }
     let bytes = pickle(&[&bytes]);
     // The outermost is no network; its tensors are asked for by `tensors`.
-    let file = crate::torch::TorchFile::read(&crate::window::Window::from_bytes(bytes));
+    let file = crate::torch::TorchFile::read(&pfgmpp_pickle::Window::from_bytes(bytes));
     let file = file.expect("a sound pickle");
     let module = crate::foreign::Module::new(&file, file.pickle.root()).expect("a module");
     let got = module.tensors().expect_err("a refusal").to_string();

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor};
 use pfgmpp_nn::Prediction;
+use pfgmpp_pickle::Window;
 use serde_json::{Value, json};
 
 use super::hostile::{global, text};
 use crate::foreign::{self, Module};
 use crate::torch::TorchFile;
-use crate::window::Window;
 use crate::{CheckpointConfig, Tensors};
 
 /// A value of Python.

@@ -5,13 +5,12 @@ mod fuzz;
 mod hostile;
 mod mapping;
 mod memory;
-mod opcodes;
 mod stems;
 
 use candle_core::Device;
+use pfgmpp_pickle::Window;
 
 use crate::source::read_file;
-use crate::window::Window;
 use crate::{Checkpoint, LoadOptions, Model};
 
 /// Reads a file as `--checkpoint` would, network included; what it was, or the line that a user sees.

@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 use std::io::BufReader;
 
+use pfgmpp_pickle::{Window, WindowReader};
 use zip::read::{ArchiveOffset, Config};
 use zip::{CompressionMethod, ZipArchive};
 
 use super::storage::Storage;
 use super::{LIMITS, TorchError, TorchFile, head};
-use crate::pickle;
-use crate::window::{Window, WindowReader};
 
 /// Bytes of the record that ends an archive.
 const END: usize = 22;
@@ -45,7 +44,7 @@ pub(super) fn read(file: &Window) -> Result<TorchFile, TorchError> {
         .filter_map(|(name, entry)| Some((name.strip_prefix(&folder)?.to_owned(), entry)))
         .collect();
     Ok(TorchFile {
-        pickle: pickle::read(&window, &LIMITS)?,
+        pickle: pfgmpp_pickle::read(&window, &LIMITS)?,
         window,
         storages,
         len: file.len(),

@@ -1,8 +1,8 @@
 //! Why a file of PyTorch could not be read.
 
-use std::io;
+use pfgmpp_pickle::PickleError;
 
-use crate::pickle::PickleError;
+use std::io;
 
 /// Why a file of PyTorch could not be read.
 #[derive(Debug, thiserror::Error)]

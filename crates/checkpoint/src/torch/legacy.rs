@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 
+use pfgmpp_pickle::{Pickle, Value, Window};
+
 use super::storage::{Element, Storage, element_of_class};
 use super::{LIMITS, TorchError, TorchFile, head};
-use crate::pickle::{self, Pickle, Value};
-use crate::window::Window;
 
 /// The number that the first pickle holds.
 const MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
@@ -25,7 +25,7 @@ pub(super) fn read(file: &Window) -> Result<TorchFile, TorchError> {
     let mut rest = file.clone();
     let mut next = || -> Result<(Pickle, Window), TorchError> {
         let window = rest.clone();
-        let pickle = pickle::read(&window, &LIMITS)?;
+        let pickle = pfgmpp_pickle::read(&window, &LIMITS)?;
         rest = window.tail(pickle.end()).ok_or_else(cut_off)?;
         Ok((pickle, window))
     };

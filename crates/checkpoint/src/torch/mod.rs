@@ -16,10 +16,8 @@ mod vocabulary;
 
 use std::collections::HashMap;
 
-use crate::pickle::{self, Limits, Pickle};
-use crate::window::Window;
-
 pub(crate) use error::TorchError;
+use pfgmpp_pickle::{Limits, Pickle, Window};
 use storage::Storage;
 
 /// A file of PyTorch, or a plain pickle with tensors in it.
@@ -34,7 +32,7 @@ pub(crate) struct TorchFile {
     len: u64,
 }
 
-/// Bounds on the pickles of checkpoints.
+/// Bounds on the pickles of checkpoints, well above what they hold: the largest published one has some 100,000 opcodes.
 const LIMITS: Limits = Limits {
     opcodes: 2_000_000,
     text: 32 << 20,
@@ -53,7 +51,7 @@ impl TorchFile {
             return legacy::read(file);
         }
         Ok(Self {
-            pickle: pickle::read(file, &LIMITS)?,
+            pickle: pfgmpp_pickle::read(file, &LIMITS)?,
             window: file.clone(),
             storages: HashMap::new(),
             len: file.len(),

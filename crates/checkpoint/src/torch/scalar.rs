@@ -1,8 +1,8 @@
 //! Numbers, as Python or NumPy write them.
 
+use pfgmpp_pickle::{Id, Value, Window};
+
 use super::TorchFile;
-use crate::pickle::{Id, Value};
-use crate::window::Window;
 
 impl TorchFile {
     /// A number: an integer, a float, a truth value or a NumPy scalar.

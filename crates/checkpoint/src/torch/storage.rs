@@ -1,8 +1,7 @@
 //! Storages: the flat arrays that tensors are views of.
 
 use candle_core::DType;
-
-use crate::window::Window;
+use pfgmpp_pickle::Window;
 
 /// What a storage's elements are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! Tensors: views of storages by offset, shape and stride.
 
 use candle_core::{Device, Tensor};
+use pfgmpp_pickle::{Call, Id, Value, Window};
 
 use super::storage::{Element, Storage, element_of_class, element_of_dtype};
 use super::{TorchError, TorchFile, legacy};
-use crate::pickle::{Call, Id, Value};
-use crate::{elements, window::Window};
+use crate::elements;
 
 /// Calls within calls of one tensor: a parameter of a tensor subclass of a tensor.
 const MAX_WRAPPERS: usize = 8;

@@ -1,6 +1,6 @@
 //! The functions and classes that checkpoints name, and those that only an attack names.
 
-use crate::pickle::Regard;
+use pfgmpp_pickle::Regard;
 
 /// What is made of `module.name`. Whatever it is, it is never run.
 pub(super) fn regard(module: &str, name: &str) -> Regard {

@@ -49,7 +49,7 @@ pub struct Args {
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
     /// Images that a model of pairs (condition: paired) is shown, one for each sample and again from the first when there are
-    /// no more: a folder or a ZIP archive, in the order of names
+    /// no more: a folder or a ZIP archive, in the order of names, or one image
     #[arg(long, value_name = "PATH")]
     input: Option<PathBuf>,
     /// Samples drawn at a time, at least one per thread; it changes memory and speed, not the samples
@@ -112,6 +112,7 @@ pub fn sample(args: &Args) -> Result<(), Failure> {
             inputs.map_err(|e| Failure::bad_input(format!("--{e}")))?
         }
     };
+    model.check_start()?;
     place::check_form(form, model.shape())?;
     let list = seeds.list();
     if form == Form::Pictures && !args.overwrite {

@@ -264,7 +264,7 @@ pub fn overrides(set: &[String]) -> Result<Vec<Override>, ConfigError> {
 
 /// Reads a configuration with the overrides of `--set`.
 pub fn read(path: &Path, set: &[String]) -> Result<RunConfig, Failure> {
-    let (mut document, _) = Document::read::<RunConfig>(path)?;
+    let mut document = Document::open::<RunConfig>(path)?;
     let mut places = Vec::new();
     for Override { origin, key, value } in overrides(set)? {
         document.set::<RunConfig>(&key, value, &origin)?;

@@ -2,13 +2,13 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zip::ZipArchive;
 
 use super::{
-    CifarFolder, DataSource, IdxFile, ImageArchive, ImageFolder, NpyArray, NpzArchive,
-    ParquetFiles, SafetensorsFile, cifar, idx,
+    CifarFiles, DataSource, IdxFile, ImageArchive, ImageFolder, NpyArray, NpzArchive, ParquetFiles,
+    SafetensorsFile, cifar, idx,
 };
 use crate::error::DataError;
 use crate::file_error::{FileError, kind_of_file};
@@ -16,7 +16,7 @@ use crate::file_kind::FileKind;
 
 impl DataSource {
     /// The source that lies at `path`, told by what it is rather than by its name: a folder of images or of CIFAR, an
-    /// archive of images or of arrays, a `.npy` or `.safetensors` file, or MNIST's own format, packed or not.
+    /// archive of images or of arrays, a `.npy` or `.safetensors` file, CIFAR as it is downloaded, or MNIST's own format, packed or not.
     ///
     /// # Errors
     ///
@@ -28,7 +28,7 @@ impl DataSource {
         );
         if found.is_dir() {
             return Ok(match cifar::is_cifar(&path) {
-                true => Self::Cifar(CifarFolder { path }),
+                true => cifar_at(path),
                 false => Self::Folder(ImageFolder { path }),
             });
         }
@@ -53,6 +53,7 @@ impl DataSource {
                 image: None,
                 label: None,
             }),
+            _ if cifar::is_archive(&path) => cifar_at(path),
             _ if idx::is_idx(&idx::head(&path)?) => Self::Idx(IdxFile { path, labels: None }),
             _ if is_safetensors(&path)? => Self::Safetensors(SafetensorsFile {
                 path,
@@ -64,13 +65,18 @@ impl DataSource {
             kind => {
                 let is = kind.map_or_else(String::new, |kind| format!("is {kind}; "));
                 let reason = format!(
-                    "{is}data are a folder or ZIP archive of images, .npy, .npz, .safetensors, IDX (MNIST), a folder of \
-                     CIFAR's binary files, or a table: csv: {{path: t.csv, range: [-10, 10]}}"
+                    "{is}data are a folder or ZIP archive of images, .npy, .npz, .safetensors, IDX (MNIST), CIFAR (.tar.gz \
+                     or its folder), or a table: csv: {{path: t.csv, range: [-10, 10]}}"
                 );
                 return Err(FileError::file(&path, reason).into());
             }
         })
     }
+}
+
+/// CIFAR of the classes that it has by default.
+fn cifar_at(path: PathBuf) -> DataSource {
+    DataSource::Cifar(CifarFiles { path, labels: None })
 }
 
 /// Whether an archive holds arrays and nothing else.

@@ -162,6 +162,14 @@ impl<'t> Rows<'t> {
             Some(column) if self.record[column].is_empty() => {
                 Err(self.refuse(column, "must be a class"))
             }
+            // What marks rows of no class, and would be one more class.
+            Some(column)
+                if self.record[column]
+                    .parse()
+                    .is_ok_and(|class: i64| class < 0) =>
+            {
+                Err(self.refuse(column, "must be a class, 0 or above or a word"))
+            }
             Some(column) => Ok(Some(self.record[column].to_string())),
         }
     }

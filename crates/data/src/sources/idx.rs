@@ -90,7 +90,7 @@ pub(super) fn head(path: &Path) -> Result<Vec<u8>, FileError> {
 }
 
 /// What reads the file at `path`, and its bytes if it is not packed.
-fn unpacked(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), FileError> {
+pub(super) fn unpacked(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), FileError> {
     let file = File::open(path).map_err(FileError::io(path))?;
     let len = file.metadata().map_err(FileError::io(path))?.len();
     let mut file = BufReader::new(file);

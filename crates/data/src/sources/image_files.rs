@@ -11,6 +11,8 @@ mod in_place;
 mod label_file;
 mod pack;
 mod parquet;
+#[cfg(feature = "datasets")]
+mod parquet_labels;
 mod plain;
 mod planes;
 mod resize;

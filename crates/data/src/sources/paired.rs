@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use candle_core::Device;
 use pfgmpp_hub::Hub;
 use serde::{Deserialize, Serialize};
 
@@ -48,14 +49,15 @@ impl Source for Paired {
 /// `target` with `input` beside it.
 fn pair(input: Splits, target: Splits) -> Result<Splits, DataError> {
     check(&input, &target)?;
-    let by = match (&input.names, &target.names) {
-        (Some(_), Some(_)) => "name",
-        _ => "order",
+    let (by, why) = match (&input.names, &target.names) {
+        (Some(_), Some(_)) => ("name", ""),
+        (None, None) => ("order", ""),
+        _ => ("order", ", as only one of them has names"),
     };
     let mut found = target.found;
     let pixels = input.train.image_shape();
     found.remarks.push(format!(
-        "paired by {by} with {}, {}x{}x{}, for condition: paired",
+        "paired by {by} with {}, {}x{}x{}, for condition: paired{why}",
         input.found.name, pixels[0], pixels[1], pixels[2]
     ));
     let of_input = input.found.remarks.iter();
@@ -111,7 +113,22 @@ fn check(input: &Splits, target: &Splits) -> Result<(), DataError> {
             ));
         }
     }
-    Ok(())
+    match same(&input.train, &target.train)? {
+        true => refuse(
+            "both hold the same images: name what the network is to be shown as input".to_string(),
+        ),
+        false => Ok(()),
+    }
+}
+
+/// Whether two sets are one: a network that is shown what it is to draw learns to copy it.
+fn same(a: &Dataset, b: &Dataset) -> Result<bool, DataError> {
+    let first = |set: &Dataset| -> Result<Vec<f32>, DataError> {
+        let image = set.batch(&[0], &Device::Cpu)?;
+        Ok(image.flatten_all()?.to_vec1()?)
+    };
+    // Most are told apart by one image.
+    Ok(first(a)? == first(b)? && a.fingerprint()? == b.fingerprint()?)
 }
 
 /// What keeps names from being those of pairs.

@@ -1,12 +1,14 @@
 //! Arrays in files of every kind, against what NumPy wrote (`make.py`), the binary versions of CIFAR, and damaged files.
 
+mod cifar_python;
 #[path = "../common/mod.rs"]
 mod common;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pfgmpp_data::{CifarFolder, DataSource, Dataset, NpzArchive, Splits};
+use pfgmpp_data::{CifarFiles, DataSource, Dataset, NpzArchive, Splits};
 
 use common::values;
 use rand::{Rng, SeedableRng};
@@ -17,6 +19,15 @@ use serde::Deserialize;
 #[derive(Deserialize)]
 struct Expected {
     levels: Vec<u32>,
+    classes: Vec<u32>,
+    cifar: BTreeMap<String, CifarPart>,
+}
+
+/// What NumPy read of a part of CIFAR.
+#[derive(Deserialize)]
+struct CifarPart {
+    /// The SHA-256 of its levels.
+    sha256: String,
     classes: Vec<u32>,
 }
 
@@ -208,14 +219,15 @@ fn cifar_100_has_its_fine_classes() {
 #[test]
 fn other_versions_of_cifar_and_damaged_ones_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let source = DataSource::Cifar(CifarFolder {
+    let source = DataSource::Cifar(CifarFiles {
         path: folder.path().to_path_buf(),
+        labels: None,
     });
     assert!(refusal(&source).contains("holds neither data_batch_1.bin"));
     fs::write(folder.path().join("data_batch_1"), b"\x80\x02").unwrap();
     let got = refusal(&source);
     assert!(
-        got.contains("holds the Python version: fetch the binary version"),
+        got.contains("data_batch_1: the pickle ends too early, at byte 2"),
         "got {got}"
     );
     let folder = cifar(&CIFAR_10, 0, |_, image| image as u8 + u8::from(image == 9));

@@ -40,7 +40,7 @@ impl Setup {
             let axes = all_axes(file, name.as_deref(), &setup, path)?;
             check_clashes(&axes, overrides, path)?;
             let config = path.parent().unwrap_or(Path::new("")).join(&setup.config);
-            let (base, _) = Document::read::<RunConfig>(&config)?;
+            let base = Document::open::<RunConfig>(&config)?;
             Ok(Self {
                 name,
                 axes,

@@ -46,7 +46,6 @@ impl Source for ParquetFiles {
 
 #[cfg(feature = "datasets")]
 mod read {
-    use std::collections::BTreeSet;
     use std::fs::{self, File};
     use std::path::{Path, PathBuf};
 
@@ -55,11 +54,11 @@ mod read {
     use parquet::record::{Field, Row};
 
     use super::super::archive::{Archive, Entry, Listing};
+    use super::super::parquet_labels::{Label, classes, label_of};
     use super::super::{check_bytes, decode, in_memory};
     use super::ParquetFiles;
     use crate::error::DataError;
     use crate::file_error::FileError;
-    use crate::labels::{ClassLabels, Labels, MAX_CLASSES};
     use crate::source::Source;
     use crate::splits::{MIN_IMAGES, Splits};
     use crate::storage::Room;
@@ -73,7 +72,7 @@ mod read {
     #[derive(Default)]
     struct Rows {
         images: Vec<Vec<u8>>,
-        labels: Vec<Option<String>>,
+        labels: Vec<Label>,
         bytes: u64,
     }
 
@@ -109,7 +108,8 @@ mod read {
                 size: bytes.len() as u64,
             };
             let entries: Vec<Entry> = rows.images.iter().enumerate().map(entry).collect();
-            let labels = classes(&rows.labels);
+            let column = self.label.as_deref().unwrap_or(LABEL);
+            let labels = classes(column, &rows.labels);
             let first = decode::header(&self.path, &entries[0].name, &rows.images[0])?;
             check_bytes(&self.path, &entries, first)?;
             let (set, room) = (self.name(), Room::USUAL);
@@ -185,12 +185,12 @@ mod read {
             }
         }
 
-        fn label(&self, row: &Row) -> Result<Option<String>, String> {
+        fn label(&self, row: &Row) -> Result<Label, String> {
             let wanted = self.label.as_deref().unwrap_or(LABEL);
             let column = row.get_column_iter().find(|(column, _)| *column == wanted);
             match (column, &self.label) {
-                (Some((_, field)), _) => Ok(text(field)),
-                (None, None) => Ok(None),
+                (Some((_, field)), _) => Ok(label_of(field)),
+                (None, None) => Ok(Label::Absent),
                 (None, Some(name)) => Err(format!("has no column {name}, but {}", names(row))),
             }
         }
@@ -215,53 +215,5 @@ mod read {
             }),
             _ => None,
         }
-    }
-
-    /// A class as text; none of what cannot be one.
-    fn text(field: &Field) -> Option<String> {
-        match field {
-            Field::Byte(class) => Some(class.to_string()),
-            Field::Short(class) => Some(class.to_string()),
-            Field::Int(class) => Some(class.to_string()),
-            Field::Long(class) => Some(class.to_string()),
-            Field::UByte(class) => Some(class.to_string()),
-            Field::UShort(class) => Some(class.to_string()),
-            Field::UInt(class) => Some(class.to_string()),
-            Field::ULong(class) => Some(class.to_string()),
-            Field::Str(class) => Some(class.clone()),
-            _ => None,
-        }
-    }
-
-    /// Classes of what stands in the column: whole numbers as they are, names in their order.
-    fn classes(labels: &[Option<String>]) -> Labels {
-        let all: Option<Vec<&str>> = labels.iter().map(Option::as_deref).collect();
-        let Some(all) = all else {
-            return match labels.iter().all(Option::is_none) {
-                true => Labels::Absent,
-                false => Labels::Unusable("some rows have none".to_string()),
-            };
-        };
-        let numbers: Option<Vec<u32>> = all.iter().map(|label| label.parse().ok()).collect();
-        if let Some(numbers) = numbers {
-            let most = numbers.iter().copied().max().unwrap_or(0) as usize;
-            return match most < MAX_CLASSES {
-                true => Labels::Classes(ClassLabels::new(numbers, most + 1)),
-                false => {
-                    Labels::Unusable(format!("class {most}, up to {MAX_CLASSES} are accepted"))
-                }
-            };
-        }
-        let names: BTreeSet<&str> = all.iter().copied().collect();
-        let names: Vec<&str> = names.into_iter().collect();
-        if names.len() > MAX_CLASSES {
-            return Labels::Unusable(format!("{} different ones", names.len()));
-        }
-        let place = |label: &&str| names.binary_search(label).expect("it is among them") as u32;
-        let values = all.iter().map(place).collect();
-        Labels::Classes(ClassLabels::named(
-            values,
-            names.iter().map(|name| name.to_string()).collect(),
-        ))
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 
+use super::super::file_name;
 use super::archive::Archive;
 use super::check_bytes;
 use super::decode::{self, Handled};
@@ -12,7 +13,8 @@ use super::folder::Folder;
 use super::selection::Selection;
 use super::zip::Zip;
 use crate::error::DataError;
-use crate::file_error::FileError;
+use crate::file_error::{FileError, kind_of_file};
+use crate::file_kind::FileKind;
 use crate::found::Skipped;
 
 /// The images of a folder, an archive or a file, all of one size.
@@ -29,7 +31,7 @@ pub struct ImageFiles {
 }
 
 impl ImageFiles {
-    /// Reads the images of `path`: a folder with the folders in it, or a ZIP archive. One image will do.
+    /// Reads the images of `path`: a folder with the folders in it, a ZIP archive, or a file that is one image.
     ///
     /// # Errors
     ///
@@ -38,7 +40,30 @@ impl ImageFiles {
         if path.is_dir() {
             return read(path, &mut Folder::open(path)?);
         }
-        read(path, &mut Zip::open(path)?)
+        const IMAGES: [FileKind; 5] = [
+            FileKind::PNG,
+            FileKind::JPEG,
+            FileKind::WEBP,
+            FileKind::TIFF,
+            FileKind::BMP,
+        ];
+        match kind_of_file(path)? {
+            Some(kind) if IMAGES.contains(&kind) => Ok(Self {
+                names: vec![file_name(path)],
+                images: read_image(path)?.unsqueeze(0)?,
+                skipped: Vec::new(),
+                remarks: Vec::new(),
+            }),
+            // Some archives begin with a program that unpacks them.
+            Some(FileKind::ZIP) | None => read(path, &mut Zip::open(path)?),
+            Some(kind) => {
+                let is = kind.what();
+                let reason = format!(
+                    "is {is}: images are a folder, a ZIP archive or a file of PNG, JPEG, WebP, TIFF or BMP"
+                );
+                Err(FileError::file(path, reason).into())
+            }
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! Opcodes, each by a pickle that Python would write.
 
-use crate::pickle::{self, Limits, Pickle, PickleError, Regard, Value};
-use crate::window::Window;
+use crate::{Limits, Pickle, PickleError, Regard, Value, Window};
 
 const LIMITS: Limits = Limits {
     opcodes: 1000,
@@ -15,7 +14,7 @@ const LIMITS: Limits = Limits {
 };
 
 fn read(bytes: &[u8]) -> Result<Pickle, PickleError> {
-    pickle::read(&Window::from_bytes(bytes.to_vec()), &LIMITS)
+    crate::read(&Window::from_bytes(bytes.to_vec()), &LIMITS)
 }
 
 fn root(bytes: &[u8]) -> String {
@@ -74,6 +73,8 @@ fn containers_are_filled_in_every_way() {
 #[test]
 fn long_bytes_are_remembered_by_position() {
     assert_eq!(root(b"\x8e\x03\0\0\0\0\0\0\0abc."), "Bytes(9, 3)");
+    // A string of Python 2: bytes under an opcode of its own, read to 3 bytes here as any length would be.
+    assert_eq!(root(b"T\x03\0\0\0a\xffc."), "Bytes(5, 3)");
 }
 
 #[test]
@@ -101,7 +102,7 @@ fn damage_is_named_with_its_place() {
         ),
         (
             b"\x82\x01.",
-            "byte 0: opcode 0x82 is not one that checkpoints use",
+            "byte 0: opcode 0x82 is not one that is read here",
         ),
         (
             b"(N",

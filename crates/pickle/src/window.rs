@@ -31,7 +31,6 @@ impl ReadAt for File {
     }
 }
 
-#[cfg(test)]
 impl ReadAt for Vec<u8> {
     fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
@@ -44,7 +43,7 @@ impl ReadAt for Vec<u8> {
 
 /// A stretch of a file or of bytes in memory. A clone is another handle to the same bytes.
 #[derive(Clone)]
-pub(crate) struct Window {
+pub struct Window {
     source: Arc<dyn ReadAt>,
     start: u64,
     len: u64,
@@ -52,7 +51,11 @@ pub(crate) struct Window {
 
 impl Window {
     /// The whole of a file.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be opened, and what is not a file.
+    pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
@@ -66,8 +69,7 @@ impl Window {
     }
 
     /// Bytes in memory.
-    #[cfg(test)]
-    pub(crate) fn from_bytes(bytes: Vec<u8>) -> Self {
+    pub fn from_bytes(bytes: Vec<u8>) -> Self {
         let len = bytes.len() as u64;
         Self {
             source: Arc::new(bytes),
@@ -76,12 +78,18 @@ impl Window {
         }
     }
 
-    pub(crate) fn len(&self) -> u64 {
+    /// Length in bytes.
+    pub fn len(&self) -> u64 {
         self.len
     }
 
+    /// Whether it has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// `len` bytes from `offset` on, if they lie within.
-    pub(crate) fn part(&self, offset: u64, len: u64) -> Option<Self> {
+    pub fn part(&self, offset: u64, len: u64) -> Option<Self> {
         let end = offset.checked_add(len)?;
         (end <= self.len).then(|| Self {
             source: self.source.clone(),
@@ -91,12 +99,16 @@ impl Window {
     }
 
     /// Everything from `offset` on, if it lies within.
-    pub(crate) fn tail(&self, offset: u64) -> Option<Self> {
+    pub fn tail(&self, offset: u64) -> Option<Self> {
         self.part(offset, self.len.checked_sub(offset)?)
     }
 
     /// Fills `bytes` from `offset` on.
-    pub(crate) fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// Bytes beyond the end, and failures of the file system.
+    pub fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         match offset.checked_add(bytes.len() as u64) {
             Some(end) if end <= self.len => {}
             _ => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -105,14 +117,18 @@ impl Window {
     }
 
     /// All bytes; the caller has made sure that they are few.
-    pub(crate) fn to_vec(&self) -> io::Result<Vec<u8>> {
+    ///
+    /// # Errors
+    ///
+    /// Failures of the file system.
+    pub fn to_vec(&self) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; self.len as usize];
         self.read_at(&mut bytes, 0)?;
         Ok(bytes)
     }
 
     /// The bytes as a stream.
-    pub(crate) fn reader(&self) -> WindowReader {
+    pub fn reader(&self) -> WindowReader {
         WindowReader {
             window: self.clone(),
             position: 0,
@@ -121,7 +137,7 @@ impl Window {
 }
 
 /// Reads a [`Window`] from front to back.
-pub(crate) struct WindowReader {
+pub struct WindowReader {
     window: Window,
     position: u64,
 }

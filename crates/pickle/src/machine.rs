@@ -2,37 +2,40 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::cursor::Cursor;
-use super::{Id, Pickle, PickleError, Value};
-use crate::window::Window;
+use crate::Window;
+use crate::cursor::Cursor;
+use crate::{Id, Pickle, PickleError, Value};
 
-/// Bounds on what a pickle may hold, well above what checkpoints hold: the largest published one has
-/// some 100,000 opcodes.
+/// Bounds on what a pickle may hold.
 #[derive(Clone, Copy)]
-pub(crate) struct Limits {
+pub struct Limits {
     /// Opcodes, and so values.
-    pub(crate) opcodes: usize,
+    pub opcodes: usize,
     /// Bytes of all texts and long integers together.
-    pub(crate) text: usize,
+    pub text: usize,
     /// Containers within containers.
-    pub(crate) depth: u16,
+    pub depth: u16,
     /// What is made of functions and classes, by module and name.
-    pub(crate) regard: fn(&str, &str) -> Regard,
+    pub regard: fn(&str, &str) -> Regard,
 }
 
 /// What is made of a function or class that a pickle names. None is ever run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Regard {
+pub enum Regard {
     /// Its description is understood.
     Known,
-    /// Something that lies beside the weights; its description is kept and means nothing here.
+    /// Something that lies beside what is needed; its description is kept and means nothing here.
     PassedOver,
-    /// No checkpoint needs it, and somebody who names it means harm.
+    /// Nothing that is read here needs it, and somebody who names it means harm.
     Refused,
 }
 
 /// Reads the pickle at the start of `window`.
-pub(crate) fn read(window: &Window, limits: &Limits) -> Result<Pickle, PickleError> {
+///
+/// # Errors
+///
+/// A pickle that is cut off or damaged, goes beyond `limits`, or names what they refuse.
+pub fn read(window: &Window, limits: &Limits) -> Result<Pickle, PickleError> {
     let mut machine = Machine {
         cursor: Cursor::new(window),
         limits,
@@ -98,8 +101,8 @@ impl Machine<'_> {
                 self.stack.push(top);
             }
             b'N' | 0x88 | 0x89 | b'K' | b'M' | b'J' | b'G' | 0x8a | 0x8b => self.number(opcode)?,
-            b'X' | 0x8c | 0x8d | b'T' | b'U' => self.string(opcode)?,
-            b'B' | b'C' | 0x8e | 0x96 => self.bytes(opcode)?,
+            b'X' | 0x8c | 0x8d | b'U' => self.string(opcode)?,
+            b'B' | b'C' | b'T' | 0x8e | 0x96 => self.bytes(opcode)?,
             b')' | b't' | 0x85..=0x87 => self.tuple(opcode)?,
             b']' | b'l' | b'a' | b'e' => self.list(opcode)?,
             b'}' | b'd' | b's' | b'u' => self.dict(opcode)?,
@@ -158,8 +161,8 @@ impl Machine<'_> {
         self.count_text(len)?;
         let bytes = self.cursor.take_vec(len)?;
         let text = match opcode {
-            // Strings of Python 2 have no encoding; the names in checkpoints are ASCII.
-            b'T' | b'U' => bytes.into_iter().map(char::from).collect(),
+            // Strings of Python 2 have no encoding; names are ASCII.
+            b'U' => bytes.into_iter().map(char::from).collect(),
             _ => String::from_utf8(bytes).map_err(|_| self.damaged("a text is not UTF-8"))?,
         };
         self.push(Value::Text(text.into()), &[])
@@ -178,7 +181,8 @@ impl Machine<'_> {
     fn bytes(&mut self, opcode: u8) -> Result<(), PickleError> {
         let len = match opcode {
             b'C' => self.cursor.take::<1>()?[0].into(),
-            b'B' => u32::from_le_bytes(self.cursor.take()?).into(),
+            // Strings of Python 2 are bytes too; those that are too long for `U` are not names.
+            b'B' | b'T' => u32::from_le_bytes(self.cursor.take()?).into(),
             _ => u64::from_le_bytes(self.cursor.take()?),
         };
         let start = self.cursor.skip(len)?;

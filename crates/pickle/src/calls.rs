@@ -1,7 +1,7 @@
 //! The opcodes that name classes and call them: here, that write down the call.
 
-use super::machine::{Machine, Regard};
-use super::{Call, Id, PickleError, Value};
+use crate::machine::{Machine, Regard};
+use crate::{Call, Id, PickleError, Value};
 
 /// Longest line: modules and names.
 const LINE: usize = 1024;

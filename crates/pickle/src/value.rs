@@ -3,27 +3,36 @@
 use std::collections::BTreeSet;
 
 /// Number of a value in its [`Pickle`]. A value that the pickle names twice has one number: nothing is copied.
-pub(crate) type Id = u32;
+pub type Id = u32;
 
 /// A value of Python, or the call that would make it.
 #[derive(Debug)]
-pub(crate) enum Value {
+pub enum Value {
+    /// `None`.
     None,
+    /// A truth value.
     Bool(bool),
+    /// An integer of up to 16 bytes.
     Int(i128),
     /// An integer of more than 16 bytes, by its number of bytes.
     LongInt(u32),
+    /// A number of double precision.
     Float(f64),
+    /// A text, or a short string of Python 2.
     Text(Box<str>),
-    /// Position and length in the pickle's window.
+    /// Bytes, or a string of Python 2 of more than 255: position and length in the pickle's window.
     Bytes(u64, u64),
+    /// A tuple.
     Tuple(Vec<Id>),
+    /// A list, or an object of a class that is one.
     List(Vec<Id>),
     /// A `dict` or `OrderedDict`, in order.
     Dict(Vec<(Id, Id)>),
+    /// A `set` or `frozenset`.
     Set(Vec<Id>),
     /// A function or class: `module.name`.
     Global(Box<str>),
+    /// An object that a call makes.
     Call(Box<Call>),
     /// Something that the file holds beside the pickle, such as a storage.
     Persistent(Id),
@@ -31,51 +40,53 @@ pub(crate) enum Value {
 
 /// A call that a Python interpreter would make here.
 #[derive(Debug)]
-pub(crate) struct Call {
+pub struct Call {
     /// The function or class, a [`Value::Global`].
-    pub(crate) function: Id,
+    pub function: Id,
     /// A tuple.
-    pub(crate) arguments: Id,
+    pub arguments: Id,
     /// The state that the new object is given.
-    pub(crate) state: Option<Id>,
+    pub state: Option<Id>,
 }
 
 /// All values of a pickle.
 #[derive(Debug)]
-pub(crate) struct Pickle {
-    pub(super) values: Vec<Value>,
-    pub(super) root: Id,
-    pub(super) end: u64,
-    pub(super) passed_over: BTreeSet<Box<str>>,
+pub struct Pickle {
+    pub(crate) values: Vec<Value>,
+    pub(crate) root: Id,
+    pub(crate) end: u64,
+    pub(crate) passed_over: BTreeSet<Box<str>>,
 }
 
 impl Pickle {
     /// The value that the pickle stands for.
-    pub(crate) fn root(&self) -> Id {
+    pub fn root(&self) -> Id {
         self.root
     }
 
     /// Where the pickle ends in its window.
-    pub(crate) fn end(&self) -> u64 {
+    pub fn end(&self) -> u64 {
         self.end
     }
 
     /// Names of the functions and classes that are not known here and were passed over.
-    pub(crate) fn passed_over(&self) -> impl ExactSizeIterator<Item = &str> {
+    pub fn passed_over(&self) -> impl ExactSizeIterator<Item = &str> {
         self.passed_over.iter().map(|name| &**name)
     }
 
     /// All values, those of no further use included.
-    pub(crate) fn values(&self) -> &[Value] {
+    pub fn values(&self) -> &[Value] {
         &self.values
     }
 
-    pub(crate) fn get(&self, id: Id) -> &Value {
+    /// The value of a number that this pickle gave.
+    pub fn get(&self, id: Id) -> &Value {
         // Numbers are made by the machine only, one for each value.
         &self.values[id as usize]
     }
 
-    pub(crate) fn text(&self, id: Id) -> Option<&str> {
+    /// A text, if it is one.
+    pub fn text(&self, id: Id) -> Option<&str> {
         match self.get(id) {
             Value::Text(text) => Some(text),
             _ => None,
@@ -83,14 +94,15 @@ impl Pickle {
     }
 
     /// The items of a tuple or list.
-    pub(crate) fn items(&self, id: Id) -> Option<&[Id]> {
+    pub fn items(&self, id: Id) -> Option<&[Id]> {
         match self.get(id) {
             Value::Tuple(items) | Value::List(items) => Some(items),
             _ => None,
         }
     }
 
-    pub(crate) fn entries(&self, id: Id) -> Option<&[(Id, Id)]> {
+    /// The entries of a dictionary, in order.
+    pub fn entries(&self, id: Id) -> Option<&[(Id, Id)]> {
         match self.get(id) {
             Value::Dict(entries) => Some(entries),
             _ => None,
@@ -98,7 +110,7 @@ impl Pickle {
     }
 
     /// The entry of a dictionary under a text; the last, if there are several.
-    pub(crate) fn entry(&self, dict: Id, key: &str) -> Option<Id> {
+    pub fn entry(&self, dict: Id, key: &str) -> Option<Id> {
         let entries = self.entries(dict)?;
         let found = entries
             .iter()
@@ -107,7 +119,8 @@ impl Pickle {
         found.map(|(_, value)| *value)
     }
 
-    pub(crate) fn call(&self, id: Id) -> Option<&Call> {
+    /// A call, if it is one.
+    pub fn call(&self, id: Id) -> Option<&Call> {
         match self.get(id) {
             Value::Call(call) => Some(call),
             _ => None,
@@ -115,7 +128,7 @@ impl Pickle {
     }
 
     /// The name of the function or class that is called.
-    pub(crate) fn function(&self, call: &Call) -> &str {
+    pub fn function(&self, call: &Call) -> &str {
         match self.get(call.function) {
             Value::Global(name) => name,
             _ => "",
@@ -123,12 +136,12 @@ impl Pickle {
     }
 
     /// The arguments of a call.
-    pub(crate) fn arguments(&self, call: &Call) -> &[Id] {
+    pub fn arguments(&self, call: &Call) -> &[Id] {
         self.items(call.arguments).unwrap_or_default()
     }
 
     /// An integer that fits in memory, such as a size.
-    pub(crate) fn size(&self, id: Id) -> Option<usize> {
+    pub fn size(&self, id: Id) -> Option<usize> {
         match self.get(id) {
             Value::Int(value) => usize::try_from(*value).ok(),
             _ => None,
@@ -136,7 +149,7 @@ impl Pickle {
     }
 
     /// A few words on a value, for an error.
-    pub(crate) fn describe(&self, id: Id) -> String {
+    pub fn describe(&self, id: Id) -> String {
         match self.get(id) {
             Value::None => "None".into(),
             Value::Bool(value) => if *value { "True" } else { "False" }.into(),

@@ -4,6 +4,8 @@
 //! function stays a [`Value::Call`] with its name and arguments. What its caller refuses ends the reading;
 //! what its caller does not know is kept as a description of no meaning. Long byte strings are not read but remembered by position.
 //!
+//! [`read`] reads the pickle in a [`Window`], a stretch of a file or of bytes in memory.
+//!
 //! Source: the opcodes of Python's `pickletools`.
 
 mod calls;
@@ -11,8 +13,12 @@ mod containers;
 mod cursor;
 mod error;
 mod machine;
+#[cfg(test)]
+mod opcodes;
 mod value;
+mod window;
 
-pub(crate) use error::PickleError;
-pub(crate) use machine::{Limits, Regard, read};
-pub(crate) use value::{Call, Id, Pickle, Value};
+pub use error::PickleError;
+pub use machine::{Limits, Regard, read};
+pub use value::{Call, Id, Pickle, Value};
+pub use window::{Window, WindowReader};

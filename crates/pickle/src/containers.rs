@@ -1,7 +1,7 @@
 //! The opcodes that make and fill tuples, lists, dictionaries and sets.
 
-use super::machine::Machine;
-use super::{Id, PickleError, Value};
+use crate::machine::Machine;
+use crate::{Id, PickleError, Value};
 
 impl Machine<'_> {
     pub(super) fn tuple(&mut self, opcode: u8) -> Result<(), PickleError> {
