@@ -20,6 +20,8 @@ mod docs;
 mod ema;
 #[path = "end_to_end/evaluations.rs"]
 mod evaluations;
+#[path = "end_to_end/features.rs"]
+mod features;
 #[cfg(target_os = "linux")]
 #[path = "end_to_end/file_faults.rs"]
 mod file_faults;

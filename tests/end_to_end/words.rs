@@ -266,6 +266,7 @@ fn help_fits_eighty_columns() {
         "data pack",
         "ema",
         "score",
+        "features",
         "advise",
         "doctor",
         "completions",

@@ -439,21 +439,46 @@ fn values_of_which_nothing_can_come_are_refused_before_training() {
     assert!(!out.exists());
 }
 
+/// The output of a command none of whose files may take more than `blocks` of 512 bytes.
+#[cfg(target_os = "linux")]
+fn with_small_files(blocks: u64, command: &Command) -> Output {
+    let mut shell = Command::new("sh");
+    shell.current_dir(repository());
+    let limit = format!("ulimit -f {blocks}; exec \"$0\" \"$@\"");
+    shell.args(["-c", &limit, env!("CARGO_BIN_EXE_pfgmpp")]);
+    shell.args(command.get_args());
+    output(shell)
+}
+
 #[test]
 #[cfg(target_os = "linux")]
 fn a_file_that_may_not_grow_so_large_is_an_error_with_its_name_and_the_run_goes_on_later() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
-    let mut command = Command::new("sh");
-    command.current_dir(repository());
-    // In blocks of 512 bytes; the state takes more than 100 KiB.
-    command.args(["-c", "ulimit -f 100; exec \"$0\" \"$@\""]);
-    command.arg(env!("CARGO_BIN_EXE_pfgmpp"));
+    // The state takes more than 50 KiB.
     let few = train(&out, &["training.nimg=64"]);
-    command.args(few.get_args());
-    let done = output(command);
-    refused(&done, &["state.safetensors: file too large"]);
+    let done = with_small_files(100, &few);
+    refused(&done, &["state.safetensors: File too large"]);
     assert!(!stderr(&done).contains(".partial"), "got {}", stderr(&done));
     let done = output(few);
     assert!(done.status.success(), "got {}", stderr(&done));
+    // The others that write large files.
+    let place = |name: &str| folder.path().join(name);
+    let mut convert = pfgmpp();
+    convert.arg("convert").arg(&out).arg(place("copy"));
+    let mut samples = pfgmpp();
+    samples.arg("sample").arg("--checkpoint").arg(&out);
+    samples.args(["--num", "2000", "--steps", "2", "--out"]);
+    samples.arg(place("samples.npz"));
+    for (command, wanted) in [
+        (convert, "copy/model.safetensors: File too large"),
+        (samples, "samples.npz: File too large"),
+    ] {
+        let done = with_small_files(40, &command);
+        refused(&done, &[wanted]);
+        for unwanted in [".partial", "ZipWriter"] {
+            assert!(!stderr(&done).contains(unwanted), "got {}", stderr(&done));
+        }
+    }
+    assert_eq!(names(folder.path()), ["out"], "nothing is left behind");
 }

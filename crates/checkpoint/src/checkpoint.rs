@@ -58,22 +58,19 @@ impl Checkpoint {
         path: &Path,
         files: &[(&str, String)],
     ) -> Result<(), CheckpointError> {
-        let written = replace_folder(path, |folder| {
+        write_folder(path, |folder| {
             let file = folder.join(WEIGHTS);
             write_tensors(&file, &self.weights, None)?;
             let io = CheckpointError::io;
-            let window = Window::open(&file).map_err(io(&path.join(WEIGHTS)))?;
-            self.config.weights_sha256 = sha256(&window).map_err(io(&path.join(WEIGHTS)))?;
-            self.config.weights_crc32 = crc32(&window).map_err(io(&path.join(WEIGHTS)))?;
+            let window = Window::open(&file).map_err(io(&file))?;
+            self.config.weights_sha256 = sha256(&window).map_err(io(&file))?;
+            self.config.weights_crc32 = crc32(&window).map_err(io(&file))?;
             let config = (CONFIG, seal::write(&self.config));
             for (name, text) in files.iter().chain([&config]) {
-                write_file(&folder.join(name), text.as_bytes()).map_err(io(&path.join(name)))?;
+                let file = folder.join(name);
+                write_file(&file, text.as_bytes()).map_err(io(&file))?;
             }
             Ok(())
-        });
-        written.map_err(|error| match error {
-            CheckpointError::Folder(source) => CheckpointError::io(path)(source),
-            error => error,
         })
     }
 
@@ -141,6 +138,20 @@ impl Checkpoint {
 
 /// The folder of a checkpoint.
 pub(crate) struct Folder(PathBuf);
+
+/// Fills a new folder by `fill` and puts it at `path`; errors name the files of `path`, not those on their way there.
+pub(crate) fn write_folder(
+    path: &Path,
+    fill: impl FnOnce(&Path) -> Result<(), CheckpointError>,
+) -> Result<(), CheckpointError> {
+    let written = replace_folder(path, |folder| {
+        fill(folder).map_err(|error| error.moved(folder, path))
+    });
+    written.map_err(|error| match error {
+        CheckpointError::Folder(source) => CheckpointError::io(path)(source),
+        error => error,
+    })
+}
 
 /// Bytes of weights from which on their names and shapes are looked at before memory is taken for them.
 const LARGE: u64 = 1 << 30;

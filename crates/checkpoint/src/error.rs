@@ -143,6 +143,17 @@ impl CheckpointError {
         move |source| Self::Io { path, source }
     }
 
+    /// The error of a file in the folder `from`, which was to become `to`.
+    pub(crate) fn moved(self, from: &Path, to: &Path) -> Self {
+        match self {
+            Self::Io { path, source } => match path.strip_prefix(from) {
+                Ok(name) => Self::io(&to.join(name))(source),
+                Err(_) => Self::Io { path, source },
+            },
+            error => error,
+        }
+    }
+
     pub(crate) fn foreign(path: &Path) -> impl FnOnce(ForeignError) -> Self {
         let path = path.to_path_buf();
         move |error| {

@@ -7,7 +7,7 @@ use pfgmpp_hub::{Hub, Reference};
 
 use crate::CheckpointError;
 use crate::checkpoint::{CONFIG as OWN_CONFIG, WEIGHTS as OWN_WEIGHTS, read_config};
-use crate::foreign::{CONFIG, Diffusers, INDICES, PIPELINE, SCHEDULERS, UNETS, WEIGHTS};
+use crate::foreign::{self, CONFIG, Diffusers, Layout, PART, PIPELINE, SCHEDULERS, UNETS};
 
 /// The files of one checkpoint, by their names in the repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,18 +143,14 @@ fn choose(names: &[String], path: &str) -> Result<Files, String> {
 
 /// The weights of diffusers in a folder: all in one file, or an index and the parts that it may name.
 fn weights(names: &[String], folder: &str) -> Option<Vec<String>> {
-    let has = |name: &String| names.contains(name);
-    let (whole, half) = WEIGHTS.split_at(2);
-    let one = |some: &[&str]| some.iter().map(|name| format!("{folder}{name}")).find(has);
-    if let Some(file) = one(whole) {
-        return Some(vec![file]);
-    }
-    if let Some(index) = one(&INDICES) {
-        let start = format!("{folder}diffusion_pytorch_model-");
+    let (best, layout) = foreign::best_weights(|name| names.contains(&format!("{folder}{name}")))?;
+    let mut files = vec![format!("{folder}{best}")];
+    if layout == Layout::Parts {
+        let start = format!("{folder}{PART}");
         let parts = names.iter().filter(|name| name.starts_with(&start));
-        return Some([index].into_iter().chain(parts.cloned()).collect());
+        files.extend(parts.cloned());
     }
-    one(half).map(|file| vec![file])
+    Some(files)
 }
 
 /// What to name instead.
@@ -223,6 +219,12 @@ mod tests {
             "unet_ema/config.json",
             "unet_ema/diffusion_pytorch_model.fp16.safetensors",
         ];
+        let beside = [
+            "config.json",
+            "diffusion_pytorch_model.ema.safetensors",
+            "diffusion_pytorch_model.safetensors",
+            "scheduler_config.json",
+        ];
         for (names, path, want) in [
             (&flat[..], "", &[flat[1], flat[5], flat[4], flat[3]][..]),
             (&nested, "", &[nested[2], nested[1], nested[0], nested[3]]),
@@ -240,6 +242,7 @@ mod tests {
                 &[parts[0], parts[4], parts[3], parts[1], parts[2]],
             ),
             (&averaged, "", &[averaged[3], averaged[0], averaged[4]]),
+            (&beside, "", &[beside[0], beside[3], beside[1]]),
         ] {
             assert_eq!(chosen(names, path).unwrap(), want, "{path}");
         }

@@ -91,8 +91,13 @@ impl Source {
             _ => Err(CheckpointError::Foreign {
                 remedy: None,
                 message: sniff::sniff(&file).unwrap_or_else(|| {
-                    "not a checkpoint: a pickle, a file of torch.save or a safetensors file is needed"
-                        .into()
+                    let extension = path.extension().unwrap_or_default();
+                    let written = ["yaml", "yml"].iter().any(|yaml| extension == *yaml);
+                    match written {
+                        true => "a configuration or sweep, not a checkpoint: name the folder of the run that was made of it",
+                        false => "not a checkpoint: a pickle, a file of torch.save or a safetensors file is needed",
+                    }
+                    .into()
                 }),
                 path: own,
             }),

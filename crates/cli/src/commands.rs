@@ -9,6 +9,7 @@ pub mod decode;
 pub mod doctor;
 pub mod ema;
 pub mod encode;
+pub mod features;
 pub mod inspect;
 pub mod interpolate;
 pub mod likelihood;

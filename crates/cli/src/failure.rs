@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use pfgmpp_checkpoint::{CheckpointError, Remedy};
 use pfgmpp_config::{ConfigError, ConfigKind};
@@ -12,6 +13,8 @@ use crate::output::{complain, shell_word};
 
 /// Characters of an error that are shown.
 const LONGEST: usize = 500;
+/// Time in which the first process of a job says what is wrong.
+const FIRST_SPEAKS: Duration = Duration::from_secs(1);
 
 /// Why a command did not succeed.
 #[derive(Debug)]
@@ -39,8 +42,14 @@ impl Failure {
         match (rank, self) {
             (0, Self::Interrupted(_)) => complain(self),
             (0, _) => complain(format_args!("error: {self}")),
-            (_, Self::Failed(_)) => complain(format_args!("error: rank {rank}: {self}")),
-            (_, Self::Interrupted(_) | Self::BadInput(_)) => {}
+            (_, Self::Interrupted(_)) => {}
+            (_, error) => {
+                if matches!(error, Self::BadInput(_)) {
+                    // Most of it the first process finds too, and ends the job with a line of its own.
+                    std::thread::sleep(FIRST_SPEAKS);
+                }
+                complain(format_args!("error: rank {rank}: {self}"));
+            }
         }
     }
 

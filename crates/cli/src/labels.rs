@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use pfgmpp_store::write_file;
+use pfgmpp_store::{in_turn, write_file};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
@@ -54,14 +54,19 @@ impl Labels {
         self.classes.extend(pictures);
     }
 
-    /// Writes the file.
+    /// Writes the file, with what other calls have added to it meanwhile.
     ///
     /// # Errors
     ///
-    /// Any failure of the file system.
-    pub fn write(&self) -> io::Result<()> {
-        let labels = self.classes.clone().into_iter().collect();
-        let json = serde_json::to_string(&Document { labels })?;
-        write_file(&self.path, (json + "\n").as_bytes())
+    /// As [`Self::open`], and any failure of the file system.
+    pub fn write(&self, folder: &Path) -> Result<(), Failure> {
+        let _turn = in_turn(folder);
+        let mut all = Self::open(folder)?.classes;
+        all.extend(self.classes.clone());
+        let labels = all.into_iter().collect();
+        let document = Document { labels };
+        let json = serde_json::to_string(&document).expect("names and numbers");
+        let written = write_file(&self.path, (json + "\n").as_bytes());
+        written.map_err(|e| pfgmpp_run::RunError::io(&self.path)(e).into())
     }
 }

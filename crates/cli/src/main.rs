@@ -12,11 +12,14 @@ mod download;
 mod drawn_args;
 mod failure;
 mod guidance_args;
+mod images;
 mod interrupt;
 mod labels;
 mod latents;
 mod launch;
 mod model_args;
+mod named;
+mod network_args;
 mod opening;
 mod out_file;
 mod output;
@@ -73,6 +76,8 @@ enum Command {
     Schedule(commands::schedule::Args),
     /// Score samples against other samples or data, from folders and files
     Score(commands::score::Args),
+    /// Compute the features of images by a pretrained network, Inception-v3 or DINOv2
+    Features(commands::features::Args),
     /// Measure how far samples stray from the noise levels of the schedule, and which kappa and D follow
     Advise(commands::advise::Args),
     /// Compute the log-likelihood of data under a model
@@ -172,6 +177,7 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Restore(args) => commands::restore::restore(args),
         Command::Schedule(args) => commands::schedule::schedule(args),
         Command::Score(args) => commands::score::score(args),
+        Command::Features(args) => commands::features::features(args),
         Command::Advise(args) => commands::advise::advise(args),
         Command::Likelihood(args) => commands::likelihood::likelihood(args),
         Command::Ema(args) => commands::ema::ema(args),

@@ -179,7 +179,7 @@ pub fn first_difference(here: &str, there: &str) -> Option<String> {
     let read = |text| serde_yaml::from_str::<Value>(text).ok();
     match (read(here), read(there)) {
         (Some(here @ Value::Mapping(_)), Some(there)) => difference("", &here, &there),
-        _ => Some("config.yaml there cannot be read".to_string()),
+        _ => Some("config.yaml there cannot be read, so it is damaged".to_string()),
     }
 }
 

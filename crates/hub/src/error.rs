@@ -145,7 +145,7 @@ pub enum HubError {
         problem: String,
     },
     /// Not in the cache, and nothing may be fetched.
-    #[error("{place}: not in the cache {} and HF_HUB_OFFLINE is set: unset it to fetch it", cache.display())]
+    #[error("{place}: not in the cache {} and HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set: unset it to fetch it", cache.display())]
     Offline {
         /// What was asked for.
         place: String,

@@ -37,7 +37,8 @@ impl ConvAlgorithm {
     }
 
     fn parse(value: Option<OsString>) -> Result<Self, ConvAlgorithmError> {
-        let Some(value) = value else {
+        // An empty variable is none.
+        let Some(value) = value.filter(|value| !value.is_empty()) else {
             return Ok(Self::Tiles);
         };
         match value.to_str() {

@@ -2,7 +2,7 @@
 
 use candle_core::{D, Tensor};
 use pfgmpp_kernel::{Dimension, ExactPosterior, PosteriorError, beside};
-use pfgmpp_transfer::ParameterError;
+use pfgmpp_transfer::{MAX_GAMMA, ParameterError};
 
 /// A field that cannot be made, or points where it cannot be taken.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +59,7 @@ impl PfgmField {
     ///
     /// # Errors
     ///
-    /// [`FieldError`] for data that [`ExactPosterior::new`] refuses and a gamma outside 0 to 1e6.
+    /// [`FieldError`] for data that [`ExactPosterior::new`] refuses and a gamma outside 0 to [`MAX_GAMMA`].
     pub fn new(data: &Tensor, gamma: f64) -> Result<Self, FieldError> {
         check_gamma(gamma)?;
         let posterior = ExactPosterior::new(data, Dimension::Finite(1.0))?;
@@ -84,5 +84,5 @@ impl PfgmField {
 }
 
 pub(crate) fn check_gamma(gamma: f64) -> Result<(), ParameterError> {
-    ParameterError::within("gamma", gamma, 0.0, 1e6)
+    ParameterError::within("gamma", gamma, 0.0, MAX_GAMMA)
 }

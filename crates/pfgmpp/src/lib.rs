@@ -25,7 +25,7 @@
 //! ```
 //!
 //! The crates behind it are modules here, complete: [`kernel`], [`transfer`], [`objective`], [`sampler`], [`nn`],
-//! [`checkpoint`], [`data`], [`hub`], [`metrics`], [`train`]. The most used items are re-exported at the top level. Configuration files,
+//! [`checkpoint`], [`data`], [`features`], [`hub`], [`metrics`], [`train`]. The most used items are re-exported at the top level. Configuration files,
 //! sweeps, reports and TensorBoard belong to the binary and are not part of it.
 //!
 //! # Sample a checkpoint
@@ -53,8 +53,8 @@
 //! ```
 
 pub use {
-    pfgmpp_checkpoint as checkpoint, pfgmpp_data as data, pfgmpp_hub as hub,
-    pfgmpp_kernel as kernel, pfgmpp_metrics as metrics, pfgmpp_nn as nn,
+    pfgmpp_checkpoint as checkpoint, pfgmpp_data as data, pfgmpp_features as features,
+    pfgmpp_hub as hub, pfgmpp_kernel as kernel, pfgmpp_metrics as metrics, pfgmpp_nn as nn,
     pfgmpp_objective as objective, pfgmpp_sampler as sampler, pfgmpp_train as train,
     pfgmpp_transfer as transfer,
 };

@@ -137,7 +137,9 @@ impl Machine<'_> {
                     _ => u32::from_le_bytes(self.cursor.take()?),
                 };
                 if len > 16 {
-                    return Err(self.damaged("an integer is longer than 16 bytes"));
+                    // Such as the state of a random number generator: nothing about a network is that large.
+                    self.cursor.skip(len.into())?;
+                    return self.push(Value::LongInt(len), &[]);
                 }
                 let bytes = self.cursor.take_vec(len.into())?;
                 // Two's complement, little end first: the sign fills what is not there.

@@ -35,6 +35,8 @@ fn integers_of_every_length_are_read() {
             b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.",
             "Int(119547037146038801333356)",
         ),
+        (b"\x8a\x11abcdefghijklmnopq.", "LongInt(17)"),
+        (b"\x8b\x11\0\0\0abcdefghijklmnopq.", "LongInt(17)"),
         (b"G?\xf0\0\0\0\0\0\0.", "Float(1.0)"),
     ] {
         assert_eq!(root(bytes), want, "{bytes:?}");

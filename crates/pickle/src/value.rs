@@ -14,6 +14,8 @@ pub enum Value {
     Bool(bool),
     /// An integer of up to 16 bytes.
     Int(i128),
+    /// An integer of more than 16 bytes, by its number of bytes.
+    LongInt(u32),
     /// A number of double precision.
     Float(f64),
     /// A text, or a short string of Python 2.
@@ -152,6 +154,7 @@ impl Pickle {
             Value::None => "None".into(),
             Value::Bool(value) => if *value { "True" } else { "False" }.into(),
             Value::Int(value) => value.to_string(),
+            Value::LongInt(bytes) => format!("an integer of {bytes} bytes"),
             Value::Float(value) => value.to_string(),
             Value::Text(text) => {
                 format!("the text {:?}", text.chars().take(40).collect::<String>())

@@ -112,7 +112,9 @@ pub fn check_config(config: &RunConfig, folder: &Path) -> Result<(), RunError> {
             Some(found) => Err(other(format!("{found} is there and config.yaml is not"))),
         };
     }
-    let text = std::fs::read_to_string(&path).map_err(RunError::io(&path))?;
+    let bytes = std::fs::read(&path).map_err(RunError::io(&path))?;
+    // A damaged byte is found by what it makes of the text.
+    let text = String::from_utf8_lossy(&bytes).into_owned();
     // A file of an earlier version lacks what that version did not know, which has its old meaning as default.
     let there = yaml::parse_value::<RunConfig>(&text, "config.yaml");
     let there = there.and_then(|there| yaml::to_string(&as_far_as(there, config)));

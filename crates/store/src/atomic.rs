@@ -6,8 +6,7 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-use crate::error::is_about_place;
-use crate::partial::{OLD, prefix};
+use crate::partial::{OLD, PROBE, prefix};
 
 /// Writes `bytes` to `path`, replacing what was there in one step.
 ///
@@ -61,16 +60,15 @@ pub(crate) fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFil
 /// What the file system says against it.
 pub fn check_writable(folder: &Path) -> io::Result<()> {
     let builder = &mut tempfile::Builder::new();
-    let made = builder.prefix(".partial-").tempfile_in(folder);
+    let made = builder.prefix(PROBE).tempfile_in(folder);
     made.and_then(NamedTempFile::close).map_err(plain)
 }
 
-/// An error without the name of a temporary file, which tells nobody anything.
+/// An error without the name of a temporary file, which tells nobody anything: what the system itself said.
 fn plain(error: io::Error) -> io::Error {
-    match is_about_place(&error) {
-        true => error.kind().into(),
-        false => error,
-    }
+    let wrapped = error.get_ref().and_then(|outer| outer.source());
+    let code = wrapped.and_then(|inner| inner.downcast_ref::<io::Error>()?.raw_os_error());
+    code.map_or(error, io::Error::from_raw_os_error)
 }
 
 /// Fills a new folder by `fill` and puts it at `path` in place of the folder that was there.

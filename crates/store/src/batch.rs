@@ -1,5 +1,7 @@
 //! Many files at once, for the price of one.
 
+use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use tempfile::NamedTempFile;
@@ -14,6 +16,26 @@ use crate::error::StoreError;
 ///
 /// Any failure of the file system; files before the one that failed may stand.
 pub fn write_files<P: AsRef<Path>, B: AsRef<[u8]>>(files: &[(P, B)]) -> Result<(), StoreError> {
+    write_each(files, |file, path| file.persist(path).map_err(|e| e.error))
+}
+
+/// As [`write_files`], where none of the files is there: one that another process has written meanwhile stays.
+///
+/// # Errors
+///
+/// As [`write_files`], and [`StoreError::Taken`].
+pub fn write_new_files<P: AsRef<Path>, B: AsRef<[u8]>>(
+    files: &[(P, B)],
+) -> Result<(), StoreError> {
+    write_each(files, |file, path| {
+        file.persist_noclobber(path).map_err(|e| e.error)
+    })
+}
+
+fn write_each<P: AsRef<Path>, B: AsRef<[u8]>>(
+    files: &[(P, B)],
+    persist: impl Fn(NamedTempFile, &Path) -> io::Result<File>,
+) -> Result<(), StoreError> {
     let mut written: Vec<(&Path, NamedTempFile)> = Vec::with_capacity(files.len());
     for (path, bytes) in files {
         let path = path.as_ref();
@@ -26,8 +48,10 @@ pub fn write_files<P: AsRef<Path>, B: AsRef<[u8]>>(files: &[(P, B)]) -> Result<(
     let folder = parent_of(first);
     sync(folder, &written)?;
     for (path, file) in written {
-        file.persist(path)
-            .map_err(|e| StoreError::io(path)(e.error))?;
+        persist(file, path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => StoreError::Taken { path: path.into() },
+            _ => StoreError::io(path)(error),
+        })?;
     }
     sync_folder(folder).map_err(StoreError::io(folder))
 }
@@ -35,7 +59,7 @@ pub fn write_files<P: AsRef<Path>, B: AsRef<[u8]>>(files: &[(P, B)]) -> Result<(
 /// Brings the files of `folder` to the disk by one call for the whole file system.
 #[cfg(target_os = "linux")]
 fn sync(folder: &Path, _: &[(&Path, NamedTempFile)]) -> Result<(), StoreError> {
-    let synced = std::fs::File::open(folder).and_then(|it| Ok(nix::unistd::syncfs(it)?));
+    let synced = File::open(folder).and_then(|it| Ok(nix::unistd::syncfs(it)?));
     synced.map_err(StoreError::io(folder))
 }
 
@@ -67,6 +91,20 @@ mod tests {
             assert_eq!(got, path.to_str().unwrap());
         }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn a_file_that_another_process_has_written_meanwhile_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("000001.png");
+        write_new_files(&[(&path, "first")]).unwrap();
+        let error = write_new_files(&[(&path, "second")]).unwrap_err();
+        assert!(
+            error.to_string().contains("another process"),
+            "got {error}"
+        );
+        assert_eq!(std::fs::read(&path).unwrap(), b"first");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

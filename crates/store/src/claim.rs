@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::StoreError;
+use crate::partial;
 
 const CLAIM: &str = ".claim";
 
@@ -49,7 +50,7 @@ impl Claim {
             });
         }
         // Of several that find it so, one takes it away; the others then find a new claim, or none to take.
-        let away = folder.join(format!(".partial-claim-{}", std::process::id()));
+        let away = folder.join(format!("{}{}", partial::CLAIM, std::process::id()));
         let taken = fs::rename(&path, &away).and_then(|()| fs::read_to_string(&away));
         let ours = taken.is_ok_and(|text| text == there);
         if !ours {
@@ -152,12 +153,18 @@ impl Holder {
     }
 }
 
-/// When a process was started, in ticks of the clock since the machine was; `None` if there is no such process.
+/// When a process was started, in ticks of the clock since the machine was; `None` if there is no such process, or one
+/// that has ended and whose parent has not asked for its exit code yet.
 fn start_of(process: u32) -> Option<String> {
     let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     // The second field is a name in brackets and may hold anything; the start is the 22nd.
     let (_, after) = text.rsplit_once(')')?;
-    after.split_whitespace().nth(19).map(str::to_string)
+    let mut fields = after.split_whitespace();
+    let state = fields.next()?;
+    if matches!(state, "Z" | "X") {
+        return None;
+    }
+    fields.nth(18).map(str::to_string)
 }
 
 #[cfg(test)]

@@ -28,8 +28,14 @@ pub enum StoreError {
         /// A name in it.
         found: String,
     },
+    /// A file that was not there before the work has come meanwhile.
+    #[error("{}: another process has written it meanwhile: choose another folder", path.display())]
+    Taken {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file says that another process holds the folder.
-    #[error("{}: in use by {holder}: wait for it or choose another folder; if it no longer runs, remove this file", path.display())]
+    #[error("{}: in use by {holder}, if that still runs (remove this file if not): wait for it or choose another folder", path.display())]
     Claimed {
         /// The file.
         path: PathBuf,
@@ -62,6 +68,7 @@ impl StoreError {
         matches!(
             self,
             Self::InUse { .. }
+                | Self::Taken { .. }
                 | Self::Claimed { .. }
                 | Self::NotOurs { .. }
                 | Self::NotAFolder { .. }
@@ -74,6 +81,7 @@ impl StoreError {
         match self {
             Self::Io { source, .. } => is_about_place(source),
             Self::InUse { .. }
+            | Self::Taken { .. }
             | Self::Claimed { .. }
             | Self::Gone { .. }
             | Self::NotOurs { .. }

@@ -13,9 +13,9 @@ mod new_file;
 mod partial;
 
 pub use atomic::{check_writable, replace_folder, write_file, write_first};
-pub use batch::write_files;
+pub use batch::{write_files, write_new_files};
 pub use error::{StoreError, is_about_place};
-pub use lock::{Lock, adopt, is_held, lock, lock_soon, share};
+pub use lock::{Lock, adopt, in_turn, is_held, lock, lock_soon, share};
 pub use locked_folder::LockedFolder;
 pub use new_file::NewFile;
 pub use partial::{remove_partial, remove_partial_of};

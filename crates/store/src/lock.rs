@@ -129,6 +129,15 @@ pub fn share(path: &Path) -> Result<Lock, StoreError> {
     soon(|| lock_by(path, share))
 }
 
+/// Holds the folder `path`, which need not be one of this program, until the value is dropped; whoever holds it so is
+/// waited for. For a moment's work on a file that several processes add to; `None` where the file system has no locks for
+/// folders.
+#[must_use]
+pub fn in_turn(path: &Path) -> Option<File> {
+    let folder = File::open(path).ok()?;
+    folder.lock().ok().map(|()| folder)
+}
+
 fn soon(take: impl Fn() -> Result<Lock, StoreError>) -> Result<Lock, StoreError> {
     for _ in 1..ATTEMPTS {
         match take() {

@@ -9,9 +9,13 @@ use crate::atomic::{parent_of, sync_folder, write_beside};
 
 /// A file on its way: written beside its place, which it takes when it is [kept](Self::keep). Dropped before that, it
 /// leaves nothing.
+///
+/// After a failure nothing more is written: writers of archives that end their archive when they are dropped find no second
+/// failure to report then.
 pub struct NewFile {
     file: NamedTempFile,
     path: PathBuf,
+    failed: bool,
 }
 
 impl NewFile {
@@ -24,6 +28,7 @@ impl NewFile {
         Ok(Self {
             file: write_beside(path, &[])?,
             path: path.to_path_buf(),
+            failed: false,
         })
     }
 
@@ -31,8 +36,11 @@ impl NewFile {
     ///
     /// # Errors
     ///
-    /// Any failure of the file system; the old file then stands untouched.
+    /// Any failure of the file system, one of an earlier write included; the old file then stands untouched.
     pub fn keep(self) -> io::Result<()> {
+        if self.failed {
+            return Err(io::Error::other("an earlier part could not be written"));
+        }
         self.file.as_file().sync_all()?;
         self.file.persist(&self.path).map_err(|e| e.error)?;
         sync_folder(parent_of(&self.path))
@@ -41,7 +49,12 @@ impl NewFile {
 
 impl Write for NewFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.as_file_mut().write(bytes)
+        if self.failed {
+            return Ok(bytes.len());
+        }
+        let written = self.file.as_file_mut().write(bytes);
+        self.failed = matches!(&written, Err(e) if e.kind() != io::ErrorKind::Interrupted);
+        written
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -60,6 +73,19 @@ mod tests {
     use std::fs;
 
     use super::*;
+
+    #[test]
+    fn after_a_failure_nothing_more_is_written_and_nothing_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npz");
+        let mut file = NewFile::create(&path).unwrap();
+        // A handle that may only be read fails as a full disk does.
+        *file.file.as_file_mut() = fs::File::open(file.file.path()).unwrap();
+        assert!(file.write(b"first").is_err());
+        assert_eq!(file.write(b"second").unwrap(), 6);
+        assert!(file.keep().is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
 
     #[test]
     fn a_file_takes_its_place_when_it_is_kept_and_leaves_nothing_otherwise() {

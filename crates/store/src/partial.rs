@@ -13,18 +13,25 @@ pub(crate) const OLD: &str = "old";
 /// Bytes of a name that a temporary name holds; with a longer one it would be too long for file systems.
 const LONGEST: usize = 200;
 
+/// What the name of a file begins with that only shows that a folder can be written to.
+pub(crate) const PROBE: &str = ".partial--";
+/// What the name of a claim begins with that is being taken over, before the number of the process that does.
+pub(crate) const CLAIM: &str = ".partial-claim-";
+
 /// What the temporary name of `path` begins with: `.partial-NAME-`.
 pub(crate) fn prefix(path: &Path) -> String {
     match path.file_name().map(|name| name.to_string_lossy()) {
         Some(name) if name.len() <= LONGEST => format!("{PREFIX}{name}-"),
-        _ => PREFIX.to_string(),
+        _ => PROBE.to_string(),
     }
 }
 
-/// The name of what a temporary file or folder was to become, if its name says so.
+/// The name of what a temporary file or folder was to become, if its name is one of ours: nothing else that begins as
+/// ours do is touched.
 fn target(partial: &str) -> Option<&str> {
     let (name, random) = partial.strip_prefix(PREFIX)?.rsplit_once('-')?;
-    (random.len() == RANDOM).then_some(name)
+    let drawn = random.len() == RANDOM && random.chars().all(|c| c.is_ascii_alphanumeric());
+    drawn.then_some(name)
 }
 
 /// Removes what an interrupted [`write_file`](crate::write_file) or [`replace_folder`](crate::replace_folder) left in
@@ -34,7 +41,9 @@ fn target(partial: &str) -> Option<&str> {
 ///
 /// Any failure of the file system.
 pub fn remove_partial(folder: &Path) -> io::Result<()> {
-    remove(folder, |_| true)
+    remove(folder, |partial| {
+        target(partial).is_some() || partial.starts_with(CLAIM)
+    })
 }
 
 /// As [`remove_partial`], only what was to become a file or folder whose name `is_ours`: `folder` may hold what
@@ -53,7 +62,7 @@ fn remove(folder: &Path, wanted: impl Fn(&str) -> bool) -> io::Result<()> {
         let entry = entry?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with(PREFIX) && wanted(&name) {
+        if wanted(&name) {
             left.push(entry.path());
         }
     }
@@ -85,15 +94,22 @@ mod tests {
     #[test]
     fn what_an_interruption_left_is_removed() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(".partial-x"), "half").unwrap();
-        fs::create_dir(folder.path().join(".partial-y")).unwrap();
+        fs::write(folder.path().join(".partial-x-aB3dE6"), "half").unwrap();
+        fs::write(folder.path().join(".partial--aB3dE6"), "of a long name").unwrap();
+        fs::write(folder.path().join(".partial-claim-4194304"), "").unwrap();
+        fs::create_dir(folder.path().join(".partial-y-aB3dE6")).unwrap();
         fs::write(folder.path().join("whole"), "1").unwrap();
+        fs::create_dir(folder.path().join(".partial-thesis")).unwrap();
         // Killed between the two renames: the old folder is away, the new one not there yet.
-        let waiting = folder.path().join(".partial-z/old/checkpoint");
+        let waiting = folder.path().join(".partial-z-aB3dE6/old/checkpoint");
         fs::create_dir_all(&waiting).unwrap();
         fs::write(waiting.join("f"), "one").unwrap();
         remove_partial(folder.path()).unwrap();
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+        assert!(
+            folder.path().join(".partial-thesis").is_dir(),
+            "what is someone else's stays"
+        );
         let back = fs::read_to_string(folder.path().join("checkpoint/f"));
         assert_eq!(back.unwrap(), "one");
     }

@@ -93,18 +93,19 @@ pub(crate) fn write_plan(plan: &Plan, out: &Path) -> Result<(), RunError> {
 pub(crate) fn agree(plan: &Plan, out: &Path) -> Result<(), RunError> {
     let path = out.join(FILE);
     let own = PlanFile::of(plan)?;
-    let text = match std::fs::read_to_string(&path) {
+    let text = match std::fs::read(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let first = write_first(&path, own.text().as_bytes());
             if first.map_err(RunError::io(&path))? {
                 return Ok(());
             }
             // Another call was first just now.
-            std::fs::read_to_string(&path)
+            std::fs::read(&path)
         }
         there => there,
     };
     let text = text.map_err(RunError::io(&path))?;
+    let text = String::from_utf8_lossy(&text);
     let origin = path.display().to_string();
     let there: PlanFile = serde_json::from_str(&text).map_err(|e| {
         ConfigError::new(

@@ -78,14 +78,7 @@ impl AdamConfig {
         if let Some(norm) = self.clip_norm {
             ParameterError::positive("clip_norm", norm)?;
         }
-        if self.lr_ramp_up >= 0.0 && self.lr_ramp_up.is_finite() {
-            return Ok(());
-        }
-        Err(ParameterError::new(
-            "lr_ramp_up",
-            self.lr_ramp_up,
-            "at least 0",
-        ))
+        ParameterError::within("lr_ramp_up", self.lr_ramp_up, 0.0, 1e12)
     }
 
     /// The learning rate of the step that ends at `nimg` images.

@@ -23,23 +23,19 @@ pub struct FieldPrediction {
     pub z_exp: f64,
 }
 
+/// The largest gamma: a larger one leaves nothing of the normalised field but zeros.
+pub const MAX_GAMMA: f64 = 1e3;
+
 impl FieldPrediction {
     /// Checks the parameters.
     ///
     /// # Errors
     ///
-    /// A `sigma_data` outside 1e-4 to 1e4, a gamma outside 1e-9 to 1e6, a `z_exp` that is negative or not finite.
+    /// A `sigma_data` outside 1e-4 to 1e4, a gamma outside 1e-9 to [`MAX_GAMMA`], a `z_exp` outside 0 to 1e6.
     pub fn check(&self) -> Result<(), ParameterError> {
         ParameterError::within("sigma_data", self.sigma_data, 1e-4, 1e4)?;
-        ParameterError::within("gamma", self.gamma, 1e-9, 1e6)?;
-        if self.z_exp >= 0.0 && self.z_exp.is_finite() {
-            return Ok(());
-        }
-        Err(ParameterError::new(
-            "z_exp",
-            self.z_exp,
-            "a finite number of at least 0",
-        ))
+        ParameterError::within("gamma", self.gamma, 1e-9, MAX_GAMMA)?;
+        ParameterError::within("z_exp", self.z_exp, 0.0, 1e6)
     }
 
     /// Scale of the network's input, from the squared norm of all N values of x.

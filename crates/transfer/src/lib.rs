@@ -29,7 +29,7 @@ pub use ddpm::{BetaSchedule, DdpmLevels};
 pub use denoising_error::DenoisingError;
 pub use dual::Dual;
 pub use effective_noise::{DataScale, PosteriorNoise};
-pub use field_prediction::FieldPrediction;
+pub use field_prediction::{FieldPrediction, MAX_GAMMA};
 pub use iddpm::IddpmLevels;
 pub use levels::Levels;
 pub use lift::{EffectiveNoise, Guess};

@@ -59,6 +59,7 @@ impl ParameterError {
         if (low..=high).contains(&value) {
             return Ok(());
         }
+        let [low, high] = [low, high].map(|end| shorter(end.to_string()));
         Err(Self::new(name, value, format!("from {low} to {high}")))
     }
 

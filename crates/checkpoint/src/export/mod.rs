@@ -8,11 +8,12 @@ use std::path::Path;
 use candle_core::{DType, Result, Tensor};
 use pfgmpp_kernel::Dimension;
 use pfgmpp_nn::Prediction;
-use pfgmpp_store::{replace_folder, write_file};
+use pfgmpp_store::write_file;
 use pfgmpp_transfer::{NoiseLevel, Preconditioning};
 use serde_json::Value;
 
 use crate::card::prediction_name;
+use crate::checkpoint::write_folder;
 use crate::{Checkpoint, CheckpointConfig, CheckpointError, Metadata, Tensors, write_tensors};
 
 /// How another program keeps a network.
@@ -88,19 +89,15 @@ impl Export {
             return write_tensors(path, &self.weights, metadata);
         };
         let io = CheckpointError::io;
-        let written = replace_folder(path, |folder| {
+        write_folder(path, |folder| {
             for (name, value) in &self.files {
                 let file = folder.join(name);
                 let parent = file.parent().unwrap_or(folder);
-                std::fs::create_dir_all(parent).map_err(io(&path.join(name)))?;
+                std::fs::create_dir_all(parent).map_err(io(&file))?;
                 let text = format!("{value:#}\n");
-                write_file(&file, text.as_bytes()).map_err(io(&path.join(name)))?;
+                write_file(&file, text.as_bytes()).map_err(io(&file))?;
             }
             write_tensors(&folder.join(place), &self.weights, metadata)
-        });
-        written.map_err(|error| match error {
-            CheckpointError::Folder(source) => CheckpointError::io(path)(source),
-            error => error,
         })
     }
 }

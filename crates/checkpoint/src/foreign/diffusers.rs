@@ -47,7 +47,7 @@ impl Diffusers {
             }
             Err(broken(
                 found.folder,
-                format!("{} is missing", layout::WEIGHTS[0]),
+                format!("{} is missing", layout::WEIGHTS),
             ))
         })
     }

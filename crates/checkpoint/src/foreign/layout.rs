@@ -8,21 +8,54 @@ use serde::Deserialize;
 use crate::CheckpointError;
 use crate::json_file::{self, MAX_INDEX};
 
-/// The files that may hold all weights, the better first.
-pub(crate) const WEIGHTS: [&str; 6] = [
-    "diffusion_pytorch_model.safetensors",
-    "diffusion_pytorch_model.bin",
-    "diffusion_pytorch_model.fp16.safetensors",
-    "diffusion_pytorch_model.bf16.safetensors",
-    "diffusion_pytorch_model.fp16.bin",
-    "diffusion_pytorch_model.bf16.bin",
+/// The files that hold the weights, or say which part holds which, the better first.
+const LAYOUTS: [(&str, Layout); 13] = [
+    ("diffusion_pytorch_model.ema.safetensors", Layout::Whole),
+    ("diffusion_pytorch_model.ema.bin", Layout::Whole),
+    (WEIGHTS, Layout::Whole),
+    ("diffusion_pytorch_model.bin", Layout::Whole),
+    (
+        "diffusion_pytorch_model.safetensors.index.json",
+        Layout::Parts,
+    ),
+    ("diffusion_pytorch_model.bin.index.json", Layout::Parts),
+    (
+        "diffusion_pytorch_model.safetensors.index.fp16.json",
+        Layout::Parts,
+    ),
+    ("diffusion_pytorch_model.fp16.safetensors", Layout::Half),
+    ("diffusion_pytorch_model.bf16.safetensors", Layout::Half),
+    ("diffusion_pytorch_model.fp16.bin", Layout::Half),
+    ("diffusion_pytorch_model.bf16.bin", Layout::Half),
+    (
+        "diffusion_pytorch_model.non_ema.safetensors",
+        Layout::NotAveraged,
+    ),
+    ("diffusion_pytorch_model.non_ema.bin", Layout::NotAveraged),
 ];
-/// The files that say which part holds which weight, the better first.
-pub(crate) const INDICES: [&str; 3] = [
-    "diffusion_pytorch_model.safetensors.index.json",
-    "diffusion_pytorch_model.bin.index.json",
-    "diffusion_pytorch_model.safetensors.index.fp16.json",
-];
+/// Where the weights usually are.
+pub(super) const WEIGHTS: &str = "diffusion_pytorch_model.safetensors";
+/// What the names of parts start with.
+pub(crate) const PART: &str = "diffusion_pytorch_model-";
+
+/// What a file of weights is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// All weights.
+    Whole,
+    /// The index of several files.
+    Parts,
+    /// All weights in 16 bits.
+    Half,
+    /// All weights, as training left them.
+    NotAveraged,
+}
+
+/// The best file of weights among those that are there: averaged over training before others, 32 bits before 16.
+pub(crate) fn best(there: impl Fn(&str) -> bool) -> Option<(&'static str, Layout)> {
+    LAYOUTS.into_iter().find(|(name, _)| there(name))
+}
+
 /// Parts that weights may lie in.
 const MAX_PARTS: usize = 1000;
 
@@ -51,20 +84,19 @@ impl Weights {
         folder: &Path,
         notes: &mut Vec<String>,
     ) -> Result<Option<Self>, CheckpointError> {
-        let there = |name: &&&str| folder.join(name).is_file();
-        let (whole, half) = WEIGHTS.split_at(2);
-        if let Some(name) = whole.iter().find(there) {
-            return Ok(Some(Self::One(folder.join(name))));
-        }
-        if let Some(name) = INDICES.iter().find(there) {
-            return Self::parts(&folder.join(name)).map(Some);
-        }
-        let Some(name) = half.iter().find(there) else {
+        let Some((name, layout)) = best(|name| folder.join(name).is_file()) else {
             return Ok(None);
         };
-        notes.push(format!(
-            "{name} holds the weights in 16 bits: the folder has no others"
-        ));
+        match layout {
+            Layout::Parts => return Self::parts(&folder.join(name)).map(Some),
+            Layout::Whole => {}
+            Layout::Half => notes.push(format!(
+                "{name} holds the weights in 16 bits: the folder has no others"
+            )),
+            Layout::NotAveraged => notes.push(format!(
+                "the weights are those of {name}, as training left them: the folder has no averaged ones, which sample better"
+            )),
+        }
         Ok(Some(Self::One(folder.join(name))))
     }
 

@@ -17,7 +17,7 @@ mod unet2d;
 pub(crate) use diffusers::{CONFIG, Diffusers, SCHEDULERS, UNETS};
 pub(crate) use edm::describe;
 pub(crate) use error::ForeignError;
-pub(crate) use layout::{INDICES, WEIGHTS, Weights};
+pub(crate) use layout::{Layout, PART, Weights, best as best_weights};
 pub(crate) use module::Module;
 pub(crate) use names::{Renaming, has_variances, named_as_here, without_variances};
 pub(crate) use pipeline::INDEX as PIPELINE;

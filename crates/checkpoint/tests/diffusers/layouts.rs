@@ -71,6 +71,37 @@ fn averaged_weights_are_taken_before_those_that_training_left() {
 }
 
 #[test]
+fn averaged_weights_beside_the_others_in_one_folder_are_taken() {
+    let (tensors, config) = golden("unet2d.safetensors");
+    let folder = tempfile::tempdir().expect("a folder");
+    flat(folder.path(), &config, &scheduler(), &tensors);
+    let file = |variant: &str| {
+        let name = format!("diffusion_pytorch_model.{variant}.safetensors");
+        folder.path().join(name)
+    };
+    // `save_pretrained(..., variant="ema")` writes them there.
+    write_tensors(&file("ema"), &scaled(&tensors, 0.5), None).expect("weights");
+    write_tensors(&file("non_ema"), &scaled(&tensors, 2.0), None).expect("weights");
+    same(
+        &loaded(folder.path()).checkpoint.weights,
+        &scaled(&tensors, 0.5),
+    );
+    fs::remove_file(file("ema")).expect("a file");
+    same(
+        &loaded(folder.path()).checkpoint.weights,
+        &weights(&tensors),
+    );
+    fs::remove_file(folder.path().join(WEIGHTS)).expect("a file");
+    let got = loaded(folder.path());
+    same(&got.checkpoint.weights, &scaled(&tensors, 2.0));
+    assert!(
+        got.notes[0].contains("as training left them"),
+        "got {:?}",
+        got.notes
+    );
+}
+
+#[test]
 fn weights_of_16_bits_alone_are_read_with_a_note() {
     let (tensors, config) = golden("unet2d.safetensors");
     let folder = tempfile::tempdir().expect("a folder");

@@ -166,7 +166,7 @@ fn write(
             Ok(file.finish()?)
         }
         Form::Pictures => {
-            let mut pictures = Pictures::new(out);
+            let mut pictures = Pictures::new(out, args.overwrite);
             pictures.add(data, places)?;
             pictures.write()
         }

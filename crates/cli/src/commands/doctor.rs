@@ -132,7 +132,19 @@ fn variables() -> Vec<String> {
         "HF_ENDPOINT",
         "HF_HOME",
         "HF_HUB_CACHE",
+        "HUGGINGFACE_HUB_CACHE",
+        "XDG_CACHE_HOME",
         "HF_HUB_OFFLINE",
+        "TRANSFORMERS_OFFLINE",
+        "HF_HUB_DOWNLOAD_TIMEOUT",
+        "HF_HUB_DISABLE_IMPLICIT_TOKEN",
+        "HTTPS_PROXY",
+        "https_proxy",
+        "all_proxy",
+        "no_proxy",
+        "CUDA_VISIBLE_DEVICES",
+        "SLURM_CPUS_PER_TASK",
+        "OMPI_COMM_WORLD_SIZE",
         "NO_COLOR",
     ];
     let set = shown.iter().filter_map(|name| {
@@ -148,7 +160,11 @@ fn variables() -> Vec<String> {
 /// The same without the name and password that an address may hold.
 fn without_login(value: &str) -> String {
     let Some((scheme, rest)) = value.split_once("://") else {
-        return value.to_string();
+        // A proxy may be named without its scheme.
+        return match value.split_once('@') {
+            Some((login, host)) if login.contains(':') => format!("***@{host}"),
+            _ => value.to_string(),
+        };
     };
     let host = rest.split('/').next().unwrap_or(rest);
     match host.rfind('@') {
@@ -166,6 +182,7 @@ mod tests {
         for (value, want) in [
             ("https://user:pass@hub/a@b", "https://***@hub/a@b"),
             ("https://hub/x", "https://hub/x"),
+            ("user:pass@proxy:8080", "***@proxy:8080"),
             ("cache/me@work", "cache/me@work"),
         ] {
             assert_eq!(without_login(value), want);

@@ -139,7 +139,7 @@ pub fn sample(args: &Args) -> Result<(), Failure> {
         batch_size: args.batch as usize,
         device: &device,
     };
-    write_samples(&args.out, form, &draw, &signals)?;
+    write_samples(&args.out, form, &draw, args.overwrite, &signals)?;
     report(args, &seeds, form, &model)
 }
 
@@ -155,7 +155,13 @@ impl Args {
 }
 
 /// Draws the samples, and writes them as `form` says.
-fn write_samples(out: &Path, form: Form, draw: &Draw, signals: &Signals) -> Result<(), Failure> {
+fn write_samples(
+    out: &Path,
+    form: Form,
+    draw: &Draw,
+    overwrite: bool,
+    signals: &Signals,
+) -> Result<(), Failure> {
     let mut labels = match (form, draw.model.label_dim()) {
         (Form::Pictures, 1..) => Some(Labels::open(out)?),
         _ => None,
@@ -207,7 +213,7 @@ fn write_samples(out: &Path, form: Form, draw: &Draw, signals: &Signals) -> Resu
             }
         }
         Form::Pictures => {
-            let mut pictures = Pictures::new(out);
+            let mut pictures = Pictures::new(out, overwrite);
             let all = draw.run(stop, |group, samples| {
                 counter.add(group.len() as u64);
                 let seeds = &draw.seeds[group];
@@ -220,11 +226,10 @@ fn write_samples(out: &Path, form: Form, draw: &Draw, signals: &Signals) -> Resu
             counter.close();
             // What was drawn before a failure is not lost by it.
             pictures.write()?;
-            let all = all?;
             if let Some(labels) = &labels {
-                labels.write().map_err(|e| at(out, e))?;
+                labels.write(out)?;
             }
-            if all { Ok(()) } else { Err(stopped()) }
+            if all? { Ok(()) } else { Err(stopped()) }
         }
     }
 }

@@ -13,6 +13,7 @@ use self::choice::Choice;
 use self::sets::{Reference, Sets};
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
+use crate::network_args::NetworkArgs;
 use crate::out_file;
 use crate::terminal::{Counter, note};
 
@@ -32,6 +33,8 @@ pub struct Args {
     /// Features of the reference, or their statistics as --save-reference wrote them
     #[arg(long, value_name = "FILE", requires = "features")]
     reference_features: Option<PathBuf>,
+    #[command(flatten)]
+    network: NetworkArgs,
     /// Scores, separated by commas [default: all that can be computed]
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     metrics: Vec<String>,
@@ -58,10 +61,18 @@ pub fn score(args: &Args) -> Result<(), Failure> {
         out_file::check(path, &["safetensors"], args.overwrite)?;
     }
     let signals = stop_on_signal()?;
-    let sets = Sets::load(args)?;
+    args.check()?;
+    let viewer = args.network.load()?;
+    let mut sets = Sets::load(args)?;
+    if let Some(viewer) = &viewer {
+        sets.expect_features(viewer)?;
+    }
     sets.check()?;
     let metrics = choice.possible(&sets)?;
     let stop = signals.begin();
+    if let Some(viewer) = &viewer {
+        sets.look(viewer, stop)?;
+    }
     let counter = Counter::new(metrics.len() as u64, "scores");
     let mut scores = Scores::default();
     for metric in &metrics {
@@ -102,6 +113,19 @@ pub fn score(args: &Args) -> Result<(), Failure> {
     }
     let tails = sets.tails(&scores, args.seed)?;
     report::report(args, &sets, &scores, tails.as_ref())
+}
+
+impl Args {
+    /// Refuses features of files beside a network that is to compute them.
+    fn check(&self) -> Result<(), Failure> {
+        let given = self.features.is_some() || self.reference_features.is_some();
+        if self.network.is_named() && given {
+            return Err(Failure::bad_input(
+                "--network: computes the features: leave --features and --reference-features out",
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// What metrics are measured on.

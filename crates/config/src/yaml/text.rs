@@ -61,6 +61,9 @@ fn decode(bytes: Vec<u8>) -> Result<String, String> {
         return Err("is UTF-16 text, YAML must be UTF-8: save it as UTF-8".to_string());
     }
     let head = &bytes[..bytes.len().min(FileKind::HEAD)];
+    if let Some(what) = network_file(head) {
+        return Err(format!("a YAML file is needed: the file is {what}"));
+    }
     // JSON is YAML.
     let json = head.trim_ascii_start().starts_with(b"{");
     let kind = FileKind::of(head, bytes.len() as u64).filter(|_| !json);
@@ -73,6 +76,16 @@ fn decode(bytes: Vec<u8>) -> Result<String, String> {
     })?;
     // Some editors begin a file with a mark of the byte order.
     Ok(text.strip_prefix('\u{feff}').unwrap_or(&text).to_string())
+}
+
+/// What a file is that networks are kept in, from its first bytes.
+fn network_file(head: &[u8]) -> Option<&'static str> {
+    match head {
+        [_, _, _, _, _, 0, 0, 0, b'{', ..] => Some("a safetensors file, as weights are kept in"),
+        [b'P', b'K', 3, 4, ..] => Some("an archive, as torch.save and np.savez write it"),
+        [0x80, 1..=5, ..] => Some("a pickle, as networks are kept in"),
+        _ => None,
+    }
 }
 
 /// The tree of values that `text` holds, merge keys (`<<`) replaced by what they stand for.
@@ -222,6 +235,18 @@ fn plain_io(error: &std::io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_of_networks_are_called_what_they_are() {
+        for (bytes, want) in [
+            (&b"\x40\0\0\0\0\0\0\0{\"a\": 1}"[..], "a safetensors file"),
+            (b"PK\x03\x04abc", "torch.save"),
+            (b"\x80\x04\x95abc", "a pickle"),
+        ] {
+            let got = decode(bytes.to_vec()).unwrap_err();
+            assert!(got.contains(want), "got {got}, want {want}");
+        }
+    }
 
     fn refused(text: &str) -> String {
         tree(text, "c.yaml").unwrap_err().message

@@ -206,13 +206,16 @@ pub(super) fn of_yaml(error: &serde_yaml::Error) -> String {
         let dot = if above.is_empty() { "" } else { "." };
         return format!("{above}{dot}{key}: must stand there once, stands twice{place}");
     }
-    if let Some((key, rest)) = message.split_once(": invalid type: integer `")
+    if let Some((key, rest)) = message.split_once("invalid type: integer `")
         && let Some((number, _)) = rest.split_once('`')
     {
         return format!(
-            "{key}: must be a number of up to 64 bits, got {}",
+            "{key}must be a number of up to 64 bits, got {}",
             cut(number)
         );
+    }
+    if message.contains("more than one document") {
+        return "holds several documents (---), must be one: keep one of them".to_string();
     }
     format!("must be YAML: {}", cut_long(&message))
 }

@@ -22,12 +22,34 @@ const RESERVED: [&str; 10] = [
 /// A value that YAML cannot hold, which no configuration is.
 pub fn to_string<T: Serialize>(value: &T) -> Result<String, ConfigError> {
     let mut text = String::new();
-    match tree(value)? {
+    match with_infinity(tree(value)?) {
         Value::Mapping(map) if !map.is_empty() => entries(&map, 0, &mut text),
         Value::Sequence(list) if !list.is_empty() => items(&list, 0, &mut text),
         other => text = scalar(&other) + "\n",
     }
     Ok(text)
+}
+
+/// The tree with an infinite D as YAML's number in place of the word `inf`, which other readers take for a text.
+fn with_infinity(value: Value) -> Value {
+    let infinite = |value: Value| match value {
+        Value::String(text) if text == "inf" => f64::INFINITY.into(),
+        other => other,
+    };
+    let Value::Mapping(map) = value else {
+        return value;
+    };
+    let entries = map.into_iter().map(|(key, value)| {
+        let value = match (key.as_str(), value) {
+            (Some("d"), value @ Value::String(_)) => infinite(value),
+            (Some("d_list"), Value::Sequence(list)) => {
+                Value::Sequence(list.into_iter().map(infinite).collect())
+            }
+            (_, value) => with_infinity(value),
+        };
+        (key, value)
+    });
+    Value::Mapping(entries.collect())
 }
 
 /// `value` as YAML on one line: `lr: 0.002, betas: [0.9, 0.999]`.
@@ -177,6 +199,14 @@ mod tests {
         let whole = digits.split_once('.');
         let signed = exponent.strip_prefix(['-', '+']).is_some_and(digit);
         signed && whole.is_some_and(|(whole, rest)| digit(whole) && digit(rest))
+    }
+
+    #[test]
+    fn an_infinite_d_is_a_number_to_every_reader() {
+        let text = "{d: inf, data: {folder: inf}, training: {d_list: [8, inf]}}";
+        let got = to_string(&serde_yaml::from_str::<Value>(text).unwrap()).unwrap();
+        let want = "d: .inf\ndata:\n  folder: inf\ntraining:\n  d_list:\n  - 8\n  - .inf\n";
+        assert_eq!(got, want);
     }
 
     #[test]

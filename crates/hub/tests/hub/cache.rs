@@ -93,7 +93,7 @@ fn offline_reads_the_cache_and_says_so_when_it_has_nothing() {
         assert!(error.is_bad_input());
         let text = error.to_string();
         assert!(
-            text.contains("HF_HUB_OFFLINE is set: unset it"),
+            text.contains("HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set: unset it"),
             "got {text}"
         );
     }

@@ -8,6 +8,7 @@ use pfgmpp_store::write_file;
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::interrupt::stop_on_signal;
 use crate::out_file;
 use crate::terminal::{Counter, note, print, print_json, shell_word};
 
@@ -69,6 +70,7 @@ fn size(text: &str) -> Result<[usize; 2], String> {
 
 pub fn pack(args: &Args) -> Result<(), Failure> {
     out_file::check(&args.out, &["zip"], args.overwrite)?;
+    let _signals = stop_on_signal()?;
     let options = PackOptions {
         size: args.size,
         filter: match args.resize {

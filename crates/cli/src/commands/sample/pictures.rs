@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use candle_core::Tensor;
 use pfgmpp_data::to_image;
 use pfgmpp_run::RunError;
-use pfgmpp_store::write_files;
+use pfgmpp_store::{write_files, write_new_files};
 
 use super::place::file_name;
 use crate::failure::Failure;
@@ -19,16 +19,18 @@ const MOST: usize = 32 << 20;
 /// Pictures on their way into a folder.
 pub struct Pictures<'a> {
     folder: &'a Path,
+    overwrite: bool,
     waiting: Vec<(PathBuf, Vec<u8>)>,
     bytes: usize,
     since: Instant,
 }
 
 impl<'a> Pictures<'a> {
-    /// None yet.
-    pub fn new(folder: &'a Path) -> Self {
+    /// None yet; with `overwrite`, those in the folder are replaced.
+    pub fn new(folder: &'a Path, overwrite: bool) -> Self {
         Self {
             folder,
+            overwrite,
             waiting: Vec::new(),
             bytes: 0,
             since: Instant::now(),
@@ -51,7 +53,11 @@ impl<'a> Pictures<'a> {
 
     /// Writes all that waits.
     pub fn write(&mut self) -> Result<(), Failure> {
-        write_files(&self.waiting).map_err(RunError::from)?;
+        let written = match self.overwrite {
+            true => write_files(&self.waiting),
+            false => write_new_files(&self.waiting),
+        };
+        written.map_err(RunError::from)?;
         self.waiting.clear();
         (self.bytes, self.since) = (0, Instant::now());
         Ok(())

@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 use pfgmpp_metrics::{Moments, Scores, TailReport, is_of_tables};
-use pfgmpp_run::{RunError, SampleSet, is_moments, read_moments};
+use pfgmpp_run::{SampleSet, StopFlag, is_moments, read_moments};
 
 use super::Args;
-use crate::data_args::source;
-use crate::download::hub;
 use crate::failure::Failure;
+use crate::images::Images;
+use crate::named::Named;
+use crate::network_args::Viewer;
 use crate::terminal::note;
 
 /// What is scored, and against what.
@@ -94,6 +95,46 @@ impl Sets {
             features,
             reference,
         })
+    }
+
+    /// Makes room for the features that [`Self::look`] computes: from here on it is known how many there will be.
+    ///
+    /// # Errors
+    ///
+    /// Samples or a reference that are not images.
+    pub fn expect_features(&mut self, viewer: &Viewer) -> Result<(), Failure> {
+        if let Some(samples) = &self.samples {
+            Images::Values(&samples.values).check("--samples")?;
+            self.features = Some(expected(samples, viewer)?);
+        }
+        if let Reference::Sets {
+            values: Some(values),
+            features,
+        } = &mut self.reference
+        {
+            Images::Values(&values.values).check("--reference")?;
+            *features = Some(expected(values, viewer)?);
+        }
+        Ok(())
+    }
+
+    /// Computes the features of samples and reference.
+    ///
+    /// # Errors
+    ///
+    /// A stop, and failures of the tensor backend.
+    pub fn look(&mut self, viewer: &Viewer, stop: &StopFlag) -> Result<(), Failure> {
+        if let (Some(samples), Some(features)) = (&self.samples, &mut self.features) {
+            features.values = viewer.features(&Images::Values(&samples.values), stop)?;
+        }
+        if let Reference::Sets {
+            values: Some(values),
+            features: Some(features),
+        } = &mut self.reference
+        {
+            features.values = viewer.features(&Images::Values(&values.values), stop)?;
+        }
+        Ok(())
     }
 
     /// Refuses sets that do not belong together.
@@ -204,27 +245,25 @@ fn image_shapes_differ(a: &Tensor, b: &Tensor) -> bool {
 
 /// Reads a file or folder that is there, or the held-out part of a data source.
 fn read(what: &str, text: &str) -> Result<SampleSet, Failure> {
-    let path = Path::new(text);
-    if path.exists() {
-        return read_file(what, path);
+    match Named::parse(what, text)? {
+        Named::Path(path) => read_file(what, &path),
+        Named::Source(source) => {
+            let set = SampleSet::held_out(&source)?;
+            note(format_args!("{what}: {}", set.found));
+            Ok(set)
+        }
     }
-    if looks_like_a_file(path) {
-        return Err(Failure::bad_input(format!(
-            "{text}: no such file or folder"
-        )));
-    }
-    let source = source(&format!("--{what}"), text)?;
-    source.fetch(&hub()).map_err(RunError::from)?;
-    let set = SampleSet::held_out(&source)?;
-    note(format_args!("{what}: {}", set.found));
-    Ok(set)
 }
 
-fn looks_like_a_file(path: &Path) -> bool {
-    let endings = ["npy", "npz", "safetensors", "csv", "zip", "png"];
-    let ending = path.extension().and_then(|ending| ending.to_str());
-    let is_path = path.components().count() > 1 && !path.to_string_lossy().contains([':', '{']);
-    is_path || ending.is_some_and(|ending| endings.contains(&ending))
+/// Features that are yet to be computed, of their number alone: zeros that take no memory.
+fn expected(set: &SampleSet, viewer: &Viewer) -> Result<SampleSet, Failure> {
+    let shape = (set.values.dim(0)?, viewer.num_features());
+    let zero = Tensor::zeros((), DType::F32, &Device::Cpu)?;
+    Ok(SampleSet {
+        found: format!("{} features of {}", viewer.num_features(), set.found),
+        values: zero.broadcast_as(shape)?,
+        columns: None,
+    })
 }
 
 fn read_file(what: &str, path: &Path) -> Result<SampleSet, Failure> {

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::text::plain;
 use super::{flag, load_splits, print_json};
 use crate::failure::Failure;
+use crate::interrupt::stop_on_signal;
 use crate::table::{align_right, new_table};
 use crate::terminal::{Counter, print};
 
@@ -107,6 +108,7 @@ pub fn error(args: &Args) -> Result<(), Failure> {
     for &sigma in &args.sigma {
         ParameterError::within("sigma", sigma, 1e-6, 1e6).map_err(|e| flag(&e))?;
     }
+    let _signals = stop_on_signal()?;
     let splits = load_splits(&args.data)?;
     let measurement = Measurement::new(&splits.train, args.seed)?;
     if measurement.std == 0.0 {
