@@ -228,7 +228,7 @@ fn pairs_of_two_folders_are_learned_and_sampled_under_images_of_a_third() {
         got.contains("pfgmpp sample --input shows it images"),
         "got {got}"
     );
-    let one = inputs.clone() + "/00.bmp";
+    let one = format!("{inputs}/00.bmp");
     let done = sample(
         "one.npy",
         &["--input", &one, "--start-from-condition", "sigma: 0.5"],

@@ -33,7 +33,7 @@ pub fn follow(
         return Ok(());
     };
     let state = RunFolder::state_in(folder);
-    let (mut trainer, _) = trainer(model, resolved, &splits.train, &state, device)?;
+    let (mut trainer, _) = trainer(model, resolved, splits, &state, device)?;
     match train(&mut trainer, model.training.nimg, group, stop) {
         Err(error) if error.is_of_all_ranks() => Ok(()),
         done => Ok(done?),

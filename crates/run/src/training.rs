@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use candle_core::{Device, Error};
 use pfgmpp_config::RunConfig;
-use pfgmpp_data::{Dataset, Splits};
+use pfgmpp_data::Splits;
 use pfgmpp_train::{RankCosts, TrainError, Trainer, TrainerConfig, Validation};
 use pfgmpp_transfer::DenoisingError;
 
@@ -46,11 +46,12 @@ pub struct Training<'a> {
 pub(crate) fn trainer(
     model: &TrainerConfig,
     resolved: &ResolvedRun,
-    data: &Dataset,
+    splits: &Splits,
     state: &Path,
     device: &Device,
 ) -> Result<(Trainer, Option<String>), RunError> {
-    let mut trainer = Trainer::new(model, resolved.config().seed, data, device)?;
+    let mut trainer = Trainer::new(model, resolved.config().seed, &splits.train, device)?;
+    trainer.measure_on(&splits.held_out)?;
     let note = trainer.restore(state)?;
     if trainer.nimg() == 0 {
         start(&mut trainer, model, resolved.weights())?;
@@ -110,7 +111,7 @@ impl<'a> Training<'a> {
             group,
         } = context;
         let config = resolved.config();
-        let (mut trainer, said) = trainer(model, resolved, &splits.train, &folder.state(), device)?;
+        let (mut trainer, said) = trainer(model, resolved, splits, &folder.state(), device)?;
         said.iter().for_each(|note| observer.note(note));
         if let Some(group) = group {
             group.words(TRAINS).map_err(TrainError::from)?;

@@ -130,3 +130,33 @@ fn a_state_of_other_data_of_the_same_name_shape_and_number_is_refused() {
         assert_eq!(got.lines().count(), 1, "got {got}");
     }
 }
+
+#[test]
+fn a_state_that_was_measured_on_other_held_out_data_goes_on_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.safetensors");
+    let config = config(&["training.nimg=128"]);
+    let splits = config.data.load().unwrap();
+    let measured = |held_out: &Dataset| {
+        let mut trainer = trainer(&config, &splits.train);
+        trainer.measure_on(held_out).unwrap();
+        trainer
+    };
+    let mut before = measured(&splits.held_out);
+    before.step().unwrap();
+    before.save(&path).unwrap();
+    assert_eq!(measured(&splits.held_out).restore(&path).unwrap(), None);
+    // A trainer that is not told has nothing to compare.
+    assert_eq!(
+        trainer(&config, &splits.train).restore(&path).unwrap(),
+        None
+    );
+    let fewer: Vec<usize> = (0..splits.held_out.num_images() - 1).collect();
+    let other = splits.held_out.subset("digits/held_out", &fewer).unwrap();
+    let mut resumed = measured(&other);
+    let got = resumed.restore(&path).unwrap().expect("a line");
+    assert_eq!(resumed.nimg(), before.nimg(), "it goes on");
+    let want = "state.safetensors: the held-out data changed since it was saved";
+    assert!(got.contains(want), "got {got}, want {want}");
+    assert_eq!(got.lines().count(), 1, "got {got}");
+}

@@ -18,6 +18,9 @@ const OPTIONAL: [&str; 6] = [
 /// What the data are, beyond their name, shape and number.
 pub(crate) const FINGERPRINT: &str = "data.fingerprint";
 
+/// What data the training is measured on: no part of what the weights follow from.
+pub(crate) const HELD_OUT: &str = "data.held_out_fingerprint";
+
 /// All that the weights after a number of images follow from, by the dotted names of configurations.
 ///
 /// The length of training is not among it, nor how often it reports: neither changes what came before.

@@ -16,7 +16,7 @@ use crate::adam::Adam;
 use crate::averages::Averages;
 use crate::ema::{Ema, Profile};
 use crate::error::TrainError;
-use crate::identity::{FINGERPRINT, difference};
+use crate::identity::{FINGERPRINT, HELD_OUT, difference};
 
 /// Where training stands, beside the tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -114,8 +114,18 @@ pub(crate) fn save(
     Ok(write_sealed_tensors(path, &tensors, metadata.into())?)
 }
 
-/// Restores the state of the training `run` into `parameters`, `adam` and `averages`, and says whether the state knows
-/// what data it is of; `None` when there is no file.
+/// What a state says beside its tensors.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Restored {
+    /// Where it stands.
+    pub position: Position,
+    /// Whether it knows what data it was trained on.
+    pub knows_its_data: bool,
+    /// The fingerprint of the data that it was measured on, where it knows them.
+    pub held_out: Option<String>,
+}
+
+/// Restores the state of the training `run` into `parameters`, `adam` and `averages`; `None` when there is no file.
 pub(crate) fn load(
     path: &Path,
     parameters: &Parameters,
@@ -123,7 +133,7 @@ pub(crate) fn load(
     averages: &Averages,
     run: &Map<String, Value>,
     device: &Device,
-) -> Result<Option<(Position, bool)>, TrainError> {
+) -> Result<Option<Restored>, TrainError> {
     if !path.exists() {
         return Ok(None);
     }
@@ -160,7 +170,12 @@ pub(crate) fn load(
         var.set(tensor).map_err(|e| bad(format!("{key}: {e}")))?;
     }
     adam.set_steps(position.steps);
-    Ok(Some((position, there.contains_key(FINGERPRINT))))
+    let held_out = there.get(HELD_OUT).and_then(Value::as_str);
+    Ok(Some(Restored {
+        position,
+        knows_its_data: there.contains_key(FINGERPRINT),
+        held_out: held_out.map(str::to_string),
+    }))
 }
 
 /// What the state says of the training that it is of, nothing if it is of the first version; one whose checksum was lost
@@ -186,6 +201,7 @@ fn check_run(
     let without = |run: &Map<String, Value>| {
         let mut run = run.clone();
         let data = run.remove(FINGERPRINT);
+        run.remove(HELD_OUT);
         (run, data)
     };
     let ((there, data_there), (here, data_here)) = (without(there), without(run));

@@ -20,11 +20,11 @@ use crate::averages::Averages;
 use crate::config::{ConditionConfig, Shown, TrainerConfig};
 use crate::ema::{Ema, Profile};
 use crate::error::TrainError;
-use crate::identity::identity;
+use crate::identity::{HELD_OUT, identity};
 use crate::learner::{Learner, denoiser, image_channels, label_dim};
 use crate::snapshots;
 use crate::start_from::start_from;
-use crate::state::{self, Position, Validation};
+use crate::state::{self, Position, Restored, Validation};
 
 pub use self::step::{MeanLoss, Step};
 pub use self::together::RankCosts;
@@ -41,6 +41,8 @@ pub struct Trainer {
     data: Dataset,
     shuffle: Shuffle,
     fingerprint: OnceLock<String>,
+    /// The fingerprint of the data that it is measured on, where it is told them.
+    held_out: Option<String>,
     scale: DataScale,
     learner: Learner,
     parameters: Parameters,
@@ -88,6 +90,7 @@ impl Trainer {
             device: device.clone(),
             data: data.clone(),
             fingerprint: OnceLock::new(),
+            held_out: None,
             scale,
             learner,
             parameters,
@@ -345,6 +348,16 @@ impl Trainer {
         )
     }
 
+    /// Notes in the states what data the training is measured on; [`Self::restore`] then says whether a state was measured on others.
+    ///
+    /// # Errors
+    ///
+    /// Files that are not as they were.
+    pub fn measure_on(&mut self, held_out: &Dataset) -> Result<(), TrainError> {
+        self.held_out = Some(held_out.fingerprint()?);
+        Ok(())
+    }
+
     /// All that the weights after a number of images follow from.
     fn identity(&self) -> Result<Map<String, Value>, TrainError> {
         let fingerprint = match self.fingerprint.get() {
@@ -354,13 +367,17 @@ impl Trainer {
                 self.fingerprint.get_or_init(|| found).clone()
             }
         };
-        Ok(identity(&self.model, self.seed, &self.data, &fingerprint))
+        let mut all = identity(&self.model, self.seed, &self.data, &fingerprint);
+        let held_out = self.held_out.iter();
+        all.extend(held_out.map(|print| (HELD_OUT.to_string(), Value::from(print.as_str()))));
+        Ok(all)
     }
 
     /// Goes to the state saved in the file `path`; stays at the first image if there is none.
     ///
     /// The state may be of a training of another length, or that was reported otherwise. What could not be compared is
-    /// given as a line to show: versions before this one did not note what data a state is of.
+    /// given as a line to show: versions before this one did not note what data a state is of. So is a change of the data that it
+    /// is measured on ([`Self::measure_on`]).
     ///
     /// # Errors
     ///
@@ -376,7 +393,12 @@ impl Trainer {
             &self.device,
         )?;
         let mut note = None;
-        if let Some((position, knows_its_data)) = restored {
+        if let Some(restored) = restored {
+            let Restored {
+                position,
+                knows_its_data,
+                held_out,
+            } = restored;
             let end = self.model.training.nimg;
             if position.nimg > end {
                 let there = position.nimg;
@@ -397,10 +419,17 @@ impl Trainer {
             }
             self.seconds = position.seconds;
             self.validation = position.validation;
-            note = (!knows_its_data).then(|| {
-                let path = path.display();
-                format!("{path}: does not say what data it was trained on, as versions before this one wrote it: whether they changed is not known")
-            });
+            let file = path.display();
+            note = match (knows_its_data, held_out, &self.held_out) {
+                (false, ..) => Some(format!(
+                    "{file}: does not say what data it was trained on, as versions before this one wrote it: whether they changed is not known"
+                )),
+                (true, Some(there), Some(here)) if there != *here => Some(format!(
+                    "{file}: the held-out data changed since it was saved (fingerprint {there}, now {here}): the weights are not affected, but errors \
+                     measured before and from now on do not compare"
+                )),
+                _ => None,
+            };
         }
         Ok(note)
     }

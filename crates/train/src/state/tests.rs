@@ -88,7 +88,7 @@ fn load_values(path: &Path, half_lives: &[f64]) -> Result<Vec<f32>, TrainError> 
         let zeros = average.var(0).zeros_like().unwrap();
         average.var(0).set(&zeros).unwrap();
     }
-    let position = load(
+    let restored = load(
         path,
         &parameters,
         &mut adam,
@@ -96,7 +96,12 @@ fn load_values(path: &Path, half_lives: &[f64]) -> Result<Vec<f32>, TrainError> 
         &run(0),
         &Device::Cpu,
     )?;
-    assert_eq!(position, Some((POSITION_OF_A_RUN, false)));
+    let want = Restored {
+        position: POSITION_OF_A_RUN,
+        knows_its_data: false,
+        held_out: None,
+    };
+    assert_eq!(restored, Some(want));
     assert_eq!(adam.steps(), POSITION_OF_A_RUN.steps);
     let value = |ema: &Ema| ema.tensors()["weight"].to_vec1::<f32>().unwrap()[0];
     Ok(averages.iter().map(value).collect())
@@ -171,7 +176,7 @@ fn content(path: &Path) -> Result<Vec<u64>, TrainError> {
         &run(0),
         &Device::Cpu,
     )?;
-    let (position, _) = position.expect("there is a state");
+    let position = position.expect("there is a state").position;
     let mut all = vec![
         position.nimg,
         position.steps,
