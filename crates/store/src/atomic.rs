@@ -66,9 +66,15 @@ pub fn check_writable(folder: &Path) -> io::Result<()> {
 
 /// An error without the name of a temporary file, which tells nobody anything: what the system itself said.
 fn plain(error: io::Error) -> io::Error {
-    let wrapped = error.get_ref().and_then(|outer| outer.source());
-    let code = wrapped.and_then(|inner| inner.downcast_ref::<io::Error>()?.raw_os_error());
+    let code = error.raw_os_error().or_else(|| os_code(&error.to_string()));
     code.map_or(error, io::Error::from_raw_os_error)
+}
+
+/// The number in `No space left on device (os error 28) at path "..."`: it is not to be had otherwise from an error that was
+/// wrapped with a path.
+fn os_code(text: &str) -> Option<i32> {
+    let (_, rest) = text.split_once("(os error ")?;
+    rest.split_once(')')?.0.parse().ok()
 }
 
 /// Fills a new folder by `fill` and puts it at `path` in place of the folder that was there.
@@ -127,6 +133,15 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_system_says_stands_without_the_temporary_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("nowhere/a.json");
+        let error = write_file(&path, b"x").unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(2), "got {error}");
+        assert!(!error.to_string().contains(".partial"), "got {error}");
+    }
 
     #[test]
     fn a_file_is_replaced_in_one_step() {

@@ -15,6 +15,7 @@ use pfgmpp_metrics::Description;
 use crate::Jobs;
 use crate::slurm::SlurmConfig;
 use file::SweepFile;
+pub(crate) use setup::SETUP;
 use setup::Setup;
 
 /// One run of a sweep.

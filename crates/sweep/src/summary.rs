@@ -1,5 +1,6 @@
 //! From a sweep's table and run folders to its report, its judgements and its tables as text.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use pfgmpp_config::{CheckpointSource, ModelConfig, RunConfig, yaml};
@@ -7,6 +8,7 @@ use pfgmpp_run::{Reference, RunFolder, RunResult, read_evaluations, read_log};
 use pfgmpp_sampler::SamplerConfig;
 use pfgmpp_train::{ConditionConfig, Method, TrainerConfig};
 
+use crate::plan::SETUP;
 use crate::report::{self, Metric, Report};
 use crate::{Plan, Point, Row, Status, SweepResult};
 
@@ -14,6 +16,7 @@ use crate::{Plan, Point, Row, Status, SweepResult};
 ///
 /// A grid or log that is missing is left out: the report of a half-finished sweep is a report.
 pub fn report_of(plan: &Plan, result: &SweepResult, out: &Path) -> Report {
+    let told = Told::of(&result.rows);
     Report {
         title: result.name.clone(),
         description: result.description.clone(),
@@ -24,7 +27,7 @@ pub fn report_of(plan: &Plan, result: &SweepResult, out: &Path) -> Report {
             .points
             .iter()
             .zip(&result.rows)
-            .map(|(point, row)| with_files(point, row, out))
+            .map(|(point, row)| with_files(point, row, &told, out))
             .collect(),
         references: result.references.iter().map(report_reference).collect(),
     }
@@ -43,13 +46,16 @@ pub fn judgements(result: &SweepResult) -> Vec<report::Judgement> {
 
 /// The part of a report that its tables are made of, without anything from the run folders.
 pub(crate) fn table_of(result: &SweepResult) -> Report {
+    let told = Told::of(&result.rows);
     Report {
         title: result.name.clone(),
         description: result.description.clone(),
         data: result.data.clone(),
         settings: Vec::new(),
         metrics: result.metrics.iter().map(Metric::of_scores).collect(),
-        rows: result.rows.iter().map(report_row).collect(),
+        rows: (result.rows.iter())
+            .map(|row| report_row(row, &told))
+            .collect(),
         references: result.references.iter().map(report_reference).collect(),
     }
 }
@@ -108,7 +114,7 @@ fn settings(plan: &Plan) -> Settings {
 fn by_setup(plan: &Plan) -> Vec<(String, Vec<&Point>)> {
     let mut setups: Vec<(String, Vec<&Point>)> = Vec::new();
     for point in &plan.points {
-        let setup = point.value("setup").cloned().unwrap_or_default();
+        let setup = point.value(SETUP).cloned().unwrap_or_default();
         match setups.iter_mut().find(|(other, _)| *other == setup) {
             Some((_, points)) => points.push(point),
             None => setups.push((setup, vec![point])),
@@ -251,7 +257,7 @@ fn method_line(method: &Method) -> String {
 }
 
 /// The row with what the run's folder holds.
-fn with_files(point: &Point, row: &Row, out: &Path) -> report::Row {
+fn with_files(point: &Point, row: &Row, told: &Told, out: &Path) -> report::Row {
     let folder = out.join(&row.name);
     let evaluations = row
         .result
@@ -266,19 +272,46 @@ fn with_files(point: &Point, row: &Row, out: &Path) -> report::Row {
             .map(|line| (line.nimg as f64, line.loss))
             .collect(),
         evaluations: evaluations.unwrap_or_default(),
-        ..report_row(row)
+        ..report_row(row, told)
     }
 }
 
-fn report_row(row: &Row) -> report::Row {
-    let others = row
-        .values
-        .iter()
-        .filter(|(key, _)| !["d", "sampler.d", "seed", "data"].contains(&key.as_str()));
+/// The settings that tell runs of one setup apart, each with its setup: those that are the same in all of them say
+/// nothing.
+struct Told<'r>(BTreeSet<(&'r str, &'r str)>);
+
+impl<'r> Told<'r> {
+    fn of(rows: &'r [Row]) -> Self {
+        let (mut first, mut told) = (BTreeMap::new(), BTreeSet::new());
+        for row in rows {
+            let setup = setup_of(row);
+            for (key, value) in &row.values {
+                if first.entry((setup, key.as_str())).or_insert(value) != &value {
+                    told.insert((setup, key.as_str()));
+                }
+            }
+        }
+        Self(told)
+    }
+
+    fn tells(&self, row: &Row, key: &str) -> bool {
+        key == SETUP || self.0.contains(&(setup_of(row), key))
+    }
+}
+
+fn setup_of(row: &Row) -> &str {
+    let found = row.values.iter().find(|(key, _)| key == SETUP);
+    found.map_or("", |(_, value)| value)
+}
+
+fn report_row(row: &Row, told: &Told) -> report::Row {
+    let others = row.values.iter().filter(|(key, _)| {
+        !["d", "sampler.d", "seed", "data"].contains(&key.as_str()) && told.tells(row, key)
+    });
     let variant: Vec<String> = others
         .map(|(key, value)| match key.as_str() {
             // The name of a setup speaks for itself.
-            "setup" => value.clone(),
+            SETUP => value.clone(),
             _ => format!("{key}={value}"),
         })
         .collect();
@@ -330,5 +363,41 @@ fn report_reference(reference: &Reference) -> report::Reference {
         data: reference.data.clone(),
         meaning: reference.meaning.clone(),
         scores: reference.scores.columns().collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pfgmpp_kernel::Dimension;
+
+    use super::*;
+
+    fn row(values: &[(&str, &str)]) -> Row {
+        let values = values.iter().map(|(k, v)| (k.to_string(), v.to_string()));
+        Row {
+            name: "a run".to_string(),
+            values: values.collect(),
+            data: "digits".to_string(),
+            d: Dimension::Infinite,
+            seed: 0,
+            status: Status::Pending,
+            message: String::new(),
+            result: None,
+            skipped: false,
+            bad_input: false,
+        }
+    }
+
+    #[test]
+    fn a_setting_that_is_the_same_in_all_runs_of_a_setup_does_not_name_them() {
+        let rows = [
+            row(&[("setup", "exact"), ("sampler.solver", "ipndm"), ("d", "1")]),
+            row(&[("setup", "exact"), ("sampler.solver", "ipndm"), ("d", "8")]),
+            row(&[("setup", "lifted"), ("steps", "4")]),
+            row(&[("setup", "lifted"), ("steps", "8")]),
+        ];
+        let told = Told::of(&rows);
+        let got = rows.each_ref().map(|row| report_row(row, &told).variant);
+        assert_eq!(got, ["exact", "exact", "lifted steps=4", "lifted steps=8"]);
     }
 }

@@ -11,7 +11,7 @@ use super::file::{SetupFile, SweepFile};
 use super::name::point_name;
 
 /// The axis of several setups.
-pub(super) const SETUP: &str = "setup";
+pub(crate) const SETUP: &str = "setup";
 
 /// One configuration that runs start from.
 pub(super) struct Setup {

@@ -60,8 +60,12 @@ fn card(point: &Point<'_>, row: &Row, metrics: &[Metric]) -> Markup {
         figure.card {
             @match &row.grid_png {
                 Some(png) => {
-                    img alt=(format!("Grid of samples, {}, seed {}", point.label, row.seed))
-                        src=(format!("data:image/png;base64,{}", STANDARD.encode(png)));
+                    @let what = format!("Grid of samples, {}, seed {}", point.label, row.seed);
+                    // A box that is ticked shows its picture as large as the window, without a script.
+                    label.enlarge title="Enlarge" {
+                        input type="checkbox" aria-label=(format!("Enlarge: {what}"));
+                        img alt=(what) src=(format!("data:image/png;base64,{}", STANDARD.encode(png)));
+                    }
                 }
                 None => div.missing { (absence(&row.status)) },
             }

@@ -89,16 +89,9 @@ pub fn pack(args: &Args) -> Result<(), Failure> {
             .add(1);
     };
     let path = Path::new(&args.source);
-    let packed = match path.is_dir()
-        || path
-            .extension()
-            .is_some_and(|e| e.eq_ignore_ascii_case("zip"))
-    {
-        true => pfgmpp_data::pack(path, &options, &mut progress),
-        false => {
-            let splits = named(args)?;
-            pfgmpp_data::pack_set(&splits, &mut progress)
-        }
+    let packed = match named(args)? {
+        None => pfgmpp_data::pack(path, &options, &mut progress),
+        Some(splits) => pfgmpp_data::pack_set(&splits, &mut progress),
     };
     if let Some(counter) = counter {
         counter.close();
@@ -108,9 +101,19 @@ pub fn pack(args: &Args) -> Result<(), Failure> {
     report(args, &packed)
 }
 
-/// The data that are neither a folder nor an archive of images.
-fn named(args: &Args) -> Result<Splits, Failure> {
-    let source = source("SRC", &args.source)?;
+/// The data, unless they are a folder or an archive of images, or nothing that is there.
+fn named(args: &Args) -> Result<Option<Splits>, Failure> {
+    let path = Path::new(&args.source);
+    let archive = path
+        .extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("zip"));
+    if path.is_dir() || archive {
+        return Ok(None);
+    }
+    let source = match source("SRC", &args.source) {
+        Err(_) if !args.source.contains(':') => return Ok(None),
+        source => source?,
+    };
     if args.size.is_some() || args.skip_unreadable {
         return Err(Failure::bad_input(format!(
             "{}: --size and --skip-unreadable are for folders and archives of images: pack it without them, then the archive with them",
@@ -119,7 +122,7 @@ fn named(args: &Args) -> Result<Splits, Failure> {
     }
     let at = |e: DataError| Failure::from(RunError::from(e));
     source.fetch(&hub()).map_err(at)?;
-    source.load_from(&hub()).map_err(at)
+    source.load_from(&hub()).map(Some).map_err(at)
 }
 
 fn report(args: &Args, packed: &Packed) -> Result<(), Failure> {
