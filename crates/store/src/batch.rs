@@ -24,9 +24,7 @@ pub fn write_files<P: AsRef<Path>, B: AsRef<[u8]>>(files: &[(P, B)]) -> Result<(
 /// # Errors
 ///
 /// As [`write_files`], and [`StoreError::Taken`].
-pub fn write_new_files<P: AsRef<Path>, B: AsRef<[u8]>>(
-    files: &[(P, B)],
-) -> Result<(), StoreError> {
+pub fn write_new_files<P: AsRef<Path>, B: AsRef<[u8]>>(files: &[(P, B)]) -> Result<(), StoreError> {
     write_each(files, |file, path| {
         file.persist_noclobber(path).map_err(|e| e.error)
     })
@@ -99,10 +97,7 @@ mod tests {
         let path = folder.path().join("000001.png");
         write_new_files(&[(&path, "first")]).unwrap();
         let error = write_new_files(&[(&path, "second")]).unwrap_err();
-        assert!(
-            error.to_string().contains("another process"),
-            "got {error}"
-        );
+        assert!(error.to_string().contains("another process"), "got {error}");
         assert_eq!(std::fs::read(&path).unwrap(), b"first");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }

@@ -79,7 +79,10 @@ impl Remote {
     fn which_is_missing(&self, place: &Place) -> String {
         let found = self.described(&self.api_address(place));
         match found.is_ok_and(|response| response.status().is_success()) {
-            true => "no such revision (404): leave it out for main, and write a slash within one as %2F".into(),
+            true => {
+                "no such revision (404): leave it out for main, and write a slash within one as %2F"
+                    .into()
+            }
             false => format!(
                 "no such repository at {} (404): check the name",
                 self.settings.shown_endpoint()
