@@ -10,6 +10,7 @@ mod format;
 mod in_place;
 mod label_file;
 mod pack;
+mod pack_set;
 mod parquet;
 #[cfg(feature = "datasets")]
 mod parquet_labels;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use pack::{PackOptions, Packed, pack};
+pub use pack_set::pack_set;
 pub use parquet::ParquetFiles;
 pub use plain::{ImageFiles, read_image};
 pub use resize::Filter;

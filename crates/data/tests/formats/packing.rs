@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use pfgmpp_data::{
-    DataSource, Filter, ImageArchive, PackOptions, Packed, Splits, pack, read_image,
+    DataSource, Filter, ImageArchive, PackOptions, Packed, Splits, pack, pack_set, read_image,
 };
 
 use super::{file, here};
@@ -169,4 +169,37 @@ fn what_cannot_be_packed_is_refused_with_what_to_do() {
     let parts = read(folder.path(), &got);
     let classes = parts.train.class_counts()[0] + parts.held_out.class_counts()[0];
     assert_eq!(classes, 6, "images of the first class");
+}
+
+#[test]
+fn a_set_of_any_source_is_packed_and_read_again_with_the_same_parts_and_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    // The levels of MNIST are those of a PNG, those of the digits lie between them.
+    for (name, exact) in [("mnist_5k: {side: 28}", true), ("digits", false)] {
+        let source: DataSource = match exact {
+            true => serde_json::from_str(r#"{"mnist_5k": {"side": 28}}"#).unwrap(),
+            false => serde_json::from_str(r#""digits""#).unwrap(),
+        };
+        let want = source.load().unwrap();
+        let packed = pack_set(&want, &mut |_, _| {}).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let rounded = packed.remarks.iter().any(|it| it.contains("rounded"));
+        assert_eq!(rounded, !exact, "{name}: got {:?}", packed.remarks);
+        let got = read(folder.path(), &packed);
+        for (got, want) in [(&got.train, &want.train), (&got.held_out, &want.held_out)] {
+            let [a, b] = [got, want].map(|part| part.images().unwrap());
+            let apart = (a - b).unwrap().abs().unwrap().flatten_all().unwrap();
+            let apart = apart.max(0).unwrap().to_scalar::<f32>().unwrap();
+            let bound = if exact { 1e-6 } else { 1.01 / 255.0 };
+            assert!(apart <= bound, "{name}: got {apart}, want {bound}");
+            let [a, b] = [got, want].map(|part| part.class_labels().unwrap().unwrap().values());
+            assert_eq!(a, b, "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_picture_is_not_packed() {
+    let source: DataSource = serde_json::from_str(r#""two_moons""#).unwrap();
+    let error = pack_set(&source.load().unwrap(), &mut |_, _| {}).unwrap_err();
+    assert!(error.to_string().contains("must be images"), "got {error}");
 }

@@ -1,12 +1,14 @@
 //! `pfgmpp data pack`: images of one size of images of any.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use pfgmpp_data::{Filter, PackOptions, Packed};
+use pfgmpp_data::{DataError, Filter, PackOptions, Packed, Splits};
 use pfgmpp_run::RunError;
 use pfgmpp_store::write_file;
 use serde::Serialize;
 
+use crate::data_args::source;
+use crate::download::hub;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
 use crate::out_file;
@@ -14,9 +16,10 @@ use crate::terminal::{Counter, note, print, print_json, shell_word};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// A folder or ZIP archive of images (PNG, JPEG, WebP, TIFF, BMP) of any size
+    /// A folder or ZIP archive of images (PNG, JPEG, WebP, TIFF, BMP) of any size; or any other data of images, as a
+    /// configuration names them, such as digits or '{cifar: {path: cifar-10-python.tar.gz}}'
     #[arg(value_name = "SRC")]
-    source: PathBuf,
+    source: String,
     /// The ZIP archive to write: PNG images and dataset.json, as the published data sets of EDM have them
     #[arg(value_name = "DST.zip")]
     out: PathBuf,
@@ -85,13 +88,38 @@ pub fn pack(args: &Args) -> Result<(), Failure> {
             .get_or_insert_with(|| Counter::new(total as u64, "packing"))
             .add(1);
     };
-    let packed = pfgmpp_data::pack(&args.source, &options, &mut progress);
+    let path = Path::new(&args.source);
+    let packed = match path.is_dir()
+        || path
+            .extension()
+            .is_some_and(|e| e.eq_ignore_ascii_case("zip"))
+    {
+        true => pfgmpp_data::pack(path, &options, &mut progress),
+        false => {
+            let splits = named(args)?;
+            pfgmpp_data::pack_set(&splits, &mut progress)
+        }
+    };
     if let Some(counter) = counter {
         counter.close();
     }
     let packed = packed.map_err(RunError::from)?;
     write_file(&args.out, &packed.bytes).map_err(RunError::io(&args.out))?;
     report(args, &packed)
+}
+
+/// The data that are neither a folder nor an archive of images.
+fn named(args: &Args) -> Result<Splits, Failure> {
+    let source = source("SRC", &args.source)?;
+    if args.size.is_some() || args.skip_unreadable {
+        return Err(Failure::bad_input(format!(
+            "{}: --size and --skip-unreadable are for folders and archives of images: pack it without them, then the archive with them",
+            args.source
+        )));
+    }
+    let at = |e: DataError| Failure::from(RunError::from(e));
+    source.fetch(&hub()).map_err(at)?;
+    source.load_from(&hub()).map_err(at)
 }
 
 fn report(args: &Args, packed: &Packed) -> Result<(), Failure> {

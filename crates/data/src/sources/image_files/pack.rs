@@ -279,12 +279,12 @@ impl<'p, A: Archive> Packing<'p, A> {
 }
 
 /// The name of image `index`: a thousand to a folder.
-fn name_of(index: usize) -> String {
+pub(super) fn name_of(index: usize) -> String {
     format!("{:05}/img{index:08}.png", index / 1000)
 }
 
 /// Adds a file that is packed as well as it can be, with no time of its own: the same images give the same archive.
-fn add(
+pub(super) fn add(
     zip: &mut ZipWriter<Cursor<Vec<u8>>>,
     name: &str,
     bytes: &[u8],
@@ -298,7 +298,7 @@ fn add(
 }
 
 /// `dataset.json` of `num` images; the names of the classes stand where other programs do not look.
-fn dataset_json(classes: Option<&ClassLabels>, num: usize) -> String {
+pub(super) fn dataset_json(classes: Option<&ClassLabels>, num: usize) -> String {
     let Some(classes) = classes else {
         return json!({ "labels": null }).to_string();
     };
