@@ -93,11 +93,8 @@ impl Conv {
         let weight = weight.broadcast_mul(&scale.reshape((out, 1, 1, 1))?)?;
         let bias = (shift - (mean * scale)?)?;
         let map = match weight.device().is_cpu() {
-            true => Map::Matrix(Tensor::cat(
-                &[weight.flatten_from(1)?, bias.reshape((out, 1))?],
-                1,
-            )?),
-            false => Map::Kernel(weight, bias.reshape((1, out, 1, 1))?),
+            true => Map::matrix(&weight, &bias)?,
+            false => Map::kernel(weight, &bias)?,
         };
         Ok(Self { map, spec })
     }
@@ -109,25 +106,40 @@ impl Conv {
 
     /// The result of images `[n, C, H, W]`; in main memory of one image.
     pub(super) fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        let [rows, columns_beside] = self.spec.padding;
-        match &self.map {
-            Map::Matrix(matrix) => {
+        self.map.forward(x, &self.spec)
+    }
+}
+
+impl Map {
+    fn matrix(weight: &Tensor, bias: &Tensor) -> candle_core::Result<Self> {
+        let parts = [weight.flatten_from(1)?, bias.unsqueeze(1)?];
+        Ok(Self::Matrix(Tensor::cat(&parts, 1)?))
+    }
+
+    fn kernel(weight: Tensor, bias: &Tensor) -> candle_core::Result<Self> {
+        Ok(Self::Kernel(weight, bias.reshape((1, (), 1, 1))?))
+    }
+
+    fn forward(&self, x: &Tensor, spec: &Spec) -> candle_core::Result<Tensor> {
+        match self {
+            Self::Matrix(matrix) => {
                 let (_, channels, height, width) = x.dims4()?;
                 let pixels = x.flatten_all()?.to_vec1::<f32>()?;
-                let (columns, [height, width]) =
-                    columns(&pixels, [channels, height, width], &self.spec);
-                let columns =
-                    Tensor::from_vec(columns, (matrix.dim(1)?, height * width), x.device())?;
+                let (columns, [height, width]) = columns(&pixels, [channels, height, width], spec);
+                let shape = (matrix.dim(1)?, height * width);
+                let columns = Tensor::from_vec(columns, shape, x.device())?;
                 let result = matrix.matmul(&columns)?.relu()?;
-                result.reshape((1, self.spec.out, height, width))
+                result.reshape((1, spec.out, height, width))
             }
-            Map::Kernel(weight, bias) => {
-                let x = match rows == columns_beside {
-                    true => x.conv2d(weight, rows, self.spec.stride, 1, 1)?,
+            Self::Kernel(weight, bias) => {
+                let [above, left] = spec.padding;
+                let x = match above == left {
+                    true => x.conv2d(weight, above, spec.stride, 1, 1)?,
+                    // The backend pads both directions alike.
                     false => x
-                        .pad_with_zeros(D::Minus2, rows, rows)?
-                        .pad_with_zeros(D::Minus1, columns_beside, columns_beside)?
-                        .conv2d(weight, 0, self.spec.stride, 1, 1)?,
+                        .pad_with_zeros(D::Minus2, above, above)?
+                        .pad_with_zeros(D::Minus1, left, left)?
+                        .conv2d(weight, 0, spec.stride, 1, 1)?,
                 };
                 x.broadcast_add(bias)?.relu()
             }
@@ -178,4 +190,46 @@ fn columns(
     }
     columns.resize((rows + 1) * num, 1.0);
     (columns, out)
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    fn numbers(shape: &[usize]) -> Tensor {
+        let num = shape.iter().product::<usize>();
+        let values = (0..num).map(|k| ((k * k * 31 + k * 17) % 101) as f32 / 50.0 - 1.0);
+        Tensor::from_vec(values.collect(), shape, &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn a_product_and_the_backends_convolution_are_the_same_map() {
+        let x = numbers(&[1, 3, 9, 8]);
+        for (spec, size) in [
+            (Spec::point("", 4), [9, 8]),
+            (Spec::same("", 4, [3, 3]), [9, 8]),
+            (Spec::same("", 4, [5, 5]), [9, 8]),
+            (Spec::same("", 4, [1, 7]), [9, 8]),
+            (Spec::same("", 4, [7, 1]), [9, 8]),
+            (Spec::valid("", 4, 3), [7, 6]),
+            (Spec::valid("", 4, 3).halving(), [4, 3]),
+        ] {
+            let weight = numbers(&[4, 3, spec.kernel[0], spec.kernel[1]]);
+            let bias = numbers(&[4]);
+            let product = Map::matrix(&weight, &bias).unwrap();
+            let got = product.forward(&x, &spec).unwrap();
+            let kernel = Map::kernel(weight, &bias).unwrap();
+            let want = kernel.forward(&x, &spec).unwrap();
+            assert_eq!(got.dims()[1..], [4, size[0], size[1]]);
+            let off = (&got - &want).unwrap().abs().unwrap().max_all().unwrap();
+            let off = off.to_scalar::<f32>().unwrap();
+            assert!(
+                off < 1e-5,
+                "{:?}: got a difference of {off}, want 1e-5",
+                spec.kernel
+            );
+        }
+    }
 }
