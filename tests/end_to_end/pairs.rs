@@ -234,6 +234,30 @@ fn pairs_of_two_folders_are_learned_and_sampled_under_images_of_a_third() {
         &["--input", &one, "--start-from-condition", "sigma: 0.5"],
     );
     assert!(done.status.success(), "got {}", stderr(&done));
+    let noisy = folder.join("noisy");
+    fs::create_dir(&noisy).unwrap();
+    for i in 0..3u32 {
+        // Numbers that look random, of 64 pixels each.
+        let level = |x: u32, y: u32| (x * 8 + y + 64 * i + 1).wrapping_mul(2_654_435_761) >> 24;
+        let image = GrayImage::from_fn(8, 8, |x, y| Luma([level(x, y) as u8]));
+        image.save(noisy.join(format!("{i}.png"))).unwrap();
+    }
+    let measured = |out: &str, images: &str| {
+        let start = "sigma: measured, one_step: true";
+        sample(out, &["--input", images, "--start-from-condition", start])
+    };
+    let done = measured("noisy.npy", &noisy.display().to_string());
+    let got = stderr(&done);
+    assert!(done.status.success(), "got {got}");
+    assert!(got.contains("samples start at sigma = 0."), "got {got}");
+    // Stripes have no diagonal details: there is no noise to start at.
+    let done = measured("striped.npy", &inputs);
+    let got = stderr(&done);
+    assert_eq!(done.status.code(), Some(2), "got {got}");
+    assert!(
+        got.contains("start_from_condition.sigma must be above"),
+        "got {got}"
+    );
     let array = folder.join("a.npy").display().to_string();
     let got = stderr(&sample("d.npy", &["--input", &array]));
     let want = "a.npy: is a NumPy array: images are a folder, a ZIP archive or a file of PNG";
@@ -281,6 +305,10 @@ fn a_noisy_image_is_where_samples_of_a_denoiser_of_pairs_may_start() {
             "--start-from-condition: start_from_condition.sigma",
         ),
         ("level: 1", "--start-from-condition"),
+        (
+            "sigma: measured",
+            "--start-from-condition: sigma: measured is measured of the images of `pfgmpp sample --input`",
+        ),
     ] {
         let done = restore(folder, &run, "out", &[&task[..], &[start]].concat());
         let got = stderr(&done);

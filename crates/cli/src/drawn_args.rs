@@ -1,15 +1,17 @@
 //! The flags that say what samples start from and are of.
 
+use candle_core::Tensor;
 use pfgmpp_checkpoint::DataSummary;
 use pfgmpp_config::yaml::parse_value;
-use pfgmpp_sampler::{Classes, SamplerConfig};
+use pfgmpp_sampler::{Classes, SamplerConfig, noise_levels};
+use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::model_args::checked;
 use crate::terminal::note;
 
 /// What samples start from and are of, for every command that draws some.
-#[derive(Default, clap::Args)]
+#[derive(Clone, Default, clap::Args)]
 #[command(next_help_heading = "Model and sampler")]
 pub struct DrawnArgs {
     /// Factor on the norm of the starting point of samples: below 1 for less varied ones [default: as the model was
@@ -17,7 +19,7 @@ pub struct DrawnArgs {
     #[arg(long, value_name = "T")]
     temperature: Option<f64>,
     /// Start from the noisy image that a model of pairs is shown, at the level of its noise, in place of the prior: sigma: 0.5, or
-    /// {sigma: 0.5, one_step: true, weight: 0.9} [default: as the model was scored with, else from the prior]
+    /// {sigma: 0.5, one_step: true, weight: 0.9}; of `sample --input` also sigma: measured [default: as the model was scored with, else from the prior]
     #[arg(long, value_name = "START")]
     start_from_condition: Option<String>,
     /// Classes of the samples of a model that has classes: 3, 0-9 or 0,3,5 in turn; uniform for random classes of equal
@@ -38,19 +40,43 @@ impl DrawnArgs {
             sampler.classes.clone_from(&self.classes);
         }
         if let Some(text) = &self.start_from_condition {
-            let flag = "--start-from-condition";
-            let braced = match text.trim_start().starts_with('{') {
-                true => text.clone(),
-                false => format!("{{{text}}}"),
-            };
-            sampler.start_from_condition = Some(parse_value(&braced, flag)?);
-            checked(sampler, flag)?;
+            let asked = start(text)?;
+            if is_measured(&asked) {
+                return Err(Failure::bad_input(format!(
+                    "{START}: sigma: measured is measured of the images of `pfgmpp sample --input`: give a number"
+                )));
+            }
+            sampler.start_from_condition = Some(parse_value(&asked.to_string(), START)?);
+            checked(sampler, START)?;
         }
         if self.temperature.is_some() {
             sampler.temperature = self.temperature;
             checked(sampler, "--temperature")?;
         }
         Ok(())
+    }
+
+    /// Puts the noise level of `images` `[n, C, H, W]`, which samples are to start from, in place of `sigma: measured`: the median of
+    /// what each shows. Gives the lowest, that, and the highest if it was asked for.
+    ///
+    /// # Errors
+    ///
+    /// Images that are too small, or show no noise.
+    pub fn measure(&mut self, images: &Tensor) -> Result<Option<[f64; 3]>, Failure> {
+        let asked = self.start_from_condition.as_deref().map(start);
+        let Some(mut asked) = asked.transpose()?.filter(is_measured) else {
+            return Ok(None);
+        };
+        let refuse = |e| Failure::bad_input(format!("{START}: {e}"));
+        let mut found = noise_levels(images).map_err(refuse)?;
+        found.sort_by(f64::total_cmp);
+        let (low, high) = (found[0], found[found.len() - 1]);
+        // Four digits are more than it is good for.
+        let sigma = format!("{:.3e}", found[found.len() / 2]);
+        let sigma = sigma.parse().expect("a number that was written");
+        asked["sigma"] = Value::from(sigma);
+        self.start_from_condition = Some(asked.to_string());
+        Ok(Some([low, sigma, high]))
     }
 
     /// The classes that are asked for one by one, if they are.
@@ -112,4 +138,20 @@ impl DrawnArgs {
         };
         note(format_args!("classes: {which}{other}"));
     }
+}
+
+/// The flag, for errors.
+const START: &str = "--start-from-condition";
+
+/// What the flag says, with or without its braces.
+fn start(text: &str) -> Result<Value, Failure> {
+    let braced = match text.trim_start().starts_with('{') {
+        true => text.to_string(),
+        false => format!("{{{text}}}"),
+    };
+    Ok(parse_value(&braced, START)?)
+}
+
+fn is_measured(start: &Value) -> bool {
+    start.get("sigma").and_then(Value::as_str) == Some("measured")
 }

@@ -90,6 +90,16 @@ impl Levels {
         }
     }
 
+    /// Appends levels of 8 bits.
+    pub(crate) fn append_bytes(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Eight(levels, _) => levels.extend_from_slice(bytes),
+            Self::Sixteen(levels) => {
+                levels.extend(bytes.iter().map(|&level| u16::from(level) * 257));
+            }
+        }
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         match self {

@@ -20,6 +20,7 @@ mod integration;
 mod interpolation;
 mod level_search;
 mod likelihood;
+mod noise_levels;
 mod path;
 mod restoration;
 mod sampler;
@@ -39,6 +40,7 @@ pub use level_search::{GridTrajectories, LevelSearch};
 pub use likelihood::{
     Likelihood, LogDensities, MAX_EXACT_N, ProbeKind, TerminalLaw, Trace, draw_probes,
 };
+pub use noise_levels::noise_levels;
 pub use path::{Evaluation, Past, Path};
 pub use restoration::{
     BoxAverage, ConjugateGradients, Corruption, Covariance, Dps, ExactConditional, Identity,

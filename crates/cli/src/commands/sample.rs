@@ -105,9 +105,14 @@ pub fn sample(args: &Args) -> Result<(), Failure> {
                 files.names.len(),
                 path.display()
             ));
-            let model = args
-                .model
-                .load_any(Some(&args.drawn), first_seed, &device)?;
+            let mut drawn = args.drawn.clone();
+            if let Some([low, sigma, high]) = drawn.measure(&files.images)? {
+                note(format_args!(
+                    "samples start at sigma = {sigma}, the noise that the images show by the median of their finest wavelet details \
+                     (from {low:.3} to {high:.3})"
+                ));
+            }
+            let model = args.model.load_any(Some(&drawn), first_seed, &device)?;
             let inputs = model.with_inputs(files.images, first_seed);
             inputs.map_err(|e| Failure::bad_input(format!("--{e}")))?
         }

@@ -6,13 +6,13 @@ mod versions;
 
 use std::path::{Path, PathBuf};
 
-use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::file_name;
 use crate::dataset::Dataset;
 use crate::error::DataError;
-use crate::labels::ClassLabels;
+use crate::labels::{ClassLabels, Labels};
+use crate::levels::Levels;
 use crate::source::Source;
 use crate::splits::Splits;
 
@@ -55,20 +55,18 @@ impl Source for CifarFiles {
         let classes = version.classes(&files, self.labels)?;
         let names = version.class_names(&mut files, classes);
         let mut read = |part: &str, names_of_files: &[&str]| {
-            let (mut pixels, mut values) = (Vec::new(), Vec::new());
+            let (mut levels, mut values) = (Levels::of_images(0), Vec::new());
             for file in names_of_files {
                 let batch = version.read(&mut files, file, classes)?;
                 values.extend(batch.classes);
-                let levels = batch.levels.iter();
-                pixels.extend(levels.map(|&v| f32::from(v) / 127.5 - 1.0));
+                levels.append_bytes(&batch.levels);
             }
-            let num = values.len();
-            let images = Tensor::from_vec(pixels, (num, 3, 32, 32), &Device::Cpu)?;
             let labels = match &names {
                 Some(names) => ClassLabels::named(values, names.clone()),
                 None => ClassLabels::new(values, classes.num),
             };
-            Dataset::new(format!("{}/{part}", self.name()), &images, Some(labels))
+            let name = format!("{}/{part}", self.name());
+            Dataset::of_levels(name, levels, [3, 32, 32], Labels::Classes(labels))
         };
         let train = read("train", version.train)?;
         let held_out = read("held_out", &[version.test])?;
