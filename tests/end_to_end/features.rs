@@ -134,6 +134,37 @@ fn features_in_files_score_as_those_that_score_computes() {
 }
 
 #[test]
+fn an_archive_is_looked_at_in_the_order_in_which_score_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    weights(folder);
+    let noise = "{noise: {shape: [1, 8, 8], num: 30}}";
+    let packed = pfgmpp()
+        .args(["data", "pack", noise])
+        .arg(folder.join("n.zip"))
+        .output()
+        .unwrap();
+    assert!(packed.status.success(), "got {}", stderr(&packed));
+    let network = "--network dinov2 --weights {F}/model.safetensors";
+    // Batch by batch from the archive, once as an array and once as a file of tensors.
+    for out in ["n.npy", "n.safetensors"] {
+        let args = format!("--samples {{F}}/n.zip {network} --batch 7 --out {{F}}/{out}");
+        let done = run("features", folder, &args);
+        assert!(done.status.success(), "got {}", stderr(&done));
+    }
+    let array = Tensor::read_npy(folder.join("n.npy")).unwrap();
+    let all = safetensors::load(folder.join("n.safetensors"), &Device::Cpu).unwrap();
+    assert_eq!(all.keys().collect::<Vec<_>>(), ["features"]);
+    let apart = (array - &all["features"]).unwrap().abs().unwrap();
+    assert_eq!(apart.max_all().unwrap().to_scalar::<f32>().unwrap(), 0.0);
+    let files = "--features {F}/n.npy --reference-features {F}/n.safetensors";
+    let want = json(&run("score", folder, &format!("{files} {METRICS}")));
+    let given = format!("--samples {{F}}/n.zip --reference {{F}}/n.zip {network}");
+    let got = json(&run("score", folder, &format!("{given} {METRICS}")));
+    assert_eq!(got["scores"], want["scores"]);
+}
+
+#[test]
 fn statistics_of_features_are_kept_and_compared_with() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

@@ -13,7 +13,9 @@ use crate::failure::Failure;
 /// The classes of a folder's pictures by file name, those of earlier calls included.
 pub struct Labels {
     path: PathBuf,
-    classes: BTreeMap<String, usize>,
+    /// What the file held when it was opened.
+    there: BTreeMap<String, usize>,
+    added: BTreeMap<String, usize>,
 }
 
 /// `{"labels": [["000000.png", 3], ...]}`
@@ -34,8 +36,11 @@ impl Labels {
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let classes = BTreeMap::new();
-                return Ok(Self { path, classes });
+                return Ok(Self {
+                    path,
+                    there: BTreeMap::new(),
+                    added: BTreeMap::new(),
+                });
             }
             Err(error) => return Err(pfgmpp_run::RunError::io(&path)(error).into()),
         };
@@ -45,13 +50,23 @@ impl Labels {
                 path.display()
             ))
         })?;
-        let classes = document.labels.into_iter().collect();
-        Ok(Self { path, classes })
+        Ok(Self {
+            path,
+            there: document.labels.into_iter().collect(),
+            added: BTreeMap::new(),
+        })
     }
 
     /// Takes in pictures with their classes.
     pub fn add(&mut self, pictures: impl Iterator<Item = (String, usize)>) {
-        self.classes.extend(pictures);
+        self.added.extend(pictures);
+    }
+
+    /// Takes pictures out again that were not written.
+    pub fn take_out(&mut self, pictures: &[PathBuf]) {
+        for name in pictures.iter().filter_map(|picture| picture.file_name()) {
+            self.added.remove(&*name.to_string_lossy());
+        }
     }
 
     /// Writes the file, with what other calls have added to it meanwhile.
@@ -61,12 +76,44 @@ impl Labels {
     /// As [`Self::open`], and any failure of the file system.
     pub fn write(&self, folder: &Path) -> Result<(), Failure> {
         let _turn = in_turn(folder);
-        let mut all = Self::open(folder)?.classes;
-        all.extend(self.classes.clone());
+        let mut all = Self::open(folder)?.there;
+        all.extend(self.added.clone());
         let labels = all.into_iter().collect();
         let document = Document { labels };
         let json = serde_json::to_string(&document).expect("names and numbers");
         let written = write_file(&self.path, (json + "\n").as_bytes());
         written.map_err(|e| pfgmpp_run::RunError::io(&self.path)(e).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(names: &[&str], class: usize) -> impl Iterator<Item = (String, usize)> {
+        let all: Vec<_> = names.iter().map(|name| (name.to_string(), class)).collect();
+        all.into_iter()
+    }
+
+    #[test]
+    fn two_calls_at_the_same_time_keep_the_classes_of_both() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Labels::open(folder.path()).unwrap();
+        let (mut first, mut second) = (open(), open());
+        first.add(labels(&["000000.png", "000001.png"], 3));
+        second.add(labels(&["000008.png"], 4));
+        first.write(folder.path()).unwrap();
+        second.write(folder.path()).unwrap();
+        assert_eq!(open().there.len(), 3, "got {:?}", open().there);
+        // What another call has drawn anew meanwhile keeps its new class; what was not written gets none.
+        let (mut later, mut anew) = (open(), open());
+        anew.add(labels(&["000000.png"], 7));
+        anew.write(folder.path()).unwrap();
+        later.add(labels(&["000001.png", "000020.png"], 1));
+        later.take_out(&[folder.path().join("000001.png")]);
+        later.write(folder.path()).unwrap();
+        let all = open().there;
+        let got = ["000000.png", "000001.png", "000020.png"].map(|name| all[name]);
+        assert_eq!(got, [7, 3, 1]);
     }
 }

@@ -17,19 +17,21 @@ use crate::terminal::{Counter, note};
 /// The file of weights in a folder or repository that is named as a whole.
 const WEIGHTS: &str = "model.safetensors";
 
+/// What the flags stand under in the help.
+const HEADING: &str = "Features";
+
 /// A network for features, for every command that takes one.
 #[derive(clap::Args)]
-#[command(next_help_heading = "Features")]
 pub struct NetworkArgs {
     /// Network that looks at the images: inception (Inception-v3, for FID) or dinov2 (for FD-DINOv2)
-    #[arg(long, value_name = "NETWORK", requires = "weights")]
+    #[arg(long, value_name = "NETWORK", requires = "weights", help_heading = HEADING)]
     network: Option<FeatureNetwork>,
     /// Its weights: a file of safetensors or PyTorch, here or on the Hugging Face Hub, such as
     /// hf://facebook/dinov2-large
-    #[arg(long, value_name = "REF", requires = "network")]
+    #[arg(long, value_name = "REF", requires = "network", help_heading = HEADING)]
     weights: Option<PathBuf>,
     /// Images at a time; it changes memory and speed, not the features
-    #[arg(long, value_name = "N", default_value_t = 32, requires = "network", value_parser = clap::value_parser!(u64).range(1..=65_536))]
+    #[arg(long, value_name = "N", default_value_t = 32, requires = "network", help_heading = HEADING, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     batch: u64,
     #[command(flatten)]
     device: DeviceArgs,
@@ -58,7 +60,8 @@ impl NetworkArgs {
         };
         let device = self.device.open()?;
         let Resolved { path, reference } = resolved(weights)?;
-        let tensors = Source::open(&path)?.tensors(&Device::Cpu)?;
+        let tensors = Source::open(&path).and_then(|source| source.tensors(&Device::Cpu));
+        let tensors = tensors.map_err(|e| Failure::bad_input(format!("--weights: {e}")))?;
         let extractor = Extractor::new(network, tensors, &device);
         let extractor = extractor.map_err(|error| match error {
             FeatureError::Backend(error) => error.into(),
@@ -85,7 +88,17 @@ fn resolved(weights: &std::path::Path) -> Result<Resolved, Failure> {
         }
         return Ok(resolve(named.to_string().as_ref(), &hub())?);
     }
+    if !weights.exists() {
+        return Err(Failure::bad_input(format!(
+            "--weights {text}: there is no such file or folder"
+        )));
+    }
     let file = match weights.is_dir() {
+        true if !weights.join(WEIGHTS).is_file() => {
+            return Err(Failure::bad_input(format!(
+                "--weights {text}: the folder has no {WEIGHTS}: name the file"
+            )));
+        }
         true => weights.join(WEIGHTS),
         false => weights.to_path_buf(),
     };
@@ -99,6 +112,11 @@ pub struct Viewer {
 }
 
 impl Viewer {
+    /// Which network it is.
+    pub fn about(&self) -> String {
+        self.extractor.about()
+    }
+
     /// Features of one image.
     pub fn num_features(&self) -> usize {
         self.extractor.num_features()

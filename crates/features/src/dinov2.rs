@@ -56,7 +56,7 @@ impl DinoV2 {
         device: &Device,
     ) -> Result<Self, FeatureError> {
         let mut weights = Weights::new(weights, "DINOv2", device);
-        weights.rename(names::published);
+        weights.rename(names::published)?;
         let shape = weights.shape("cls_token")?;
         let &[1, 1, width] = shape.as_slice() else {
             return Err(refused("cls_token", "[1, 1, width]", shape));
@@ -71,8 +71,10 @@ impl DinoV2 {
         let patch_weight = weights.take("patch_embed.proj.weight", &kernel)?;
         let patch_bias = weights.take("patch_embed.proj.bias", &[width])?;
         let depth = (0..).take_while(|i| weights.has(&format!("blocks.{i}.norm1.weight")));
-        // A network without blocks is refused by the name of its first weight.
-        let depth = depth.count().max(1);
+        // A network without blocks is refused by the name of its first weight, one of a published width that was cut off by
+        // that of the first that is not there.
+        let least = PUBLISHED.iter().find(|(own, ..)| *own == width);
+        let depth = depth.count().max(least.map_or(1, |(_, depth, _)| *depth));
         let blocks = (0..depth).map(|i| Block::take(&mut weights, &format!("blocks.{i}"), width));
         let blocks: Vec<Block> = blocks.collect::<Result<_, _>>()?;
         let norm = norm(&mut weights, "norm", width)?;
@@ -89,6 +91,14 @@ impl DinoV2 {
         })
     }
 }
+
+/// Width, blocks and name of the published networks, of patches of 14x14 pixels.
+const PUBLISHED: [(usize, usize, &str); 4] = [
+    (384, 12, "ViT-S/14"),
+    (768, 12, "ViT-B/14"),
+    (1024, 24, "ViT-L/14"),
+    (1536, 40, "ViT-g/14"),
+];
 
 /// The position embedding of the class token and those of a grid of 16x16 patches, interpolated if the weights are of another.
 fn positions(weights: &mut Weights, width: usize) -> Result<(Tensor, Tensor), FeatureError> {
@@ -135,12 +145,13 @@ impl Network for DinoV2 {
     }
 
     fn about(&self) -> String {
-        let size = match self.width {
-            384 => "ViT-S/14".to_string(),
-            768 => "ViT-B/14".to_string(),
-            1024 => "ViT-L/14".to_string(),
-            1536 => "ViT-g/14".to_string(),
-            _ => format!("{} blocks", self.blocks.len()),
+        let published = (self.width, self.blocks.len());
+        let published = PUBLISHED
+            .iter()
+            .find(|(width, depth, _)| (*width, *depth) == published);
+        let size = match published {
+            Some((_, _, name)) => (*name).to_string(),
+            None => format!("{} blocks", self.blocks.len()),
         };
         let num = self.width;
         format!(

@@ -76,9 +76,21 @@ impl Weights {
     }
 
     /// Gives every weight the name that `rename` says.
-    pub(crate) fn rename(&mut self, rename: impl Fn(&str) -> String) {
-        let all = std::mem::take(&mut self.tensors).into_iter();
-        self.tensors = all.map(|(name, tensor)| (rename(&name), tensor)).collect();
+    ///
+    /// # Errors
+    ///
+    /// [`FeatureError::Unknown`] where two weights get one name.
+    pub(crate) fn rename(&mut self, rename: impl Fn(&str) -> String) -> Result<(), FeatureError> {
+        for (name, tensor) in std::mem::take(&mut self.tensors) {
+            if self.tensors.insert(rename(&name), tensor).is_some() {
+                return Err(FeatureError::Unknown {
+                    name: printable(&name),
+                    network: self.network,
+                    count: 1,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Makes sure that every weight was taken but those that are not part of the features.

@@ -72,7 +72,9 @@ pub use restoring::{RestorationMethod, Restoring};
 pub use result::{Outcome, RunResult, check_config, check_data, read_result};
 pub use run::{lead, run};
 pub use sample_file::{SampleFile, SampleFormat};
-pub use sample_set::{SampleSet, SampleSetError, is_moments, read_moments, save_moments};
+pub use sample_set::{
+    SampleSet, SampleSetError, is_moments, network_of_moments, read_moments, save_moments,
+};
 pub use sampling_model::SamplingModel;
 pub use score::{Reference, references};
 pub use table::own_units;

@@ -226,6 +226,9 @@ fn from_safetensors(path: &Path) -> Result<Tensor, RunError> {
     Ok(found.cloned().ok_or_else(want)?)
 }
 
+/// The entry of the metadata of statistics that names the network.
+const NETWORK: &str = "network";
+
 /// Whether the file at `path` holds statistics of a reference, as [`save_moments`] writes them.
 pub fn is_moments(path: &Path) -> bool {
     let is_safetensors = path
@@ -267,19 +270,32 @@ pub fn read_moments(path: &Path) -> Result<Moments, RunError> {
     Ok(Moments::new(num, values("mean")?, values("covariance")?)?)
 }
 
-/// Writes what the Fréchet distance needs of a reference: `mean` `[N]`, `covariance` `[N, N]` and `num` `[1]`.
+/// The network whose features the statistics at `path` are of; `None` where the file does not say.
+pub fn network_of_moments(path: &Path) -> Option<String> {
+    let bytes = std::fs::read(path).ok()?;
+    let (_, header) = ::safetensors::SafeTensors::read_metadata(&bytes).ok()?;
+    header.metadata().as_ref()?.get(NETWORK).cloned()
+}
+
+/// Writes what the Fréchet distance needs of a reference: `mean` `[N]`, `covariance` `[N, N]` and `num` `[1]`; and which
+/// `network` they are features of, if they are.
 ///
 /// # Errors
 ///
 /// Any failure of the file system.
-pub fn save_moments(path: &Path, moments: &Moments) -> Result<(), RunError> {
+pub fn save_moments(
+    path: &Path,
+    moments: &Moments,
+    network: Option<String>,
+) -> Result<(), RunError> {
     let n = moments.mean().len();
     let num = Tensor::new(&[moments.num() as i64], &Device::Cpu)?;
     let mean = Tensor::from_slice(moments.mean(), n, &Device::Cpu)?;
     let covariance = Tensor::from_slice(moments.covariance(), (n, n), &Device::Cpu)?;
     let tensors = [("covariance", covariance), ("mean", mean), ("num", num)];
-    let bytes =
-        ::safetensors::serialize(tensors.iter().map(|(name, tensor)| (*name, tensor)), None);
+    let metadata = network.map(|name| [(NETWORK.to_string(), name)].into());
+    let tensors = tensors.iter().map(|(name, tensor)| (*name, tensor));
+    let bytes = ::safetensors::serialize(tensors, metadata);
     let bytes = bytes.map_err(candle_core::Error::from)?;
     write_file(path, &bytes).map_err(RunError::io(path))
 }
@@ -295,7 +311,8 @@ mod tests {
         let values: Vec<f64> = (0..40).map(|k| f64::from(k * k % 17)).collect();
         let samples = Tensor::from_vec(values, (10, 4), &Device::Cpu).unwrap();
         let want = Moments::of(&samples).unwrap();
-        save_moments(&path, &want).unwrap();
+        save_moments(&path, &want, Some("a network".to_string())).unwrap();
+        assert_eq!(network_of_moments(&path).as_deref(), Some("a network"));
         assert!(is_moments(&path));
         assert_eq!(read_moments(&path).unwrap(), want);
     }

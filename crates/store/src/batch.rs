@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
@@ -16,23 +16,36 @@ use crate::error::StoreError;
 ///
 /// Any failure of the file system; files before the one that failed may stand.
 pub fn write_files<P: AsRef<Path>, B: AsRef<[u8]>>(files: &[(P, B)]) -> Result<(), StoreError> {
-    write_each(files, |file, path| file.persist(path).map_err(|e| e.error))
+    write_each(files, |file, path| match file.persist(path) {
+        Ok(_) => Ok(()),
+        Err(e) => Err(e.error),
+    })
 }
 
-/// As [`write_files`], where none of the files is there: one that another process has written meanwhile stays.
+/// As [`write_files`], where none of the files is there: one that another process has written meanwhile stays, and the
+/// others are written. Gives those that were there.
 ///
 /// # Errors
 ///
-/// As [`write_files`], and [`StoreError::Taken`].
-pub fn write_new_files<P: AsRef<Path>, B: AsRef<[u8]>>(files: &[(P, B)]) -> Result<(), StoreError> {
-    write_each(files, |file, path| {
-        file.persist_noclobber(path).map_err(|e| e.error)
-    })
+/// As [`write_files`].
+pub fn write_new_files<P: AsRef<Path>, B: AsRef<[u8]>>(
+    files: &[(P, B)],
+) -> Result<Vec<PathBuf>, StoreError> {
+    let mut taken = Vec::new();
+    write_each(files, |file, path| match file.persist_noclobber(path) {
+        Ok(_) => Ok(()),
+        Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => {
+            taken.push(path.to_path_buf());
+            Ok(())
+        }
+        Err(e) => Err(e.error),
+    })?;
+    Ok(taken)
 }
 
 fn write_each<P: AsRef<Path>, B: AsRef<[u8]>>(
     files: &[(P, B)],
-    persist: impl Fn(NamedTempFile, &Path) -> io::Result<File>,
+    mut persist: impl FnMut(NamedTempFile, &Path) -> io::Result<()>,
 ) -> Result<(), StoreError> {
     let mut written: Vec<(&Path, NamedTempFile)> = Vec::with_capacity(files.len());
     for (path, bytes) in files {
@@ -46,10 +59,7 @@ fn write_each<P: AsRef<Path>, B: AsRef<[u8]>>(
     let folder = parent_of(first);
     sync(folder, &written)?;
     for (path, file) in written {
-        persist(file, path).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => StoreError::Taken { path: path.into() },
-            _ => StoreError::io(path)(error),
-        })?;
+        persist(file, path).map_err(StoreError::io(path))?;
     }
     sync_folder(folder).map_err(StoreError::io(folder))
 }
@@ -95,11 +105,13 @@ mod tests {
     fn a_file_that_another_process_has_written_meanwhile_stays() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("000001.png");
-        write_new_files(&[(&path, "first")]).unwrap();
-        let error = write_new_files(&[(&path, "second")]).unwrap_err();
-        assert!(error.to_string().contains("another process"), "got {error}");
+        let other = folder.path().join("000002.png");
+        assert!(write_new_files(&[(&path, "first")]).unwrap().is_empty());
+        let taken = write_new_files(&[(&path, "second"), (&other, "other")]).unwrap();
+        assert_eq!(taken, std::slice::from_ref(&path));
+        assert_eq!(std::fs::read(&other).unwrap(), b"other");
         assert_eq!(std::fs::read(&path).unwrap(), b"first");
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 
     #[test]

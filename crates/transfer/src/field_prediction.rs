@@ -8,6 +8,10 @@ use crate::{ParameterError, Real};
 /// deviation have: far enough to touch no field of real data, near enough to keep a poor prediction finite.
 const REACH: f64 = 10.0;
 
+/// The largest gamma that is accepted, two thousand times the published one: targets vanish as gamma grows beyond the
+/// norms of the field.
+pub const MAX_GAMMA: f64 = 1e4;
+
 /// How a network predicts the normalised field `v = -sqrt(N) Ê / (|Ê| + gamma)` of N data dimensions and z.
 ///
 /// Source: Xu et al. 2022, arXiv:2209.11178, section 3 and appendix B.
@@ -22,9 +26,6 @@ pub struct FieldPrediction {
     /// published 5, 0 for never.
     pub z_exp: f64,
 }
-
-/// The largest gamma: a larger one leaves nothing of the normalised field but zeros.
-pub const MAX_GAMMA: f64 = 1e3;
 
 impl FieldPrediction {
     /// Checks the parameters.

@@ -132,17 +132,24 @@ fn objects_beside_weights_are_passed_over_and_named() {
         b"K\x01u".to_vec(),
     ]
     .concat();
+    // As NumPy 2 writes the seed of a generator.
+    let seed = [
+        global("numpy.random.bit_generator", "__pyx_unpickle_SeedSequence"),
+        b"K\x01\x85R".to_vec(),
+    ]
+    .concat();
     let date = [global("datetime", "datetime"), b"C\x04abcd\x85R".to_vec()].concat();
     let root = dict(&[
         ("args", namespace),
         ("config", named),
         ("hparams", own),
+        ("rng", seed),
         ("when", date),
         ("model", weights(&["a.weight"])),
     ]);
     let (names, notes) = found(&root, None).expect("weights");
     assert_eq!(names, ["a.weight"]);
-    let want = "objects beside the weights are passed over and not run: argparse.Namespace, datetime.datetime, omegaconf.base.Node, pytorch_lightning.utilities.parsing.AttributeDict";
+    let want = "objects beside the weights are passed over and not run: argparse.Namespace, datetime.datetime, numpy.random.bit_generator.__pyx_unpickle_SeedSequence, omegaconf.base.Node, pytorch_lightning.utilities.parsing.AttributeDict";
     assert_eq!(notes[0], want);
     // What does harm is refused as a whole, beside weights too.
     let root = dict(&[

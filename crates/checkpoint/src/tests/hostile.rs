@@ -168,19 +168,19 @@ fn a_tensor_may_not_be_larger_than_its_storage() {
 fn millions_of_opcodes_are_bounded_in_memory() {
     assert_says(
         &pickle(&[&b"N".repeat(4_000_000)]),
-        "more than 2000000 opcodes",
+        "more than the 2000000 opcodes",
     );
     assert_says(
         &pickle(&[&b")".repeat(4_000_000)]),
-        "more than 2000000 opcodes",
+        "more than the 2000000 opcodes",
     );
     assert_says(
         &pickle(&[&b"N\x85".repeat(2_000_000)]),
-        "more than 2000000 opcodes",
+        "more than the 2000000 opcodes",
     );
     assert_says(
         &pickle(&[&b"N\x94".repeat(2_000_000)]),
-        "more than 2000000 opcodes",
+        "more than the 2000000 opcodes",
     );
     // One long list, made a set of again and again.
     let list = [b"](".to_vec(), b"N".repeat(500_000), b"e\x94".to_vec()].concat();

@@ -26,7 +26,9 @@ fn is_harmful(module: &str, name: &str) -> bool {
         "builtins" | "__builtin__" | "operator" | "_operator" => true,
         "copyreg" | "copy_reg" => name != "_reconstructor",
         "torch" | "numpy" | "functools" | "itertools" => {
-            is_function && !HARMLESS_FUNCTIONS.contains(&name)
+            // What Cython writes for a class restores its fields.
+            let restores = name.starts_with("__pyx_unpickle_");
+            is_function && !restores && !HARMLESS_FUNCTIONS.contains(&name)
         }
         _ => false,
     }

@@ -168,7 +168,8 @@ fn write(
         Form::Pictures => {
             let mut pictures = Pictures::new(out, args.overwrite);
             pictures.add(data, places)?;
-            pictures.write()
+            pictures.write()?;
+            pictures.check_own()
         }
     }
 }

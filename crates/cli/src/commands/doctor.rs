@@ -140,7 +140,11 @@ fn variables() -> Vec<String> {
         "HF_HUB_DISABLE_IMPLICIT_TOKEN",
         "HTTPS_PROXY",
         "https_proxy",
+        "HTTP_PROXY",
+        "http_proxy",
+        "ALL_PROXY",
         "all_proxy",
+        "NO_PROXY",
         "no_proxy",
         "CUDA_VISIBLE_DEVICES",
         "SLURM_CPUS_PER_TASK",
@@ -161,7 +165,7 @@ fn variables() -> Vec<String> {
 fn without_login(value: &str) -> String {
     let Some((scheme, rest)) = value.split_once("://") else {
         // A proxy may be named without its scheme.
-        return match value.split_once('@') {
+        return match value.rsplit_once('@') {
             Some((login, host)) if login.contains(':') => format!("***@{host}"),
             _ => value.to_string(),
         };
@@ -182,7 +186,7 @@ mod tests {
         for (value, want) in [
             ("https://user:pass@hub/a@b", "https://***@hub/a@b"),
             ("https://hub/x", "https://hub/x"),
-            ("user:pass@proxy:8080", "***@proxy:8080"),
+            ("user:p@ss@proxy:8080", "***@proxy:8080"),
             ("cache/me@work", "cache/me@work"),
         ] {
             assert_eq!(without_login(value), want);

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use pfgmpp_checkpoint::write_tensors;
 use pfgmpp_run::{SampleFile, SampleFormat};
 use serde::Serialize;
 
@@ -64,13 +65,18 @@ pub fn features(args: &Args) -> Result<(), Failure> {
     let viewer = args.network.load()?;
     let viewer = viewer.ok_or_else(|| Failure::bad_input("--network: must be given"))?;
     let (num, num_features) = (images.num(), viewer.num_features());
-    // The places of the images stand for seeds.
-    let places: Vec<u64> = (0..num as u64).collect();
-    let shape = [1, 1, num_features];
-    let mut file = SampleFile::create(&args.out, format, shape, &places, None, None)?;
     let stop = signals.begin();
-    viewer.look(&images, stop, |rows| Ok(file.add(&rows)?))?;
-    file.finish()?;
+    if format == SampleFormat::Safetensors {
+        let all = viewer.features(&images, stop)?;
+        write_tensors(&args.out, &[("features".to_string(), all)].into(), None)?;
+    } else {
+        // An array has no room for the places of the images, which are its rows.
+        let places: Vec<u64> = (0..num as u64).collect();
+        let shape = [1, 1, num_features];
+        let mut file = SampleFile::create(&args.out, format, shape, &places, None, None)?;
+        viewer.look(&images, stop, |rows| Ok(file.add(&rows)?))?;
+        file.finish()?;
+    }
     if args.json {
         return print_json(&Written {
             samples: &source.found,

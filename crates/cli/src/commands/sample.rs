@@ -230,10 +230,13 @@ fn write_samples(
             });
             counter.close();
             // What was drawn before a failure is not lost by it.
-            pictures.write()?;
-            if let Some(labels) = &labels {
+            let rest = pictures.write();
+            if let Some(labels) = &mut labels {
+                labels.take_out(pictures.taken());
                 labels.write(out)?;
             }
+            rest?;
+            pictures.check_own()?;
             if all? { Ok(()) } else { Err(stopped()) }
         }
     }

@@ -6,14 +6,14 @@ mod sets;
 
 use std::path::PathBuf;
 
-use pfgmpp_metrics::{Inputs, Moments, Scores, frechet_distance};
+use pfgmpp_metrics::{Inputs, Moments, Need, Scores, frechet_distance};
 use pfgmpp_run::{RunError, save_moments};
 
 use self::choice::Choice;
 use self::sets::{Reference, Sets};
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
-use crate::network_args::NetworkArgs;
+use crate::network_args::{NetworkArgs, Viewer};
 use crate::out_file;
 use crate::terminal::{Counter, note};
 
@@ -62,13 +62,30 @@ pub fn score(args: &Args) -> Result<(), Failure> {
     }
     let signals = stop_on_signal()?;
     args.check()?;
-    let viewer = args.network.load()?;
     let mut sets = Sets::load(args)?;
+    if args.save_reference.is_some() && matches!(sets.reference, Reference::Moments(_)) {
+        return Err(Failure::bad_input(
+            "--save-reference: statistics are kept already: name samples",
+        ));
+    }
+    if args.network.is_named() {
+        sets.check_images()?;
+    }
+    let viewer = args.network.load()?;
     if let Some(viewer) = &viewer {
         sets.expect_features(viewer)?;
     }
     sets.check()?;
+    sets.check_network(args, viewer.as_ref())?;
     let metrics = choice.possible(&sets)?;
+    let of_features = metrics
+        .iter()
+        .any(|metric| metric.needs().contains(&Need::Features));
+    if viewer.is_some() && args.save_reference.is_none() && !of_features {
+        return Err(Failure::bad_input(
+            "--network: none of these metrics looks at features: leave it out",
+        ));
+    }
     let stop = signals.begin();
     if let Some(viewer) = &viewer {
         sets.look(viewer, stop)?;
@@ -99,12 +116,10 @@ pub fn score(args: &Args) -> Result<(), Failure> {
     }
     counter.close();
     if let Some(path) = &args.save_reference {
-        let kept = sets.to_keep().ok_or_else(|| {
-            Failure::bad_input("--save-reference: statistics are kept already: name samples")
-        })?;
+        let kept = sets.to_keep().expect("what is kept already was refused");
         let moments =
             Moments::of(kept).map_err(|e| Failure::bad_input(format!("--save-reference: {e}")))?;
-        save_moments(path, &moments)?;
+        save_moments(path, &moments, viewer.as_ref().map(Viewer::about))?;
         note(format_args!(
             "statistics of {} samples: {}",
             moments.num(),

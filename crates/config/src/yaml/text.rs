@@ -82,7 +82,7 @@ fn decode(bytes: Vec<u8>) -> Result<String, String> {
 fn network_file(head: &[u8]) -> Option<&'static str> {
     match head {
         [_, _, _, _, _, 0, 0, 0, b'{', ..] => Some("a safetensors file, as weights are kept in"),
-        [b'P', b'K', 3, 4, ..] => Some("an archive, as torch.save and np.savez write it"),
+        [b'P', b'K', 3, 4, ..] => Some("a ZIP archive, as images, arrays and networks come in"),
         [0x80, 1..=5, ..] => Some("a pickle, as networks are kept in"),
         _ => None,
     }
@@ -240,7 +240,7 @@ mod tests {
     fn files_of_networks_are_called_what_they_are() {
         for (bytes, want) in [
             (&b"\x40\0\0\0\0\0\0\0{\"a\": 1}"[..], "a safetensors file"),
-            (b"PK\x03\x04abc", "torch.save"),
+            (b"PK\x03\x04abc", "a ZIP archive"),
             (b"\x80\x04\x95abc", "a pickle"),
         ] {
             let got = decode(bytes.to_vec()).unwrap_err();

@@ -36,16 +36,19 @@ fn with_infinity(value: Value) -> Value {
         Value::String(text) if text == "inf" => f64::INFINITY.into(),
         other => other,
     };
-    let Value::Mapping(map) = value else {
-        return value;
+    let of_d = |key: &str| ["d", "d_list"].contains(&key) || key.ends_with(".d");
+    let entries = match value {
+        Value::Mapping(map) => map.into_iter(),
+        Value::Sequence(list) => return list.into_iter().map(with_infinity).collect(),
+        other => return other,
     };
-    let entries = map.into_iter().map(|(key, value)| {
-        let value = match (key.as_str(), value) {
-            (Some("d"), value @ Value::String(_)) => infinite(value),
-            (Some("d_list"), Value::Sequence(list)) => {
-                Value::Sequence(list.into_iter().map(infinite).collect())
+    let entries = entries.map(|(key, value)| {
+        let value = match value {
+            Value::Sequence(list) if key.as_str().is_some_and(of_d) => {
+                list.into_iter().map(infinite).collect()
             }
-            (_, value) => with_infinity(value),
+            value @ Value::String(_) if key.as_str().is_some_and(of_d) => infinite(value),
+            value => with_infinity(value),
         };
         (key, value)
     });
@@ -203,9 +206,11 @@ mod tests {
 
     #[test]
     fn an_infinite_d_is_a_number_to_every_reader() {
-        let text = "{d: inf, data: {folder: inf}, training: {d_list: [8, inf]}}";
+        let text = "{d: inf, data: {folder: inf}, training: {d_list: [8, inf]}, \
+                    evaluations: {sampler.d: [8, inf]}, all: [{d: inf}]}";
         let got = to_string(&serde_yaml::from_str::<Value>(text).unwrap()).unwrap();
-        let want = "d: .inf\ndata:\n  folder: inf\ntraining:\n  d_list:\n  - 8\n  - .inf\n";
+        let want = "d: .inf\ndata:\n  folder: inf\ntraining:\n  d_list:\n  - 8\n  - .inf\n\
+                    evaluations:\n  sampler.d:\n  - 8\n  - .inf\nall:\n- d: .inf\n";
         assert_eq!(got, want);
     }
 

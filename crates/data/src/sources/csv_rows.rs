@@ -166,7 +166,7 @@ impl<'t> Rows<'t> {
             Some(column)
                 if self.record[column]
                     .parse()
-                    .is_ok_and(|class: i64| class < 0) =>
+                    .is_ok_and(|class: f64| class < 0.0) =>
             {
                 Err(self.refuse(column, "must be a class, 0 or above or a word"))
             }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use pfgmpp_data::{DataError, Filter, PackOptions, Packed, Splits};
+use pfgmpp_data::{DataError, DataSource, Filter, PackOptions, Packed, Splits};
 use pfgmpp_run::RunError;
 use pfgmpp_store::write_file;
 use serde::Serialize;
@@ -27,9 +27,9 @@ pub struct Args {
     /// the size that all images have]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     size: Option<[usize; 2]>,
-    /// How images are resized
-    #[arg(long, value_enum, default_value_t = Resize::Lanczos)]
-    resize: Resize,
+    /// How images are resized [default: lanczos]
+    #[arg(long, value_enum)]
+    resize: Option<Resize>,
     /// Skip files that cannot be read, and say how many
     #[arg(long)]
     skip_unreadable: bool,
@@ -73,12 +73,12 @@ fn size(text: &str) -> Result<[usize; 2], String> {
 
 pub fn pack(args: &Args) -> Result<(), Failure> {
     out_file::check(&args.out, &["zip"], args.overwrite)?;
-    let _signals = stop_on_signal()?;
+    let signals = stop_on_signal()?;
     let options = PackOptions {
         size: args.size,
         filter: match args.resize {
-            Resize::Box => Filter::Box,
-            Resize::Lanczos => Filter::Lanczos,
+            Some(Resize::Box) => Filter::Box,
+            Some(Resize::Lanczos) | None => Filter::Lanczos,
         },
         skip_unreadable: args.skip_unreadable,
     };
@@ -97,6 +97,8 @@ pub fn pack(args: &Args) -> Result<(), Failure> {
         counter.close();
     }
     let packed = packed.map_err(RunError::from)?;
+    // A signal that comes now waits for the file, which takes a moment.
+    let _ = signals.begin();
     write_file(&args.out, &packed.bytes).map_err(RunError::io(&args.out))?;
     report(args, &packed)
 }
@@ -104,25 +106,21 @@ pub fn pack(args: &Args) -> Result<(), Failure> {
 /// The data, unless they are a folder or an archive of images, or nothing that is there.
 fn named(args: &Args) -> Result<Option<Splits>, Failure> {
     let path = Path::new(&args.source);
-    let archive = path
-        .extension()
-        .is_some_and(|ending| ending.eq_ignore_ascii_case("zip"));
-    if path.is_dir() || archive {
-        return Ok(None);
-    }
-    let source = match source("SRC", &args.source) {
-        Err(_) if !args.source.contains(':') => return Ok(None),
-        source => source?,
+    let missing = !path.exists() && !args.source.contains(':');
+    let source = match (DataSource::at(path), source("SRC", &args.source)) {
+        (Ok(DataSource::Folder(_) | DataSource::Zip(_)), _) => return Ok(None),
+        (_, Err(_)) if missing || path.is_dir() => return Ok(None),
+        (_, source) => source?,
     };
-    if args.size.is_some() || args.skip_unreadable {
+    if args.size.is_some() || args.skip_unreadable || args.resize.is_some() {
         return Err(Failure::bad_input(format!(
-            "{}: --size and --skip-unreadable are for folders and archives of images: pack it without them, then the archive with them",
+            "{}: --size, --resize and --skip-unreadable are for folders and archives of images: pack it without them, then the archive with them",
             args.source
         )));
     }
     let at = |e: DataError| Failure::from(RunError::from(e));
     source.fetch(&hub()).map_err(at)?;
-    source.load_from(&hub()).map(Some).map_err(at)
+    Ok(Some(pfgmpp_run::load(&source)?))
 }
 
 fn report(args: &Args, packed: &Packed) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use candle_core::Tensor;
 use pfgmpp_data::to_image;
 use pfgmpp_run::RunError;
-use pfgmpp_store::{write_files, write_new_files};
+use pfgmpp_store::{StoreError, write_files, write_new_files};
 
 use super::place::file_name;
 use crate::failure::Failure;
@@ -20,6 +20,7 @@ const MOST: usize = 32 << 20;
 pub struct Pictures<'a> {
     folder: &'a Path,
     overwrite: bool,
+    taken: Vec<PathBuf>,
     waiting: Vec<(PathBuf, Vec<u8>)>,
     bytes: usize,
     since: Instant,
@@ -31,6 +32,7 @@ impl<'a> Pictures<'a> {
         Self {
             folder,
             overwrite,
+            taken: Vec::new(),
             waiting: Vec::new(),
             bytes: 0,
             since: Instant::now(),
@@ -51,13 +53,28 @@ impl<'a> Pictures<'a> {
         Ok(())
     }
 
+    /// Those that another call has written meanwhile, and that stay.
+    pub fn taken(&self) -> &[PathBuf] {
+        &self.taken
+    }
+
+    /// Fails if another call has written some of them meanwhile.
+    pub fn check_own(&self) -> Result<(), Failure> {
+        match self.taken.first() {
+            None => Ok(()),
+            Some(path) => Err(RunError::from(StoreError::Taken { path: path.clone() }).into()),
+        }
+    }
+
     /// Writes all that waits.
     pub fn write(&mut self) -> Result<(), Failure> {
-        let written = match self.overwrite {
-            true => write_files(&self.waiting),
-            false => write_new_files(&self.waiting),
-        };
-        written.map_err(RunError::from)?;
+        match self.overwrite {
+            true => write_files(&self.waiting).map_err(RunError::from)?,
+            false => {
+                let taken = write_new_files(&self.waiting).map_err(RunError::from)?;
+                self.taken.extend(taken);
+            }
+        }
         self.waiting.clear();
         (self.bytes, self.since) = (0, Instant::now());
         Ok(())

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use pfgmpp_metrics::{Moments, Scores, TailReport, is_of_tables};
-use pfgmpp_run::{SampleSet, StopFlag, is_moments, read_moments};
+use pfgmpp_run::{SampleSet, StopFlag, is_moments, network_of_moments, read_moments};
 
 use super::Args;
 use crate::failure::Failure;
@@ -97,14 +97,53 @@ impl Sets {
         })
     }
 
-    /// Makes room for the features that [`Self::look`] computes: from here on it is known how many there will be.
+    /// Refuses what a network cannot look at, and says what it will see.
     ///
     /// # Errors
     ///
     /// Samples or a reference that are not images.
-    pub fn expect_features(&mut self, viewer: &Viewer) -> Result<(), Failure> {
+    pub fn check_images(&self) -> Result<(), Failure> {
         if let Some(samples) = &self.samples {
             Images::Values(&samples.values).check("--samples")?;
+        }
+        match &self.reference {
+            Reference::Sets {
+                values: Some(values),
+                ..
+            } => Images::Values(&values.values).check("--reference"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses statistics of the features of another network.
+    pub fn check_network(&self, args: &Args, viewer: Option<&Viewer>) -> Result<(), Failure> {
+        let (Reference::Moments(_), Some(path), Some(viewer)) =
+            (&self.reference, &args.reference, viewer)
+        else {
+            return Ok(());
+        };
+        let own = viewer.about();
+        match network_of_moments(path.as_ref()) {
+            Some(theirs) if theirs != own => Err(Failure::bad_input(format!(
+                "--reference {path}: holds statistics of another network ({theirs}), the samples are looked at by {own}"
+            ))),
+            Some(_) => Ok(()),
+            None => {
+                note(format_args!(
+                    "{path} does not say which network its statistics are of: taken for those of {own}"
+                ));
+                Ok(())
+            }
+        }
+    }
+
+    /// Makes room for the features that [`Self::look`] computes: from here on it is known how many there will be.
+    ///
+    /// # Errors
+    ///
+    /// Failures of the tensor backend.
+    pub fn expect_features(&mut self, viewer: &Viewer) -> Result<(), Failure> {
+        if let Some(samples) = &self.samples {
             self.features = Some(expected(samples, viewer)?);
         }
         if let Reference::Sets {
@@ -112,7 +151,6 @@ impl Sets {
             features,
         } = &mut self.reference
         {
-            Images::Values(&values.values).check("--reference")?;
             *features = Some(expected(values, viewer)?);
         }
         Ok(())

@@ -39,6 +39,10 @@ pub fn pack_set(
         let reason = format!("must be images of 1 or 3 channels, got items of shape {shape:?}");
         return Err(FileError::file(path, reason).into());
     }
+    if splits.train.input().is_some() {
+        let reason = "an archive holds no pairs: pack the input and the target each by itself";
+        return Err(FileError::file(path, reason).into());
+    }
     for part in parts {
         let range = part.range()?;
         if *range.start() < -1.0 || *range.end() > 1.0 {
