@@ -6,7 +6,7 @@ mod sets;
 
 use std::path::PathBuf;
 
-use pfgmpp_metrics::{Inputs, Moments, Scores, frechet_distance};
+use pfgmpp_metrics::{Inputs, Moments, Score, Scores, frechet_distance};
 use pfgmpp_run::{RunError, save_moments};
 
 use self::choice::Choice;
@@ -98,6 +98,7 @@ pub fn score(args: &Args) -> Result<(), Failure> {
         counter.add(1);
     }
     counter.close();
+    scores.iter().filter_map(Score::absence).for_each(note);
     if let Some(path) = &args.save_reference {
         let kept = sets.to_keep().ok_or_else(|| {
             Failure::bad_input("--save-reference: statistics are kept already: name samples")
