@@ -92,3 +92,17 @@ fn a_sweep_makes_runs_whole_again_whose_weights_are_gone() {
     assert_eq!(scores(&out), whole);
     said(&sweep(), 0, &["d=64,seed=0: already finished"]);
 }
+
+#[test]
+fn a_run_without_its_configuration_goes_on_once_that_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    said(&train(&out, 64), 0, &[]);
+    let (config, away) = (out.join("config.yaml"), folder.path().join("away.yaml"));
+    fs::rename(&config, &away).unwrap();
+    fs::remove_file(out.join("metrics.json")).unwrap();
+    let wanted = ["holds state of a run", "put the config.yaml back"];
+    said(&train(&out, 128), 2, &wanted);
+    fs::rename(&away, &config).unwrap();
+    said(&train(&out, 128), 0, &[]);
+}

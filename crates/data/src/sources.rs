@@ -29,7 +29,9 @@ use std::path::Path;
 pub use array::NpyLayout;
 pub use cifar::CifarLabels;
 pub use csv_table::read_table;
-pub use image_files::{Filter, ImageFiles, PackOptions, Packed, pack, pack_set, read_image};
+pub use image_files::{
+    Filter, ImageFiles, PackOptions, Packed, pack, pack_set, read_image, read_opaque_image,
+};
 pub use mnist_5k::Mnist5kSide;
 use pfgmpp_hub::Hub;
 use serde::de::value::{EnumAccessDeserializer, MapAccessDeserializer};

@@ -99,12 +99,12 @@ pub(crate) fn mend(
     };
     match Training::open(model, alone, observer)?.finish(observer, stop)? {
         TrainingEnd::Stopped { .. } => Ok(Mended::Stopped),
-        TrainingEnd::Trained(trained) => draw(context, *trained, stop),
+        TrainingEnd::Trained(trained) => draw(context, &trained, stop),
     }
 }
 
 /// Draws the pictures of a run whose result stands.
-fn draw(context: RunContext<'_>, trained: Trained, stop: &StopFlag) -> Result<Mended, RunError> {
+fn draw(context: RunContext<'_>, trained: &Trained, stop: &StopFlag) -> Result<Mended, RunError> {
     let evaluation = Evaluation {
         config: context.resolved.config(),
         splits: context.splits,
