@@ -6,6 +6,7 @@
 mod array;
 mod at;
 mod cifar;
+mod csv_hints;
 mod csv_rows;
 mod csv_table;
 mod digits;
