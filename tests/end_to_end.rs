@@ -40,6 +40,8 @@ mod latents;
 mod likelihood;
 #[path = "end_to_end/long_training.rs"]
 mod long_training;
+#[path = "end_to_end/lost_files.rs"]
+mod lost_files;
 #[path = "end_to_end/pairs.rs"]
 mod pairs;
 #[cfg(feature = "datasets")]

@@ -53,6 +53,11 @@ fn the_number_of_threads_is_that_of_the_flag_or_of_the_environment() {
     assert_eq!(threads(&[], "3"), 3);
     assert_eq!(threads(&["--threads", "1"], "3"), 1);
     assert!(threads(&[], "0").as_u64().unwrap() >= 1);
+    assert_eq!(
+        threads(&[], ""),
+        threads(&[], "0"),
+        "an empty variable is none"
+    );
 
     let mut command = pfgmpp();
     command.env("RAYON_NUM_THREADS", "all").args(args);

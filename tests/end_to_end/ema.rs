@@ -76,11 +76,41 @@ fn averages_of_any_length_are_made_of_a_run_and_sampled() {
         ),
         (&["--sigma-rel", "0.5"], "from 0.005 to 0.28"),
         (&["--sigma-rel", "0.1", "--nimg", "4096"], "from 1 to 512"),
+        (
+            &["--sigma-rel", "0.005", "--nimg", "100"],
+            "snapshots of sigma_rel 0.05, 0.1, the nearest after 64 and 128 images",
+        ),
     ] {
         let done = ema(&run, flags);
         let got = stderr(&done);
         assert_eq!(done.status.code(), Some(2), "{flags:?}: got {got}");
         assert!(got.contains(want), "{flags:?}: got {got}, want {want}");
+    }
+}
+
+#[test]
+fn a_checkpoint_in_place_of_its_run_is_refused_with_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, checkpoint) = (
+        folder.path().join("run"),
+        folder.path().join("run/checkpoint"),
+    );
+    fs::create_dir_all(&checkpoint).unwrap();
+    fs::write(run.join("config.yaml"), "").unwrap();
+    for (place, want) in [
+        (
+            &checkpoint,
+            format!("give {}, in which it lies", run.display()),
+        ),
+        (
+            &folder.path().to_path_buf(),
+            "that pfgmpp train wrote".to_string(),
+        ),
+    ] {
+        let done = ema(place, &["--sigma-rel", "0.1"]);
+        let got = stderr(&done);
+        assert_eq!(done.status.code(), Some(2), "got {got}");
+        assert!(got.contains(&want), "got {got}, want {want}");
     }
 }
 

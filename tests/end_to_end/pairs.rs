@@ -327,6 +327,41 @@ fn a_noisy_image_is_where_samples_of_a_denoiser_of_pairs_may_start() {
         got.contains("absent for a model that is shown no image"),
         "got {got}"
     );
+    let plain = folder.join("plain");
+    let mut program = pfgmpp();
+    program
+        .args(["train", "configs/digits.yaml", "--out"])
+        .arg(&plain);
+    for set in SMALL {
+        program.args(["--set", set]);
+    }
+    let done = output(program);
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let mut drawn = pfgmpp();
+    drawn.args([
+        "sample",
+        "--num",
+        "2",
+        "--start-from-condition",
+        "sigma: 0.5",
+    ]);
+    drawn
+        .arg("--checkpoint")
+        .arg(&plain)
+        .arg("--out")
+        .arg(folder.join("plain.png"));
+    let restored = restore(
+        folder,
+        &plain,
+        "restored",
+        &[&task[..], &["sigma: 0.5"]].concat(),
+    );
+    for done in [output(drawn), restored] {
+        let got = stderr(&done);
+        assert_eq!(done.status.code(), Some(2), "got {got}");
+        let want = "start_from_condition must be absent for a model that is shown no image";
+        assert!(got.contains(want), "got {got}, want {want}");
+    }
     // Nor can samples of a model that is shown nothing, whatever asks for it.
     let mut exact = pfgmpp();
     exact.args(["sample", "--config", "configs/exact.yaml", "--num", "2"]);

@@ -193,7 +193,7 @@ fn what_cannot_be_restored_is_refused_in_one_line_before_anything_is_written() {
         ),
         (
             inpaint("@black.png"),
-            "hides some pixels and shows some, got 0 seen of 64",
+            "got 0 seen of 64: a pixel is seen from level 128 of 255 on, the brightest has 0",
         ),
         (inpaint("@no.png"), "there is no such file"),
         (

@@ -54,6 +54,29 @@ fn the_held_out_part_of_a_data_source_is_no_distance_from_itself() {
 }
 
 #[test]
+fn sets_in_other_units_are_asked_about() {
+    let folder = tempfile::tempdir().unwrap();
+    let near = features(folder.path(), "near.npy", 40, 0.0);
+    let far = folder.path().join("far.npy");
+    let bytes = (Tensor::read_npy(&near).unwrap() * 127.5).unwrap();
+    bytes.write_npy(&far).unwrap();
+    for (reference, want) in [(&far, true), (&near, false)] {
+        let [samples, reference] = [&near, reference].map(|path| path.to_str().unwrap());
+        let flags = ["--metrics", "energy_distance"];
+        let done = score(
+            &[
+                &["--samples", samples, "--reference", reference],
+                &flags[..],
+            ]
+            .concat(),
+        );
+        assert!(done.status.success(), "got {}", stderr(&done));
+        let said = stderr(&done).contains("are both in the same units?");
+        assert_eq!(said, want, "{reference}: got {}", stderr(&done));
+    }
+}
+
+#[test]
 fn statistics_that_were_kept_give_the_same_frechet_distance() {
     let folder = tempfile::tempdir().unwrap();
     let (a, b) = (

@@ -96,6 +96,18 @@ impl Checkpoint {
         })
     }
 
+    /// Looks whether there is a checkpoint in `path` that is whole by its description and by the length of its weights, which
+    /// are not read.
+    ///
+    /// # Errors
+    ///
+    /// No checkpoint there, a configuration that is not as it was written, weights that are cut off.
+    pub fn look(path: &Path) -> Result<(), CheckpointError> {
+        let folder = Folder::find(path)?;
+        read_config(&folder.config())?;
+        tensors::shapes(&folder.weights()).map(drop)
+    }
+
     /// Number of the network's parameters, constants that lie beside them not counted.
     pub fn num_parameters(&self) -> usize {
         let counted = |name: &str| name.starts_with("model.") && !is_constant(name);

@@ -459,9 +459,7 @@ fn given_config(path: &Path, options: &LoadOptions) -> Result<CheckpointConfig, 
     let mut config = read_described(file)?;
     config.weights_sha256.clear();
     config.weights_crc32.clear();
-    if let Some(d) = options.d {
-        config.d = d;
-    }
+    refuse_other_d(path, &config, options, &file.display().to_string())?;
     Ok(config)
 }
 
@@ -478,12 +476,7 @@ fn refuse_options(
             because,
         }))
     };
-    if let Some(d) = options.d
-        && d != config.d
-    {
-        let because = format!("the checkpoint records D = {}", config.d);
-        return refuse("d", d.to_string(), because);
-    }
+    refuse_other_d(path, config, options, "the checkpoint")?;
     if let Some(key) = &options.key {
         let because = "there is one network only".into();
         return refuse("key", key.clone(), because);
@@ -495,5 +488,22 @@ fn refuse_options(
             "the checkpoint has its own".into(),
         ),
         None => Ok(()),
+    }
+}
+
+/// Refuses another D than that which the description of the network, `told_by`, records.
+fn refuse_other_d(
+    path: &Path,
+    config: &CheckpointConfig,
+    options: &LoadOptions,
+    told_by: &str,
+) -> Result<(), CheckpointError> {
+    match options.d {
+        Some(d) if d != config.d => Err(CheckpointError::foreign(path)(ForeignError::Told {
+            name: "d",
+            value: d.to_string(),
+            because: format!("{told_by} records D = {}", config.d),
+        })),
+        _ => Ok(()),
     }
 }

@@ -143,6 +143,15 @@ fn weights_alone_need_a_configuration_beside_them() {
         key: None,
         weight_bits: None,
     };
+    let other = LoadOptions {
+        d: Some(Dimension::Finite(7.5)),
+        ..options.clone()
+    };
+    for name in ["state-dict.pth", "weights.safetensors"] {
+        let got = error(&data(name), &other);
+        let want = format!("records D = {}", reference().config.d);
+        assert!(got.contains(&want), "got {got}, want {want}");
+    }
     let model = Model::new(reference(), Path::new("weights"), &Device::Cpu).expect("a network");
     let want = denoise(model.denoiser.as_ref());
     for name in ["state-dict.pth", "weights.safetensors", "edm.pkl"] {

@@ -101,6 +101,21 @@ impl DrawnArgs {
         }
     }
 
+    /// Refuses classes at random, where states say of which they are.
+    ///
+    /// # Errors
+    ///
+    /// Such classes.
+    pub fn refuse_random_classes(&self) -> Result<(), Failure> {
+        match &self.classes {
+            None | Some(Classes::List(_)) => Ok(()),
+            Some(classes) => Err(Failure::bad_input(format!(
+                "--class {classes}: states of a file are not of random classes: leave it out for those of the file, or give some, \
+                 such as 3 or 0,3,5"
+            ))),
+        }
+    }
+
     /// Refuses classes that the model does not have.
     ///
     /// # Errors

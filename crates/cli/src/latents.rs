@@ -8,6 +8,9 @@ use pfgmpp_run::{LatentFile, SamplingModel};
 use crate::failure::Failure;
 use crate::terminal::note;
 
+/// Classes that a line shows.
+const SHOWN: usize = 10;
+
 /// The latent states in the file at `path`, `[n, C, H, W]` on `device`, and the class of each for a model that has classes:
 /// those `asked` for in turn, else those of the file.
 ///
@@ -34,6 +37,16 @@ pub fn read(
         };
     }
     let num = states.dim(0)?;
+    let said = match (asked, &file.classes) {
+        (Some(asked), own) => {
+            let own = own
+                .as_ref()
+                .map_or("", |_| ", in place of those of the file");
+            format!("{} in turn{own}", listed(asked))
+        }
+        (None, Some(own)) => format!("those of {}: {}", path.display(), listed(own)),
+        (None, None) => String::new(),
+    };
     let classes = match (asked, file.classes) {
         (Some(asked), _) => asked.iter().copied().cycle().take(num).collect(),
         (None, Some(classes)) => classes,
@@ -43,11 +56,22 @@ pub fn read(
         }
     };
     match classes.iter().find(|class| **class >= label_dim) {
-        None => Ok((states, Some(classes))),
+        None => {
+            note(format_args!("classes: {said}, of {label_dim}"));
+            Ok((states, Some(classes)))
+        }
         Some(class) => Err(refused(format!(
             "class {class}: the model has {label_dim} classes, from 0"
         ))),
     }
+}
+
+/// The first few classes.
+fn listed(classes: &[usize]) -> String {
+    let shown = classes.iter().take(SHOWN).map(ToString::to_string);
+    let shown: Vec<String> = shown.collect();
+    let more = if classes.len() > SHOWN { ", ..." } else { "" };
+    format!("{}{more}", shown.join(", "))
 }
 
 /// How large states are beside those of the prior, so that ones of another scale are noticed.

@@ -7,6 +7,7 @@ use pfgmpp_config::{ModelConfig, RunConfig, yaml};
 use pfgmpp_kernel::Dimension;
 use pfgmpp_nn::Prediction;
 use pfgmpp_run::SamplingModel;
+use pfgmpp_sampler::SamplerConfig;
 use pfgmpp_train::{ConditionConfig, TrainerConfig};
 use pfgmpp_transfer::Preconditioning;
 
@@ -79,7 +80,24 @@ pub fn run(config: &RunConfig, label_dim: usize) -> String {
 /// `sampler: {solver: heun, schedule: {edm: {...}}}, 35 evaluations per sample`: all that samples are drawn with, as a
 /// configuration says it.
 pub fn sampler(model: &SamplingModel) -> String {
-    let config = yaml::to_line(model.sampler_config());
+    sampler_by(model, model.sampler_config())
+}
+
+/// As [`sampler`], of states that are decoded: their classes are told, not drawn.
+pub fn sampler_of_states(model: &SamplingModel) -> String {
+    sampler_by(model, &without_classes(model.sampler_config()))
+}
+
+/// A sampler without the classes that it would draw.
+pub fn without_classes(config: &SamplerConfig) -> SamplerConfig {
+    SamplerConfig {
+        classes: None,
+        ..config.clone()
+    }
+}
+
+fn sampler_by(model: &SamplingModel, config: &SamplerConfig) -> String {
+    let config = yaml::to_line(config);
     let evaluations = match model.evaluations() {
         Some(1) => "1 evaluation".to_string(),
         Some(several) => format!("{several} evaluations"),

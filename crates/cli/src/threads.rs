@@ -27,7 +27,8 @@ pub fn settle(flag: Option<usize>) -> Result<(), Failure> {
         None => check_variable()?,
     }
     let mut pool = rayon::ThreadPoolBuilder::new().stack_size(STACK);
-    let asked = std::env::var_os(VARIABLE).is_some();
+    // An empty variable is none, as everywhere.
+    let asked = std::env::var_os(VARIABLE).is_some_and(|value| !value.is_empty());
     let launch = Launch::of_environment().filter(|_| !asked);
     if let Some(threads) = launch.and_then(|launch| launch.threads()) {
         pool = pool.num_threads(threads);
@@ -43,7 +44,8 @@ pub fn settle(flag: Option<usize>) -> Result<(), Failure> {
 }
 
 fn check_variable() -> Result<(), Failure> {
-    let Some(value) = std::env::var_os(VARIABLE) else {
+    let value = std::env::var_os(VARIABLE).filter(|value| !value.is_empty());
+    let Some(value) = value else {
         return Ok(());
     };
     let text = value.to_string_lossy();

@@ -6,6 +6,7 @@
 mod array;
 mod at;
 mod cifar;
+mod csv_hints;
 mod csv_rows;
 mod csv_table;
 mod digits;
@@ -29,7 +30,9 @@ use std::path::Path;
 pub use array::NpyLayout;
 pub use cifar::CifarLabels;
 pub use csv_table::read_table;
-pub use image_files::{Filter, ImageFiles, PackOptions, Packed, pack, pack_set, read_image};
+pub use image_files::{
+    Filter, ImageFiles, PackOptions, Packed, pack, pack_set, read_image, read_opaque_image,
+};
 pub use mnist_5k::Mnist5kSide;
 use pfgmpp_hub::Hub;
 use serde::de::value::{EnumAccessDeserializer, MapAccessDeserializer};

@@ -7,7 +7,7 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
 use candle_core::Device;
-use pfgmpp_data::{DataSource, NpyArray, Splits};
+use pfgmpp_data::{DataSource, NpyArray, NpzArchive, Splits};
 
 use common::values;
 
@@ -329,4 +329,51 @@ fn a_source_of_an_array_needs_its_path_alone() {
         r#"{"npy":{"path":"a/b.npy","labels":null,"range":null,"layout":null}}"#
     );
     assert_eq!(serde_json::from_str::<DataSource>(&again).unwrap(), source);
+}
+
+/// An archive of twenty images of bytes as samples are written, with `second` as its second array.
+fn archive(path: &Path, second: &[u8]) -> Splits {
+    let mut archive = zip::ZipWriter::new(fs::File::create(path).unwrap());
+    let images = npy("|u1", "(20, 2, 2, 1)", &[7; 80]);
+    for (name, bytes) in [("arr_0.npy", &*images), ("arr_1.npy", second)] {
+        let options = zip::write::SimpleFileOptions::default();
+        archive.start_file(name, options).unwrap();
+        archive.write_all(bytes).unwrap();
+    }
+    archive.finish().unwrap();
+    let source = DataSource::Npz(NpzArchive {
+        path: path.to_path_buf(),
+        images: None,
+        labels: None,
+        range: None,
+        layout: None,
+    });
+    source.load().unwrap_or_else(|e| panic!("{e}"))
+}
+
+#[test]
+fn the_second_array_of_samples_is_their_classes_where_it_can_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("k.npz");
+    let whole = |num: usize| -> Vec<u8> {
+        let classes = (0..num as i64).map(|i| i % 3);
+        classes.flat_map(i64::to_le_bytes).collect()
+    };
+    let found = archive(&path, &npy("<i8", "(20,)", &whole(20)));
+    assert_eq!(
+        found.train.class_labels().unwrap().unwrap().values()[..4],
+        [0, 1, 2, 0]
+    );
+    let line = found.found.to_string();
+    assert!(line.contains("3 classes; classes from arr_1"), "got {line}");
+    for second in [
+        npy("<i8", "(19,)", &whole(19)),
+        npy("<f4", "(20,)", &f32s([1.0; 20])),
+        npy("<i8", "(20,)", &[0xff; 160]),
+    ] {
+        let found = archive(&path, &second);
+        assert_eq!(found.found.classes, 0);
+        let line = found.found.to_string();
+        assert!(line.contains("left out: 1 array"), "got {line}");
+    }
 }

@@ -314,3 +314,75 @@ fn a_class_whose_rows_are_all_held_out_is_said() {
     let want = "3 classes; class rare has none to learn from";
     assert!(said.contains(want), "got {said}, want {want}");
 }
+
+#[test]
+fn what_to_change_about_a_table_is_said_with_what_is_wrong_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let points = "write decimals with a point";
+    let comments = "remove the lines of comments";
+    let trailing = "remove what stands behind the last field";
+    let utf_16: Vec<u8> = "\u{feff}a,b\n1,2\n"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let latin_1 = ten("gr\u{1}\u{1}e,b\n", |i| format!("{i},0"));
+    let latin_1: Vec<u8> = latin_1
+        .bytes()
+        .map(|byte| if byte == 1 { 0xfc } else { byte })
+        .collect();
+    for (text, want) in [
+        (ten("a;b\n", |i| format!("{i},5;{i}")).into(), points),
+        (ten("a,b\n", |i| format!("{i},5,{i},5")).into(), points),
+        (
+            ten("# of today\na,b\n", |i| format!("{i},5")).into(),
+            comments,
+        ),
+        (
+            ten("a,b\n1,2\n# so far\n", |i| format!("{i},5")).into(),
+            comments,
+        ),
+        (ten("a,b,\n", |i| format!("{i},5,")).into(), trailing),
+        (ten("a,b\n", |i| format!("{i},5,")).into(), trailing),
+        (
+            ten("sep=;\na;b\n", |i| format!("{i};5")).into(),
+            "remove that line",
+        ),
+        (
+            ten("a|b\n", |i| format!("{i}|5")).into(),
+            "divide the fields by commas",
+        ),
+        (
+            ten("a,b\n", |i| format!("{i},\u{2212}5")).into(),
+            "write a minus as -",
+        ),
+        (utf_16, "is text in UTF-16: save it as UTF-8"),
+        (latin_1, "save it as UTF-8"),
+    ] {
+        let got = refusal(&table(folder.path(), text));
+        assert!(got.contains(want), "got {got}, want {want}");
+    }
+}
+
+#[test]
+fn a_column_without_a_name_that_counts_the_rows_is_named_as_a_possible_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let want = "if it is an index, columns: [a, b] leaves it out";
+    for (header, first, said) in [
+        (",a,b\n", 0, true),
+        ("Unnamed: 0,a,b\n", 0, true),
+        (",a,b\n", 1, false),
+        ("n,a,b\n", 0, false),
+    ] {
+        let text = ten(header, |i| format!("{},{i},-{i}", (i + first) % 10));
+        let mut source = table(folder.path(), text);
+        let got = load(&source).found.to_string();
+        assert_eq!(
+            got.contains(want),
+            said,
+            "{header:?} from {first}: got {got}"
+        );
+        source.columns = Some(vec!["a".to_string(), "b".to_string()]);
+        let got = load(&source).found.to_string();
+        assert!(!got.contains("index"), "got {got}");
+    }
+}

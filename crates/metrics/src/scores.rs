@@ -7,7 +7,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::inputs::Inputs;
-use crate::list::metric;
+use crate::list::{is_of_tables, metric};
 use crate::metric::{Description, Estimate, Metric};
 use crate::samples::MetricError;
 
@@ -27,6 +27,27 @@ impl Score {
     /// What the metric says of itself; `None` of one that is not known here.
     pub fn description(&self) -> Option<Description> {
         metric(&self.name).map(|metric| metric.description())
+    }
+}
+
+impl Score {
+    /// Why this is no number, in a sentence; `None` of a value that is one.
+    pub fn absence(&self) -> Option<String> {
+        let (name, value) = (&self.name, self.estimate.value);
+        let why = match (is_of_tables(name), value.is_nan()) {
+            _ if value.is_finite() => return None,
+            (true, true) => {
+                "no value: no column of the data has what it measures: their values are all the same, or tied where the \
+                 tail begins, as counts and values that were cut off are"
+            }
+            (true, false) => {
+                "infinite: in a column that has this tail in the data, the samples have none: their values are all the \
+                 same or tied there"
+            }
+            (false, true) => "no value: it is not a number",
+            (false, false) => "infinite",
+        };
+        Some(format!("{name}: {why}"))
     }
 }
 

@@ -29,6 +29,18 @@ pub enum RunError {
         /// The first difference.
         difference: String,
     },
+    /// The folder holds what a run has left, and not what run that is.
+    #[error(
+        "{}: holds {found} of a run and no config.yaml: put the config.yaml back that it had to go on with it, or choose another \
+         folder",
+        path.display()
+    )]
+    NoConfig {
+        /// The folder.
+        path: PathBuf,
+        /// What is there.
+        found: &'static str,
+    },
     /// The folder holds a finished run on other data.
     #[error(
         "{}: holds a finished run on other data than {name} is now (fingerprint {there}, now {here}): put the data back as \
@@ -62,6 +74,18 @@ pub enum RunError {
         path: PathBuf,
         /// What is wrong with it.
         message: String,
+    },
+    /// A finished run has neither its weights nor the state that they could be written from.
+    #[error(
+        "{}: the run is finished, but its weights are gone ({problem}) and so is state/, from which they could be written \
+         anew: put either back, or remove metrics.json there to train again from the first image",
+        path.display()
+    )]
+    Lost {
+        /// The folder of the run.
+        path: PathBuf,
+        /// What is wrong with the weights.
+        problem: String,
     },
     /// The memory does not suffice.
     #[error("{key}: {value}: needs about {} of memory, {} are free: {advice}", in_words(*needed), in_words(*free))]
@@ -130,6 +154,7 @@ impl RunError {
     pub fn wants_another_folder(&self) -> bool {
         match self {
             Self::OtherConfig { .. }
+            | Self::NoConfig { .. }
             | Self::OtherData { .. }
             | Self::Space { .. }
             | Self::Train(TrainError::OtherData { .. }) => true,
@@ -143,11 +168,13 @@ impl RunError {
         match self {
             Self::Config(_)
             | Self::OtherConfig { .. }
+            | Self::NoConfig { .. }
             | Self::OtherData { .. }
             | Self::Space { .. }
             | Self::Memory { .. }
             | Self::SampleSet(_)
             | Self::State { .. }
+            | Self::Lost { .. }
             | Self::Train(
                 TrainError::State { .. }
                 | TrainError::OtherData { .. }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use candle_core::{Device, Tensor};
 use pfgmpp_config::RunConfig;
 use pfgmpp_data::Splits;
-use pfgmpp_metrics::{Inputs, Scores, TailReport, is_of_tables};
+use pfgmpp_metrics::{Inputs, Score, Scores, TailReport, is_of_tables};
 
 use crate::class_scores::ClassScores;
 use crate::draw::Draw;
@@ -66,8 +66,28 @@ impl Evaluation<'_> {
     ) -> Result<Option<Scores>, RunError> {
         match self.draw_samples(None, observer, stop)? {
             None => Ok(None),
-            Some(samples) => self.score(&samples, stop).map(Some),
+            Some(samples) => self.score(&samples, observer, stop).map(Some),
         }
+    }
+
+    /// Draws the samples that pictures show, and writes those.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Stopped`] when asked to stop, and any failure of the file system.
+    pub fn draw_pictures(&self, stop: &StopFlag) -> Result<(), RunError> {
+        let seeds = self.config.sample_seeds(self.config.scoring.num_samples);
+        let preview = Preview::of(self.model, &seeds);
+        let samples = self.model.sample_until(&preview.seeds, self.device, stop)?;
+        let grid = preview.draw(&samples, &self.splits.held_out)?;
+        self.folder.write(&self.folder.grid(), &grid.to_png()?)?;
+        write_paths(
+            self.model,
+            self.config,
+            self.splits,
+            self.folder,
+            (self.device, stop),
+        )
     }
 
     fn evaluate(
@@ -81,7 +101,7 @@ impl Evaluation<'_> {
         let Some(samples) = self.draw_samples(monitor.last_loss(), observer, stop)? else {
             return Ok(Outcome::Interrupted { nimg });
         };
-        let scores = self.score(&samples, stop)?;
+        let scores = self.score(&samples, observer, stop)?;
         let seeds = self.config.sample_seeds(self.config.scoring.num_samples);
         let preview = Preview::of(self.model, &seeds);
         let grid = preview.draw(&preview.select(&samples)?, &self.splits.held_out)?;
@@ -114,8 +134,13 @@ impl Evaluation<'_> {
         Ok(Outcome::Finished(result))
     }
 
-    /// Scores `samples` and the model by what the configuration names.
-    fn score(&self, samples: &Tensor, stop: &StopFlag) -> Result<Scores, RunError> {
+    /// Scores `samples` and the model by what the configuration names, and says which scores have no value.
+    fn score(
+        &self,
+        samples: &Tensor,
+        observer: &mut dyn Observer,
+        stop: &StopFlag,
+    ) -> Result<Scores, RunError> {
         let scoring = &self.config.scoring;
         let held_out = HeldOut {
             model: self.model,
@@ -131,7 +156,10 @@ impl Evaluation<'_> {
             resample: true,
             ..inputs(samples, &compared, scoring)
         };
-        measure(scoring.metrics.metrics(), &inputs, stop)
+        let scores = measure(scoring.metrics.metrics(), &inputs, stop)?;
+        let absent = scores.iter().filter_map(Score::absence);
+        absent.for_each(|line| observer.note(&line));
+        Ok(scores)
     }
 
     /// Scores the samples by class, if there are classes.

@@ -129,7 +129,12 @@ impl RunFolder {
 
     /// The weights that sample, `checkpoint/`.
     pub fn checkpoint(&self) -> PathBuf {
-        self.path().join("checkpoint")
+        Self::checkpoint_in(self.path())
+    }
+
+    /// Where the weights of the run in `path` lie, for readers that need no lock.
+    pub fn checkpoint_in(path: &Path) -> PathBuf {
+        path.join("checkpoint")
     }
 
     /// The final sample grid, `samples/grid.png`.

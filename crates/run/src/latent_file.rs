@@ -51,9 +51,9 @@ impl LatentFile {
         let num = values.dims().first().copied().unwrap_or(0);
         let fits = num > 0 && values.elem_count() == num * n && is_of(values.dims(), shape);
         if !fits {
-            let got = values.dims();
+            let (got, [c, h, w]) = (values.dims(), shape);
             return Err(format!(
-                "must hold states of shape {shape:?} one after the other, got {got:?}"
+                "must hold states of shape {shape:?}, [num, {c}, {h}, {w}] in all, got {got:?}"
             ));
         }
         let whole = || -> candle_core::Result<(Tensor, bool)> {
@@ -166,7 +166,7 @@ mod tests {
         std::fs::write(&lie, bytes).unwrap();
         for (path, shape, want) in [
             (&npy, [1, 2, 3], "states of shape [1, 2, 3]"),
-            (&npy, [2, 2, 1], "got [3, 1, 2, 2]"),
+            (&npy, [2, 2, 1], "[num, 2, 2, 1] in all, got [3, 1, 2, 2]"),
             (&broken, [1, 2, 2], "not finite"),
             (&text, [1, 2, 2], "is not a NumPy array"),
             (&zeros, [1, 2, 2], "state 0 has norm 0"),

@@ -88,6 +88,26 @@ impl<'a> PostHoc<'a> {
         seen.max().unwrap_or(0)
     }
 
+    /// The lengths that were saved, and when next to `nimg` images, in words.
+    pub fn saved_near(&self, nimg: u64) -> String {
+        let moments = || self.snapshots.iter().map(|snapshot| snapshot.moment);
+        // They are listed by length.
+        let mut lengths: Vec<String> = moments().map(|(p, _)| p.sigma_rel().to_string()).collect();
+        lengths.dedup();
+        let before = moments().map(|(_, at)| at).filter(|at| *at <= nimg).max();
+        let after = moments().map(|(_, at)| at).filter(|at| *at > nimg).min();
+        let near: Vec<String> = [before, after]
+            .iter()
+            .flatten()
+            .map(u64::to_string)
+            .collect();
+        format!(
+            "there are snapshots of sigma_rel {}, the nearest after {} images",
+            lengths.join(", "),
+            near.join(" and ")
+        )
+    }
+
     /// The average of relative length `sigma_rel` after `nimg` images, at most those of the latest snapshot.
     ///
     /// # Errors

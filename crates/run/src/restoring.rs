@@ -60,6 +60,15 @@ impl Restoring {
         matches!(self.method, Mmps { .. } | Dps { .. })
     }
 
+    /// Whether samples are shown an image of their own shape.
+    pub(crate) fn shows_an_image(&self) -> bool {
+        use RestorationMethod::Trained;
+        matches!(
+            self.method,
+            Trained(Corruption::Noise(_) | Corruption::Box(_))
+        )
+    }
+
     /// Refuses observations that data of `shape` do not give.
     pub(crate) fn check(&self, shape: &[usize]) -> Result<(), RunError> {
         let want = self.observation.operator().observed_shape(shape);

@@ -98,7 +98,7 @@ pub enum Outcome {
 ///
 /// # Errors
 ///
-/// [`RunError::OtherConfig`] with the first difference.
+/// [`RunError::OtherConfig`] with the first difference, and [`RunError::NoConfig`] of a run without one.
 pub fn check_config(config: &RunConfig, folder: &Path) -> Result<(), RunError> {
     let other = |difference: String| RunError::OtherConfig {
         path: folder.to_path_buf(),
@@ -109,7 +109,10 @@ pub fn check_config(config: &RunConfig, folder: &Path) -> Result<(), RunError> {
         let found = ["metrics.json", "state", "evaluations.json"];
         return match found.iter().find(|name| folder.join(name).exists()) {
             None => Ok(()),
-            Some(found) => Err(other(format!("{found} is there and config.yaml is not"))),
+            Some(found) => Err(RunError::NoConfig {
+                path: folder.to_path_buf(),
+                found,
+            }),
         };
     }
     let bytes = std::fs::read(&path).map_err(RunError::io(&path))?;

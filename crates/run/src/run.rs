@@ -11,6 +11,7 @@ use pfgmpp_train::ranks::ProcessGroup;
 use crate::error::RunError;
 use crate::evaluation::{Evaluation, TrainedSummary};
 use crate::folder::RunFolder;
+use crate::kept::{Mended, begins_again, mend, missing_weights};
 use crate::monitor::Monitor;
 use crate::observer::{Observer, StopFlag};
 use crate::resolved::ResolvedRun;
@@ -125,17 +126,31 @@ fn alone(
     match find_result(config, folder.path())? {
         FoundResult::Finished(result) => {
             check_data(&result, splits, folder.path())?;
-            context.release()?;
-            return Ok(Outcome::Finished(result));
+            let is_lost = missing_weights(config, folder.path()).is_some();
+            if !is_lost || folder.state().is_file() {
+                context.release()?;
+            }
+            let nimg = result.nimg;
+            match mend(context, nimg, observer, stop)? {
+                Mended::Whole => return Ok(Outcome::Finished(result)),
+                Mended::Stopped => return Ok(Outcome::Interrupted { nimg }),
+                Mended::Lost => {}
+            }
         }
         FoundResult::Damaged(why) => {
             let path = folder.metrics().display().to_string();
-            observer.note(&format!(
-                "{path}: is damaged ({why}): the run is scored again"
-            ));
+            let again = match config.trained().is_some() && !folder.state().is_file() {
+                true => "and there is no state: the run is trained again from its first image",
+                false => "the run is scored again",
+            };
+            observer.note(&format!("{path}: is damaged ({why}): {again}"));
         }
         // Errors on the images that were held out are compared from one length to the next.
-        FoundResult::Shorter(result) => check_data(&result, splits, folder.path())?,
+        FoundResult::Shorter(result) => {
+            check_data(&result, splits, folder.path())?;
+            let said = begins_again(config, folder, result.nimg);
+            said.iter().for_each(|note| observer.note(note));
+        }
         FoundResult::None => {}
     }
     folder.prepare()?;

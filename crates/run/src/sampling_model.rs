@@ -146,6 +146,7 @@ impl SamplingModel {
             self.footprint = self.footprint.map(|footprint| footprint.with_derivative());
         }
         self.restoring = Some(restoring);
+        self.check_start()?;
         Ok(self)
     }
 
@@ -222,7 +223,11 @@ impl SamplingModel {
         let Some(start) = &self.config.start_from_condition else {
             return Ok(());
         };
-        if self.pairs.as_ref().and_then(Pairs::image_shape) == Some(self.shape) {
+        let is_shown = match &self.restoring {
+            Some(restoring) => restoring.shows_an_image(),
+            None => self.pairs.as_ref().and_then(Pairs::image_shape) == Some(self.shape),
+        };
+        if is_shown {
             return Ok(());
         }
         let accepted = "absent for a model that is shown no image of the samples' shape";

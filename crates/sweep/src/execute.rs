@@ -8,8 +8,8 @@ use candle_core::Device;
 use pfgmpp_config::ConfigError;
 use pfgmpp_data::Found;
 use pfgmpp_run::{
-    Preflight, RunError, RunFolder, StopFlag, check_config, check_data, free_memory, preflight,
-    read_result,
+    Preflight, RunError, RunFolder, StopFlag, check_config, check_data, free_memory,
+    missing_weights, preflight, read_result,
 };
 use pfgmpp_store::{Lock, StoreError, adopt, is_held, share};
 
@@ -21,7 +21,7 @@ use crate::plan_file::{agree, write_plan};
 use crate::queue::{Elsewhere, Queue};
 use crate::stale;
 use crate::workers::Workers;
-use crate::{Jobs, Plan, Point, ResolvedPlan, Share, Status, SweepResult};
+use crate::{Jobs, Plan, Point, ResolvedPlan, Row, Share, Status, SweepResult};
 
 /// Times that the table is written at the end while other calls finish runs of theirs.
 const ATTEMPTS: usize = 5;
@@ -326,6 +326,13 @@ fn read_folder(
     stale::take_back(plan, out, &mut before)?;
     if !part.is_part() {
         before.write(out)?;
+    }
+    // A table is made of the results alone, but a run is finished only with the weights that it was scored by.
+    for (point, row) in plan.points.iter().zip(&mut before.rows) {
+        let lost = || missing_weights(&point.config, &out.join(&point.name)).is_some();
+        if row.status == Status::Finished && lost() {
+            *row = Row::pending(point);
+        }
     }
     Ok(before)
 }

@@ -95,7 +95,7 @@ pub fn decode(args: &Args) -> Result<(), Failure> {
     if device.is_cpu() {
         model.check_memory("--batch", batch, num as u64)?;
     }
-    note(opening::sampler(&model));
+    note(opening::sampler_of_states(&model));
     note(opening::place(&args.device, &args.out));
     if let Some(line) = place::units(form, &model) {
         note(line);
@@ -124,7 +124,7 @@ pub fn decode(args: &Args) -> Result<(), Failure> {
             out: &args.out,
             num,
             d: model.d(),
-            sampler: model.sampler_config(),
+            sampler: &opening::without_classes(model.sampler_config()),
             evaluations: model.evaluations(),
             shape: model.shape(),
             classes: classes.unwrap_or_default(),

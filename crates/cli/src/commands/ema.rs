@@ -1,9 +1,11 @@
 //! `pfgmpp ema`: an average of a run's weights over any length, made afterwards.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use pfgmpp_config::{Document, RunConfig};
-use pfgmpp_run::{Lookup, PostHoc, PostHocAverage, ResolvedRun, RunError, StopFlag, load};
+use pfgmpp_run::{
+    Lookup, PostHoc, PostHocAverage, ResolvedRun, RunError, RunFolder, StopFlag, load,
+};
 use serde::Serialize;
 
 use crate::commands::convert::check_out;
@@ -62,7 +64,8 @@ pub fn ema(args: &Args) -> Result<(), Failure> {
         check_out(out)?;
     }
     let signals = stop_on_signal()?;
-    let (_, config) = Document::read::<RunConfig>(&args.run.join("config.yaml"))?;
+    check_run(&args.run)?;
+    let (_, config) = Document::read::<RunConfig>(&RunFolder::config_in(&args.run))?;
     let begun = std::slice::from_ref(&args.run);
     let resolved = ResolvedRun::resolve(config, Some(&args.run), &Lookup::new(&hub(), begun))?;
     let config = resolved.config();
@@ -79,8 +82,9 @@ pub fn ema(args: &Args) -> Result<(), Failure> {
         let average = post_hoc.average(sigma_rel, nimg)?;
         let off = format!(
             "sigma_rel {sigma_rel}: the snapshots miss its profile after {nimg} images by {:.1} %: more of them, or lengths on both \
-             sides of it, would come nearer",
-            100.0 * average.profile_error
+             sides of it, would come nearer; {}",
+            100.0 * average.profile_error,
+            post_hoc.saved_near(nimg)
         );
         if average.profile_error > USELESS {
             return Err(Failure::bad_input(off));
@@ -109,6 +113,22 @@ pub fn ema(args: &Args) -> Result<(), Failure> {
         print(format_args!("\nCheckpoint: {}", out.display()));
     }
     Ok(())
+}
+
+/// Refuses what is no run folder, such as the checkpoint in one.
+fn check_run(path: &Path) -> Result<(), Failure> {
+    if RunFolder::config_in(path).is_file() {
+        return Ok(());
+    }
+    let around = path.parent().filter(|p| RunFolder::config_in(p).is_file());
+    let give = match around {
+        Some(run) => format!("give {}, in which it lies", run.display()),
+        None => "give the folder that pfgmpp train wrote".to_string(),
+    };
+    Err(Failure::bad_input(format!(
+        "{}: is no run folder, with config.yaml and averages: {give}",
+        path.display()
+    )))
 }
 
 /// Measures one average, and writes it where that was asked for.

@@ -36,7 +36,7 @@ pub struct Args {
     #[arg(long, value_name = "LIST", default_value = "0-4")]
     seeds: Seeds,
     /// Latent states to interpolate between instead, as pfgmpp encode writes them: a .npy or .safetensors file
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "temperature"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "temperature", "start_from_condition"])]
     latents: Option<PathBuf>,
     /// Pictures from one sample to the next, both counted
     #[arg(long, value_name = "K", default_value_t = 9, value_parser = clap::value_parser!(u64).range(2..=256))]
@@ -59,7 +59,9 @@ pub fn interpolate(args: &Args) -> Result<(), Failure> {
     }
     let signals = stop_on_signal()?;
     let device = args.device.open()?;
-    let model = args.model.load(Some(&args.drawn), 0, &device)?;
+    // States of a file are of classes that the file or a list says, not of drawn ones.
+    let drawn = args.latents.is_none().then_some(&args.drawn);
+    let model = args.model.load(drawn, 0, &device)?;
     check_drawable(model.shape()).map_err(|e| Failure::bad_input(format!("--out: {e}")))?;
     if is_planar(model.shape()) {
         let message =
@@ -72,7 +74,10 @@ pub fn interpolate(args: &Args) -> Result<(), Failure> {
     if device.is_cpu() {
         model.check_memory("--seeds", rows, rows * args.frames)?;
     }
-    note(opening::sampler(&model));
+    note(match args.latents.is_some() {
+        true => opening::sampler_of_states(&model),
+        false => opening::sampler(&model),
+    });
     note(opening::place(&args.device, &args.out));
     let (first, last) = (
         states.narrow(0, 0, rows as usize)?,
@@ -126,6 +131,7 @@ fn ends(
     device: &Device,
 ) -> Result<(Tensor, Option<Vec<usize>>), Failure> {
     if let Some(path) = &args.latents {
+        args.drawn.refuse_random_classes()?;
         return latents::read(path, model, args.drawn.list(), device);
     }
     let seeds = args.seeds.list();

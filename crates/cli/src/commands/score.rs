@@ -6,7 +6,7 @@ mod sets;
 
 use std::path::PathBuf;
 
-use pfgmpp_metrics::{Inputs, Moments, Need, Scores, frechet_distance};
+use pfgmpp_metrics::{Inputs, Moments, Need, Score, Scores, frechet_distance};
 use pfgmpp_run::{RunError, save_moments};
 
 use self::choice::Choice;
@@ -115,6 +115,7 @@ pub fn score(args: &Args) -> Result<(), Failure> {
         counter.add(1);
     }
     counter.close();
+    scores.iter().filter_map(Score::absence).for_each(note);
     if let Some(path) = &args.save_reference {
         let kept = sets.to_keep().expect("what is kept already was refused");
         let moments =

@@ -9,7 +9,7 @@ use pfgmpp_config::{ConfigError, Document, Override, RunConfig};
 use pfgmpp_metrics::Estimate;
 use pfgmpp_run::{
     ClassScores, Evaluated, Lookup, Outcome, ResolvedRun, RunError, RunFolder, RunResult,
-    check_config, lead, load, preflight, read_evaluations, read_result, run,
+    check_config, lead, load, preflight, read_evaluations, read_result, refuse_lost, run,
 };
 use pfgmpp_train::TrainerConfig;
 use serde::Serialize;
@@ -113,6 +113,7 @@ fn run_here(args: &Args, together: Option<&FirstRank>) -> Result<(), Failure> {
         return Err(Failure::bad_input(message));
     }
     check_config(config, &out)?;
+    refuse_lost(config, &out)?;
     if !args.dry_run && read_result(config, &out)?.is_some() {
         note(match config.trained() {
             None => "finished before: its result is shown again",
@@ -167,7 +168,11 @@ fn conclude(
             if !evaluations.is_empty() {
                 print(format_args!("\n{}", by_evaluation(&evaluations)));
             }
-            print(format_args!("\nSamples:    {}", folder.grid().display()));
+            print("");
+            let grid = folder.grid();
+            if grid.is_file() {
+                print(format_args!("Samples:    {}", grid.display()));
+            }
             if config.trained().is_some() {
                 let checkpoint = folder.checkpoint();
                 print(format_args!("Checkpoint: {}", checkpoint.display()));

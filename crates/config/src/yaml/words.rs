@@ -114,6 +114,12 @@ fn in_words<T: DeserializeOwned>(value: &Value, path: &[String], message: &str) 
             .filter(|_| !is_many);
         if let Some((got, expected)) = split {
             let accepted = plain(expected).unwrap_or_else(|| accepted::<T>(value, path));
+            if let Some(Value::Mapping(map)) = at(value, path)
+                && map.len() > 1
+                && is_choice(map, &accepted)
+            {
+                return format!("must be {accepted}, got {}", several(map));
+            }
             return format!("must be {accepted}, got {}", got_words(got));
         }
     }
@@ -135,6 +141,14 @@ fn in_words<T: DeserializeOwned>(value: &Value, path: &[String], message: &str) 
         return format!("must be {}, got {got}", accepted::<T>(value, path));
     }
     cut_long(message)
+}
+
+/// Whether what is accepted is one of some keys, and `map` has such.
+fn is_choice(map: &Mapping, accepted: &str) -> bool {
+    let words: Vec<&str> = accepted.split([',', ' ']).collect();
+    map.keys()
+        .filter_map(Value::as_str)
+        .any(|key| words.contains(&key))
 }
 
 /// The keys of a section of which there may be one.

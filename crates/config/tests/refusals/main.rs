@@ -77,3 +77,27 @@ fn a_key_that_a_file_may_leave_out_can_be_set_and_an_unknown_one_cannot() {
         assert!(got.contains(want), "{text}: got {got}, want {want}");
     }
 }
+
+#[test]
+fn two_choices_where_one_is_made_are_both_named() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/digits.yaml");
+    for (key, value, want) in [
+        (
+            "network.adm.model_channels",
+            "16",
+            "several keys (ddpmpp, adm): keep one",
+        ),
+        (
+            "sampler.schedule.levels",
+            "[80, 1, 0]",
+            "several keys (edm, levels): keep one",
+        ),
+    ] {
+        let (mut document, _) = Document::read::<RunConfig>(&path).unwrap();
+        let value = serde_yaml::from_str(value).unwrap();
+        let set = document.set::<RunConfig>(key, value, "--set");
+        let error = set.and_then(|()| RunConfig::read(&document, &[]).map(|_| ()));
+        let got = error.unwrap_err().to_string();
+        assert!(got.contains(want), "{key}: got {got}, want {want}");
+    }
+}

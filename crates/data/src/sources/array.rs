@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-pub(super) use named::choose;
+pub(super) use named::{Chosen, choose};
 pub use rows::NpyLayout;
 #[cfg(test)]
 pub(super) use rows::load_into;

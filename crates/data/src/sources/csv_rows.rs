@@ -7,6 +7,7 @@ use std::path::Path;
 
 use csv::{ReaderBuilder, StringRecord};
 
+use super::csv_hints as hints;
 use crate::file_error::FileError;
 use crate::file_kind::FileKind;
 
@@ -28,6 +29,8 @@ pub(super) struct Rows<'t> {
     /// Where the columns that are taken stand.
     pub columns: Vec<usize>,
     label: Option<usize>,
+    /// The rows so far, if the first column has no name and counts them.
+    counted: Option<u64>,
 }
 
 impl<'t> Rows<'t> {
@@ -54,7 +57,7 @@ impl<'t> Rows<'t> {
             .from_reader(reader);
         let mut record = StringRecord::new();
         let there = reader.read_record(&mut record);
-        if !there.map_err(|e| broken(path, &e))? {
+        if !there.map_err(|e| broken(path, &e, None))? {
             return Err(FileError::file(path, "is empty: a table has rows"));
         }
         if record.len() > MAX_COLUMNS {
@@ -77,6 +80,7 @@ impl<'t> Rows<'t> {
             names,
             columns: Vec::new(),
             label: None,
+            counted: None,
         };
         rows.label = label.map(|name| rows.place(name)).transpose()?;
         rows.columns = match columns {
@@ -91,6 +95,8 @@ impl<'t> Rows<'t> {
         if rows.columns.is_empty() {
             return Err(FileError::file(path, "columns: none is left to take"));
         }
+        let nameless = rows.names[0].is_empty() || rows.names[0].starts_with("Unnamed:");
+        rows.counted = (nameless && rows.columns.contains(&0)).then_some(0);
         let names = rows.names();
         let mut seen = HashSet::new();
         let twice = names.iter().find(|name| !seen.insert(*name));
@@ -126,7 +132,30 @@ impl<'t> Rows<'t> {
             return Ok(true);
         }
         let read = self.reader.read_record(&mut self.record);
-        read.map_err(|e| broken(self.path, &e))
+        let is_there = read.map_err(|e| {
+            let hint = hints::of_line(&self.names, &self.record, &e);
+            broken(self.path, &e, hint)
+        })?;
+        if let (true, Some(rows)) = (is_there, self.counted) {
+            let counts = self.record[0].parse() == Ok(rows);
+            self.counted = counts.then_some(rows + 1);
+        }
+        Ok(is_there)
+    }
+
+    /// What there is to say of a first column that looks as if it were none of the data.
+    pub fn remark(&self) -> Option<String> {
+        self.counted.filter(|rows| *rows > 0)?;
+        let others = self.columns.iter().filter(|place| **place != 0);
+        let others: Vec<&str> = others.map(|&place| &*self.names[place]).collect();
+        let (few, more) = match others.len() {
+            0..=3 => (&others[..], ""),
+            _ => (&others[..3], ", ..."),
+        };
+        Some(format!(
+            "the first column has no name and counts the rows: if it is an index, columns: [{}{more}] leaves it out",
+            few.join(", ")
+        ))
     }
 
     /// Hands the row's values to `take`, none of which may lie beyond `range`; without one all that are finite will do.
@@ -181,7 +210,9 @@ impl<'t> Rows<'t> {
             true => "nothing".to_string(),
             false => got.chars().take(40).collect(),
         };
-        let reason = format!("line {line}, column {name}: {accepted}, got {got}");
+        let hint = hints::of_field(&self.names, name, &self.record[column]);
+        let hint = hint.map_or(String::new(), |hint| format!(": {hint}"));
+        let reason = format!("line {line}, column {name}: {accepted}, got {got}{hint}");
         FileError::file(self.path, reason)
     }
 }
@@ -200,6 +231,9 @@ fn text(path: &Path) -> Result<(Box<dyn Read>, u8), FileError> {
         .split(|&byte| byte == b'\n')
         .next()
         .unwrap_or_default();
+    if let Some(reason) = hints::of_start(&start[mark..]) {
+        return Err(FileError::file(path, reason));
+    }
     let count = |delimiter: &u8| line.iter().filter(|byte| *byte == delimiter).count();
     // Of as many the last: a comma within fields that others divide is rarer than one that divides them.
     let delimiter = *b"\t;,"
@@ -210,13 +244,19 @@ fn text(path: &Path) -> Result<(Box<dyn Read>, u8), FileError> {
     Ok((Box::new(file), delimiter))
 }
 
-fn broken(path: &Path, error: &csv::Error) -> FileError {
+/// An error of reading, with what to change about it where that is known.
+fn broken(path: &Path, error: &csv::Error, hint: Option<&str>) -> FileError {
     let line = error.position().map_or(0, csv::Position::line);
     let reason = match error.kind() {
         csv::ErrorKind::UnequalLengths {
             expected_len, len, ..
-        } => format!("line {line}: has {len} fields, those before have {expected_len}"),
-        csv::ErrorKind::Utf8 { .. } => format!("line {line}: is not {ACCEPTED} (UTF-8)"),
+        } => {
+            let hint = hint.map_or(String::new(), |hint| format!(": {hint}"));
+            format!("line {line}: has {len} fields, those before have {expected_len}{hint}")
+        }
+        csv::ErrorKind::Utf8 { .. } => {
+            format!("line {line}: is not {ACCEPTED} (UTF-8): save it as UTF-8")
+        }
         _ => format!("cannot be read as {ACCEPTED}: {error}"),
     };
     FileError::file(path, reason)

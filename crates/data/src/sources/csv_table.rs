@@ -82,7 +82,9 @@ impl CsvTable {
                 into.push((2.0 * ((value - low) / (high - low)) - 1.0) as f32);
             })
         })?;
-        divided.finish(&labels)
+        let mut splits = divided.finish(&labels)?;
+        splits.found.remarks.extend(rows.remark());
+        Ok(splits)
     }
 
     fn load_standardised(&self, standardise: &Standardise) -> Result<Splits, DataError> {
@@ -98,7 +100,9 @@ impl CsvTable {
             let measured = standardise.column(name, column);
             measured.map_err(|reason| DataError::from(refused(reason)))
         };
-        standardised(&self.name(), &rows.names(), &values, &labels, measure)
+        let mut splits = standardised(&self.name(), &rows.names(), &values, &labels, measure)?;
+        splits.found.remarks.extend(rows.remark());
+        Ok(splits)
     }
 
     /// Hands each row to `take`; gives the labels of all.

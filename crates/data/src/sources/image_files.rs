@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 pub use pack::{PackOptions, Packed, pack};
 pub use pack_set::pack_set;
 pub use parquet::ParquetFiles;
-pub use plain::{ImageFiles, read_image};
+pub use plain::{ImageFiles, read_image, read_opaque_image};
 pub use resize::Filter;
 
 use archive::{Archive, Entry};

@@ -7,14 +7,19 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use zip::ZipArchive;
 
-use super::array::{Array, NpyLayout, Place, Reading, choose, classes, load, not_read};
+use super::array::{
+    Array, Chosen, Element, NpyLayout, Place, Reading, choose, classes, load, not_read,
+};
 use super::file_name;
 use crate::error::DataError;
 use crate::file_error::{FileError, kind_of_file};
 use crate::file_kind::FileKind;
-use crate::labels::Labels;
+use crate::labels::{ClassLabels, Labels};
 use crate::source::Source;
 use crate::splits::Splits;
+
+/// What samples and their classes are called in an archive of samples.
+const SAMPLES: [&str; 2] = ["arr_0", "arr_1"];
 
 /// Arrays in an archive; more are a mistake.
 const MAX_ARRAYS: usize = 1 << 16;
@@ -29,7 +34,8 @@ pub struct NpzArchive {
     /// The array of the images; one that is called `images`, `x`, `data` or `arr_0`, or the only one, if not named.
     #[serde(default)]
     pub images: Option<String>,
-    /// The array of the classes; one that is called `labels` or `y` if not named.
+    /// The array of the classes; one that is called `labels` or `y` if not named, or `arr_1` beside `u8` images `arr_0` where
+    /// it holds a whole number for each, as archives of samples have them.
     #[serde(default)]
     pub labels: Option<String>,
     /// The values that become -1 and 1; `u8` needs none.
@@ -50,9 +56,20 @@ impl Source for NpzArchive {
         let mut archive = open(path)?;
         let names = names(&archive, path)?;
         let wanted = [&self.images, &self.labels].map(Option::as_deref);
-        let chosen = choose(&Place::file(path), &names, wanted[0], wanted[1])?;
-        let num = array(&mut archive, path, &chosen.images)?.num();
+        let mut chosen = choose(&Place::file(path), &names, wanted[0], wanted[1])?;
+        let images = array(&mut archive, path, &chosen.images)?;
+        let (num, of_bytes) = (images.num(), images.element == Element::U8);
+        drop(images);
+        let mut remark = None;
         let labels = match &chosen.labels {
+            None if of_bytes => match of_samples(&mut archive, path, &chosen, num) {
+                None => Labels::Absent,
+                Some(found) => {
+                    chosen.others.retain(|name| name != SAMPLES[1]);
+                    remark = Some(format!("classes from {}", SAMPLES[1]));
+                    Labels::Classes(found)
+                }
+            },
             None => Labels::Absent,
             Some(name) => Labels::Classes(classes(array(&mut archive, path, name)?, num)?),
         };
@@ -63,8 +80,22 @@ impl Source for NpzArchive {
         let images = array(&mut archive, path, &chosen.images)?;
         let mut splits = load(self.name(), images, reading, &labels)?;
         splits.found.skipped.extend(not_read(&chosen.others));
+        splits.found.remarks.extend(remark);
         Ok(splits)
     }
+}
+
+/// The classes of an archive of `num` samples; `None` where the second array is not there or is none of classes.
+fn of_samples(
+    archive: &mut Archive,
+    path: &Path,
+    chosen: &Chosen,
+    num: usize,
+) -> Option<ClassLabels> {
+    let [images, labels] = SAMPLES;
+    let there = chosen.images == images && chosen.others.iter().any(|name| name == labels);
+    let labels = there.then(|| array(archive, path, labels).ok()).flatten()?;
+    classes(labels, num).ok()
 }
 
 /// An archive of arrays.

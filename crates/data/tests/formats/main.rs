@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pfgmpp_data::{DataSource, ImageFiles, ImageFolder, read_image};
+use pfgmpp_data::{DataSource, ImageFiles, ImageFolder, read_image, read_opaque_image};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
@@ -110,6 +110,28 @@ fn grey_among_coloured_images_has_three_equal_planes() {
     let grey = grey.to_vec3::<f32>().unwrap();
     for plane in &planes {
         assert_eq!(plane, &grey[0]);
+    }
+}
+
+#[test]
+fn an_image_that_says_seen_or_hidden_has_no_transparency() {
+    for (name, opaque) in [
+        ("grey.png", true),
+        ("rgb.png", true),
+        ("rgba.png", false),
+        ("grey_alpha.png", false),
+    ] {
+        let path = here().join("files").join(name);
+        let got = read_opaque_image(&path).map(|image| image.dims().to_vec());
+        let got = got.map_err(|e| e.to_string());
+        match opaque {
+            true => assert!(got.is_ok(), "{name}: got {got:?}"),
+            false => {
+                let got = got.unwrap_err();
+                let want = "has transparent pixels";
+                assert!(got.contains(name) && got.contains(want), "got {got}");
+            }
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use candle_core::Tensor;
 use pfgmpp_metrics::{
-    Inputs, TailReport, hill_index, kurtosis, metric, rank_correlation, tail_distance,
+    Inputs, Score, Scores, TailReport, hill_index, kurtosis, metric, rank_correlation,
+    tail_distance,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -228,4 +229,30 @@ fn what_is_no_table_is_refused() {
     let error = metric("hill_left").unwrap().evaluate(&inputs).unwrap_err();
     let want = "x must be a table of at least 100 rows and at most 1024 columns, got 99 rows of 2";
     assert_eq!(error.to_string(), want);
+}
+
+#[test]
+fn scores_that_have_no_value_say_why() {
+    let (tied, spread) = (tensor(&[1.0; 900], 3), normals(300, 3, 1));
+    for (samples, data, want) in [
+        (
+            &tied,
+            &tied,
+            Some("hill_left: no value: no column of the data"),
+        ),
+        (&tied, &spread, Some("hill_left: infinite: in a column")),
+        (&spread, &spread, None),
+    ] {
+        let inputs = Inputs {
+            samples: Some(samples),
+            held_out: Some(data),
+            ..Inputs::default()
+        };
+        let scores = Scores::measure(&[metric("hill_left").unwrap()], &inputs).unwrap();
+        let said: Vec<String> = scores.iter().filter_map(Score::absence).collect();
+        match want {
+            None => assert!(said.is_empty(), "got {said:?}"),
+            Some(want) => assert!(said.len() == 1 && said[0].starts_with(want), "got {said:?}"),
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use candle_core::Tensor;
-use pfgmpp_data::read_image;
+use pfgmpp_data::read_opaque_image;
 use pfgmpp_run::{RestorationMethod, RunError};
 use pfgmpp_sampler::{
     BoxAverage, ConjugateGradients, Corruption, Covariance, Identity, Mask, Observation, Operator,
@@ -188,7 +188,7 @@ impl TaskArgs {
         let Some(path) = &self.mask else {
             return Ok(None);
         };
-        let image = read_image(path).map_err(RunError::from)?;
+        let image = read_opaque_image(path).map_err(RunError::from)?;
         let (_, height, width) = image.dims3()?;
         // White in all channels.
         let darkest = image.min(0)?.flatten_all()?.to_vec1::<f32>()?;
@@ -201,6 +201,9 @@ impl TaskArgs {
         }
         Ok(Some(MaskFile {
             size: [height, width],
+            brightest: darkest
+                .iter()
+                .fold(0.0, |most, level| most.max(127.5 * (level + 1.0))),
             seen: darkest.into_iter().map(|level| level > 0.0).collect(),
         }))
     }
@@ -219,7 +222,14 @@ impl TaskArgs {
                     "--mask: must be {width} pixels wide and {height} high, as the model's images are, got {columns} wide and {rows} high"
                 )));
             }
-            let mask = Mask::new(&mask.seen, shape).map_err(|e| flagged("mask", e))?;
+            let refused = |e| match mask.seen.contains(&true) {
+                true => flagged("mask", e),
+                false => Failure::bad_input(format!(
+                    "--mask: {e}: a pixel is seen from level 128 of 255 on, the brightest has {:.0}",
+                    mask.brightest
+                )),
+            };
+            let mask = Mask::new(&mask.seen, shape).map_err(refused)?;
             return Ok(Arc::new(mask));
         }
         let Some(factor) = self.factor else {
@@ -355,6 +365,8 @@ impl TaskArgs {
 pub struct MaskFile {
     /// Height and width.
     size: [usize; 2],
+    /// The level of its brightest pixel, of 255.
+    brightest: f32,
     /// Of each pixel, whether it is seen.
     seen: Vec<bool>,
 }

@@ -13,6 +13,9 @@ use crate::named::Named;
 use crate::network_args::Viewer;
 use crate::terminal::note;
 
+/// How many times the standard deviations of two sets may differ before a line asks about it.
+const APART: f64 = 10.0;
+
 /// What is scored, and against what.
 pub struct Sets {
     pub samples: Option<SampleSet>,
@@ -208,6 +211,9 @@ impl Sets {
             ));
         }
         for (flags, pair) in pairs {
+            if let Some((own, other)) = pair {
+                note_units(flags, &own.values, &other.values)?;
+            }
             if let Some((own, other)) = pair
                 && let (Some(names), Some(want)) = (&own.columns, &other.columns)
                 && names != want
@@ -274,6 +280,22 @@ impl Sets {
             Reference::Moments(_) => None,
         }
     }
+}
+
+/// Says so where two sets spread so differently that they are hardly in the same units, as bytes and values in [-1, 1] are.
+fn note_units(flags: &str, own: &Tensor, other: &Tensor) -> Result<(), Failure> {
+    let spread = |values: &Tensor| -> candle_core::Result<f64> {
+        let values = values.to_dtype(DType::F64)?.flatten_all()?;
+        let about_mean = values.broadcast_sub(&values.mean_all()?)?;
+        Ok(about_mean.sqr()?.mean_all()?.to_scalar::<f64>()?.sqrt())
+    };
+    let (own, other) = (spread(own)?, spread(other)?);
+    if own.max(other) > APART * own.min(other) {
+        note(format_args!(
+            "{flags}: the standard deviations are {own:.3} and {other:.3}: are both in the same units?"
+        ));
+    }
+    Ok(())
 }
 
 /// Whether both are images, of different shapes with as many values.

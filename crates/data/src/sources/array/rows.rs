@@ -226,7 +226,8 @@ pub(super) fn scaled(
     let outside = |value: &f64| !(low..=high).contains(value);
     if let Some(position) = values.iter().position(outside) {
         return Err(format!(
-            "value {position} of row {row} must be within the range [{low}, {high}], got {}",
+            "value {position} of row {row} must be within the range [{low}, {high}], got {}: give a range that holds every \
+             value, or cut them off",
             values[position]
         ));
     }

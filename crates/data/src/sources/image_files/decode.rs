@@ -82,6 +82,11 @@ impl Handled {
         self.sixteen_bits += other.sixteen_bits;
     }
 
+    /// Whether any image has transparent pixels.
+    pub(super) fn has_transparency(&self) -> bool {
+        self.transparent > 0
+    }
+
     /// The depth of the levels of an image that this was done to.
     pub(super) fn depth(&self) -> Depth {
         match self.sixteen_bits {

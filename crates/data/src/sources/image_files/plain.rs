@@ -101,6 +101,25 @@ fn read(path: &Path, archive: &mut dyn Archive) -> Result<ImageFiles, DataError>
 ///
 /// A file that cannot be read or is no image that [`ImageFiles`] takes.
 pub fn read_image(path: &Path) -> Result<Tensor, DataError> {
+    read_one(path).map(|(image, _)| image)
+}
+
+/// As [`read_image`], of an image in which a transparent pixel would mean nothing.
+///
+/// # Errors
+///
+/// As [`read_image`], and an image with transparent pixels.
+pub fn read_opaque_image(path: &Path) -> Result<Tensor, DataError> {
+    match read_one(path)? {
+        (_, handled) if handled.has_transparency() => {
+            let reason = "has transparent pixels, which are neither black nor white: save it without transparency";
+            Err(FileError::file(path, reason).into())
+        }
+        (image, _) => Ok(image),
+    }
+}
+
+fn read_one(path: &Path) -> Result<(Tensor, Handled), DataError> {
     let bytes = std::fs::read(path).map_err(FileError::io(path))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let folder = path.parent().unwrap_or(path);
@@ -109,5 +128,6 @@ pub fn read_image(path: &Path) -> Result<Tensor, DataError> {
     let mut handled = Handled::default();
     let first = (&*name, header);
     decode::decode(folder, &name, &bytes, first, &mut pixels, &mut handled)?;
-    Ok(Tensor::from_vec(pixels, &header.shape(), &Device::Cpu)?)
+    let image = Tensor::from_vec(pixels, &header.shape(), &Device::Cpu)?;
+    Ok((image, handled))
 }
