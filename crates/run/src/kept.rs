@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pfgmpp_checkpoint::Checkpoint;
+use pfgmpp_checkpoint::{Checkpoint, CheckpointError};
 use pfgmpp_config::RunConfig;
 
 use crate::error::RunError;
@@ -18,7 +18,15 @@ use crate::training::{Trained, Training, TrainingEnd};
 pub fn missing_weights(config: &RunConfig, folder: &Path) -> Option<String> {
     config.trained()?;
     let path = RunFolder::checkpoint_in(folder);
-    let error = Checkpoint::look(&path).err()?.to_string();
+    let error = match Checkpoint::look(&path).err()? {
+        CheckpointError::Missing { path } => {
+            format!(
+                "{}: config.json or model.safetensors is missing",
+                path.display()
+            )
+        }
+        error => error.to_string(),
+    };
     // The reader of a line sees one line.
     Some(error.lines().collect::<Vec<_>>().join(" "))
 }

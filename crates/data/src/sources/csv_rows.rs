@@ -212,6 +212,10 @@ impl<'t> Rows<'t> {
         };
         let hint = hints::of_field(&self.names, name, &self.record[column]);
         let hint = hint.map_or(String::new(), |hint| format!(": {hint}"));
+        let name = match name.is_empty() {
+            true => format!("{} (without a name)", column + 1),
+            false => name.clone(),
+        };
         let reason = format!("line {line}, column {name}: {accepted}, got {got}{hint}");
         FileError::file(self.path, reason)
     }
