@@ -245,8 +245,8 @@ fn read_any_config(path: &Path) -> Result<Sealed, CheckpointError> {
     if format != Some(u64::from(FORMAT)) {
         return Err(bad(match format {
             Some(found) => format!("format is {found}, this version reads {FORMAT}"),
-            None => "is not a config.json of this program, which says `format`: docs/foreign-checkpoints.md shows one for \
-                     weights of other programs"
+            None => "is not a config.json of this program, which says `format`: docs/foreign-checkpoints.md says how to \
+                     get one for weights of other programs"
                 .to_string(),
         }));
     }

@@ -120,6 +120,18 @@ pub fn source(flag: &str, text: &str) -> Result<DataSource, Failure> {
     match parse_value(&tagged(text), flag) {
         Ok(source) => Ok(source),
         Err(_) if path.exists() => Ok(DataSource::at(path).map_err(RunError::from)?),
+        Err(_) if looks_like_a_file(path) => Err(Failure::bad_input(format!(
+            "{text}: no such file or folder"
+        ))),
         Err(error) => Err(error.into()),
     }
+}
+
+fn looks_like_a_file(path: &Path) -> bool {
+    let endings = [
+        "npy", "npz", "safetensors", "csv", "zip", "png", "gz", "tar", "parquet",
+    ];
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    let is_path = path.components().count() > 1 && !path.to_string_lossy().contains([':', '{']);
+    is_path || ending.is_some_and(|ending| endings.contains(&ending))
 }

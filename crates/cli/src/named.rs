@@ -26,20 +26,8 @@ impl Named {
         if path.exists() {
             return Ok(Self::Path(path.to_path_buf()));
         }
-        if looks_like_a_file(path) {
-            return Err(Failure::bad_input(format!(
-                "{text}: no such file or folder"
-            )));
-        }
         let source = source(&format!("--{flag}"), text)?;
         source.fetch(&hub()).map_err(RunError::from)?;
         Ok(Self::Source(source))
     }
-}
-
-fn looks_like_a_file(path: &Path) -> bool {
-    let endings = ["npy", "npz", "safetensors", "csv", "zip", "png"];
-    let ending = path.extension().and_then(|ending| ending.to_str());
-    let is_path = path.components().count() > 1 && !path.to_string_lossy().contains([':', '{']);
-    is_path || ending.is_some_and(|ending| endings.contains(&ending))
 }

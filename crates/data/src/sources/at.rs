@@ -66,7 +66,7 @@ impl DataSource {
                 let is = kind.map_or_else(String::new, |kind| format!("is {kind}; "));
                 let reason = format!(
                     "{is}data are a folder or ZIP archive of images, .npy, .npz, .safetensors, IDX (MNIST), CIFAR (.tar.gz \
-                     or its folder), or a table: csv: {{path: t.csv, range: [-10, 10]}}"
+                     or its folder), or a table: csv: {{path: t.csv, standardise: {{sigma_data: 0.5}}}}"
                 );
                 return Err(FileError::file(&path, reason).into());
             }
