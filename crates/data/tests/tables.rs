@@ -122,7 +122,7 @@ fn what_is_no_number_is_refused_with_its_line_and_column() {
     for (field, want) in [
         (
             "",
-            "t.csv: line 6, column b: must be a number within the range [-10, 10], got nothing",
+            "t.csv: line 6, column b: must be a number within the range [-10, 10], got nothing: fill it in",
         ),
         (
             "NaN",
@@ -131,7 +131,7 @@ fn what_is_no_number_is_refused_with_its_line_and_column() {
         ("inf", "got inf"),
         ("11", "got 11"),
         ("1.000,5", "line 6: has 3 fields, those before have 2"),
-        ("x", "got x"),
+        ("x", "got x: leave the column out by `columns: [...]`"),
     ] {
         let text = ten("a,b\n", |i| {
             format!("{i},{}", if i == 4 { field } else { "0" })
