@@ -90,53 +90,96 @@ pub fn results(result: &SweepResult) -> String {
 }
 
 fn results_of(result: &SweepResult, data: &str) -> String {
-    let mut table = new_table();
     let rows: Vec<&Row> = result.rows.iter().filter(|row| row.data == data).collect();
+    // Of a run's figures only those by which runs compare: the line is short.
+    let mut shown: Vec<&Description> = result.metrics.iter().filter(|m| m.across_d).collect();
+    let all = shown.len();
+    let mut cells = result_cells(result, data, &rows, &shown);
+    while cells.width() > WIDTH && shown.len() > 1 {
+        shown.pop();
+        cells = result_cells(result, data, &rows, &shown);
+    }
+    let mut table = new_table();
+    let columns = cells.lines[0].len();
+    let mut lines = cells.lines.into_iter();
+    table.set_header(lines.next().unwrap_or_default());
+    table.add_rows(lines);
+    align_right(&mut table, 0..2);
+    align_right(&mut table, cells.first_figure..columns - 1);
+    match all - shown.len() {
+        0 => table.to_string(),
+        more => format!("{table}\nand {more} further scores in results.csv"),
+    }
+}
+
+/// Columns of the terminal that tables are made for.
+const WIDTH: usize = 80;
+
+/// A table's cells, the header first, all lines of one length.
+struct Cells {
+    lines: Vec<Vec<String>>,
+    /// The first column of figures behind the axes.
+    first_figure: usize,
+}
+
+impl Cells {
+    /// Columns of the terminal that no word has to be broken for.
+    fn width(&self) -> usize {
+        let columns = 0..self.lines[0].len();
+        let widest = |column: usize| {
+            let lengths = self.lines.iter().map(|line| line[column].chars().count());
+            lengths.max().unwrap_or(0)
+        };
+        // Cells have a space on both sides, the table a border.
+        2 + columns.map(|column| widest(column) + 2).sum::<usize>()
+    }
+}
+
+fn result_cells(result: &SweepResult, data: &str, rows: &[&Row], shown: &[&Description]) -> Cells {
     // The axes that other columns do not tell already.
     let told = ["d", "sampler.d", "seed", "data"];
     let axes = axes(rows.iter().copied(), &told);
     let last_part = |key: &&str| key.rsplit('.').next().unwrap_or(key).to_string();
     let mut header = vec!["D".to_string(), "seed".to_string()];
     header.extend(axes.iter().map(last_part));
-    // Of a run's figures only those by which runs compare: the line is short.
-    let shown: Vec<&Description> = result.metrics.iter().filter(|m| m.across_d).collect();
-    let first = header.len();
-    header.push("loss".to_string());
+    let first_figure = header.len();
+    // Nothing was trained in some sweeps.
+    let loss = |row: &Row| row.result.as_ref().and_then(|r| r.train_loss);
+    let trained = rows.iter().any(|row| loss(row).is_some());
+    header.extend(trained.then(|| "loss".to_string()));
+    let first_score = header.len();
     header.extend(shown.iter().map(|metric| metric.short.to_string()));
     header.extend(["seconds", "status"].map(str::to_string));
     let columns = header.len();
-    table.set_header(header);
+    let mut lines = vec![header];
     for row in rows {
-        table.add_row(result_cells(row, &axes, &shown));
+        let mut cells = vec![row.d.to_string(), row.seed.to_string()];
+        for axis in &axes {
+            let value = row.values.iter().find(|(key, _)| key == axis);
+            cells.push(value.map_or(String::new(), |(_, value)| value.clone()));
+        }
+        cells.extend(trained.then(|| number(loss(row))));
+        let result = row.result.as_ref();
+        for metric in shown {
+            let found = result.and_then(|r| r.scores.get(metric.name));
+            cells.push(number(found.map(|found| found.value)));
+        }
+        cells.push(result.map_or(String::new(), |r| format!("{:.0}", r.seconds)));
+        cells.push(row.status.as_str().to_string());
+        lines.push(cells);
     }
     for reference in result.references.iter().filter(|r| r.data == data) {
         let mut cells = vec![String::new(); columns];
         cells[columns - 1].clone_from(&reference.name);
-        for (cell, metric) in cells[first + 1..].iter_mut().zip(&shown) {
+        for (cell, metric) in cells[first_score..].iter_mut().zip(shown) {
             *cell = number(reference.scores.get(metric.name).map(|found| found.value));
         }
-        table.add_row(cells);
+        lines.push(cells);
     }
-    align_right(&mut table, 0..2);
-    align_right(&mut table, first..columns - 1);
-    table.to_string()
-}
-
-fn result_cells(row: &Row, axes: &[&str], shown: &[&Description]) -> Vec<String> {
-    let mut cells = vec![row.d.to_string(), row.seed.to_string()];
-    for axis in axes {
-        let value = row.values.iter().find(|(key, _)| key == axis);
-        cells.push(value.map_or(String::new(), |(_, value)| value.clone()));
+    Cells {
+        lines,
+        first_figure,
     }
-    let result = row.result.as_ref();
-    cells.push(number(result.and_then(|r| r.train_loss)));
-    for metric in shown {
-        let found = result.and_then(|r| r.scores.get(metric.name));
-        cells.push(number(found.map(|found| found.value)));
-    }
-    cells.push(result.map_or(String::new(), |r| format!("{:.0}", r.seconds)));
-    cells.push(row.status.as_str().to_string());
-    cells
 }
 
 /// The mean of each point over its seeds where there are several, and what they show, a paragraph for each metric.
