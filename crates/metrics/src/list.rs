@@ -137,7 +137,7 @@ pub enum SelectionError {
     #[error("metrics must hold one or more of {}, got none", names())]
     Empty,
     /// A name that no metric has.
-    #[error("metrics must be some of {}, got {name}", names())]
+    #[error("metrics must be some of {}, got {name}{}", names(), usual_name(name))]
     Unknown {
         /// The name.
         name: String,
@@ -148,6 +148,15 @@ pub enum SelectionError {
         /// The name.
         name: String,
     },
+}
+
+/// Which metric is meant by a name that is usual elsewhere.
+fn usual_name(name: &str) -> &'static str {
+    match name.to_ascii_lowercase().as_str() {
+        "fid" => ": FID is frechet_distance of the features of Inception-v3",
+        "kid" => ": KID is kernel_distance of the features of Inception-v3",
+        _ => "",
+    }
 }
 
 fn names() -> String {
@@ -163,6 +172,16 @@ mod tests {
 
     use super::*;
     use crate::scores::STANDARD_ERROR;
+
+    #[test]
+    fn names_that_are_usual_elsewhere_are_known() {
+        let said = |name: &str| {
+            let name = name.to_string();
+            SelectionError::Unknown { name }.to_string()
+        };
+        assert!(said("FID").ends_with("FID is frechet_distance of the features of Inception-v3"));
+        assert!(said("fir").ends_with("got fir"), "got {}", said("fir"));
+    }
 
     #[test]
     fn names_and_streams_are_told_apart() {
