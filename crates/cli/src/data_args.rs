@@ -129,7 +129,15 @@ pub fn source(flag: &str, text: &str) -> Result<DataSource, Failure> {
 
 fn looks_like_a_file(path: &Path) -> bool {
     let endings = [
-        "npy", "npz", "safetensors", "csv", "zip", "png", "gz", "tar", "parquet",
+        "npy",
+        "npz",
+        "safetensors",
+        "csv",
+        "zip",
+        "png",
+        "gz",
+        "tar",
+        "parquet",
     ];
     let ending = path.extension().and_then(|ending| ending.to_str());
     let is_path = path.components().count() > 1 && !path.to_string_lossy().contains([':', '{']);

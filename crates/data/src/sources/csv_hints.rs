@@ -4,7 +4,8 @@ use csv::{ErrorKind, StringRecord};
 
 const COMMENT: &str = "remove the lines of comments, which begin with #";
 const EMPTY: &str = "fill it in, or leave the row out, or the column by `columns: [...]`";
-const TEXT: &str = "leave the column out by `columns: [...]`, or make it the class by `label: NAME`";
+const TEXT: &str =
+    "leave the column out by `columns: [...]`, or make it the class by `label: NAME`";
 const TRAILING: &str = "remove what stands behind the last field of each line";
 const POINTS: &str = "write decimals with a point, as in 0.5, not with a comma";
 const HYPHENS: &str = "write a minus as -, the sign of the keyboard";
