@@ -36,7 +36,8 @@ fn with_infinity(value: Value) -> Value {
         Value::String(text) if text == "inf" => f64::INFINITY.into(),
         other => other,
     };
-    let of_d = |key: &str| ["d", "d_list"].contains(&key) || key.ends_with(".d");
+    // Not the lists of `evaluations` (`sampler.d`), which are kept as they were written: their values name the evaluations.
+    let of_d = |key: &str| ["d", "d_list"].contains(&key);
     let entries = match value {
         Value::Mapping(map) => map.into_iter(),
         Value::Sequence(list) => return list.into_iter().map(with_infinity).collect(),
@@ -210,7 +211,7 @@ mod tests {
                     evaluations: {sampler.d: [8, inf]}, all: [{d: inf}]}";
         let got = to_string(&serde_yaml::from_str::<Value>(text).unwrap()).unwrap();
         let want = "d: .inf\ndata:\n  folder: inf\ntraining:\n  d_list:\n  - 8\n  - .inf\n\
-                    evaluations:\n  sampler.d:\n  - 8\n  - .inf\nall:\n- d: .inf\n";
+                    evaluations:\n  sampler.d:\n  - 8\n  - inf\nall:\n- d: .inf\n";
         assert_eq!(got, want);
     }
 
