@@ -202,8 +202,9 @@ fn what_is_no_picture_is_not_packed() {
     let source: DataSource = serde_json::from_str(r#""two_moons""#).unwrap();
     let error = pack_set(&source.load().unwrap(), &mut |_, _| {}).unwrap_err();
     assert!(error.to_string().contains("must be images"), "got {error}");
-    let pairs = r#"{"paired": {"target": "digits", "noise": 0.5}}"#;
-    let source: DataSource = serde_json::from_str(pairs).unwrap();
+    let input = r#"{"noise": {"shape": [1, 8, 8], "num": 1797}}"#;
+    let pairs = format!(r#"{{"paired": {{"input": {input}, "target": "digits"}}}}"#);
+    let source: DataSource = serde_json::from_str(&pairs).unwrap();
     let error = pack_set(&source.load().unwrap(), &mut |_, _| {}).unwrap_err();
     assert!(error.to_string().contains("no pairs"), "got {error}");
 }
