@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(got, names);
         for (names, want) in [
             (&[][..], "got none"),
-            (&["energy_distance", "fid"], "got fid"),
+            (&["energy_distance", "fod"], "got fod"),
             (
                 &["energy_distance", "energy_distance"],
                 "got energy_distance twice",
