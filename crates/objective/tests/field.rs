@@ -184,7 +184,7 @@ fn what_does_not_fit_is_refused() {
     );
     assert_eq!(
         PfgmField::new(&y, -1.0).unwrap_err().to_string(),
-        "gamma must be from 0 to 1000000, got -1"
+        "gamma must be from 0 to 10000, got -1"
     );
 }
 
