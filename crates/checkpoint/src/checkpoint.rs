@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 use pfgmpp_nn::is_constant;
-use pfgmpp_pickle::Window;
+use pfgmpp_store::Window;
 use pfgmpp_store::{replace_folder, write_file};
 use serde_json::Value;
 

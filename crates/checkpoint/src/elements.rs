@@ -3,7 +3,7 @@
 use std::io;
 
 use candle_core::{DType, Device, Result, Tensor};
-use pfgmpp_pickle::Window;
+use pfgmpp_store::Window;
 
 /// Bytes that are read at a time where something looks at them: they are in the processor's cache still when it does.
 const PIECE: usize = 1 << 18;

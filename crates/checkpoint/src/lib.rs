@@ -16,6 +16,7 @@ mod foreign;
 mod hub_files;
 mod json_file;
 mod model;
+mod parts;
 mod resolve;
 mod rounding;
 mod seal;

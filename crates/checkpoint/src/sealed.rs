@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use candle_core::Device;
-use pfgmpp_pickle::Window;
+use pfgmpp_store::Window;
 use pfgmpp_store::write_file;
 use sha2::{Digest, Sha256};
 

@@ -1,6 +1,6 @@
 //! What a file that is no checkpoint really is, told from its first bytes in one sentence with what to do.
 
-use pfgmpp_pickle::Window;
+use pfgmpp_store::Window;
 
 /// Bytes that are looked at.
 const HEAD: u64 = 512;

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 use pfgmpp_kernel::Dimension;
-use pfgmpp_pickle::{Id, Window};
+use pfgmpp_pickle::Id;
+use pfgmpp_store::Window;
 
 use crate::checkpoint::{Folder, read_described};
 use crate::fit::{self, Shapes};
-use crate::foreign::{self, Contents, Diffusers, ForeignError, Module, Renaming, Weights};
+use crate::foreign::{self, Contents, Diffusers, ForeignError, Module, Renaming};
+use crate::parts::{read_weights, weights_shapes};
 use crate::torch::{TorchError, TorchFile};
 use crate::used::{NETWORK, may_be_left};
 use crate::{Checkpoint, CheckpointConfig, CheckpointError, Tensors, read_tensors};
@@ -139,7 +141,7 @@ impl Source {
     }
 
     /// The file or folder that was named.
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         match self {
             Self::Checkpoint(path)
             | Self::Diffusers(path)
@@ -171,7 +173,7 @@ impl Source {
     }
 }
 
-fn open_torch(path: &Path) -> Result<TorchFile, CheckpointError> {
+pub(crate) fn open_torch(path: &Path) -> Result<TorchFile, CheckpointError> {
     let file = Window::open(path).map_err(CheckpointError::io(path))?;
     TorchFile::read(&file).map_err(|e| CheckpointError::foreign(path)(e.into()))
 }
@@ -228,7 +230,7 @@ fn named_and_cut(
     Ok(Checkpoint { config, weights })
 }
 
-fn renamed(shapes: Shapes) -> Shapes {
+pub(crate) fn renamed(shapes: Shapes) -> Shapes {
     let renaming = Renaming::of(shapes.keys().map(String::as_str));
     let named = shapes.into_iter();
     named
@@ -262,72 +264,6 @@ fn read_diffusers(
     found.check_out_channels(channels).map_err(foreign)?;
     fit::check(&config, shapes, files.path())?;
     named_and_cut(config, read_weights(files, device)?, files.path())
-}
-
-/// The weights of a folder of diffusers, from one file or from all of its parts.
-fn read_weights(weights: &Weights, device: &Device) -> Result<Tensors, CheckpointError> {
-    match weights {
-        Weights::One(path) => Source::open(path)?.tensors(device),
-        Weights::Parts { index, parts } => {
-            let mut all = Tensors::new();
-            for (part, wanted) in parts {
-                let read = Source::open(part)?.tensors(device)?;
-                if let Some(name) = wanted.iter().find(|name| !read.contains_key(*name)) {
-                    return Err(not_in_part(index, part, name));
-                }
-                all.extend(read);
-            }
-            Ok(all)
-        }
-    }
-}
-
-/// The shapes of the weights of a folder of diffusers, under their names here.
-fn weights_shapes(weights: &Weights) -> Result<Shapes, CheckpointError> {
-    let of = |path: &Path| match Source::open(path)? {
-        Source::Safetensors(path) => tensors::shapes(&path),
-        Source::Torch(path) => {
-            let file = open_torch(&path)?;
-            let found = foreign::find(&file, None, &mut Vec::new());
-            let shape =
-                |(name, id): (&String, &Id)| Ok((name.clone(), file.tensor(*id, name)?.shape));
-            let shapes = found.and_then(|found| {
-                let shapes: Result<Shapes, TorchError> =
-                    found.tensors()?.iter().map(shape).collect();
-                Ok(shapes?)
-            });
-            shapes.map_err(CheckpointError::foreign(&path))
-        }
-        other => Err(CheckpointError::Foreign {
-            remedy: None,
-            path: other.path().to_path_buf(),
-            message: "a folder in place of a file of weights".into(),
-        }),
-    };
-    match weights {
-        Weights::One(path) => of(path).map(renamed),
-        Weights::Parts { index, parts } => {
-            let mut all = Shapes::new();
-            for (part, wanted) in parts {
-                let shapes = of(part)?;
-                if let Some(name) = wanted.iter().find(|name| !shapes.contains_key(*name)) {
-                    return Err(not_in_part(index, part, name));
-                }
-                all.extend(shapes);
-            }
-            Ok(renamed(all))
-        }
-    }
-}
-
-fn not_in_part(index: &Path, part: &Path, name: &str) -> CheckpointError {
-    let part = part.file_name().unwrap_or_default().to_string_lossy();
-    let name: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
-    CheckpointError::Foreign {
-        remedy: None,
-        path: index.to_path_buf(),
-        message: format!("{name} is not in {part}, where weight_map says it is"),
-    }
 }
 
 /// Refuses weights that are not numbers with a fraction, and ones that are not finite: nothing but such comes of them.

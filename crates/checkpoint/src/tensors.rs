@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use pfgmpp_pickle::Window;
+use pfgmpp_store::Window;
 use pfgmpp_store::write_file;
 use safetensors::SafeTensorError;
 use sha2::{Digest, Sha256};

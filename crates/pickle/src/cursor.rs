@@ -1,7 +1,7 @@
 //! A pickle's bytes from front to back, a small buffer at a time.
 
 use crate::PickleError;
-use crate::Window;
+use pfgmpp_store::Window;
 
 /// Bytes read at a time. Most pickles inside of pickles are shorter than this.
 const BUFFER: u64 = 4096;

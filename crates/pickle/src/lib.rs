@@ -4,7 +4,7 @@
 //! function stays a [`Value::Call`] with its name and arguments. What its caller refuses ends the reading;
 //! what its caller does not know is kept as a description of no meaning. Long byte strings are not read but remembered by position.
 //!
-//! [`read`] reads the pickle in a [`Window`], a stretch of a file or of bytes in memory.
+//! [`read`] reads the pickle in a [`Window`](pfgmpp_store::Window), a stretch of a file or of bytes in memory.
 //!
 //! Source: the opcodes of Python's `pickletools`.
 
@@ -14,11 +14,9 @@ mod cursor;
 mod error;
 mod machine;
 #[cfg(test)]
-mod opcodes;
+mod tests;
 mod value;
-mod window;
 
 pub use error::PickleError;
 pub use machine::{Limits, Regard, read};
 pub use value::{Call, Id, Pickle, Value};
-pub use window::{Window, WindowReader};

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::Window;
 use crate::cursor::Cursor;
 use crate::{Id, Pickle, PickleError, Value};
+use pfgmpp_store::Window;
 
 /// Bounds on what a pickle may hold.
 #[derive(Clone, Copy)]
@@ -137,7 +137,7 @@ impl Machine<'_> {
                     _ => u32::from_le_bytes(self.cursor.take()?),
                 };
                 if len > 16 {
-                    // Such as the state of a random number generator: nothing about a network is that large.
+                    // Such as the state of a random number generator: no value that is looked at here is that large.
                     self.cursor.skip(len.into())?;
                     return self.push(Value::LongInt(len), &[]);
                 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 use pfgmpp_config::RunConfig;
-use pfgmpp_data::Splits;
+use pfgmpp_data::{Picture, Splits};
 use pfgmpp_metrics::{Inputs, Score, Scores, TailReport, is_of_tables};
 
 use crate::class_scores::ClassScores;
@@ -80,6 +80,11 @@ impl Evaluation<'_> {
         let preview = Preview::of(self.model, &seeds);
         let samples = self.model.sample_until(&preview.seeds, self.device, stop)?;
         let grid = preview.draw(&samples, &self.splits.held_out)?;
+        self.write_pictures(&grid, stop)
+    }
+
+    /// Writes the grid of samples and the paths that they take.
+    fn write_pictures(&self, grid: &Picture, stop: &StopFlag) -> Result<(), RunError> {
         self.folder.write(&self.folder.grid(), &grid.to_png()?)?;
         write_paths(
             self.model,
@@ -105,14 +110,7 @@ impl Evaluation<'_> {
         let seeds = self.config.sample_seeds(self.config.scoring.num_samples);
         let preview = Preview::of(self.model, &seeds);
         let grid = preview.draw(&preview.select(&samples)?, &self.splits.held_out)?;
-        self.folder.write(&self.folder.grid(), &grid.to_png()?)?;
-        write_paths(
-            self.model,
-            self.config,
-            self.splits,
-            self.folder,
-            (self.device, stop),
-        )?;
+        self.write_pictures(&grid, stop)?;
         monitor.image(&grid, nimg)?;
         monitor.scores(&scores, nimg)?;
         monitor.hparams(self.config)?;

@@ -51,7 +51,7 @@ pub(crate) fn trainer(
     device: &Device,
 ) -> Result<(Trainer, Option<String>), RunError> {
     let mut trainer = Trainer::new(model, resolved.config().seed, &splits.train, device)?;
-    trainer.measure_on(&splits.held_out)?;
+    trainer.note_held_out(&splits.held_out)?;
     let note = trainer.restore(state)?;
     if trainer.nimg() == 0 {
         start(&mut trainer, model, resolved.weights())?;

@@ -139,7 +139,7 @@ fn a_state_that_was_measured_on_other_held_out_data_goes_on_and_says_so() {
     let splits = config.data.load().unwrap();
     let measured = |held_out: &Dataset| {
         let mut trainer = trainer(&config, &splits.train);
-        trainer.measure_on(held_out).unwrap();
+        trainer.note_held_out(held_out).unwrap();
         trainer
     };
     let mut before = measured(&splits.held_out);

@@ -206,6 +206,23 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_os = "linux")]
+    fn a_process_that_has_ended_holds_nothing_before_its_parent_asks_for_it() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let stat = format!("/proc/{}/stat", child.id());
+        let ended = || fs::read_to_string(&stat).unwrap().contains(") Z ");
+        for _ in 0..500 {
+            if ended() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        assert!(ended(), "it does not end");
+        assert_eq!(start_of(child.id()), None);
+        child.wait().unwrap();
+    }
+
+    #[test]
     fn the_claim_of_another_machine_is_respected_and_named() {
         let elsewhere = Holder {
             host: "node17".to_string(),

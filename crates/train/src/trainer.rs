@@ -348,17 +348,18 @@ impl Trainer {
         )
     }
 
-    /// Notes in the states what data the training is measured on; [`Self::restore`] then says whether a state was measured on others.
+    /// Notes in the states which held-out data the training is measured on; [`Self::restore`] then says whether a state was measured on
+    /// others.
     ///
     /// # Errors
     ///
     /// Files that are not as they were.
-    pub fn measure_on(&mut self, held_out: &Dataset) -> Result<(), TrainError> {
+    pub fn note_held_out(&mut self, held_out: &Dataset) -> Result<(), TrainError> {
         self.held_out = Some(held_out.fingerprint()?);
         Ok(())
     }
 
-    /// All that the weights after a number of images follow from.
+    /// All that the weights after a number of images follow from, and beside it what they are measured on.
     fn identity(&self) -> Result<Map<String, Value>, TrainError> {
         let fingerprint = match self.fingerprint.get() {
             Some(known) => known.clone(),
@@ -377,7 +378,7 @@ impl Trainer {
     ///
     /// The state may be of a training of another length, or that was reported otherwise. What could not be compared is
     /// given as a line to show: versions before this one did not note what data a state is of. So is a change of the data that it
-    /// is measured on ([`Self::measure_on`]).
+    /// is measured on ([`Self::note_held_out`]).
     ///
     /// # Errors
     ///

@@ -1,6 +1,6 @@
 //! Which of the weights in a file are taken, and what is passed over.
 
-use pfgmpp_pickle::Window;
+use pfgmpp_store::Window;
 use serde_json::{Value, json};
 
 use super::hostile::{global, text};

@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant};
 
 use candle_core::Device;
-use pfgmpp_pickle::Window;
+use pfgmpp_store::Window;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

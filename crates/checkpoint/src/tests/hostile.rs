@@ -220,7 +220,7 @@ fn modules_that_hold_each_other_many_times_over_have_an_end() {
     }
     let bytes = pickle(&[&bytes]);
     // The outermost is no network; its tensors are asked for by `tensors`.
-    let file = crate::torch::TorchFile::read(&pfgmpp_pickle::Window::from_bytes(bytes));
+    let file = crate::torch::TorchFile::read(&pfgmpp_store::Window::from_bytes(bytes));
     let file = file.expect("a sound pickle");
     let module = crate::foreign::Module::new(&file, file.pickle.root()).expect("a module");
     let got = module.tensors().expect_err("a refusal").to_string();

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor};
 use pfgmpp_nn::Prediction;
-use pfgmpp_pickle::Window;
+use pfgmpp_store::Window;
 use serde_json::{Value, json};
 
 use super::hostile::{global, text};

@@ -8,7 +8,7 @@ mod memory;
 mod stems;
 
 use candle_core::Device;
-use pfgmpp_pickle::Window;
+use pfgmpp_store::Window;
 
 use crate::source::read_file;
 use crate::{Checkpoint, LoadOptions, Model};

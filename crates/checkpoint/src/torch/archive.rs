@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::BufReader;
 
-use pfgmpp_pickle::{Window, WindowReader};
+use pfgmpp_store::{Window, WindowReader};
 use zip::read::{ArchiveOffset, Config};
 use zip::{CompressionMethod, ZipArchive};
 

@@ -3,7 +3,8 @@
 
 use std::collections::HashMap;
 
-use pfgmpp_pickle::{Pickle, Value, Window};
+use pfgmpp_pickle::{Pickle, Value};
+use pfgmpp_store::Window;
 
 use super::storage::{Element, Storage, element_of_class};
 use super::{LIMITS, TorchError, TorchFile, head};

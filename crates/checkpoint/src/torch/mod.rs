@@ -17,7 +17,8 @@ mod vocabulary;
 use std::collections::HashMap;
 
 pub(crate) use error::TorchError;
-use pfgmpp_pickle::{Limits, Pickle, Window};
+use pfgmpp_pickle::{Limits, Pickle};
+use pfgmpp_store::Window;
 use storage::Storage;
 
 /// A file of PyTorch, or a plain pickle with tensors in it.

@@ -1,6 +1,7 @@
 //! Numbers, as Python or NumPy write them.
 
-use pfgmpp_pickle::{Id, Value, Window};
+use pfgmpp_pickle::{Id, Value};
+use pfgmpp_store::Window;
 
 use super::TorchFile;
 

@@ -1,7 +1,7 @@
 //! Storages: the flat arrays that tensors are views of.
 
 use candle_core::DType;
-use pfgmpp_pickle::Window;
+use pfgmpp_store::Window;
 
 /// What a storage's elements are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

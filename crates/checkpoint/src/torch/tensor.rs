@@ -1,7 +1,8 @@
 //! Tensors: views of storages by offset, shape and stride.
 
 use candle_core::{Device, Tensor};
-use pfgmpp_pickle::{Call, Id, Value, Window};
+use pfgmpp_pickle::{Call, Id, Value};
+use pfgmpp_store::Window;
 
 use super::storage::{Element, Storage, element_of_class, element_of_dtype};
 use super::{TorchError, TorchFile, legacy};

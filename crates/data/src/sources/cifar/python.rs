@@ -1,6 +1,7 @@
 //! The Python versions: a pickled dictionary a file, which is read as a description and never run.
 
-use pfgmpp_pickle::{Id, Limits, Pickle, Regard, Value, Window, read};
+use pfgmpp_pickle::{Id, Limits, Pickle, Regard, Value, read};
+use pfgmpp_store::Window;
 
 use super::{Batch, PIXELS};
 use crate::splits::MIN_IMAGES;

@@ -1,6 +1,8 @@
 //! Opcodes, each by a pickle that Python would write.
 
-use crate::{Limits, Pickle, PickleError, Regard, Value, Window};
+use pfgmpp_store::Window;
+
+use crate::{Limits, Pickle, PickleError, Regard, Value};
 
 const LIMITS: Limits = Limits {
     opcodes: 1000,
