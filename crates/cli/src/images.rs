@@ -4,6 +4,7 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use pfgmpp_data::{DataSource, Dataset, ImageArchive, ImageFolder};
+use pfgmpp_features::FeatureNetwork;
 use pfgmpp_run::{RunError, SampleSet, load};
 
 use crate::failure::Failure;
@@ -81,7 +82,7 @@ impl Images<'_> {
     }
 
     /// Refuses what a network for images cannot look at, and says what it will see of some images.
-    pub fn check(&self, flag: &str) -> Result<(), Failure> {
+    pub fn check(&self, flag: &str, network: FeatureNetwork) -> Result<(), Failure> {
         let shape = match self {
             Self::Values(values) => values.dims()[1..].to_vec(),
             Self::Data(sets) => sets[0].image_shape().to_vec(),
@@ -89,10 +90,14 @@ impl Images<'_> {
         let &[channels @ (1 | 3), _, _] = shape.as_slice() else {
             return Err(not_images(flag, &format!("samples of shape {shape:?}")));
         };
-        if channels == 1 {
-            note(format_args!(
+        match (channels, network.channels()) {
+            (1, 3) => note(format_args!(
                 "{flag}: grey images are shown to the network with three equal channels"
-            ));
+            )),
+            (3, 1) => note(format_args!(
+                "{flag}: the network sees no colours: the mean of the three channels"
+            )),
+            _ => {}
         }
         if let Self::Values(values) = self {
             let values = values.to_dtype(DType::F32)?.flatten_all()?;

@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use candle_core::{Device, Tensor};
-use pfgmpp_checkpoint::{CheckpointError, Resolved, Source, resolve};
+use candle_core::Tensor;
+use pfgmpp_checkpoint::{Resolved, resolve};
 use pfgmpp_features::{Extractor, FeatureError, FeatureNetwork};
-use pfgmpp_hub::Reference;
-use pfgmpp_run::{RunError, StopFlag};
+use pfgmpp_run::{RunError, StopFlag, feature_weights, load_feature_network};
 
 use crate::device::DeviceArgs;
 use crate::download::hub;
@@ -14,19 +13,17 @@ use crate::failure::Failure;
 use crate::images::Images;
 use crate::terminal::{Counter, note};
 
-/// The file of weights in a folder or repository that is named as a whole.
-const WEIGHTS: &str = "model.safetensors";
-
 /// What the flags stand under in the help.
 const HEADING: &str = "Features";
 
 /// A network for features, for every command that takes one.
 #[derive(clap::Args)]
 pub struct NetworkArgs {
-    /// Network that looks at the images: inception (Inception-v3, for FID) or dinov2 (for FD-DINOv2)
-    #[arg(long, value_name = "NETWORK", requires = "weights", help_heading = HEADING)]
+    /// Network that looks at the images: inception (Inception-v3, for FID), dinov2 (for FD-DINOv2), or digits, a small
+    /// classifier of handwritten digits that is built in
+    #[arg(long, value_name = "NETWORK", help_heading = HEADING)]
     network: Option<FeatureNetwork>,
-    /// Its weights: a file of safetensors or PyTorch, here or on the Hugging Face Hub, such as
+    /// Its weights, unless they are built in: a file of safetensors or PyTorch, here or on the Hugging Face Hub, such as
     /// hf://facebook/dinov2-large
     #[arg(long, value_name = "REF", requires = "network", help_heading = HEADING)]
     weights: Option<PathBuf>,
@@ -38,18 +35,39 @@ pub struct NetworkArgs {
 }
 
 impl NetworkArgs {
-    /// Whether one is named.
-    pub fn is_named(&self) -> bool {
-        self.network.is_some()
+    /// The one that is named.
+    pub fn named(&self) -> Option<FeatureNetwork> {
+        self.network
+    }
+
+    /// Refuses a network without the weights that it needs, and weights beside those that are built in.
+    ///
+    /// # Errors
+    ///
+    /// Either.
+    pub fn check(&self) -> Result<(), Failure> {
+        let Some(network) = self.network else {
+            return Ok(());
+        };
+        match (&self.weights, network.is_built_in()) {
+            (None, false) => Err(Failure::bad_input(format!(
+                "--network {network}: give its weights by --weights <REF>"
+            ))),
+            (Some(_), true) => Err(Failure::bad_input(format!(
+                "--weights: those of {network} are built in: leave it out"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// Reads the network that is named, and says which it is.
     ///
     /// # Errors
     ///
-    /// Weights that cannot be had or read, or are another network's.
+    /// What [`Self::check`] refuses, weights that cannot be had or read, or are another network's.
     pub fn load(&self) -> Result<Option<Viewer>, Failure> {
-        let (Some(network), Some(weights)) = (self.network, &self.weights) else {
+        self.check()?;
+        let Some(network) = self.network else {
             return match self.device.is_cpu() {
                 true => Ok(None),
                 false => Err(Failure::bad_input(format!(
@@ -59,13 +77,22 @@ impl NetworkArgs {
             };
         };
         let device = self.device.open()?;
-        let Resolved { path, reference } = resolved(weights)?;
-        let tensors = Source::open(&path).and_then(|source| source.tensors(&Device::Cpu));
-        let tensors = tensors.map_err(|e| Failure::bad_input(format!("--weights: {e}")))?;
-        let extractor = Extractor::new(network, tensors, &device);
-        let extractor = extractor.map_err(|error| match error {
-            FeatureError::Backend(error) => error.into(),
-            refused => Failure::bad_input(format!("--weights {reference}: {refused}")),
+        let found = match &self.weights {
+            None => None,
+            Some(weights) => {
+                let file = feature_weights(&weights.to_string_lossy());
+                let file = file.map_err(|e| Failure::bad_input(format!("--weights {e}")))?;
+                Some(resolve(file.as_ref(), &hub())?)
+            }
+        };
+        let path = found.as_ref().map(|found| found.path.as_path());
+        let extractor = load_feature_network(network, path, &device);
+        let extractor = extractor.map_err(|error| match (error, &found) {
+            (RunError::Features(error), Some(Resolved { reference, .. })) => {
+                Failure::bad_input(format!("--weights {reference}: {error}"))
+            }
+            (RunError::Checkpoint(error), _) => Failure::bad_input(format!("--weights: {error}")),
+            (error, _) => error.into(),
         })?;
         note(format_args!("network: {}", extractor.about()));
         if let Some(caution) = extractor.caution() {
@@ -76,33 +103,6 @@ impl NetworkArgs {
             batch: self.batch as usize,
         }))
     }
-}
-
-/// Where the weights lie: a folder or repository stands for its `model.safetensors`.
-fn resolved(weights: &std::path::Path) -> Result<Resolved, Failure> {
-    let text = weights.to_string_lossy();
-    if Reference::is_meant(&text) {
-        let mut named: Reference = text.parse().map_err(CheckpointError::from)?;
-        if named.path.is_empty() {
-            named.path = WEIGHTS.to_string();
-        }
-        return Ok(resolve(named.to_string().as_ref(), &hub())?);
-    }
-    if !weights.exists() {
-        return Err(Failure::bad_input(format!(
-            "--weights {text}: there is no such file or folder"
-        )));
-    }
-    let file = match weights.is_dir() {
-        true if !weights.join(WEIGHTS).is_file() => {
-            return Err(Failure::bad_input(format!(
-                "--weights {text}: the folder has no {WEIGHTS}: name the file"
-            )));
-        }
-        true => weights.join(WEIGHTS),
-        false => weights.to_path_buf(),
-    };
-    Ok(resolve(&file, &hub())?)
 }
 
 /// A network that looks at images.

@@ -64,6 +64,7 @@ fn describe(progress: &Progress) -> String {
     let phase = match progress.phase {
         Phase::Training => "training",
         Phase::Sampling => "sampling",
+        Phase::Features => "features",
     };
     let loss = progress.loss.map(|loss| format!("  loss {loss:.3}"));
     let left = progress

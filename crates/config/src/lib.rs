@@ -15,6 +15,6 @@ pub mod yaml;
 pub use error::ConfigError;
 pub use kind::{ConfigKind, Configuration};
 pub use run_config::{CheckpointSource, ModelConfig, RunConfig};
-pub use scoring::ScoringConfig;
+pub use scoring::{FeaturesConfig, ScoringConfig};
 pub use variants::{Evaluations, Variant};
 pub use yaml::{Document, Override};

@@ -1,6 +1,6 @@
 //! How the samples of a run are scored.
 
-use pfgmpp_metrics::Selection;
+use pfgmpp_metrics::{Metric, Need, Selection};
 use pfgmpp_train::count;
 use pfgmpp_transfer::ParameterError;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,56 @@ pub struct ScoringConfig {
     /// What to score by, in the order of the columns; where it is not given, what every version has had.
     #[serde(default)]
     pub metrics: Selection,
+    /// The network whose features are compared by the metrics that compare features; `None` for the samples themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<FeaturesConfig>,
+}
+
+/// A network that turns images into features.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum FeaturesConfig {
+    /// The classifier of handwritten digits that is built in.
+    Digits,
+    /// Inception-v3, by which the Fréchet distance is FID.
+    Inception {
+        /// Its weights: a file, or a reference to the Hugging Face Hub.
+        weights: String,
+    },
+    /// DINOv2, by which the Fréchet distance is FD-DINOv2.
+    Dinov2 {
+        /// Its weights: a file, a folder with `model.safetensors`, or a reference to the Hugging Face Hub.
+        weights: String,
+    },
+}
+
+impl FeaturesConfig {
+    /// Its name in running text.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Digits => "the classifier of digits",
+            Self::Inception { .. } => "Inception-v3",
+            Self::Dinov2 { .. } => "DINOv2",
+        }
+    }
+
+    /// Its weights as they are named, unless they are built in.
+    #[must_use]
+    pub fn weights(&self) -> Option<&str> {
+        match self {
+            Self::Digits => None,
+            Self::Inception { weights } | Self::Dinov2 { weights } => Some(weights),
+        }
+    }
+
+    /// Names its weights otherwise.
+    pub fn set_weights(&mut self, named: String) {
+        match self {
+            Self::Digits => {}
+            Self::Inception { weights } | Self::Dinov2 { weights } => *weights = named,
+        }
+    }
 }
 
 impl ScoringConfig {
@@ -32,6 +82,15 @@ impl ScoringConfig {
         // their square.
         ParameterError::counted("num_samples", self.num_samples, 2, 100_000)?;
         ParameterError::counted("batch_size", self.batch_size, 1, 1 << 20)?;
-        ParameterError::counted("num_projections", self.num_projections, 1, 100_000)
+        ParameterError::counted("num_projections", self.num_projections, 1, 100_000)?;
+        let looks = |metric: &&dyn Metric| metric.needs().contains(&Need::Features);
+        match &self.features {
+            Some(features) if !self.metrics.metrics().iter().any(looks) => {
+                let accepted = "left out where none of metrics compares features: frechet_distance, kernel_distance, \
+                                precision, recall, density, coverage";
+                Err(ParameterError::new("features", features.label(), accepted))
+            }
+            _ => Ok(()),
+        }
     }
 }

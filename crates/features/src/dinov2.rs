@@ -140,8 +140,8 @@ impl Network for DinoV2 {
         self.width
     }
 
-    fn side(&self) -> usize {
-        SIDE
+    fn shape(&self) -> [usize; 3] {
+        [3, SIDE, SIDE]
     }
 
     fn about(&self) -> String {

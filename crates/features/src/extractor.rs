@@ -7,6 +7,7 @@ use std::str::FromStr;
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
+use crate::digits::DigitClassifier;
 use crate::dinov2::DinoV2;
 use crate::error::FeatureError;
 use crate::inception::Inception;
@@ -20,11 +21,28 @@ pub enum FeatureNetwork {
     /// DINOv2 (arXiv:2304.07193), a vision transformer of any of its sizes: the class token behind the last norm, by which
     /// FD-DINOv2 compares (arXiv:2306.04675).
     DinoV2,
+    /// A small classifier of handwritten digits, the 64 values before its last layer; its weights are built in.
+    Digits,
 }
 
 impl FeatureNetwork {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Inception, Self::DinoV2];
+    pub const ALL: [Self; 3] = [Self::Inception, Self::DinoV2, Self::Digits];
+
+    /// Channels of the images that it looks at.
+    #[must_use]
+    pub fn channels(self) -> usize {
+        match self {
+            Self::Inception | Self::DinoV2 => 3,
+            Self::Digits => 1,
+        }
+    }
+
+    /// Whether its weights are built in.
+    #[must_use]
+    pub fn is_built_in(self) -> bool {
+        self == Self::Digits
+    }
 
     /// Its name on the command line.
     #[must_use]
@@ -32,6 +50,7 @@ impl FeatureNetwork {
         match self {
             Self::Inception => "inception",
             Self::DinoV2 => "dinov2",
+            Self::Digits => "digits",
         }
     }
 }
@@ -47,7 +66,7 @@ impl FromStr for FeatureNetwork {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let named = Self::ALL.into_iter().find(|one| one.name() == text);
-        named.ok_or("must be inception or dinov2")
+        named.ok_or("must be inception, dinov2 or digits")
     }
 }
 
@@ -55,15 +74,15 @@ impl FromStr for FeatureNetwork {
 pub(crate) trait Network: Send + Sync {
     /// Features of one image.
     fn num_features(&self) -> usize;
-    /// The side of the images that it takes.
-    fn side(&self) -> usize;
+    /// The shape `[C, H, W]` of the images that it takes.
+    fn shape(&self) -> [usize; 3];
     /// Which network it is, and what its images become first, in words.
     fn about(&self) -> String;
     /// What the weights mean for scores, where that is not what the network's name says.
     fn caution(&self) -> Option<&'static str>;
-    /// One image as the network takes it, `[3, side, side]`.
+    /// One image as the network takes it.
     fn prepare(&self, pixels: &Pixels, image: usize) -> Vec<f32>;
-    /// Features `[n, num_features]` of prepared images `[n, 3, side, side]`.
+    /// Features `[n, num_features]` of prepared images `[n, C, H, W]`.
     fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor>;
 }
 
@@ -94,11 +113,26 @@ impl Extractor {
         let network: Box<dyn Network> = match network {
             FeatureNetwork::Inception => Box::new(Inception::new(weights, device)?),
             FeatureNetwork::DinoV2 => Box::new(DinoV2::new(weights, device)?),
+            FeatureNetwork::Digits => Box::new(DigitClassifier::new(weights, device)?),
         };
-        Ok(Self {
+        Ok(Self::of(network, device))
+    }
+
+    /// The classifier of digits with the weights that are built in, on `device`.
+    ///
+    /// # Errors
+    ///
+    /// Failures of the tensor backend.
+    pub fn digits(device: &Device) -> Result<Self, FeatureError> {
+        let network = DigitClassifier::built_in(device)?;
+        Ok(Self::of(Box::new(network), device))
+    }
+
+    fn of(network: Box<dyn Network>, device: &Device) -> Self {
+        Self {
             network,
             device: device.clone(),
-        })
+        }
     }
 
     /// Features of one image.
@@ -157,8 +191,8 @@ impl Extractor {
     }
 
     fn forward(&self, prepared: Vec<f32>, num: usize) -> candle_core::Result<Tensor> {
-        let side = self.network.side();
-        let x = Tensor::from_vec(prepared, (num, 3, side, side), &self.device)?;
+        let [channels, height, width] = self.network.shape();
+        let x = Tensor::from_vec(prepared, (num, channels, height, width), &self.device)?;
         self.network.forward(&x)?.to_device(&Device::Cpu)
     }
 }

@@ -98,8 +98,8 @@ impl Network for Inception {
         NUM
     }
 
-    fn side(&self) -> usize {
-        SIDE
+    fn shape(&self) -> [usize; 3] {
+        [3, SIDE, SIDE]
     }
 
     fn about(&self) -> String {

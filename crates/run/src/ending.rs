@@ -10,7 +10,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use pfgmpp_config::{ConfigError, RunConfig};
-use pfgmpp_data::{PictureError, Splits, is_planar};
+use pfgmpp_data::{PictureError, Splits, is_image, is_planar};
 use pfgmpp_metrics::{fewest_rows, is_of_tables};
 
 use crate::error::RunError;
@@ -24,6 +24,7 @@ pub(crate) fn check_ending(config: &RunConfig, splits: &Splits) -> Result<(), Ru
     check_drawable(splits.train.image_shape())
         .map_err(|e| ConfigError::new("data", format!("samples could not be shown: {e}")))?;
     check_tails(config, splits)?;
+    check_features(config, splits)?;
     for (part, what) in [
         (&splits.train, "train on"),
         (
@@ -56,6 +57,22 @@ fn check_tails(config: &RunConfig, splits: &Splits) -> Result<(), RunError> {
     let message = format!(
         "metrics: {name} needs {needed} rows to show tails, got num_samples {samples} and {held_out} rows held out: leave it out, or give \
          more"
+    );
+    Err(ConfigError::new("scoring", message).into())
+}
+
+/// Refuses features of what no network for images can look at.
+fn check_features(config: &RunConfig, splits: &Splits) -> Result<(), RunError> {
+    let Some(features) = &config.scoring.features else {
+        return Ok(());
+    };
+    let shape @ [channels, height, width] = splits.train.image_shape();
+    if is_image(shape) && splits.train.columns().is_none() {
+        return Ok(());
+    }
+    let message = format!(
+        "features: {} looks at images of 1 or 3 channels, the data are {channels}x{height}x{width}: leave it out",
+        features.label()
     );
     Err(ConfigError::new("scoring", message).into())
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use pfgmpp_checkpoint::CheckpointError;
 use pfgmpp_config::ConfigError;
+use pfgmpp_features::FeatureError;
 use pfgmpp_store::{StoreError, is_about_place};
 use pfgmpp_train::TrainError;
 use pfgmpp_train::ranks::RankError;
@@ -123,6 +124,9 @@ pub enum RunError {
     /// A checkpoint could not be written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// A network that scores look through cannot be used, or cannot look.
+    #[error(transparent)]
+    Features(FeatureError),
     /// The data cannot be used.
     #[error(transparent)]
     Data(#[from] pfgmpp_data::DataError),
@@ -141,6 +145,16 @@ pub enum RunError {
     /// A failure of the tensor backend.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
+}
+
+impl From<FeatureError> for RunError {
+    fn from(error: FeatureError) -> Self {
+        match error {
+            FeatureError::Stopped => Self::Stopped,
+            FeatureError::Backend(error) => error.into(),
+            other => Self::Features(other),
+        }
+    }
 }
 
 impl RunError {
@@ -173,6 +187,7 @@ impl RunError {
             | Self::Space { .. }
             | Self::Memory { .. }
             | Self::SampleSet(_)
+            | Self::Features(_)
             | Self::State { .. }
             | Self::Lost { .. }
             | Self::Train(

@@ -1,5 +1,6 @@
 //! Samples of a model, their scores, and the files that show both.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use candle_core::{Device, Tensor};
@@ -10,6 +11,7 @@ use pfgmpp_metrics::{Inputs, Score, Scores, TailReport, is_of_tables};
 use crate::class_scores::ClassScores;
 use crate::draw::Draw;
 use crate::error::RunError;
+use crate::feature_network::{FeatureSource, look};
 use crate::folder::RunFolder;
 use crate::held_out::{HeldOut, classes_of};
 use crate::monitor::Monitor;
@@ -31,11 +33,15 @@ pub struct TrainedSummary {
     pub params: u64,
     /// Seconds it took.
     pub seconds: f64,
+    /// Relative length of the average that was chosen, where one was.
+    pub sigma_rel: Option<f64>,
 }
 
 /// The end of a run: sampling and scoring.
 pub struct Evaluation<'a> {
     pub config: &'a RunConfig,
+    /// The network that scores look through, if they do.
+    pub features: Option<&'a FeatureSource>,
     pub splits: &'a Splits,
     pub folder: &'a RunFolder,
     pub device: &'a Device,
@@ -125,6 +131,7 @@ impl Evaluation<'_> {
             num_samples: self.config.scoring.num_samples,
             params: self.trained.params,
             seconds: self.trained.seconds + began.elapsed().as_secs_f64(),
+            sigma_rel: self.trained.sigma_rel,
             data_fingerprint: Some(self.splits.fingerprint()?),
         };
         self.folder
@@ -148,8 +155,13 @@ impl Evaluation<'_> {
             stop,
         };
         let compared = Compared::of(self.splits)?;
+        let features = match self.features {
+            None => None,
+            Some(source) => Some(self.look(source, samples, &compared, observer, stop)?),
+        };
         let inputs = Inputs {
             denoiser: Some(&held_out),
+            features: features.as_ref().map(|[own, other]| [&**own, &**other]),
             // Reference rows do without.
             resample: true,
             ..inputs(samples, &compared, scoring)
@@ -158,6 +170,20 @@ impl Evaluation<'_> {
         let absent = scores.iter().filter_map(Score::absence);
         absent.for_each(|line| observer.note(&line));
         Ok(scores)
+    }
+
+    /// The features of samples and of held-out data.
+    fn look(
+        &self,
+        source: &FeatureSource,
+        samples: &Tensor,
+        compared: &Compared,
+        observer: &mut dyn Observer,
+        stop: &StopFlag,
+    ) -> Result<[Arc<Tensor>; 2], RunError> {
+        let held_out = compared.held_out_features(source, self.device, stop, observer)?;
+        let network = source.open(self.device)?;
+        Ok([Arc::new(look(&network, samples, stop, observer)?), held_out])
     }
 
     /// Scores the samples by class, if there are classes.

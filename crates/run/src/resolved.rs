@@ -5,11 +5,14 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use pfgmpp_checkpoint::{Resolved, resolve};
-use pfgmpp_config::{CheckpointSource, ConfigError, Document, ModelConfig, RunConfig, Variant};
+use pfgmpp_config::{
+    CheckpointSource, ConfigError, Document, FeaturesConfig, ModelConfig, RunConfig, Variant,
+};
 use pfgmpp_data::{DataSource, Statistics};
 use pfgmpp_hub::{Hub, Reference};
 
 use crate::error::RunError;
+use crate::feature_network::{FeatureSource, feature_weights};
 use crate::starting::with_network_of;
 
 /// A configuration after everything that it names was found: its data are here, and so are the weights that it samples
@@ -20,6 +23,7 @@ use crate::starting::with_network_of;
 pub struct ResolvedRun {
     config: RunConfig,
     weights: Weights,
+    features: Option<FeatureSource>,
 }
 
 /// Where the weights lie that a run samples or starts from.
@@ -75,6 +79,18 @@ impl<'a> Lookup<'a> {
         let mut all = self.found.borrow_mut();
         all.insert(named.to_string(), found.clone());
         Ok(found)
+    }
+
+    /// The network that scores look through, its weights named by a commit from here on.
+    fn features(&self, config: &mut FeaturesConfig) -> Result<FeatureSource, RunError> {
+        let Some(weights) = config.weights() else {
+            return Ok(FeatureSource::new(config, None));
+        };
+        let refused = |message| ConfigError::new("scoring.features", format!("weights: {message}"));
+        let Resolved { path, reference } =
+            self.find(&feature_weights(weights).map_err(refused)?)?;
+        config.set_weights(reference);
+        Ok(FeatureSource::new(config, Some(path)))
     }
 
     /// The standard deviation of the training data of `source`, in four digits: what `sigma_data: measured` asks for.
@@ -142,7 +158,15 @@ impl ResolvedRun {
                 CheckpointSource::Run(name) => Weights::OfRun(beside(folder, name)?),
             },
         };
-        Ok(Self { config, weights })
+        let features = match &mut config.scoring.features {
+            None => None,
+            Some(features) => Some(lookup.features(features)?),
+        };
+        Ok(Self {
+            config,
+            weights,
+            features,
+        })
     }
 
     /// The configuration, as `config.yaml` holds it.
@@ -153,6 +177,11 @@ impl ResolvedRun {
     /// Where the weights lie that it samples or starts from.
     pub fn weights(&self) -> &Weights {
         &self.weights
+    }
+
+    /// The network that scores look through, if they do.
+    pub fn features(&self) -> Option<&FeatureSource> {
+        self.features.as_ref()
     }
 
     /// The same model under the settings of one of its evaluations; `trained` is the checkpoint of a run that trains.
@@ -171,7 +200,11 @@ impl ResolvedRun {
                 Weights::At(trained.to_path_buf())
             }
         };
-        Self { config, weights }
+        Self {
+            config,
+            weights,
+            features: self.features.clone(),
+        }
     }
 }
 
@@ -192,13 +225,21 @@ fn begun_with(folder: &Path, reference: &str) -> Option<String> {
         return None;
     }
     let (document, _) = Document::read::<RunConfig>(&folder.join("config.yaml")).ok()?;
-    let reference = match RunConfig::read(&document, &[]).ok()?.model {
+    let config = RunConfig::read(&document, &[]).ok()?;
+    let of_model = match config.model {
         ModelConfig::Checkpoint {
             source: CheckpointSource::Reference(reference),
-        } => reference,
-        ModelConfig::Network(model) => model.training.start_from?,
-        _ => return None,
+        } => Some(reference),
+        ModelConfig::Network(model) => model.training.start_from,
+        _ => None,
     };
-    let begun: Reference = reference.parse().ok()?;
-    (begun.is_pinned() && begun.same_place(&named)).then_some(reference)
+    let of_scores = config.scoring.features.as_ref();
+    let of_scores = of_scores
+        .and_then(FeaturesConfig::weights)
+        .map(str::to_string);
+    let is_same = |reference: &String| {
+        let begun: Result<Reference, _> = reference.parse();
+        begun.is_ok_and(|begun| begun.is_pinned() && begun.same_place(&named))
+    };
+    of_model.into_iter().chain(of_scores).find(is_same)
 }

@@ -38,6 +38,9 @@ pub struct RunResult {
     pub params: u64,
     /// Seconds of training, sampling and scoring.
     pub seconds: f64,
+    /// Relative length of the average that the run has chosen (`post_hoc_ema.choose`); none of a run that chooses none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sigma_rel: Option<f64>,
     /// What tells the data from others ([`Splits::fingerprint`]); none of a result of a version before this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_fingerprint: Option<String>,
@@ -57,6 +60,8 @@ struct ResultFile {
     params: u64,
     seconds: f64,
     #[serde(default)]
+    sigma_rel: Option<f64>,
+    #[serde(default)]
     data_fingerprint: Option<String>,
 }
 
@@ -75,6 +80,7 @@ impl From<ResultFile> for RunResult {
             num_samples: file.num_samples,
             params: file.params,
             seconds: file.seconds,
+            sigma_rel: file.sigma_rel,
             data_fingerprint: file.data_fingerprint,
         }
     }

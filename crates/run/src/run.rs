@@ -177,6 +177,7 @@ fn alone(
     };
     let evaluation = Evaluation {
         config,
+        features: resolved.features(),
         splits,
         folder,
         device,

@@ -1,14 +1,18 @@
 //! Scores of a set of samples against held-out data, and rows that give them a scale.
 
+use std::sync::Arc;
+
 use candle_core::{Device, Tensor};
 use pfgmpp_config::ScoringConfig;
 use pfgmpp_data::Splits;
 use pfgmpp_kernel::{Dimension, Kernel, SampleRng, Stream};
-use pfgmpp_metrics::{GaussianFit, Inputs, Metric, Scores};
+use pfgmpp_metrics::{GaussianFit, Inputs, Metric, Need, Scores};
 use serde::{Deserialize, Serialize};
 
 use crate::error::RunError;
-use crate::observer::StopFlag;
+use crate::feature_network::{FeatureSource, look};
+use crate::observer::{Observer, StopFlag, Unwatched};
+use crate::resolved::ResolvedRun;
 
 /// The scores of something that is not a model under test.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +31,8 @@ pub struct Reference {
 pub(crate) struct Compared {
     train: Tensor,
     held_out: Tensor,
+    /// What tells the held-out data from others.
+    fingerprint: String,
 }
 
 impl Compared {
@@ -34,7 +40,20 @@ impl Compared {
         Ok(Self {
             train: splits.train.reference_images()?,
             held_out: splits.held_out.reference_images()?,
+            fingerprint: splits.held_out.fingerprint()?,
         })
+    }
+
+    /// What the network of `source` sees in the held-out data.
+    pub(crate) fn held_out_features(
+        &self,
+        source: &FeatureSource,
+        device: &Device,
+        stop: &StopFlag,
+        observer: &mut dyn Observer,
+    ) -> Result<Arc<Tensor>, RunError> {
+        let held_out = (&self.held_out, self.fingerprint.clone());
+        source.of_data(held_out, device, stop, observer)
     }
 }
 
@@ -73,6 +92,33 @@ pub(crate) fn measure(
     Ok(all)
 }
 
+/// The scores of `samples` by what a network sees in them.
+fn by_features(
+    samples: &Tensor,
+    compared: &Compared,
+    scoring: &ScoringConfig,
+    (source, metrics): (&FeatureSource, &[&dyn Metric]),
+) -> Result<Scores, RunError> {
+    let (device, stop) = (Device::Cpu, StopFlag::default());
+    let held_out = compared.held_out_features(source, &device, &stop, &mut Unwatched)?;
+    let own = look(&*source.open(&device)?, samples, &stop, &mut Unwatched)?;
+    let inputs = Inputs {
+        features: Some([&own, &held_out]),
+        ..inputs(samples, compared, scoring)
+    };
+    Ok(Scores::measure(metrics, &inputs)?)
+}
+
+/// Up to `num` rows, evenly spread: sets are often sorted by class.
+fn some_of(rows: &Tensor, num: usize) -> candle_core::Result<Tensor> {
+    let there = rows.dims()[0];
+    if there <= num {
+        return Ok(rows.clone());
+    }
+    let indices: Vec<u32> = (0..num).map(|i| (i * there / num) as u32).collect();
+    rows.index_select(&Tensor::new(indices, rows.device())?, 0)
+}
+
 /// Sets of Gaussian samples that the reference row averages over: the scores of a single set
 /// scatter by a third of themselves.
 const GAUSSIAN_SETS: u64 = 8;
@@ -81,31 +127,57 @@ const GAUSSIAN_SETS: u64 = 8;
 /// can reach), a Gaussian fitted to them (what a trivial model reaches), and Gaussian noise at
 /// `sigma_max` (where sampling starts at D = ∞). `data` names the set. Sets of drawn samples are as large as a run's.
 ///
+/// They are scored as `run` is. Where it looks through a network, that sees one set of each, of the training data as many as
+/// there are samples.
+///
 /// # Errors
 ///
-/// Failures of the tensor backend.
+/// Failures of the tensor backend, a network that cannot be read.
 pub fn references(
     splits: &Splits,
     data: &str,
-    scoring: &ScoringConfig,
-    sigma_max: f64,
+    run: &ResolvedRun,
 ) -> Result<Vec<Reference>, RunError> {
+    let scoring = &run.config().scoring;
     let compared = Compared::of(splits)?;
     let (train, dtype) = (&compared.train, compared.held_out.dtype());
-    let metrics = scoring.metrics.metrics();
-    let score = |samples: &Tensor| Scores::measure(metrics, &inputs(samples, &compared, scoring));
+    let (looking, plain): (Vec<_>, Vec<_>) =
+        scoring.metrics.metrics().iter().partition(|metric| {
+            run.features().is_some() && metric.needs().contains(&Need::Features)
+        });
+    let score = |samples: &Tensor| Scores::measure(&plain, &inputs(samples, &compared, scoring));
+    let seen = |samples: &Tensor| match run.features() {
+        None => Ok(Scores::default()),
+        Some(source) => by_features(samples, &compared, scoring, (source, &looking)),
+    };
+    let in_order = |plain: Scores, seen: &Scores| {
+        let names = scoring.metrics.descriptions().map(|metric| metric.name);
+        let mut all = Scores::default();
+        for name in names {
+            let mut found = plain.iter().chain(seen.iter());
+            if let Some(score) = found.find(|score| score.name == name) {
+                all.push(name, score.estimate);
+            }
+        }
+        all
+    };
     let count = scoring.num_samples as usize;
     let fit = GaussianFit::fit(train)?;
+    let seed = |set| scoring.seed.wrapping_mul(GAUSSIAN_SETS).wrapping_add(set);
     let gaussian = (0..GAUSSIAN_SETS)
-        .map(|set| {
-            let seed = scoring.seed.wrapping_mul(GAUSSIAN_SETS).wrapping_add(set);
-            score(&fit.sample(count, seed)?)
-        })
+        .map(|set| score(&fit.sample(count, seed(set))?))
         .collect::<Result<Vec<_>, _>>()?;
+    let gaussian = in_order(
+        Scores::mean(&gaussian),
+        &seen(&fit.sample(count, seed(0))?)?,
+    );
     let kernel = Kernel::new(splits.train.n(), Dimension::Infinite)?;
     let mut rngs = SampleRng::batch(scoring.seed, Stream::Metric, 0, count);
     let shape = splits.train.image_shape();
+    let sigma_max = run.config().sampler.schedule.sigma_max();
     let prior = kernel.prior(&shape, sigma_max, &mut rngs, dtype, &Device::Cpu)?;
+    let prior = in_order(score(&prior)?, &seen(&prior)?);
+    let train = in_order(score(train)?, &seen(&some_of(train, count)?)?);
     let reference = |name: &str, meaning: &str, scores| Reference {
         name: name.to_string(),
         data: data.to_string(),
@@ -116,18 +188,18 @@ pub fn references(
         reference(
             "training data",
             "The training images themselves: about the best that a model of the data can reach.",
-            score(train)?,
+            train,
         ),
         reference(
             "fitted Gaussian",
             "Samples of a Gaussian with the training data's mean and covariance: \
              what a trivial model reaches.",
-            Scores::mean(&gaussian),
+            gaussian,
         ),
         reference(
             "prior noise",
             "Gaussian noise of scale sigma_max, where sampling starts at D = inf.",
-            score(&prior)?,
+            prior,
         ),
     ])
 }

@@ -4,9 +4,14 @@ use std::path::Path;
 use std::time::Instant;
 
 use candle_core::{Device, Error};
-use pfgmpp_config::RunConfig;
+use pfgmpp_checkpoint::Tensors;
+use pfgmpp_config::{ConfigError, RunConfig};
 use pfgmpp_data::Splits;
-use pfgmpp_train::{RankCosts, TrainError, Trainer, TrainerConfig, Validation};
+use pfgmpp_kernel::{Denoiser, Dimension};
+use pfgmpp_train::{
+    PowerProfile, RankCosts, Snapshot, TrainError, Trainer, TrainerConfig, Validation,
+    reconstruct_weights,
+};
 use pfgmpp_transfer::DenoisingError;
 
 use crate::error::RunError;
@@ -28,6 +33,9 @@ pub(crate) const TRAINS: u8 = 1;
 /// That by which they leave: there is nothing to train.
 pub(crate) const TRAINS_NOTHING: u8 = 0;
 
+/// The share of its norm by which an average may be off before that is said.
+const ROUGH: f64 = 0.01;
+
 /// Training in progress.
 pub struct Training<'a> {
     model: &'a TrainerConfig,
@@ -39,6 +47,14 @@ pub struct Training<'a> {
     monitor: Monitor,
     began: Instant,
     nimg_at_start: u64,
+    /// The average that the run keeps in place of that of `ema`, once it was chosen.
+    chosen: Option<Chosen>,
+}
+
+/// An average of `post_hoc_ema.choose`.
+struct Chosen {
+    sigma_rel: f64,
+    weights: Tensors,
 }
 
 /// The training of `model`, which `resolved` trains, at the image of the saved `state`, at its first one without any, and
@@ -128,6 +144,7 @@ impl<'a> Training<'a> {
             folder,
             device,
             trainer,
+            chosen: None,
         })
     }
 
@@ -145,11 +162,20 @@ impl<'a> Training<'a> {
             let nimg = self.trainer.nimg();
             return Ok(TrainingEnd::Stopped { nimg });
         }
+        let nimg = self.trainer.nimg();
+        if !self.choose(observer, stop)? {
+            return Ok(TrainingEnd::Stopped { nimg });
+        }
         let Some(error) = self.denoising_error(stop)? else {
-            let nimg = self.trainer.nimg();
             return Ok(TrainingEnd::Stopped { nimg });
         };
-        let mut checkpoint = self.trainer.checkpoint(self.config.sampler.clone())?;
+        let sampler = self.config.sampler.clone();
+        let mut checkpoint = match &self.chosen {
+            None => self.trainer.checkpoint(sampler),
+            Some(Chosen { weights, .. }) => {
+                self.trainer.checkpoint_of(weights.clone(), nimg, sampler)
+            }
+        }?;
         checkpoint.config.denoising_error = Some(error.clone());
         self.folder.check()?;
         checkpoint.save(&self.folder.checkpoint())?;
@@ -160,9 +186,65 @@ impl<'a> Training<'a> {
                 loss: self.trainer.train_loss(),
                 params: self.trainer.num_parameters() as u64,
                 seconds: self.trainer.seconds,
+                sigma_rel: self.chosen.as_ref().map(|chosen| chosen.sigma_rel),
             },
             monitor: self.monitor,
         })))
+    }
+
+    /// Makes the averages that `post_hoc_ema.choose` names, and keeps that of the lowest error on held-out data; `false` when
+    /// asked to stop.
+    fn choose(&mut self, observer: &mut dyn Observer, stop: &StopFlag) -> Result<bool, RunError> {
+        let config = self.model.post_hoc_ema.as_ref();
+        let Some(lengths) = config.and_then(|config| config.choose.as_ref()) else {
+            return Ok(true);
+        };
+        let folder = self.folder.averages();
+        let snapshots = Snapshot::list(&folder)?;
+        let mut best: Option<(f64, Chosen)> = None;
+        let mut said = Vec::new();
+        for &sigma_rel in lengths {
+            let profile = PowerProfile::new(sigma_rel).map_err(TrainError::from)?;
+            let made = reconstruct_weights(&snapshots, (profile, self.trainer.nimg()))?;
+            let Some((weights, combined)) = made else {
+                let message = format!("{}: holds no averages to choose among", folder.display());
+                return Err(ConfigError::new("post_hoc_ema.choose", message).into());
+            };
+            self.chosen = Some(Chosen { sigma_rel, weights });
+            let (model, seed) = (self.sampling_model(None)?, self.config.scoring.seed);
+            let data = &self.splits.held_out;
+            let error = match denoising_error(&model, data, seed, self.device, stop) {
+                Err(RunError::Stopped) => return Ok(false),
+                other => other?,
+            };
+            let off = match combined.error > ROUGH {
+                true => format!(
+                    " (only to {:.0} %: snapshots are too far apart)",
+                    100.0 * combined.error
+                ),
+                false => String::new(),
+            };
+            said.push(format!("{error:.5} of {sigma_rel}{off}"));
+            if best.as_ref().is_none_or(|(least, _)| error < *least) {
+                best = self.chosen.take().map(|chosen| (error, chosen));
+            }
+        }
+        self.chosen = best.map(|(_, chosen)| chosen);
+        if let Some(Chosen { sigma_rel, .. }) = &self.chosen {
+            observer.note(&format!(
+                "post_hoc_ema: error on held-out data {}: the run keeps the average of {sigma_rel}",
+                said.join(", ")
+            ));
+        }
+        Ok(true)
+    }
+
+    /// The denoiser at `d` of the weights that the run keeps.
+    fn kept_at(&self, d: Dimension) -> Result<Box<dyn Denoiser>, TrainError> {
+        match &self.chosen {
+            None => self.trainer.averaged_model_at(d),
+            Some(Chosen { weights, .. }) => self.trainer.model_at(weights.clone(), d),
+        }
     }
 
     /// Trains to the end; `false` when asked to stop before it.
@@ -272,7 +354,7 @@ impl<'a> Training<'a> {
 
     /// The averaged weights' error by noise level; `None` when asked to stop.
     fn denoising_error(&self, stop: &StopFlag) -> Result<Option<DenoisingError>, RunError> {
-        let denoiser = self.trainer.averaged_model()?;
+        let denoiser = self.kept_at(self.model.d)?;
         let (sampler, batch) = (&self.config.sampler, self.config.scoring.batch_size);
         let data = &self.splits.held_out;
         let pairs = self.model.shown();
@@ -285,7 +367,7 @@ impl<'a> Training<'a> {
 
     fn sampling_model(&self, error: Option<DenoisingError>) -> Result<SamplingModel, RunError> {
         let d = self.model.d_at(self.config.d());
-        let denoiser = self.trainer.averaged_model_at(d)?;
+        let denoiser = self.kept_at(d)?;
         let shape = self.splits.train.image_shape();
         let moments = || {
             let moments = moments_of(&self.splits.train)?;

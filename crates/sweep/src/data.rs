@@ -2,33 +2,34 @@
 
 use pfgmpp_config::RunConfig;
 use pfgmpp_data::{DataSource, Splits};
-use pfgmpp_run::{Reference, RunError, load, references};
+use pfgmpp_run::{Reference, ResolvedRun, RunError, load, references};
 
 use crate::report::DataSet;
-use crate::{Plan, Point};
+use crate::{Plan, Point, ResolvedPlan};
 
 /// A data set that runs name.
 pub(crate) type Loaded = (DataSource, Splits);
 
 /// The reference rows of every way in which the runs are scored, named by their first run where ways differ in
 /// what they say of one data set.
-pub(crate) fn all_references(plan: &Plan, data: &[Loaded]) -> Result<Vec<Reference>, RunError> {
+pub(crate) fn all_references(
+    plan: &ResolvedPlan,
+    data: &[Loaded],
+) -> Result<Vec<Reference>, RunError> {
     let same = |a: &RunConfig, b: &RunConfig| {
         let sigma_max = |config: &RunConfig| config.sampler.schedule.sigma_max();
         a.data == b.data && a.scoring == b.scoring && sigma_max(a) == sigma_max(b)
     };
-    let mut ways: Vec<&Point> = Vec::new();
-    for point in &plan.points {
-        if !ways.iter().any(|way| same(&way.config, &point.config)) {
-            ways.push(point);
+    let mut ways: Vec<(&Point, &ResolvedRun)> = Vec::new();
+    for (point, run) in plan.points.iter().zip(plan.runs()) {
+        if !ways.iter().any(|(way, _)| same(&way.config, &point.config)) {
+            ways.push((point, run));
         }
     }
     let mut all: Vec<(&str, Reference)> = Vec::new();
-    for point in ways {
-        let config = &point.config;
-        let sigma_max = config.sampler.schedule.sigma_max();
-        let splits = splits_of(data, config);
-        for row in references(splits, &point.data, &config.scoring, sigma_max)? {
+    for (point, run) in ways {
+        let splits = splits_of(data, &point.config);
+        for row in references(splits, &point.data, run)? {
             match all.iter_mut().find(|(_, other)| agree(other, &row)) {
                 None => all.push((&point.name, row)),
                 Some((_, other)) if other.scores.iter().count() < row.scores.iter().count() => {

@@ -308,6 +308,7 @@ mod tests {
             num_samples: 2,
             params: 0,
             seconds: 1.5,
+            sigma_rel: None,
             data_fingerprint: None,
         });
         Row {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use pfgmpp_config::{CheckpointSource, ModelConfig, RunConfig, yaml};
+use pfgmpp_config::{CheckpointSource, ModelConfig, RunConfig, ScoringConfig, yaml};
 use pfgmpp_run::{Reference, RunFolder, RunResult, read_evaluations, read_log};
 use pfgmpp_sampler::SamplerConfig;
 use pfgmpp_train::{ConditionConfig, Method, TrainerConfig};
@@ -197,8 +197,10 @@ fn settings_of(config: &RunConfig) -> Settings {
         (
             "scores",
             format!(
-                "{} samples against the held-out data, {} projections",
-                scoring.num_samples, scoring.num_projections
+                "{} samples against the held-out data, {} projections{}",
+                scoring.num_samples,
+                scoring.num_projections,
+                features_line(scoring)
             ),
         ),
     ]);
@@ -206,6 +208,13 @@ fn settings_of(config: &RunConfig) -> Settings {
     named
         .map(|(name, value)| (name.to_string(), value))
         .collect()
+}
+
+/// Which network features are of, where scores compare any.
+fn features_line(scoring: &ScoringConfig) -> String {
+    let features = scoring.features.as_ref();
+    let features = features.map(|features| format!("; features of {}", features.label()));
+    features.unwrap_or_default()
 }
 
 /// The sampler but for its D, which each run shows.

@@ -108,7 +108,14 @@ pub struct PostHocEmaConfig {
         deserialize_with = "crate::count::some_count"
     )]
     pub keep: Option<u64>,
+    /// Relative lengths of averages that are made when training has ended, of which the run keeps and samples the one
+    /// of the lowest error on held-out data; the average of `ema` if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choose: Option<Vec<f64>>,
 }
+
+/// Lengths that may be chosen among.
+const MOST_CHOICES: usize = 32;
 
 /// Averages that a training may track.
 const MOST_AVERAGES: usize = 8;
@@ -141,6 +148,20 @@ impl PostHocEmaConfig {
 
     pub(crate) fn check(&self) -> Result<(), ParameterError> {
         self.profiles()?;
+        if let Some(lengths) = &self.choose {
+            let choices = 2..=MOST_CHOICES;
+            let accepted = |what: &str| ParameterError::new("choose", Lengths(lengths), what);
+            if !choices.contains(&lengths.len()) {
+                return Err(accepted(
+                    "a list of 2 to 32 lengths, such as [0.05, 0.1, 0.2]",
+                ));
+            }
+            for one in lengths {
+                let [least, most] = SIGMA_REL;
+                let outside = format!("a list of lengths from {least} to {most}");
+                PowerProfile::new(*one).map_err(|_| accepted(&outside))?;
+            }
+        }
         ParameterError::counted("snapshot_every", self.snapshot_every, 1, 1 << 50)?;
         match self.keep {
             Some(keep) => ParameterError::counted("keep", keep, 1, 1 << 20),

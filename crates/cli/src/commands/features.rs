@@ -15,7 +15,7 @@ use crate::terminal::{note, print, print_json};
 
 #[derive(clap::Args)]
 #[command(
-    override_usage = "pfgmpp features [OPTIONS] --samples <SAMPLES> --network <NETWORK>\n                       --weights <REF> --out <FILE>",
+    override_usage = "pfgmpp features [OPTIONS] --samples <SAMPLES> --network <NETWORK>\n                       [--weights <REF>] --out <FILE>",
     group = clap::ArgGroup::new("a network").args(["network"]).required(true)
 )]
 pub struct Args {
@@ -57,11 +57,14 @@ pub fn features(args: &Args) -> Result<(), Failure> {
         }
     };
     out_file::check(&args.out, &[], args.overwrite)?;
+    args.network.check()?;
     let signals = stop_on_signal()?;
     let source = Source::open("samples", &args.samples)?;
     note(format_args!("samples: {}", source.found));
     let images = source.images();
-    images.check("--samples")?;
+    if let Some(network) = args.network.named() {
+        images.check("--samples", network)?;
+    }
     let viewer = args.network.load()?;
     let viewer = viewer.ok_or_else(|| Failure::bad_input("--network: must be given"))?;
     let (num, num_features) = (images.num(), viewer.num_features());

@@ -68,8 +68,8 @@ pub fn score(args: &Args) -> Result<(), Failure> {
             "--save-reference: statistics are kept already: name samples",
         ));
     }
-    if args.network.is_named() {
-        sets.check_images()?;
+    if let Some(network) = args.network.named() {
+        sets.check_images(network)?;
     }
     let viewer = args.network.load()?;
     if let Some(viewer) = &viewer {
@@ -134,8 +134,9 @@ pub fn score(args: &Args) -> Result<(), Failure> {
 impl Args {
     /// Refuses features of files beside a network that is to compute them.
     fn check(&self) -> Result<(), Failure> {
+        self.network.check()?;
         let given = self.features.is_some() || self.reference_features.is_some();
-        if self.network.is_named() && given {
+        if self.network.named().is_some() && given {
             return Err(Failure::bad_input(
                 "--network: computes the features: leave --features and --reference-features out",
             ));

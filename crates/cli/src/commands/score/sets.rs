@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
+use pfgmpp_features::FeatureNetwork;
 use pfgmpp_metrics::{Moments, Scores, TailReport, is_of_tables};
 use pfgmpp_run::{SampleSet, StopFlag, is_moments, network_of_moments, read_moments};
 
@@ -105,15 +106,15 @@ impl Sets {
     /// # Errors
     ///
     /// Samples or a reference that are not images.
-    pub fn check_images(&self) -> Result<(), Failure> {
+    pub fn check_images(&self, network: FeatureNetwork) -> Result<(), Failure> {
         if let Some(samples) = &self.samples {
-            Images::Values(&samples.values).check("--samples")?;
+            Images::Values(&samples.values).check("--samples", network)?;
         }
         match &self.reference {
             Reference::Sets {
                 values: Some(values),
                 ..
-            } => Images::Values(&values.values).check("--reference"),
+            } => Images::Values(&values.values).check("--reference", network),
             _ => Ok(()),
         }
     }

@@ -1,0 +1,225 @@
+//! The network through which scores look at images, and what it has seen.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use candle_core::{Device, Tensor};
+use pfgmpp_checkpoint::Source;
+use pfgmpp_config::{ConfigError, FeaturesConfig};
+use pfgmpp_features::{Extractor, FeatureNetwork};
+use pfgmpp_hub::Reference;
+
+use crate::error::RunError;
+use crate::observer::{Observer, Phase, Progress, StopFlag};
+
+/// The key of a configuration that names the network.
+const KEY: &str = "scoring.features";
+/// The file of weights in a folder or repository that is named as a whole.
+const WEIGHTS: &str = "model.safetensors";
+/// Images that are looked at between two reports of how far it is.
+const AT_A_TIME: usize = 64;
+/// Networks, and features of data, that a process keeps for its next runs.
+const KEPT: usize = 4;
+
+/// The file that `weights` names, as [`resolve`](pfgmpp_checkpoint::resolve) takes it: a folder or a repository stands for its
+/// `model.safetensors`.
+///
+/// # Errors
+///
+/// What is not there, in a sentence that begins with it.
+pub fn feature_weights(weights: &str) -> Result<String, String> {
+    if Reference::is_meant(weights) {
+        let mut named: Reference = weights.parse().map_err(|e| format!("{e}"))?;
+        if named.path.is_empty() {
+            named.path = WEIGHTS.to_string();
+        }
+        return Ok(named.to_string());
+    }
+    let path = Path::new(weights);
+    if !path.exists() {
+        return Err(format!("{weights}: there is no such file or folder"));
+    }
+    match path.is_dir() {
+        true if !path.join(WEIGHTS).is_file() => Err(format!(
+            "{weights}: the folder has no {WEIGHTS}: name the file"
+        )),
+        true => Ok(path.join(WEIGHTS).display().to_string()),
+        false => Ok(weights.to_string()),
+    }
+}
+
+/// Reads `network`, of the file of its `weights` unless they are built in, on `device`.
+///
+/// # Errors
+///
+/// Weights that cannot be read or are another network's.
+pub fn load_feature_network(
+    network: FeatureNetwork,
+    weights: Option<&Path>,
+    device: &Device,
+) -> Result<Extractor, RunError> {
+    let Some(weights) = weights else {
+        return Ok(Extractor::digits(device)?);
+    };
+    let tensors = Source::open(weights).and_then(|source| source.tensors(&Device::Cpu))?;
+    Ok(Extractor::new(network, tensors, device)?)
+}
+
+/// A network that a configuration names, with the place of its weights.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeatureSource {
+    network: FeatureNetwork,
+    weights: Option<PathBuf>,
+}
+
+impl FeatureSource {
+    pub(crate) fn new(config: &FeaturesConfig, weights: Option<PathBuf>) -> Self {
+        let network = match config {
+            FeaturesConfig::Digits => FeatureNetwork::Digits,
+            FeaturesConfig::Inception { .. } => FeatureNetwork::Inception,
+            FeaturesConfig::Dinov2 { .. } => FeatureNetwork::DinoV2,
+        };
+        Self { network, weights }
+    }
+
+    /// The network, which is read once for all runs of this process.
+    ///
+    /// # Errors
+    ///
+    /// Weights that cannot be read or are another network's.
+    pub(crate) fn open(&self, device: &Device) -> Result<Arc<Extractor>, RunError> {
+        static OPEN: Kept<(FeatureSource, String), Extractor> = Kept::new();
+        let key = (self.clone(), format!("{:?}", device.location()));
+        OPEN.get_or_make(key, || {
+            let weights = self.weights.as_deref();
+            load_feature_network(self.network, weights, device).map_err(|error| match error {
+                RunError::Tensor(_) => error,
+                refused => ConfigError::new(KEY, refused).into(),
+            })
+        })
+    }
+
+    /// The features of `data`, which `fingerprint` tells from others, and which are looked at once for all runs of this
+    /// process.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`] and [`look`].
+    pub(crate) fn of_data(
+        &self,
+        (data, fingerprint): (&Tensor, String),
+        device: &Device,
+        stop: &StopFlag,
+        observer: &mut dyn Observer,
+    ) -> Result<Arc<Tensor>, RunError> {
+        static SEEN: Kept<(FeatureSource, String), Tensor> = Kept::new();
+        SEEN.get_or_make((self.clone(), fingerprint), || {
+            look(&*self.open(device)?, data, stop, observer)
+        })
+    }
+}
+
+/// The features `[n, num_features]` of `images` `[n, C, H, W]`, as pictures of 8 bits.
+///
+/// # Errors
+///
+/// [`RunError::Stopped`] when asked to stop, pixels that are not finite, failures of the tensor backend.
+pub(crate) fn look(
+    network: &Extractor,
+    images: &Tensor,
+    stop: &StopFlag,
+    observer: &mut dyn Observer,
+) -> Result<Tensor, RunError> {
+    let num = images.dims()[0];
+    let go_on = |_: usize| !stop.is_raised();
+    let mut rows = Vec::with_capacity(num.div_ceil(AT_A_TIME));
+    for start in (0..num).step_by(AT_A_TIME) {
+        observer.progress(&Progress {
+            phase: Phase::Features,
+            done: start as u64,
+            total: num as u64,
+            loss: None,
+            seconds_left: None,
+        });
+        let part = images.narrow(0, start, AT_A_TIME.min(num - start))?;
+        rows.push(network.features(&part, &go_on)?);
+    }
+    Ok(Tensor::cat(&rows, 0)?)
+}
+
+/// What was made last, each made once, whoever asks at the same time.
+struct Kept<K, V>(Mutex<Vec<(K, Slot<V>)>>);
+
+/// A value that is there, or that the one who holds the lock makes.
+type Slot<V> = Arc<Mutex<OnceLock<Arc<V>>>>;
+
+impl<K: PartialEq, V> Kept<K, V> {
+    const fn new() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+
+    /// What was made of `key`, or what `make` makes; nothing is kept of a failure.
+    fn get_or_make(
+        &self,
+        key: K,
+        make: impl FnOnce() -> Result<V, RunError>,
+    ) -> Result<Arc<V>, RunError> {
+        let slot = {
+            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            match kept.iter().position(|(other, _)| *other == key) {
+                Some(found) => kept[found].1.clone(),
+                None => {
+                    if kept.len() == KEPT {
+                        kept.remove(0);
+                    }
+                    let slot = Slot::<V>::default();
+                    kept.push((key, slot.clone()));
+                    slot
+                }
+            }
+        };
+        let place = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(value) = place.get() {
+            return Ok(value.clone());
+        }
+        let value = Arc::new(make()?);
+        Ok(place.get_or_init(|| value).clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_made_once_and_a_failure_is_tried_again() {
+        let kept: Kept<u32, u32> = Kept::new();
+        let failed = kept.get_or_make(1, || Err(RunError::Stopped));
+        assert!(failed.is_err(), "got {failed:?}");
+        assert_eq!(*kept.get_or_make(1, || Ok(10)).unwrap(), 10);
+        assert_eq!(*kept.get_or_make(1, || Ok(11)).unwrap(), 10, "is kept");
+        for key in 2..=KEPT as u32 + 1 {
+            assert_eq!(*kept.get_or_make(key, || Ok(key)).unwrap(), key);
+        }
+        let again = *kept.get_or_make(1, || Ok(11)).unwrap();
+        assert_eq!(again, 11, "the oldest of {KEPT} has given its place");
+    }
+
+    #[test]
+    fn a_folder_or_repository_stands_for_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = folder.path().display().to_string();
+        let refused = feature_weights(&text).unwrap_err();
+        assert!(
+            refused.contains("has no model.safetensors"),
+            "got {refused}"
+        );
+        std::fs::write(folder.path().join(WEIGHTS), b"").unwrap();
+        let found = feature_weights(&text).unwrap();
+        assert_eq!(Path::new(&found), folder.path().join(WEIGHTS));
+        let of_the_hub = feature_weights("hf://facebook/dinov2-small").unwrap();
+        assert_eq!(of_the_hub, "hf://facebook/dinov2-small/model.safetensors");
+        let none = feature_weights("no/such.pth").unwrap_err();
+        assert!(none.contains("no such file"), "got {none}");
+    }
+}
