@@ -40,6 +40,12 @@ fn the_exact_posterior_of_a_small_d_is_told_about_that_d() {
     let svg = fs::read_to_string(&picture).unwrap();
     assert!(svg.starts_with("<svg xmlns") && svg.trim_end().ends_with("</svg>"));
     assert!(!svg.contains("NaN"), "got {svg}");
+    let pixels = folder.path().join("levels.png");
+    let as_png = ["--num", "64", "--out", pixels.to_str().unwrap()];
+    let done = advise(&[&flags[..], &as_png].concat());
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let size = image::image_dimensions(&pixels).unwrap();
+    assert_eq!(size, (1920, 1080), "three pixels a unit of the drawing");
     let again = advise(&[&flags[..], &drawn].concat());
     assert_eq!(again.status.code(), Some(2), "got {}", stderr(&again));
     let done = advise(&[&flags[..], &["--num", "64"]].concat());
@@ -66,7 +72,7 @@ fn what_has_no_schedule_to_judge_is_refused() {
         ),
         (vec!["--split", "all"], "--split: must be held_out or train"),
         (vec!["--num", "3"], "32"),
-        (vec!["--out", "levels.png"], "ends in .svg"),
+        (vec!["--out", "levels.jpg"], "ends in .svg or .png"),
     ] {
         let done = advise(&[&flags[..], &more].concat());
         let said = stderr(&done);

@@ -94,10 +94,10 @@ fn a_sweep_has_a_table_and_plots_of_its_evaluations() {
     assert!(lines[6].starts_with("inf,0,,heun,"), "got {}", lines[6]);
     let page = fs::read_to_string(out.join("report.html")).unwrap();
     assert!(page.contains("Energy distance by injected_noise"));
-    assert!(
-        out.join("figures/energy_distance_by_sampler_injected_noise.svg")
-            .is_file()
-    );
+    let figure = out.join("figures/energy_distance_by_sampler_injected_noise.svg");
+    assert!(figure.is_file());
+    let (width, _) = image::image_dimensions(figure.with_extension("png")).unwrap();
+    assert_eq!(width, 1200, "three pixels a unit of the drawing");
     let runs = fs::read_dir(&out)
         .unwrap()
         .filter(|entry| entry.as_ref().unwrap().path().join("config.yaml").is_file());

@@ -22,7 +22,10 @@ pub fn check(path: &Path, endings: &[&str], overwrite: bool) -> Result<(), Failu
     let ending = path.extension().and_then(|own| own.to_str());
     let is = |one: &&str| ending.is_some_and(|own| own.eq_ignore_ascii_case(one));
     if !endings.is_empty() && !endings.iter().any(is) {
-        return refuse(&format!("give a name that ends in .{}", endings[0]));
+        return refuse(&format!(
+            "give a name that ends in .{}",
+            endings.join(" or .")
+        ));
     }
     if path.is_dir() {
         return refuse("is a folder: give the name of a file");

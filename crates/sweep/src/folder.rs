@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use pfgmpp_run::{RunError, RunFolder, check_config, read_result};
 use pfgmpp_store::{is_held, write_file, write_files};
 
-use crate::report::{figures, latex, markdown, render, summary_csv};
+use crate::report::{figures, latex, markdown, render, summary_csv, to_png};
 use crate::results::evaluations_csv;
 use crate::{Plan, Status, SweepResult, judgements, report_of};
 
@@ -58,23 +58,31 @@ pub(crate) fn write_all(plan: &Plan, out: &Path, result: &SweepResult) -> Result
     let folder = out.join("figures");
     std::fs::create_dir_all(&folder).map_err(RunError::io(&folder))?;
     let figures = figures(&report).into_iter();
-    let figures = figures.map(|(name, svg)| (folder.join(name + ".svg"), svg));
-    let figures: Vec<_> = figures.collect();
-    write_files(&figures)?;
-    remove_others(&folder, &figures).map_err(RunError::io(&folder))?;
+    let mut files: Vec<(PathBuf, Vec<u8>)> = Vec::new();
+    for (name, svg) in figures {
+        // A figure is drawn by this program: whatever it cannot be as pixels, it is as SVG.
+        if let Ok(png) = to_png(&svg) {
+            files.push((folder.join(format!("{name}.png")), png));
+        }
+        files.push((folder.join(name + ".svg"), svg.into_bytes()));
+    }
+    write_files(&files)?;
+    remove_others(&folder, &files).map_err(RunError::io(&folder))?;
     put("report.html", &render(&report))
 }
 
-/// Removes figures of an earlier table that this one does not have.
-fn remove_others(folder: &Path, figures: &[(PathBuf, String)]) -> std::io::Result<()> {
+/// Removes figures of an earlier table that this one does not have: drawings, and the pixels beside each.
+fn remove_others(folder: &Path, files: &[(PathBuf, Vec<u8>)]) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         let is_figure = path.extension().is_some_and(|ending| ending == "svg");
-        if is_figure && figures.iter().all(|(written, _)| *written != path) {
-            match std::fs::remove_file(&path) {
-                // Another call that ends just now was first.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                other => other?,
+        if is_figure && files.iter().all(|(written, _)| *written != path) {
+            for path in [path.with_extension("png"), path] {
+                match std::fs::remove_file(&path) {
+                    // It has no pixels, or another call that ends just now was first.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                    other => other?,
+                }
             }
         }
     }

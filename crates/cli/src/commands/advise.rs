@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use pfgmpp_run::RunError;
 use pfgmpp_store::write_file;
+use pfgmpp_sweep::report::to_png;
 
 use crate::data_args::DataArgs;
 use crate::device::DeviceArgs;
@@ -36,7 +37,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     batch: u64,
     /// A picture of the levels
-    #[arg(long, value_name = "FILE.svg")]
+    #[arg(long, value_name = "FILE.svg|.png")]
     out: Option<PathBuf>,
     /// Replace that file if it is there
     #[arg(long, requires = "out")]
@@ -50,7 +51,7 @@ pub struct Args {
 
 pub fn advise(args: &Args) -> Result<(), Failure> {
     if let Some(out) = &args.out {
-        out_file::check(out, &["svg"], args.overwrite)?;
+        out_file::check(out, &["svg", "png"], args.overwrite)?;
     }
     let signals = stop_on_signal()?;
     let device = args.device.open()?;
@@ -82,7 +83,15 @@ pub fn advise(args: &Args) -> Result<(), Failure> {
     let met = met?;
     if let Some(out) = &args.out {
         let svg = picture::draw(&met);
-        write_file(out, svg.as_bytes()).map_err(|e| RunError::io(out)(e))?;
+        let is_png = out
+            .extension()
+            .is_some_and(|ending| ending.eq_ignore_ascii_case("png"));
+        let bytes = match is_png {
+            true => to_png(&svg)
+                .map_err(|e| Failure::Failed(anyhow::anyhow!("{}: {e}", out.display())))?,
+            false => svg.into_bytes(),
+        };
+        write_file(out, &bytes).map_err(|e| RunError::io(out)(e))?;
     }
     report::report(args, &model, &met)
 }

@@ -220,7 +220,7 @@ fn conclude(args: &Args, result: &SweepResult, out: &Path, stopped: bool) -> Res
         "Tables: {}",
         out.join("results.csv").display()
     ));
-    print("        beside it summary.csv, results.md, results.tex; figures/ as SVG");
+    print("        beside it summary.csv, results.md, results.tex; figures/ as SVG and PNG");
     print(format_args!(
         "Curves: tensorboard --logdir {}",
         shell_word(out)

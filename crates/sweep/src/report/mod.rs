@@ -21,6 +21,7 @@ mod metric_plot;
 mod number;
 mod page;
 mod paths;
+mod png;
 mod point;
 mod scale;
 mod stroke;
@@ -33,6 +34,7 @@ mod text;
 pub use figures::figures;
 pub use judgement::{Judgement, judgements};
 pub use page::render;
+pub use png::to_png;
 pub use text::{latex, markdown, summary_csv};
 
 /// Everything a report shows; plain data, nothing is read from disk.

@@ -1,7 +1,7 @@
 //! What a report claims, and the files that say the same.
 
 use super::{DataSet, Report, Row, reference, report, row, sweep};
-use crate::report::{figures, judgements, latex, markdown, render, summary_csv};
+use crate::report::{figures, judgements, latex, markdown, render, summary_csv, to_png};
 
 /// D = 8 and infinity with five seeds, whose scores scatter more than they differ.
 fn undecided() -> Vec<Row> {
@@ -112,6 +112,11 @@ fn figures_stand_alone() {
             assert!(
                 !svg.contains("var(") && !svg.contains("--k"),
                 "{name}, {file}: a variable is left"
+            );
+            let png = to_png(&svg);
+            assert!(
+                png.is_ok_and(|png| png.starts_with(b"\x89PNG")),
+                "{name}, {file}"
             );
         }
     }
