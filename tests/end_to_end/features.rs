@@ -383,10 +383,18 @@ fn a_sweep_shows_its_reference_rows_through_the_network_too() {
 #[test]
 fn features_that_nothing_compares_or_nothing_can_be_seen_in_are_refused_before_training() {
     let folder = tempfile::tempdir().unwrap();
+    weights(folder.path());
     for (sets, want) in [
         (
+            &[
+                "scoring.features={inception: {weights: {F}}}",
+                "scoring.metrics=[recall]",
+            ][..],
+            "scoring.features: weight fc.weight is missing, which Inception-v3 has",
+        ),
+        (
             &["scoring.features=digits"][..],
-            "scoring.features: must be left out where none of metrics compares features",
+            "scoring.features must be left out where none of metrics compares features",
         ),
         (
             &[

@@ -1,6 +1,7 @@
 //! `pfgmpp sweep` from its file to its report.
 
 use std::fs;
+use std::path::Path;
 
 use crate::program::{output, pfgmpp, results, scores, small_sweep, stderr, stdout};
 
@@ -334,4 +335,37 @@ fn a_configuration_chooses_its_scores_and_all_tables_follow() {
     assert!(table.contains("energy dist."), "got {table}");
     assert!(!table.contains("sliced W."), "got {table}");
     assert!(report.contains("Denoising error") && !report.contains("Sliced"));
+}
+
+#[test]
+fn the_command_that_the_report_names_makes_the_run_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("it's a sweep");
+    let done = output(small_sweep(&out, &["axes.d=[8, inf]"]));
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let page = fs::read_to_string(out.join("report.html")).unwrap();
+    let (_, rest) = page.split_once("<code>pfgmpp train").expect("a command");
+    let (command, _) = rest.split_once("</code>").unwrap();
+    let command = command
+        .replace("&quot;", "\"")
+        .replace("&#39;", "'")
+        .replace("&amp;", "&");
+    let again = folder.path().join("again");
+    let command = command.replace("NEW", again.to_str().unwrap());
+    let mut shell = std::process::Command::new("sh");
+    shell
+        .args(["-c", &format!("\"$0\" train {command}")])
+        .arg(pfgmpp().get_program());
+    let done = output(shell);
+    assert!(done.status.success(), "{command}: got {}", stderr(&done));
+    let scores = |run: &Path| {
+        let text = fs::read_to_string(run.join("metrics.json")).unwrap();
+        let found: serde_json::Value = serde_json::from_str(&text).unwrap();
+        found["scores"].clone()
+    };
+    assert_eq!(scores(&again), scores(&out.join("d=8,seed=0")));
+    assert!(
+        page.contains("<th scope=\"col\">d</th>"),
+        "what differs is D"
+    );
 }

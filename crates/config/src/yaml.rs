@@ -19,7 +19,7 @@ use serde_yaml::{Mapping, Value};
 use crate::error::ConfigError;
 use crate::kind::{ConfigKind, Configuration};
 
-pub use write::{shown, to_line, to_string};
+pub use write::{leaves, shown, to_line, to_string};
 
 /// A YAML document as a tree of values that overrides can still change.
 #[derive(Clone, Debug, PartialEq)]

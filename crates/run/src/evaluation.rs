@@ -181,7 +181,8 @@ impl Evaluation<'_> {
         observer: &mut dyn Observer,
         stop: &StopFlag,
     ) -> Result<[Arc<Tensor>; 2], RunError> {
-        let held_out = compared.held_out_features(source, self.device, stop, observer)?;
+        let held_out =
+            compared.held_out_features((source, self.splits), self.device, stop, observer)?;
         let network = source.open(self.device)?;
         Ok([Arc::new(look(&network, samples, stop, observer)?), held_out])
     }

@@ -82,21 +82,32 @@ impl FeatureSource {
         Self { network, weights }
     }
 
-    /// The network, which is read once for all runs of this process.
+    /// Makes sure that the network can be read, and keeps nothing of it.
     ///
     /// # Errors
     ///
     /// Weights that cannot be read or are another network's.
+    pub(crate) fn check(&self) -> Result<(), RunError> {
+        self.read(&Device::Cpu).map(drop)
+    }
+
+    fn read(&self, device: &Device) -> Result<Extractor, RunError> {
+        let weights = self.weights.as_deref();
+        load_feature_network(self.network, weights, device).map_err(|error| match error {
+            RunError::Tensor(_) => error,
+            refused => ConfigError::new(KEY, refused).into(),
+        })
+    }
+
+    /// The network, which is read once for all runs of this process.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::check`].
     pub(crate) fn open(&self, device: &Device) -> Result<Arc<Extractor>, RunError> {
         static OPEN: Kept<(FeatureSource, String), Extractor> = Kept::new();
         let key = (self.clone(), format!("{:?}", device.location()));
-        OPEN.get_or_make(key, || {
-            let weights = self.weights.as_deref();
-            load_feature_network(self.network, weights, device).map_err(|error| match error {
-                RunError::Tensor(_) => error,
-                refused => ConfigError::new(KEY, refused).into(),
-            })
-        })
+        OPEN.get_or_make(key, || self.read(device))
     }
 
     /// The features of `data`, which `fingerprint` tells from others, and which are looked at once for all runs of this

@@ -10,6 +10,7 @@ use pfgmpp_train::{TrainError, Trainer, TrainerConfig};
 
 use crate::ending::check_ending;
 use crate::error::RunError;
+use crate::feature_network::FeatureSource;
 use crate::held_out::has_classes_of;
 use crate::memory::{Footprint, RunMemory};
 use crate::moments::moments_of;
@@ -71,6 +72,7 @@ pub fn preflight<'a>(
     let mut built: Vec<(&ResolvedRun, Built)> = Vec::new();
     let mut preflight = Preflight::default();
     let mut needed = 0;
+    let mut seen_through: Vec<&FeatureSource> = Vec::new();
     for run in &runs {
         let (folder, resolved, splits) = run;
         let config = resolved.config();
@@ -81,6 +83,12 @@ pub fn preflight<'a>(
         let mut memory = 0;
         if !finished {
             provider.map_or(Ok(()), check_finished)?;
+            if let Some(network) = resolved.features()
+                && !seen_through.contains(&network)
+            {
+                network.check()?;
+                seen_through.push(network);
+            }
             // Before anything is built.
             if let (Some(model), true) = (trained.config().trained(), device.is_cpu()) {
                 memory = check_network(run, model, &data.train, provider.is_none())?;

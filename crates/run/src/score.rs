@@ -31,8 +31,6 @@ pub struct Reference {
 pub(crate) struct Compared {
     train: Tensor,
     held_out: Tensor,
-    /// What tells the held-out data from others.
-    fingerprint: String,
 }
 
 impl Compared {
@@ -40,19 +38,18 @@ impl Compared {
         Ok(Self {
             train: splits.train.reference_images()?,
             held_out: splits.held_out.reference_images()?,
-            fingerprint: splits.held_out.fingerprint()?,
         })
     }
 
-    /// What the network of `source` sees in the held-out data.
+    /// What the network of `source` sees in the held-out data, which are those of `splits`.
     pub(crate) fn held_out_features(
         &self,
-        source: &FeatureSource,
+        (source, splits): (&FeatureSource, &Splits),
         device: &Device,
         stop: &StopFlag,
         observer: &mut dyn Observer,
     ) -> Result<Arc<Tensor>, RunError> {
-        let held_out = (&self.held_out, self.fingerprint.clone());
+        let held_out = (&self.held_out, splits.held_out.fingerprint()?);
         source.of_data(held_out, device, stop, observer)
     }
 }
@@ -97,10 +94,10 @@ fn by_features(
     samples: &Tensor,
     compared: &Compared,
     scoring: &ScoringConfig,
-    (source, metrics): (&FeatureSource, &[&dyn Metric]),
+    (source, splits, metrics): (&FeatureSource, &Splits, &[&dyn Metric]),
 ) -> Result<Scores, RunError> {
     let (device, stop) = (Device::Cpu, StopFlag::default());
-    let held_out = compared.held_out_features(source, &device, &stop, &mut Unwatched)?;
+    let held_out = compared.held_out_features((source, splits), &device, &stop, &mut Unwatched)?;
     let own = look(&*source.open(&device)?, samples, &stop, &mut Unwatched)?;
     let inputs = Inputs {
         features: Some([&own, &held_out]),
@@ -148,7 +145,7 @@ pub fn references(
     let score = |samples: &Tensor| Scores::measure(&plain, &inputs(samples, &compared, scoring));
     let seen = |samples: &Tensor| match run.features() {
         None => Ok(Scores::default()),
-        Some(source) => by_features(samples, &compared, scoring, (source, &looking)),
+        Some(source) => by_features(samples, &compared, scoring, (source, splits, &looking)),
     };
     let in_order = |plain: Scores, seen: &Scores| {
         let names = scoring.metrics.descriptions().map(|metric| metric.name);

@@ -30,6 +30,39 @@ pub fn report_of(plan: &Plan, result: &SweepResult, out: &Path) -> Report {
             .map(|(point, row)| with_files(point, row, &told, out))
             .collect(),
         references: result.references.iter().map(report_reference).collect(),
+        configurations: plan.points.iter().map(|p| configuration(p, out)).collect(),
+    }
+}
+
+/// What a run was made with, and how it is made again.
+fn configuration(point: &Point, out: &Path) -> report::Configuration {
+    let file = RunFolder::config_in(&out.join(&point.name));
+    let mut command = format!(
+        "pfgmpp train {} --out NEW",
+        quoted(&file.display().to_string())
+    );
+    if let ModelConfig::Checkpoint {
+        source: CheckpointSource::Run(run),
+    } = &point.config.model
+    {
+        // Beside its own folder there is no such run then.
+        let reference = out.join(run).display().to_string();
+        let model = format!("model={{checkpoint: {{reference: {reference:?}}}}}");
+        command += &format!(" --set {}", quoted(&model));
+    }
+    report::Configuration {
+        run: point.name.clone(),
+        values: yaml::leaves(&point.config),
+        command,
+    }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-=,+@%".contains(c);
+    match word.chars().all(is_plain) {
+        true => word.to_string(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
     }
 }
 
@@ -57,6 +90,7 @@ pub(crate) fn table_of(result: &SweepResult) -> Report {
             .map(|row| report_row(row, &told))
             .collect(),
         references: result.references.iter().map(report_reference).collect(),
+        configurations: Vec::new(),
     }
 }
 

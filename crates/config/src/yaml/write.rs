@@ -65,6 +65,30 @@ pub fn to_line<T: Serialize>(value: &T) -> String {
     }
 }
 
+/// Every value of `value` that has no keys of its own, on one line, under its dotted key: `sampler.schedule.edm.num_steps`.
+pub fn leaves<T: Serialize>(value: &T) -> Vec<(String, String)> {
+    fn gather(above: &str, value: &Value, all: &mut Vec<(String, String)>) {
+        match value {
+            Value::Mapping(map) if !map.is_empty() => {
+                for (key, value) in map {
+                    let key = scalar(key);
+                    let key = match above {
+                        "" => key,
+                        above => format!("{above}.{key}"),
+                    };
+                    gather(&key, value, all);
+                }
+            }
+            other => all.push((above.to_string(), flow(other))),
+        }
+    }
+    let mut all = Vec::new();
+    if let Ok(tree) = tree(value) {
+        gather("", &tree, &mut all);
+    }
+    all
+}
+
 /// `value` as YAML on one line, cut in the middle if it is long: what an error shows of a value.
 pub fn shown<T: Serialize>(value: &T) -> String {
     cut(&to_line(value))
@@ -212,6 +236,23 @@ mod tests {
         let got = to_string(&serde_yaml::from_str::<Value>(text).unwrap()).unwrap();
         let want = "d: .inf\ndata:\n  folder: inf\ntraining:\n  d_list:\n  - 8\n  - .inf\n\
                     evaluations:\n  sampler.d:\n  - 8\n  - inf\nall:\n- d: .inf\n";
+        assert_eq!(got, want);
+    }
+
+    #[test]
+    fn leaves_stand_under_their_dotted_keys_in_order() {
+        let text = "{d: 8, data: {zip: {path: a.zip}}, scoring: {metrics: [nll, recall]}, evaluations: {}}";
+        let got = leaves(&serde_yaml::from_str::<Value>(text).unwrap());
+        let got: Vec<String> = got
+            .iter()
+            .map(|(key, value)| format!("{key} = {value}"))
+            .collect();
+        let want = [
+            "d = 8",
+            "data.zip.path = a.zip",
+            "scoring.metrics = [nll, recall]",
+            "evaluations = {}",
+        ];
         assert_eq!(got, want);
     }
 

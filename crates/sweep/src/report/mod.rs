@@ -11,6 +11,7 @@ use serde::Serialize;
 
 mod cards;
 mod comparisons;
+mod configurations;
 mod dimension_axis;
 mod evaluations;
 mod figures;
@@ -31,6 +32,7 @@ mod table;
 mod tests;
 mod text;
 
+pub use configurations::Configuration;
 pub use figures::figures;
 pub use judgement::{Judgement, judgements};
 pub use page::render;
@@ -54,6 +56,8 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// Values that give the metrics a scale.
     pub references: Vec<Reference>,
+    /// What each run was made with.
+    pub configurations: Vec<Configuration>,
 }
 
 /// A data set of the sweep.

@@ -5,6 +5,7 @@ use pfgmpp_metrics::Better;
 
 use super::cards::cards;
 use super::comparisons::comparisons;
+use super::configurations::configurations;
 use super::dimension_axis::PointAxis;
 use super::evaluations::Settings;
 use super::judgement::{Judgement, judge};
@@ -55,6 +56,7 @@ pub fn render(report: &Report) -> String {
                     }
                     (meanings(report))
                     (settings(&report.settings))
+                    (configurations(&report.configurations))
                     footer { "Written by pfgmpp " (env!("CARGO_PKG_VERSION")) "." }
                 }
             }
