@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use pfgmpp_config::{CheckpointSource, ModelConfig, RunConfig, ScoringConfig, yaml};
+use pfgmpp_config::{
+    CheckpointSource, FeaturesConfig, ModelConfig, RunConfig, ScoringConfig, yaml,
+};
+use pfgmpp_metrics::{Description, Need, metric};
 use pfgmpp_run::{Reference, RunFolder, RunResult, read_evaluations, read_log};
 use pfgmpp_sampler::SamplerConfig;
 use pfgmpp_train::{ConditionConfig, Method, TrainerConfig};
@@ -96,7 +99,27 @@ pub(crate) fn table_of(result: &SweepResult) -> Report {
 
 /// The columns of the report; those of training only where something was trained.
 fn metrics(plan: &Plan, result: &SweepResult) -> Vec<Metric> {
-    let mut metrics: Vec<Metric> = result.metrics.iter().map(Metric::of_scores).collect();
+    let mut features: Vec<&FeaturesConfig> = Vec::new();
+    for own in plan
+        .points
+        .iter()
+        .filter_map(|p| p.config.scoring.features.as_ref())
+    {
+        if !features.contains(&own) {
+            features.push(own);
+        }
+    }
+    let names: Vec<&str> = features.iter().map(|features| features.label()).collect();
+    let of_scores = |score: &Description| {
+        let mut shown = Metric::of_scores(score);
+        let compares = metric(score.name).is_some_and(|m| m.needs().contains(&Need::Features));
+        if compares && !names.is_empty() {
+            shown.label += " of features";
+            shown.meaning += &format!(", of features of {}", names.join(" and of "));
+        }
+        shown
+    };
+    let mut metrics: Vec<Metric> = result.metrics.iter().map(of_scores).collect();
     if plan
         .points
         .iter()
