@@ -64,7 +64,7 @@ pub use level_search::FoundLevels;
 pub use levels_met::{LevelMet, LevelsMet};
 pub use likelihood::{DataLikelihood, ItemLikelihood, LIKELIHOOD_SOLVER, LikelihoodSummary};
 pub use log::{LogLine, read_log};
-pub use memory::{RunMemory, load};
+pub use memory::{Ranks, RunMemory, load};
 pub use observer::{Observer, Phase, Progress, StopFlag};
 pub use paths::PlanePaths;
 pub use post_hoc::{PostHoc, PostHocAverage};

@@ -11,7 +11,7 @@ use pfgmpp_train::{TrainError, Trainer, TrainerConfig};
 use crate::ending::check_ending;
 use crate::error::RunError;
 use crate::held_out::has_classes_of;
-use crate::memory::{Footprint, RunMemory};
+use crate::memory::{Footprint, Ranks, RunMemory};
 use crate::moments::moments_of;
 use crate::resolved::{ResolvedRun, Weights};
 use crate::sampling_model::SamplingModel;
@@ -57,6 +57,7 @@ pub struct Expected {
 /// - `out`: the folder that holds them all; it need not exist.
 ///
 /// - `device`: where they are to run; only the memory of the CPU is known.
+/// - `ranks`: the processes that train each of them together.
 ///
 /// # Errors
 ///
@@ -65,7 +66,7 @@ pub struct Expected {
 pub fn preflight<'a>(
     runs: impl Iterator<Item = (PathBuf, &'a ResolvedRun, &'a Splits)>,
     out: &Path,
-    device: &Device,
+    (device, ranks): (&Device, Ranks),
 ) -> Result<Preflight, RunError> {
     let runs: Vec<Candidate<'a>> = runs.collect();
     let mut built: Vec<(&ResolvedRun, Built)> = Vec::new();
@@ -83,7 +84,8 @@ pub fn preflight<'a>(
             provider.map_or(Ok(()), check_finished)?;
             // Before anything is built.
             if let (Some(model), true) = (trained.config().trained(), device.is_cpu()) {
-                memory = check_network(run, model, &data.train, provider.is_none())?;
+                let trains = provider.is_none();
+                memory = check_network(run, (model, ranks), &data.train, trains)?;
             }
         }
         let found = built.iter().position(|(other, _)| alike(other, resolved));
@@ -146,7 +148,7 @@ struct Built {
 /// larger of both.
 fn check_network(
     (folder, run, _): &Candidate<'_>,
-    model: &TrainerConfig,
+    (model, ranks): (&TrainerConfig, Ranks),
     data: &Dataset,
     trains: bool,
 ) -> Result<u64, RunError> {
@@ -154,6 +156,7 @@ fn check_network(
         RunError::Train(e) => refuse_network(&e, folder),
         other => other,
     })?;
+    let memory = memory.by(ranks);
     let training = match trains {
         true => memory.check_training("training.batch_size")?,
         false => 0,
