@@ -23,8 +23,8 @@ table() {
   awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "seconds") skip = i } { $skip = ""; print }' OFS=, "$1/results.csv"
 }
 
-# Which file each run's result is: another one would have been written later.
-results() { find "$1" -name metrics.json -printf '%p %i %T@\n' | sort; }
+# Which file each run's result is: another one would have been written later. Files that come and go meanwhile are none of its concern.
+results() { find "$1" -name metrics.json -printf '%p %i %T@\n' 2> "$1.found" | sort || true; }
 
 # Shard $1 of $2 into $3, killed $4 times.
 shard() {
@@ -49,6 +49,8 @@ shard() {
     fi
   done
 }
+
+trap 'kill $(jobs -p) 2> "$dir/trap" || true' EXIT
 
 began=$(date +%s%N)
 sweep "$dir/alone" > "$dir/alone.log" 2>&1

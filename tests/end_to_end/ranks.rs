@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::program::{output, pfgmpp, repository, stderr};
+use crate::program::{output, pfgmpp, repository, stderr, stdout};
 
 /// Of a training of 200 steps of digits.
 const SETTINGS: [&str; 10] = [
@@ -306,6 +306,28 @@ fn a_larger_network_is_trained_to_the_same_bits_by_two_and_four_processes() {
 }
 
 #[test]
+fn a_dry_run_tells_the_memory_of_each_process_and_writes_nothing() {
+    if !has_mpi() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let mut command = by_ranks(2, &out, &[]);
+    command.arg("--dry-run");
+    let done = output(command);
+    let text = stdout(&done);
+    assert!(done.status.success(), "got {}", stderr(&done));
+    for want in ["MiB in each of 2 processes of ", "32 samples", "network"] {
+        assert_eq!(
+            text.matches(want).count(),
+            1,
+            "got {text}, want {want} once"
+        );
+    }
+    assert!(!out.exists(), "something was written");
+}
+
+#[test]
 fn what_several_processes_cannot_do_is_refused_once() {
     if !has_mpi() {
         return;
@@ -357,7 +379,17 @@ fn processes_that_cannot_talk_to_each_other_do_not_train_into_one_folder() {
             (true, "srun") => "start them with srun --mpi=pmix",
             (true, _) => "start them with mpirun",
         };
-        for (command, want) in [(train, on_train), (sweep, on_sweep)] {
+        let mut on_gpus = alone(&out, &[]);
+        on_gpus.envs(variables).args(["--device", "cuda"]);
+        let on_gpus_said = match cfg!(feature = "mpi") {
+            true => on_train,
+            false => "built without NCCL",
+        };
+        let mut refused = vec![(train, on_train), (sweep, on_sweep)];
+        if !cfg!(feature = "nccl") {
+            refused.push((on_gpus, on_gpus_said));
+        }
+        for (command, want) in refused {
             let done = output(command);
             let said = stderr(&done);
             assert_eq!(done.status.code(), Some(2), "got {said}");

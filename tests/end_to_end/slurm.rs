@@ -71,7 +71,7 @@ fn the_scripts_say_what_the_sweep_file_asks_for() {
 
 #[test]
 fn a_job_array_on_a_real_slurm_finds_what_one_call_finds() {
-    let Some(slurm) = Slurm::start() else {
+    let Some(mut slurm) = Slurm::start() else {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
@@ -106,6 +106,22 @@ fn a_job_array_on_a_real_slurm_finds_what_one_call_finds() {
         "got {said}"
     );
     assert!(slurm.says("squeue", &["-h", "-r"]).trim().is_empty());
+
+    // Slurm that is down; sbatch asks for some seconds before it says so.
+    let controller = &mut slurm.children[0];
+    controller.kill().unwrap();
+    controller.wait().unwrap();
+    let down = folder.path().join("down");
+    fs::write(&file, text).unwrap();
+    let done = output(slurm.of(sweep(&file, &down, &["--launcher", "slurm"])));
+    let said = stderr(&done);
+    assert_eq!(done.status.code(), Some(1), "got {said}");
+    let errors = said.lines().filter(|line| line.starts_with("error: "));
+    assert_eq!(errors.count(), 1, "got {said}");
+    assert!(
+        said.contains("Unable to contact slurm controller"),
+        "got {said}"
+    );
 }
 
 /// The process that `pid` was started by.

@@ -79,7 +79,14 @@ pub fn join(device: &DeviceArgs, out: &Path) -> Result<Option<Arc<ProcessGroup>>
         return Ok(None);
     };
     let engine = Engine::of(device.is_cpu(), BUILT);
-    if let Some(refused) = engine.refuses(&launch, BUILT) {
+    let refused = match device.is_metal() {
+        true => Some(format!(
+            "--device {device}: {} processes cannot share a GPU",
+            launch.size
+        )),
+        false => engine.refuses(&launch, BUILT),
+    };
+    if let Some(refused) = refused {
         return Err(match launch.rank {
             0 => Failure::bad_input(refused),
             _ => Failure::SaidByFirst,

@@ -1,19 +1,18 @@
 //! Whether the memory suffices, asked before any of it is taken: when it runs out the system ends the process, and
 //! with it all other runs of a sweep.
 
-use pfgmpp_data::{DataSource, Dataset, Splits};
+use pfgmpp_data::{DataSource, Splits};
 use pfgmpp_nn::MemoryEstimate;
-use pfgmpp_train::{TrainerConfig, TrainingMemory};
 
 use crate::error::RunError;
 use crate::free_memory::FreeMemory;
 
 /// Tensors of the shape of a batch of samples, in `f64`, that a solver holds at its side of a model.
 const OF_A_SOLVER: u64 = 6;
-/// What to change if one sample is too many.
-const NO_SAMPLE_FITS: &str = "even one sample a thread does not fit: take a narrower network, fewer samples or fewer threads";
 /// Copies of all samples, in `f32`: one by one and together.
 const OF_SAMPLES: u64 = 2;
+/// What to change if one sample is too many.
+pub(crate) const NO_SAMPLE_FITS: &str = "even one sample a thread does not fit: take a narrower network, fewer samples or fewer threads";
 
 /// What a process holds for each byte of tensors that come and go: the allocator keeps what was freed for others of
 /// the same size. Measured at 1.4 to 1.7 for the configurations in `configs/`.
@@ -41,7 +40,7 @@ impl Footprint {
     }
 
     /// Values of the weights.
-    fn parameters(&self) -> u64 {
+    pub fn parameters(&self) -> u64 {
         match self {
             Self::Network(network) | Self::Derivative(network) => network.parameters(),
             Self::Exact(_) => 0,
@@ -112,145 +111,8 @@ impl Footprint {
     }
 }
 
-/// The processes that train a run together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ranks {
-    /// All of them.
-    pub all: u64,
-    /// Those of this machine, which share its memory.
-    pub here: u64,
-}
-
-impl Ranks {
-    /// A run in one process.
-    pub const ONE: Self = Self { all: 1, here: 1 };
-}
-
-/// What a run of a network takes, told from shapes alone.
-#[derive(Clone, Debug)]
-pub struct RunMemory {
-    training: TrainingMemory,
-    footprint: Footprint,
-    /// Images that the network is differentiated for at a time, if that is set.
-    micro_batch: Option<u64>,
-    batch_size: u64,
-    nimg: u64,
-    n: u64,
-    ranks: Ranks,
-}
-
-impl RunMemory {
-    /// Of the training of `model` on `data` in one process, and of its samples.
-    ///
-    /// # Errors
-    ///
-    /// A network that does not fit the data.
-    pub fn of(model: &TrainerConfig, data: &Dataset) -> Result<Self, RunError> {
-        let training = TrainingMemory::of(model, data)?;
-        Ok(Self {
-            footprint: Footprint::Network(training.network().clone()),
-            training,
-            micro_batch: model.training.micro_batch,
-            batch_size: model.training.batch_size,
-            nimg: model.training.nimg,
-            n: data.n() as u64,
-            ranks: Ranks::ONE,
-        })
-    }
-
-    /// The same of each of the processes that train together; the first of them draws the samples.
-    #[must_use]
-    pub fn by(self, ranks: Ranks) -> Self {
-        Self { ranks, ..self }
-    }
-
-    /// Bytes that the process holds at the peak of a training step on `batch` samples at a time, if there are so many.
-    pub fn training(&self, batch: u64) -> u64 {
-        let batch = batch.min(self.nimg);
-        // Beside the gradients, those that are on their way to the sum of all.
-        let sent = match self.ranks.all {
-            ..=1 => 0,
-            _ => self.footprint.parameters().saturating_mul(4),
-        };
-        let step = self.training.step(batch).saturating_add(sent);
-        held(self.training.step(0), step)
-    }
-
-    /// Bytes that it holds at the peak of drawing `num` samples, `batch` at a time.
-    pub fn sampling(&self, batch: u64, num: u64) -> u64 {
-        self.footprint.sampling(self.n, batch, num)
-    }
-
-    /// Refuses a training, its batch set by `key`, that takes more memory than is free; gives what each process takes.
-    ///
-    /// # Errors
-    ///
-    /// [`RunError::Memory`].
-    pub fn check_training(&self, key: &str) -> Result<u64, RunError> {
-        self.check_training_against(FreeMemory::now(), key)
-    }
-
-    fn check_training_against(&self, free: FreeMemory, key: &str) -> Result<u64, RunError> {
-        let Ranks { all, here } = self.ranks;
-        let free = free.of_one(here, 0);
-        let of = match here {
-            ..=1 => String::new(),
-            _ => format!(" for each of the {here} processes on this machine"),
-        };
-        let else_ = "even a batch of 1 does not fit: take a narrower network";
-        match self.micro_batch {
-            Some(batch) => {
-                let bytes = |batch| self.training(batch);
-                check_against((free, of), "training.micro_batch", batch, else_, bytes)
-            }
-            // Each of the processes has its part of the batch at a time.
-            None => {
-                let bytes = |batch: u64| self.training(batch.div_ceil(all.max(1)));
-                check_against((free, of), key, self.batch_size, else_, bytes)
-            }
-        }
-    }
-
-    /// Refuses a batch of samples, set by `key`, that takes more memory than is free; gives what it takes.
-    ///
-    /// # Errors
-    ///
-    /// [`RunError::Memory`].
-    pub fn check_sampling(&self, key: &str, batch: u64, num: u64) -> Result<u64, RunError> {
-        self.check_sampling_against(FreeMemory::now(), key, batch, num)
-    }
-
-    fn check_sampling_against(
-        &self,
-        free: FreeMemory,
-        key: &str,
-        batch: u64,
-        num: u64,
-    ) -> Result<u64, RunError> {
-        // The others wait for the end of the run, and their allocators keep what training took.
-        let others = self.ranks.here.saturating_sub(1);
-        let at_a_time = self
-            .micro_batch
-            .unwrap_or(self.batch_size.div_ceil(self.ranks.all.max(1)));
-        let beside = others.saturating_mul(self.training(at_a_time));
-        let of = match others {
-            0 => String::new(),
-            1 => " beside what another process on this machine keeps of training".to_string(),
-            _ => format!(" beside what {others} other processes on this machine keep of training"),
-        };
-        let bytes = |batch| self.sampling(batch, num);
-        check_against(
-            (free.of_one(1, beside), of),
-            key,
-            batch,
-            NO_SAMPLE_FITS,
-            bytes,
-        )
-    }
-}
-
 /// What a process holds at its peak whose tensors take `peak` bytes then, `staying` of them all the time.
-fn held(staying: u64, peak: u64) -> u64 {
+pub(crate) fn held(staying: u64, peak: u64) -> u64 {
     let coming = peak.saturating_sub(staying) as f64;
     // A conversion from a float saturates.
     let coming = (coming * HELD) as u64;
@@ -271,7 +133,7 @@ pub(crate) fn check(
 }
 
 /// As [`check`], with what is `free`, and for whom.
-fn check_against(
+pub(crate) fn check_against(
     (free, of): (Option<u64>, String),
     key: &str,
     value: u64,
@@ -324,10 +186,6 @@ pub fn load(data: &DataSource) -> Result<Splits, RunError> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use pfgmpp_config::{Document, RunConfig, yaml};
-
     use super::*;
 
     #[test]
@@ -348,66 +206,5 @@ mod tests {
             got.ends_with("140 MiB of memory, 50 MiB are free: take another"),
             "got {got}"
         );
-    }
-
-    /// The digits' training by `ranks`, with overrides.
-    fn memory(ranks: Ranks, overrides: &[&str]) -> RunMemory {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/digits.yaml");
-        let (mut document, _) = Document::read::<RunConfig>(&path).unwrap();
-        for text in overrides {
-            let (key, value) = yaml::parse_assignment(text).unwrap();
-            document.set::<RunConfig>(&key, value, text).unwrap();
-        }
-        let config = RunConfig::read(&document, &[]).unwrap();
-        let splits = config.data.load().unwrap();
-        let memory = RunMemory::of(config.trained().unwrap(), &splits.train).unwrap();
-        memory.by(ranks)
-    }
-
-    fn free(together: u64) -> FreeMemory {
-        FreeMemory {
-            together: Some(together),
-            own: None,
-        }
-    }
-
-    #[test]
-    fn processes_that_train_on_one_machine_have_to_fit_it_together() {
-        let all_here = Ranks { all: 4, here: 4 };
-        let two_here = Ranks { all: 4, here: 2 };
-        for (set, key) in [
-            ("training.micro_batch=16", "training.micro_batch: 16"),
-            ("training.batch_size=64", "training.batch_size: 64"),
-        ] {
-            // Four processes have 16 of the 64 images at a time each, whichever of the two says so.
-            let ranks = memory(all_here, &[set]);
-            let each = ranks.training(16);
-            assert!(each > memory(Ranks::ONE, &[set]).training(16));
-            let check = |ranks: &RunMemory, together| {
-                ranks.check_training_against(free(together), "training.batch_size")
-            };
-            assert_eq!(check(&ranks, 4 * each).unwrap(), each);
-            let refused = check(&ranks, 4 * each - 4).unwrap_err().to_string();
-            for want in [key, "for each of the 4 processes on this machine", "fit"] {
-                assert!(refused.contains(want), "got {refused}, want {want}");
-            }
-            assert_eq!(check(&ranks.by(two_here), 2 * each).unwrap(), each);
-        }
-    }
-
-    #[test]
-    fn samples_have_to_fit_beside_what_other_processes_keep() {
-        let alone = memory(Ranks::ONE, &["training.micro_batch=16"]);
-        let sampling = alone.sampling(256, 1024);
-        let ranks = memory(Ranks { all: 4, here: 2 }, &["training.micro_batch=16"]);
-        let check = |ranks: &RunMemory, together| {
-            ranks.check_sampling_against(free(together), "scoring.batch_size", 256, 1024)
-        };
-        assert_eq!(check(&alone, sampling).unwrap(), sampling);
-        let both = sampling + ranks.training(16);
-        assert_eq!(check(&ranks, both).unwrap(), sampling);
-        let refused = check(&ranks, both - 1).unwrap_err().to_string();
-        let want = "beside what another process on this machine keeps of training";
-        assert!(refused.contains(want), "got {refused}, want {want}");
     }
 }

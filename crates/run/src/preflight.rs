@@ -11,9 +11,10 @@ use pfgmpp_train::{TrainError, Trainer, TrainerConfig};
 use crate::ending::check_ending;
 use crate::error::RunError;
 use crate::held_out::has_classes_of;
-use crate::memory::{Footprint, Ranks, RunMemory};
+use crate::memory::Footprint;
 use crate::moments::moments_of;
 use crate::resolved::{ResolvedRun, Weights};
+use crate::run_memory::{Ranks, RunMemory};
 use crate::sampling_model::SamplingModel;
 use crate::starting::start;
 

@@ -4,17 +4,19 @@
 //! where it is into a file above the run's folder. A file that a job before has left leads nowhere: who reads it tries again.
 //! The connections stay, so that the end of one process is known to all.
 
+mod guest;
+mod host;
+mod note;
+
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, TcpListener, TcpStream, ToSocketAddrs};
-use std::path::{Path, PathBuf};
+use std::net::{Shutdown, TcpStream};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use pfgmpp_store::write_file;
-use rand::TryRng;
-use rand::rngs::SysRng;
-
+use self::guest::find;
+use self::host::host;
 use super::communicator::RankError;
 
 /// How long ranks wait for each other: as long as a batch system may take to start all of them.
@@ -140,216 +142,17 @@ fn watch(mut peer: TcpStream, rank: usize, lost: Arc<AtomicUsize>) -> io::Result
     Ok(())
 }
 
-/// The first rank's part: the connections to the others, in their order.
-fn host(seat: &Seat, word: &[u8], until: Instant) -> Result<Vec<TcpStream>, RankError> {
-    let listener = listen(seat.on_one_machine).map_err(|e| failed(&e))?;
-    let port = listener.local_addr().map_err(|e| failed(&e))?.port();
-    let mut nonce = [0; NONCE];
-    SysRng
-        .try_fill_bytes(&mut nonce)
-        .map_err(|e| RankError::Start(e.to_string()))?;
-    let file = Note::place(seat);
-    let note = Note {
-        nonce,
-        port,
-        hosts: hosts(seat),
-    };
-    write_file(&file, note.text().as_bytes())
-        .map_err(|e| RankError::Start(format!("{}: {e}", file.display())))?;
-    let guests = receive(seat, &listener, &nonce, until);
-    // Nobody else is to come, also if somebody has not.
-    let _ = std::fs::remove_file(&file);
-    let mut guests = guests?;
-    for guest in &mut guests {
-        let told = guest
-            .write_all(&(word.len() as u64).to_le_bytes())
-            .and_then(|()| guest.write_all(word));
-        told.map_err(|e| failed(&e))?;
-    }
-    Ok(guests)
-}
-
-/// Takes in all other ranks.
-fn receive(
-    seat: &Seat,
-    listener: &TcpListener,
-    nonce: &[u8; NONCE],
-    until: Instant,
-) -> Result<Vec<TcpStream>, RankError> {
-    listener.set_nonblocking(true).map_err(|e| failed(&e))?;
-    let mut guests: Vec<Option<TcpStream>> = (1..seat.size).map(|_| None).collect();
-    while guests.iter().any(Option::is_none) {
-        let Ok((mut guest, _)) = listener.accept() else {
-            if Instant::now() > until {
-                let missing = guests.iter().position(Option::is_none).unwrap_or(0) + 1;
-                let seconds = PATIENCE.as_secs();
-                let message = format!(
-                    "rank {missing} of {} does not come within {seconds} s",
-                    seat.size
-                );
-                return Err(RankError::Start(message));
-            }
-            std::thread::sleep(PAUSE);
-            continue;
-        };
-        // Whoever else connects is let go.
-        let Ok(rank) = greet(&mut guest, nonce) else {
-            continue;
-        };
-        if let Some(free @ None) = rank.checked_sub(1).and_then(|at| guests.get_mut(at)) {
-            if guest.write_all(&MAGIC).is_ok() {
-                *free = Some(guest);
-            }
-        }
-    }
-    Ok(guests.into_iter().flatten().collect())
-}
-
-/// The number of who has connected.
-fn greet(guest: &mut TcpStream, nonce: &[u8; NONCE]) -> io::Result<usize> {
-    guest.set_nonblocking(false)?;
-    guest.set_nodelay(true)?;
-    guest.set_read_timeout(Some(AT_ONCE))?;
-    let mut said = [0; MAGIC.len() + NONCE + 8];
-    guest.read_exact(&mut said)?;
-    let (magic, rest) = said.split_at(MAGIC.len());
-    let (of, rank) = rest.split_at(NONCE);
-    if magic != MAGIC || of != nonce {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    let rank = u64::from_le_bytes(rank.try_into().unwrap_or_default());
-    usize::try_from(rank).map_err(|_| io::ErrorKind::InvalidData.into())
-}
-
-/// Another rank's part: the first one's word, and the connection to it.
-fn find(seat: &Seat, until: Instant) -> Result<(Vec<u8>, TcpStream), RankError> {
-    while Instant::now() < until {
-        for file in Note::places(seat) {
-            let note = std::fs::read_to_string(file).ok();
-            let Some(note) = note.and_then(|text| Note::read(&text)) else {
-                continue;
-            };
-            for host in &note.hosts {
-                if let Ok(found) = call(host, &note, seat.rank, until) {
-                    return Ok(found);
-                }
-            }
-        }
-        std::thread::sleep(PAUSE);
-    }
-    Err(RankError::Start(format!(
-        "rank 0 is not found within {} s: it writes where it is into the folder above {}, which every rank has to see",
-        PATIENCE.as_secs(),
-        seat.folder.display()
-    )))
-}
-
-/// Connects to the first rank at `host`, if it is there.
-fn call(host: &str, note: &Note, rank: usize, until: Instant) -> io::Result<(Vec<u8>, TcpStream)> {
-    let mut stream = Err(io::ErrorKind::NotFound.into());
-    for address in (host, note.port).to_socket_addrs()? {
-        stream = TcpStream::connect_timeout(&address, AT_ONCE);
-        if stream.is_ok() {
-            break;
-        }
-    }
-    let mut stream = stream?;
-    stream.set_nodelay(true)?;
-    // It may have to let somebody else go first.
-    stream.set_read_timeout(Some(4 * AT_ONCE))?;
-    let hello = [&MAGIC[..], &note.nonce, &(rank as u64).to_le_bytes()].concat();
-    stream.write_all(&hello)?;
-    let mut magic = MAGIC;
-    magic.fill(0);
-    stream.read_exact(&mut magic)?;
-    if magic != MAGIC {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    // The word comes when all are there.
-    let left = until.saturating_duration_since(Instant::now());
-    stream.set_read_timeout(Some(left.max(PAUSE)))?;
-    let mut length = [0; 8];
-    stream.read_exact(&mut length)?;
-    let mut word = vec![0; usize::try_from(u64::from_le_bytes(length)).unwrap_or(0)];
-    stream.read_exact(&mut word)?;
-    Ok((word, stream))
-}
-
-fn listen(on_one_machine: bool) -> io::Result<TcpListener> {
-    match on_one_machine {
-        true => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)),
-        // With both kinds of addresses, where the machine has both.
-        false => TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0))
-            .or_else(|_| TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))),
-    }
-}
-
-/// Names under which others may find this machine.
-fn hosts(seat: &Seat) -> Vec<String> {
-    if seat.on_one_machine {
-        return vec![Ipv4Addr::LOCALHOST.to_string()];
-    }
-    let name = gethostname::gethostname().to_string_lossy().into_owned();
-    seat.host.iter().cloned().chain([name]).collect()
-}
-
 fn failed(error: &io::Error) -> RankError {
     RankError::Start(format!("the ranks cannot meet: {error}"))
 }
 
-/// What the file says: where the first rank is.
-struct Note {
-    nonce: [u8; NONCE],
-    port: u16,
-    hosts: Vec<String>,
-}
-
-impl Note {
-    fn text(&self) -> String {
-        let nonce: String = self
-            .nonce
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        let hosts = self.hosts.join("\n");
-        format!("{nonce}\n{}\n{hosts}\n", self.port)
-    }
-
-    fn read(text: &str) -> Option<Self> {
-        let mut lines = text.lines();
-        let hex = lines.next()?;
-        let mut nonce = [0; NONCE];
-        for (at, byte) in nonce.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(hex.get(2 * at..2 * at + 2)?, 16).ok()?;
-        }
-        Some(Self {
-            nonce,
-            port: lines.next()?.parse().ok()?,
-            hosts: lines.map(str::to_string).collect(),
-        })
-    }
-
-    /// Where it is written: in the run's folder, or the nearest one above it that exists.
-    fn place(seat: &Seat) -> PathBuf {
-        let mut places = Self::places(seat);
-        let exists = |file: &PathBuf| match file.parent() {
-            Some(folder) if folder != Path::new("") => folder.is_dir(),
-            _ => true,
-        };
-        places.find(exists).unwrap_or_default()
-    }
-
-    /// Where it may be found.
-    fn places(seat: &Seat) -> impl Iterator<Item = PathBuf> {
-        let of = format!("{}\n{}", seat.job, seat.folder.display());
-        let name = format!(".ranks-{:08x}", crc32fast::hash(of.as_bytes()));
-        let folders = seat.folder.ancestors();
-        folders.map(move |folder| folder.join(&name))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::path::Path;
+
+    use super::guest::call;
+    use super::note::Note;
     use super::*;
 
     fn seat(rank: usize, size: usize, folder: &Path) -> Seat {

@@ -137,8 +137,8 @@ impl Drop for NcclCommunicator {
     }
 }
 
-fn nccl(error: NcclError) -> RankError {
-    RankError::Engine(format!("NCCL: {:?}", error.0))
+fn nccl(NcclError(status): NcclError) -> RankError {
+    RankError::Engine(format!("NCCL: {status:?}"))
 }
 
 fn driver(error: DriverError) -> RankError {

@@ -35,10 +35,6 @@ impl FirstRank<'_> {
             return Ok(());
         };
         let size = self.group.size();
-        if device.is_metal() {
-            let message = format!("--device {device}: {size} processes cannot share a GPU");
-            return Err(Failure::bad_input(message));
-        }
         model.training.check_ranks(size).map_err(TrainError::from)?;
         match model.training.micro_batch {
             // Which sums a GPU takes in which order is its library's choice.
