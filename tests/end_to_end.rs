@@ -54,6 +54,12 @@ mod python;
 #[cfg(unix)]
 #[path = "end_to_end/ranks.rs"]
 mod ranks;
+#[cfg(unix)]
+#[path = "end_to_end/ranks_srun.rs"]
+mod ranks_srun;
+#[cfg(unix)]
+#[path = "end_to_end/real_slurm.rs"]
+mod real_slurm;
 #[path = "end_to_end/restore.rs"]
 mod restore;
 #[path = "end_to_end/sample.rs"]

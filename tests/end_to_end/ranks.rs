@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::program::{output, pfgmpp, repository, stderr};
+use crate::program::{output, pfgmpp, repository, stderr, stdout};
 
 /// Of a training of 200 steps of digits.
 const SETTINGS: [&str; 10] = [
@@ -23,7 +23,7 @@ const SETTINGS: [&str; 10] = [
 ];
 
 /// The arguments of a training into `out`.
-fn arguments(command: &mut Command, out: &Path, more: &[&str]) {
+pub fn arguments(command: &mut Command, out: &Path, more: &[&str]) {
     command
         .args(["train", "configs/digits.yaml", "--out"])
         .arg(out);
@@ -32,7 +32,8 @@ fn arguments(command: &mut Command, out: &Path, more: &[&str]) {
     }
 }
 
-fn alone(out: &Path, more: &[&str]) -> Command {
+/// The training in one process.
+pub fn alone(out: &Path, more: &[&str]) -> Command {
     let mut command = pfgmpp();
     arguments(&mut command, out, more);
     command
@@ -40,6 +41,13 @@ fn alone(out: &Path, more: &[&str]) -> Command {
 
 /// The training by `size` processes on this machine, on the loopback only.
 fn by_ranks(size: usize, out: &Path, more: &[&str]) -> Command {
+    let mut command = started_by_mpirun(size);
+    arguments(&mut command, out, more);
+    command
+}
+
+/// The program, `size` times.
+fn started_by_mpirun(size: usize) -> Command {
     let mut command = Command::new("mpirun");
     command.current_dir(repository());
     command.args([
@@ -56,12 +64,11 @@ fn by_ranks(size: usize, out: &Path, more: &[&str]) -> Command {
         command.args(["--mca", name, value]);
     }
     command.arg(env!("CARGO_BIN_EXE_pfgmpp"));
-    arguments(&mut command, out, more);
     command
 }
 
 /// Whether there is MPI to test; says so if not.
-fn has_mpi() -> bool {
+pub fn has_mpi() -> bool {
     if !cfg!(feature = "mpi") {
         println!("built without the feature mpi: training by several processes is not tested here");
         return false;
@@ -75,13 +82,13 @@ fn has_mpi() -> bool {
 }
 
 /// Bytes of the averaged weights.
-fn weights(out: &Path) -> Vec<u8> {
+pub fn weights(out: &Path) -> Vec<u8> {
     let path = out.join("checkpoint/model.safetensors");
     std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
 /// Images and loss of each line of the log, as they stand there.
-fn losses(out: &Path) -> Vec<String> {
+pub fn losses(out: &Path) -> Vec<String> {
     let log = std::fs::read_to_string(out.join("log.jsonl")).unwrap();
     let until_rate = log
         .lines()
@@ -206,6 +213,120 @@ fn a_signal_stops_all_processes_at_the_same_step_and_one_alone_goes_on() {
     assert!(weights(&out) == weights(&one), "other weights");
 }
 
+/// Seconds of a core that a process has taken so far.
+#[cfg(target_os = "linux")]
+fn cpu_seconds(pid: &str) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    // Behind the name, which may hold anything: the 14th and 15th fields, in hundredths.
+    let fields = stat.rsplit_once(')').unwrap().1;
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let ticks = |at: usize| fields[at - 3].parse::<f64>().unwrap();
+    (ticks(14) + ticks(15)) / 100.0
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn processes_that_have_trained_leave_the_cores_to_the_first_which_samples() {
+    if !has_mpi() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    // Short to train and long to sample.
+    let more = [
+        "training.nimg=320",
+        "scoring.num_samples=4096",
+        "sampler.schedule.edm.num_steps=40",
+    ];
+    let mut command = by_ranks(2, &out, &more);
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut job = command.spawn().unwrap();
+    wait_for(&out.join("checkpoint/model.safetensors"));
+    let children = Command::new("pgrep")
+        .args(["-P", &job.id().to_string()])
+        .output();
+    let children = String::from_utf8(children.unwrap().stdout).unwrap();
+    let children: Vec<&str> = children.lines().collect();
+    // Those that trained it have no more to do once the first has written that.
+    sleep(Duration::from_secs(1));
+    let taken = || children.iter().map(|pid| cpu_seconds(pid));
+    let (began, before) = (Instant::now(), taken().collect::<Vec<f64>>());
+    sleep(Duration::from_secs(3));
+    let (seconds, after) = (began.elapsed().as_secs_f64(), taken());
+    let shares: Vec<f64> = after
+        .zip(before)
+        .map(|(after, before)| (after - before) / seconds)
+        .collect();
+    assert!(
+        job.try_wait().unwrap().is_none(),
+        "the job had ended before"
+    );
+    job.kill().unwrap();
+    job.wait().unwrap();
+    println!("shares of a core: {shares:?}");
+    assert_eq!(shares.len(), 2, "processes");
+    // The one samples, and gets as much of a core as others on this machine leave it; the other waits.
+    let least = shares.iter().copied().fold(f64::INFINITY, f64::min);
+    assert!(least < 0.1, "got shares {shares:?}, want one below 0.1");
+}
+
+#[test]
+fn a_larger_network_is_trained_to_the_same_bits_by_two_and_four_processes() {
+    if !has_mpi() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let train = |mut command: Command, out: &Path| {
+        command.args(["train", "configs/bench_b.yaml", "--out"]);
+        command.arg(out);
+        for set in [
+            "training.micro_batch=8",
+            "training.nimg=192",
+            "training.log_every=32",
+            "training.state_every=192",
+            "scoring.num_samples=8",
+            "sampler.schedule.edm.num_steps=2",
+        ] {
+            command.args(["--set", set]);
+        }
+        let done = output(command);
+        assert!(done.status.success(), "got {}", stderr(&done));
+    };
+    let one = folder.path().join("one");
+    train(pfgmpp(), &one);
+    for size in [2, 4] {
+        let out = folder.path().join(size.to_string());
+        train(started_by_mpirun(size), &out);
+        assert!(
+            weights(&out) == weights(&one),
+            "{size} processes: other weights"
+        );
+        assert_eq!(losses(&out), losses(&one), "{size} processes");
+    }
+}
+
+#[test]
+fn a_dry_run_tells_the_memory_of_each_process_and_writes_nothing() {
+    if !has_mpi() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let mut command = by_ranks(2, &out, &[]);
+    command.arg("--dry-run");
+    let done = output(command);
+    let text = stdout(&done);
+    assert!(done.status.success(), "got {}", stderr(&done));
+    for want in ["MiB in each of 2 processes of ", "32 samples", "network"] {
+        assert_eq!(
+            text.matches(want).count(),
+            1,
+            "got {text}, want {want} once"
+        );
+    }
+    assert!(!out.exists(), "something was written");
+}
+
 #[test]
 fn what_several_processes_cannot_do_is_refused_once() {
     if !has_mpi() {
@@ -253,11 +374,22 @@ fn processes_that_cannot_talk_to_each_other_do_not_train_into_one_folder() {
             .arg(&out);
         sweep.envs(variables);
         let on_sweep = "give each process its part by --shard or --only";
-        let on_train = match cfg!(feature = "mpi") {
-            true => "start them with mpirun",
-            false => "built without MPI",
+        let on_train = match (cfg!(feature = "mpi"), starter) {
+            (false, _) => "built without MPI",
+            (true, "srun") => "start them with srun --mpi=pmix",
+            (true, _) => "start them with mpirun",
         };
-        for (command, want) in [(train, on_train), (sweep, on_sweep)] {
+        let mut on_gpus = alone(&out, &[]);
+        on_gpus.envs(variables).args(["--device", "cuda"]);
+        let on_gpus_said = match cfg!(feature = "mpi") {
+            true => on_train,
+            false => "built without NCCL",
+        };
+        let mut refused = vec![(train, on_train), (sweep, on_sweep)];
+        if !cfg!(feature = "nccl") {
+            refused.push((on_gpus, on_gpus_said));
+        }
+        for (command, want) in refused {
             let done = output(command);
             let said = stderr(&done);
             assert_eq!(done.status.code(), Some(2), "got {said}");
@@ -270,7 +402,8 @@ fn processes_that_cannot_talk_to_each_other_do_not_train_into_one_folder() {
     }
 }
 
-fn wait_for(path: &Path) {
+/// Waits until there is a file.
+pub fn wait_for(path: &Path) {
     let began = Instant::now();
     while !path.is_file() {
         let waited = began.elapsed();

@@ -285,3 +285,77 @@ fn a_clock_that_jumps_changes_nothing() {
     assert_eq!(begun(&stderr(&done)).len(), 4, "of 8 runs, 4 were finished");
     assert_eq!(scores(&out), scores(&alone));
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_sweep_folder_that_is_read_only_is_one_line_and_can_be_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = tiny(folder.path());
+    let out = folder.path().join("out");
+    let few = ["--set", "axes.seed=[0]", "--set", "axes.d=[1, 8]"];
+    let only = [&few[..], &["--only", "d=1,seed=0"]].concat();
+    assert!(output(sweep(&file, &out, &only)).status.success());
+    // Also for root: the same folder once more, in a mount namespace of its own.
+    let read_only = |flags: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-c"]);
+        let mounts =
+            "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" || exit 77; exec \"$@\"";
+        command
+            .arg(mounts)
+            .arg(&out)
+            .arg(env!("CARGO_BIN_EXE_pfgmpp"));
+        command.args(["sweep", "--threads", "1"]).arg(&file);
+        command.arg("--out").arg(&out).args(few).args(flags);
+        command
+            .output()
+            .ok()
+            .filter(|done| done.status.code() != Some(77))
+    };
+    let Some(done) = read_only(&["--status"]) else {
+        println!("no mount namespaces here: the read-only folder was not tried");
+        return;
+    };
+    assert!(
+        stdout(&done).contains("1 finished, 1 pending"),
+        "got {} {}",
+        stdout(&done),
+        stderr(&done)
+    );
+    for flags in [&[][..], &["--shard", "1/1"], &["--collect"]] {
+        let done = read_only(flags).unwrap();
+        let said = stderr(&done);
+        assert_eq!(done.status.code(), Some(2), "{flags:?}: got {said}");
+        let errors = said.lines().filter(|line| line.starts_with("error: "));
+        assert_eq!(errors.count(), 1, "{flags:?}: got {said}");
+        assert!(
+            said.contains("Read-only file system") && said.contains(&out.display().to_string()),
+            "{flags:?}: got {said}"
+        );
+    }
+}
+
+#[test]
+fn a_sweep_folder_that_vanishes_ends_the_call_and_does_not_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = tiny(folder.path());
+    for (name, flags) in [("all", &[][..]), ("shard", &["--shard", "1/1"])] {
+        let [out, gone] = ["out", "gone"].map(|kind| folder.path().join(format!("{name} {kind}")));
+        let child = start(sweep(&file, &out, flags));
+        let first = out.join("d=1,seed=0/metrics.json");
+        let began = Instant::now();
+        while !first.exists() {
+            let waited = began.elapsed();
+            assert!(waited < Duration::from_secs(60), "no run is finished");
+            sleep(Duration::from_millis(2));
+        }
+        fs::rename(&out, &gone).unwrap();
+        fs::remove_dir_all(&gone).unwrap();
+        let done = child.wait_with_output().unwrap();
+        let said = stderr(&done);
+        assert!(matches!(done.status.code(), Some(1 | 2)), "got {said}");
+        let errors = said.lines().filter(|line| line.starts_with("error: "));
+        assert_eq!(errors.count(), 1, "{name}: got {said}");
+        assert!(!out.exists(), "{name}: the folder is there again: {said}");
+    }
+}

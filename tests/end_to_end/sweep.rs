@@ -201,7 +201,7 @@ fn one_configuration_trains_on_its_own() {
 }
 
 /// `pfgmpp sweep FILE` into `out`, with overrides.
-fn sweep(file: &str, out: &std::path::Path, overrides: &[&str]) -> std::process::Output {
+fn sweep(file: &str, out: &Path, overrides: &[&str]) -> std::process::Output {
     let mut command = pfgmpp();
     command.args(["sweep", file, "--out"]).arg(out);
     for set in overrides {

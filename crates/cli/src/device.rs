@@ -6,6 +6,7 @@ use std::str::FromStr;
 use candle_core::Device;
 
 use crate::failure::Failure;
+use crate::launch::Launch;
 
 /// The flag of every command that computes.
 #[derive(clap::Args)]
@@ -41,9 +42,41 @@ impl DeviceArgs {
         opened.map_err(|e| Failure::bad_input(format!("--device {self}: {e}")))
     }
 
+    /// As [`Self::open`], as one of the processes that were started together: of GPUs one of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`], and fewer GPUs than processes on this machine.
+    pub fn open_as_rank(&self) -> Result<Device, Failure> {
+        match (self.device, Launch::of_environment()) {
+            (DeviceName::Cuda(_), Some(launch)) if cfg!(feature = "cuda") => {
+                let gpu = Self {
+                    device: DeviceName::Cuda(self.gpu_of(&launch)?),
+                };
+                gpu.open()
+            }
+            _ => self.open(),
+        }
+    }
+
+    /// The number of the GPU of a process of `launch`.
+    ///
+    /// # Errors
+    ///
+    /// Fewer GPUs than processes on this machine, and one GPU for all of them.
+    pub fn gpu_of(&self, launch: &Launch) -> Result<usize, Failure> {
+        let found = self.device.gpu_of(launch, visible_gpus());
+        found.map_err(|message| Failure::bad_input(format!("--device {self}: {message}")))
+    }
+
     /// Whether it is the processor.
     pub fn is_cpu(&self) -> bool {
         self.device == DeviceName::Cpu
+    }
+
+    /// Whether it is a GPU of Apple's, of which a machine has one.
+    pub fn is_metal(&self) -> bool {
+        self.device == DeviceName::Metal
     }
 
     fn missing(&self, feature: &str) -> Failure {
@@ -52,6 +85,38 @@ impl DeviceArgs {
              cargo build --release --features {feature}"
         ))
     }
+}
+
+impl DeviceName {
+    /// The GPU of a process of `launch` that sees `visible` of them.
+    fn gpu_of(self, launch: &Launch, visible: usize) -> Result<usize, String> {
+        if let Self::Cuda(number @ 1..) = self {
+            return Err(format!(
+                "{} processes cannot share GPU {number}: with --device cuda each takes one of its own",
+                launch.size
+            ));
+        }
+        let local_rank = launch.local_rank.unwrap_or(0);
+        match visible {
+            // Where the starter gives each process a GPU (srun --gpus-per-task=1) it sees no other one.
+            1 => Ok(0),
+            _ if local_rank < visible => Ok(local_rank),
+            _ => Err(format!(
+                "process {local_rank} of this machine, from 0, has no GPU: there are {visible}"
+            )),
+        }
+    }
+}
+
+/// GPUs that this process may use.
+fn visible_gpus() -> usize {
+    #[cfg(feature = "cuda")]
+    {
+        use candle_core::cuda_backend::cudarc::driver::CudaContext;
+        CudaContext::device_count().map_or(0, |count| usize::try_from(count).unwrap_or(0))
+    }
+    #[cfg(not(feature = "cuda"))]
+    0
 }
 
 impl fmt::Display for DeviceArgs {
@@ -82,6 +147,43 @@ impl FromStr for DeviceName {
             ("metal", _) => Ok(Self::Metal),
             (_, Some(Ok(number))) => Ok(Self::Cuda(number)),
             _ => Err("must be cpu, cuda, cuda:N or metal"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_process_of_a_machine_takes_a_gpu_of_its_own() {
+        let launch = |local_rank| Launch {
+            starter: "torchrun",
+            rank: 5,
+            size: 8,
+            local_rank: Some(local_rank),
+            local_size: Some(4),
+            has_mpi: false,
+        };
+        for (device, local_rank, visible, want) in [
+            (0, 0, 4, Ok(0)),
+            (0, 3, 4, Ok(3)),
+            (0, 3, 1, Ok(0)),
+            (
+                0,
+                2,
+                2,
+                Err("process 2 of this machine, from 0, has no GPU: there are 2"),
+            ),
+            (0, 0, 0, Err("there are 0")),
+            (1, 0, 4, Err("8 processes cannot share GPU 1")),
+        ] {
+            let got = DeviceName::Cuda(device).gpu_of(&launch(local_rank), visible);
+            match (&got, want) {
+                (Ok(got), Ok(want)) if *got == want => {}
+                (Err(got), Err(want)) if got.contains(want) => {}
+                _ => panic!("process {local_rank}, {visible} GPUs: got {got:?}, want {want:?}"),
+            }
         }
     }
 }

@@ -25,13 +25,15 @@ pub enum Failure {
     Failed(anyhow::Error),
     /// Stopped by Ctrl-C or a termination signal, with the state saved: exit code 130.
     Interrupted(String),
+    /// What the first process of a job finds and says as well: exit code 2.
+    SaidByFirst,
 }
 
 impl Failure {
     /// The exit code.
     pub fn code(&self) -> u8 {
         match self {
-            Self::BadInput(_) => 2,
+            Self::BadInput(_) | Self::SaidByFirst => 2,
             Self::Failed(_) => 1,
             Self::Interrupted(_) => 130,
         }
@@ -42,7 +44,7 @@ impl Failure {
         match (rank, self) {
             (0, Self::Interrupted(_)) => complain(self),
             (0, _) => complain(format_args!("error: {self}")),
-            (_, Self::Interrupted(_)) => {}
+            (_, Self::Interrupted(_) | Self::SaidByFirst) => {}
             (_, error) => {
                 if matches!(error, Self::BadInput(_)) {
                     // Most of it the first process finds too, and ends the job with a line of its own.
@@ -65,6 +67,7 @@ impl fmt::Display for Failure {
             // The libraries' messages hold their causes already.
             Self::BadInput(error) | Self::Failed(error) => error.to_string(),
             Self::Interrupted(message) => message.clone(),
+            Self::SaidByFirst => "as the first process says".to_string(),
         };
         // An error is one line of readable length, whatever a library or a file put into it.
         let line = text.split_whitespace().collect::<Vec<_>>().join(" ");

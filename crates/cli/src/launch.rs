@@ -3,30 +3,66 @@
 use std::env;
 use std::str::FromStr;
 
-/// What starts several processes as one job, and the variables by which it tells each of them its number, how many there are,
-/// and how many of them are on its machine.
-const STARTERS: [(&str, &str, &str, &str); 4] = [
-    (
-        "mpirun",
-        "OMPI_COMM_WORLD_RANK",
-        "OMPI_COMM_WORLD_SIZE",
-        "OMPI_COMM_WORLD_LOCAL_SIZE",
-    ),
+/// What starts several processes as one job, and the variables by which it tells each of them what it is.
+struct Starter {
+    name: &'static str,
+    /// Variables that have to be there too, where the others have names that anybody may have given.
+    beside: &'static [&'static str],
+    rank: &'static str,
+    size: &'static str,
+    local_rank: &'static str,
+    local_size: &'static str,
+}
+
+/// Those that are known; what another one may have started comes first.
+const STARTERS: [Starter; 5] = [
+    Starter {
+        name: TORCHRUN,
+        beside: &["TORCHELASTIC_RUN_ID"],
+        rank: "RANK",
+        size: "WORLD_SIZE",
+        local_rank: "LOCAL_RANK",
+        local_size: "LOCAL_WORLD_SIZE",
+    },
+    Starter {
+        name: "mpirun",
+        beside: &[],
+        rank: "OMPI_COMM_WORLD_RANK",
+        size: "OMPI_COMM_WORLD_SIZE",
+        local_rank: "OMPI_COMM_WORLD_LOCAL_RANK",
+        local_size: "OMPI_COMM_WORLD_LOCAL_SIZE",
+    },
     // Of the job step, so that a script of sbatch which starts this program without srun is alone.
-    (
-        SRUN,
-        "SLURM_PROCID",
-        "SLURM_STEP_NUM_TASKS",
-        "SLURM_STEP_TASKS_PER_NODE",
-    ),
-    ("mpiexec", "PMI_RANK", "PMI_SIZE", "MPI_LOCALNRANKS"),
-    (TORCHRUN, "RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"),
+    Starter {
+        name: SRUN,
+        beside: &[],
+        rank: "SLURM_PROCID",
+        size: "SLURM_STEP_NUM_TASKS",
+        local_rank: "SLURM_LOCALID",
+        local_size: "SLURM_STEP_TASKS_PER_NODE",
+    },
+    Starter {
+        name: "mpiexec",
+        beside: &[],
+        rank: "PMI_RANK",
+        size: "PMI_SIZE",
+        local_rank: "MPI_LOCALRANKID",
+        local_size: "MPI_LOCALNRANKS",
+    },
+    // Launchers beside torchrun that set what it does.
+    Starter {
+        name: ENVIRONMENT,
+        beside: &["MASTER_ADDR", "MASTER_PORT"],
+        rank: "RANK",
+        size: "WORLD_SIZE",
+        local_rank: "LOCAL_RANK",
+        local_size: "LOCAL_WORLD_SIZE",
+    },
 ];
 
 const SRUN: &str = "srun";
-/// Its variables have common names, which count only beside this one.
 const TORCHRUN: &str = "torchrun";
-const OF_TORCHRUN: &str = "TORCHELASTIC_RUN_ID";
+const ENVIRONMENT: &str = "a launcher with RANK and WORLD_SIZE";
 
 /// A job of several processes, as one of them sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +73,12 @@ pub struct Launch {
     pub rank: usize,
     /// Processes, at least two.
     pub size: usize,
+    /// The number of this process among those of its machine, where that is known.
+    pub local_rank: Option<usize>,
     /// Processes on this machine, where that is known.
     pub local_size: Option<usize>,
+    /// Whether MPI can find the others by what the environment says.
+    pub has_mpi: bool,
 }
 
 impl Launch {
@@ -48,24 +88,31 @@ impl Launch {
     }
 
     fn of(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
-        let found = STARTERS.iter().find_map(|&(starter, rank, size, local)| {
-            if starter == TORCHRUN {
-                variable(OF_TORCHRUN)?;
-            }
-            Some(Self {
-                starter,
-                rank: number(&variable(rank)?)?,
-                size: number(&variable(size)?)?,
-                local_size: variable(local).and_then(|text| number(&text)),
-            })
-        });
-        found.filter(|launch| launch.size > 1)
+        let there = |names: &[&str]| names.iter().all(|name| variable(name).is_some());
+        let starter = STARTERS
+            .iter()
+            .find(|starter| there(starter.beside) && there(&[starter.rank, starter.size]))?;
+        let found = |name: &str| variable(name).and_then(|text| number(&text));
+        let has_mpi = match starter.name {
+            TORCHRUN | ENVIRONMENT => false,
+            // Of the kinds of srun --mpi those that tell MPI of the other processes.
+            SRUN => there(&["PMIX_RANK"]) || there(&["PMI_RANK"]),
+            _ => true,
+        };
+        let launch = Self {
+            starter: starter.name,
+            rank: found(starter.rank)?,
+            size: found(starter.size)?,
+            local_rank: found(starter.local_rank),
+            local_size: found(starter.local_size),
+            has_mpi,
+        };
+        (launch.size > 1).then_some(launch)
     }
 
-    /// Whether it has started ranks that MPI knows of.
-    #[cfg(feature = "mpi")]
-    pub fn is_of_mpi(&self) -> bool {
-        self.starter != TORCHRUN
+    /// Whether srun has started it.
+    pub fn is_of_srun(&self) -> bool {
+        self.starter == SRUN
     }
 
     /// Threads of one of the processes of this machine: its share of the cores, at least one.
@@ -75,7 +122,7 @@ impl Launch {
         // Of a job of one task in which mpirun starts several processes it is the share of all of them.
         let of_slurm = env::var("SLURM_CPUS_PER_TASK").ok();
         if let Some(cores) = of_slurm.and_then(|n| number::<usize>(&n))
-            && self.starter == SRUN
+            && self.is_of_srun()
         {
             return Some(cores.clamp(1, available));
         }
@@ -98,6 +145,23 @@ fn all_cores() -> Option<usize> {
     }
     #[cfg(not(unix))]
     None
+}
+
+/// What tells the job that this process belongs to from others, as far as its starter says so.
+#[cfg(feature = "nccl")]
+pub fn job() -> String {
+    const OF_A_JOB: [&str; 8] = [
+        "TORCHELASTIC_RUN_ID",
+        "TORCHELASTIC_RESTART_COUNT",
+        "MASTER_ADDR",
+        "MASTER_PORT",
+        "PMIX_NAMESPACE",
+        "OMPI_MCA_ess_base_jobid",
+        "SLURM_JOB_ID",
+        "SLURM_STEP_ID",
+    ];
+    let of_job = OF_A_JOB.map(|name| env::var(name).unwrap_or_default());
+    of_job.join(" ")
 }
 
 /// The number that `text` begins with: Slurm writes `2(x3)` for two tasks on each of three nodes.
@@ -150,12 +214,50 @@ mod tests {
                 ],
                 Some(("torchrun", 1, 2, None)),
             ),
+            // torchrun once for each machine, by srun: the processes are those of torchrun.
+            (
+                &[
+                    ("SLURM_PROCID", "1"),
+                    ("SLURM_STEP_NUM_TASKS", "2"),
+                    ("SLURM_STEP_TASKS_PER_NODE", "1(x2)"),
+                    ("RANK", "5"),
+                    ("WORLD_SIZE", "8"),
+                    ("LOCAL_WORLD_SIZE", "4"),
+                    ("TORCHELASTIC_RUN_ID", "none"),
+                ],
+                Some(("torchrun", 5, 8, Some(4))),
+            ),
+            (
+                &[
+                    ("RANK", "1"),
+                    ("WORLD_SIZE", "2"),
+                    ("MASTER_ADDR", "node0"),
+                    ("MASTER_PORT", "29500"),
+                ],
+                Some(("a launcher with RANK and WORLD_SIZE", 1, 2, None)),
+            ),
             (&[("RANK", "1"), ("WORLD_SIZE", "2")], None),
             (&[("PMI_RANK", "0"), ("PMI_SIZE", "1")], None),
             (&[], None),
         ] {
             let got = of(variables).map(|l| (l.starter, l.rank, l.size, l.local_size));
             assert_eq!(got, want, "{variables:?}");
+        }
+    }
+
+    #[test]
+    fn mpi_finds_the_others_of_srun_if_it_was_told_of_them() {
+        let srun = [("SLURM_PROCID", "1"), ("SLURM_STEP_NUM_TASKS", "2")];
+        let mpirun = [("OMPI_COMM_WORLD_RANK", "1"), ("OMPI_COMM_WORLD_SIZE", "2")];
+        for (variables, more, want) in [
+            (srun, ("SLURM_LOCALID", "1"), false),
+            (srun, ("PMIX_RANK", "1"), true),
+            (srun, ("PMI_RANK", "1"), true),
+            (mpirun, ("OMPI_COMM_WORLD_LOCAL_RANK", "1"), true),
+        ] {
+            let variables = [variables[0], variables[1], more];
+            let got = of(&variables).map(|launch| launch.has_mpi);
+            assert_eq!(got, Some(want), "{variables:?}");
         }
     }
 }

@@ -89,7 +89,7 @@ pub enum RunError {
         problem: String,
     },
     /// The memory does not suffice.
-    #[error("{key}: {value}: needs about {} of memory, {} are free: {advice}", in_words(*needed), in_words(*free))]
+    #[error("{key}: {value}: needs about {} of memory, {} are free{of}: {advice}", in_words(*needed), in_words(*free))]
     Memory {
         /// What asks for it, as a configuration or the command line names it.
         key: String,
@@ -99,6 +99,8 @@ pub enum RunError {
         needed: u64,
         /// Bytes that are free.
         free: u64,
+        /// For whom, where other processes train on the same machine.
+        of: String,
         /// What to change.
         advice: String,
     },

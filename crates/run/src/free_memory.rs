@@ -6,24 +6,50 @@ use std::path::{Path, PathBuf};
 /// Bytes that this process can take: of the machine, of its control groups and of its own limits, whichever are
 /// least. `None` where the system does not say.
 pub fn free_memory() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let machine = fs::read_to_string("/proc/meminfo").ok();
-    let machine = machine.and_then(|text| kib(&text, "MemAvailable:"));
-    let limited = |limit: &str, used: &str| {
-        let limit = limit_of(&limits, limit)?;
-        Some(limit.saturating_sub(kib(&status, used).unwrap_or(0)))
-    };
-    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    [
-        machine,
-        limited("Max address space", "VmSize:"),
-        limited("Max data size", "VmData:"),
-        of_groups(&groups, Path::new("/sys/fs/cgroup")),
-    ]
-    .into_iter()
-    .flatten()
-    .min()
+    FreeMemory::now().of_one(1, 0)
+}
+
+/// Bytes that can be taken, where the system says.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct FreeMemory {
+    /// By all processes of this machine and of this one's control groups.
+    pub together: Option<u64>,
+    /// By this process, by its own limits.
+    pub own: Option<u64>,
+}
+
+impl FreeMemory {
+    /// What each of `alike` processes can take that take as much as the others at the same time, where others take `beside`.
+    pub fn of_one(self, alike: u64, beside: u64) -> Option<u64> {
+        let share = |free: u64| free.saturating_sub(beside) / alike.max(1);
+        [self.together.map(share), self.own]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// What there is now.
+    pub fn now() -> Self {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+        let machine = fs::read_to_string("/proc/meminfo").ok();
+        let machine = machine.and_then(|text| kib(&text, "MemAvailable:"));
+        let limited = |limit: &str, used: &str| {
+            let limit = limit_of(&limits, limit)?;
+            Some(limit.saturating_sub(kib(&status, used).unwrap_or(0)))
+        };
+        let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let groups = of_groups(&groups, Path::new("/sys/fs/cgroup"));
+        let limits = [
+            limited("Max address space", "VmSize:"),
+            limited("Max data size", "VmData:"),
+        ];
+        let least = |of: [Option<u64>; 2]| of.into_iter().flatten().min();
+        Self {
+            together: least([machine, groups]),
+            own: least(limits),
+        }
+    }
 }
 
 /// Bytes of main memory that this process holds; `None` where the system does not say.
@@ -136,6 +162,20 @@ mod tests {
         assert_eq!(limit_of(limits, "Max data size"), None);
         let status = "VmPeak:\t    2048 kB\nVmSize:\t    1024 kB\n";
         assert_eq!(kib(status, "VmSize:"), Some(MIB));
+    }
+
+    #[test]
+    fn processes_share_the_machine_and_each_has_its_own_limits() {
+        let free = FreeMemory {
+            together: Some(100 * MIB),
+            own: Some(40 * MIB),
+        };
+        for (alike, beside, want) in [(1, 0, 40), (2, 0, 40), (4, 0, 25), (1, 70, 30), (1, 200, 0)]
+        {
+            let got = free.of_one(alike, beside * MIB).map(|bytes| bytes / MIB);
+            assert_eq!(got, Some(want), "{alike} alike, {beside} MiB beside");
+        }
+        assert_eq!(FreeMemory::default().of_one(4, 0), None);
     }
 
     #[test]

@@ -40,6 +40,7 @@ mod resolved;
 mod restoring;
 mod result;
 mod run;
+mod run_memory;
 mod sample_file;
 mod sample_set;
 mod sampling_model;
@@ -66,7 +67,7 @@ pub use level_search::FoundLevels;
 pub use levels_met::{LevelMet, LevelsMet};
 pub use likelihood::{DataLikelihood, ItemLikelihood, LIKELIHOOD_SOLVER, LikelihoodSummary};
 pub use log::{LogLine, read_log};
-pub use memory::{RunMemory, load};
+pub use memory::load;
 pub use observer::{Observer, Phase, Progress, StopFlag};
 pub use paths::PlanePaths;
 pub use post_hoc::{PostHoc, PostHocAverage};
@@ -75,6 +76,7 @@ pub use resolved::{Lookup, ResolvedRun, Weights};
 pub use restoring::{RestorationMethod, Restoring};
 pub use result::{Outcome, RunResult, check_config, check_data, read_result};
 pub use run::{lead, run};
+pub use run_memory::{Ranks, RunMemory};
 pub use sample_file::{SampleFile, SampleFormat};
 pub use sample_set::{
     SampleSet, SampleSetError, is_moments, network_of_moments, read_moments, save_moments,

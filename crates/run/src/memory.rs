@@ -1,17 +1,18 @@
 //! Whether the memory suffices, asked before any of it is taken: when it runs out the system ends the process, and
 //! with it all other runs of a sweep.
 
-use pfgmpp_data::{DataSource, Dataset, Splits};
+use pfgmpp_data::{DataSource, Splits};
 use pfgmpp_nn::MemoryEstimate;
-use pfgmpp_train::{TrainerConfig, TrainingMemory};
 
 use crate::error::RunError;
-use crate::free_memory::free_memory;
+use crate::free_memory::FreeMemory;
 
 /// Tensors of the shape of a batch of samples, in `f64`, that a solver holds at its side of a model.
 const OF_A_SOLVER: u64 = 6;
 /// Copies of all samples, in `f32`: one by one and together.
 const OF_SAMPLES: u64 = 2;
+/// What to change if one sample is too many.
+pub(crate) const NO_SAMPLE_FITS: &str = "even one sample a thread does not fit: take a narrower network, fewer samples or fewer threads";
 
 /// What a process holds for each byte of tensors that come and go: the allocator keeps what was freed for others of
 /// the same size. Measured at 1.4 to 1.7 for the configurations in `configs/`.
@@ -33,8 +34,17 @@ pub(crate) enum Footprint {
 impl Footprint {
     /// Refuses a batch of samples, set by `key`, that takes more memory than is free; gives what it takes.
     pub fn check_sampling(&self, n: u64, key: &str, batch: u64, num: u64) -> Result<u64, RunError> {
-        let else_ = "even one sample a thread does not fit: take a narrower network, fewer samples or fewer threads";
-        check(key, batch, else_, |batch| self.sampling(n, batch, num))
+        check(key, batch, NO_SAMPLE_FITS, |batch| {
+            self.sampling(n, batch, num)
+        })
+    }
+
+    /// Values of the weights.
+    pub fn parameters(&self) -> u64 {
+        match self {
+            Self::Network(network) | Self::Derivative(network) => network.parameters(),
+            Self::Exact(_) => 0,
+        }
     }
 
     /// What it takes to be evaluated with its derivative: what lies between input and output is kept for the way back.
@@ -101,74 +111,8 @@ impl Footprint {
     }
 }
 
-/// What a run of a network takes, told from shapes alone.
-#[derive(Clone, Debug)]
-pub struct RunMemory {
-    training: TrainingMemory,
-    footprint: Footprint,
-    /// Images that the network is differentiated for at a time, and whether they are a part of a batch.
-    at_a_time: (u64, bool),
-    nimg: u64,
-    n: u64,
-}
-
-impl RunMemory {
-    /// Of the training of `model` on `data`, and of its samples.
-    ///
-    /// # Errors
-    ///
-    /// A network that does not fit the data.
-    pub fn of(model: &TrainerConfig, data: &Dataset) -> Result<Self, RunError> {
-        let training = TrainingMemory::of(model, data)?;
-        Ok(Self {
-            footprint: Footprint::Network(training.network().clone()),
-            training,
-            at_a_time: (
-                model.training.at_a_time(),
-                model.training.micro_batch.is_some(),
-            ),
-            nimg: model.training.nimg,
-            n: data.n() as u64,
-        })
-    }
-
-    /// Bytes that the process holds at the peak of a training step on `batch` samples at a time, if there are so many.
-    pub fn training(&self, batch: u64) -> u64 {
-        let batch = batch.min(self.nimg);
-        held(self.training.step(0), self.training.step(batch))
-    }
-
-    /// Bytes that it holds at the peak of drawing `num` samples, `batch` at a time.
-    pub fn sampling(&self, batch: u64, num: u64) -> u64 {
-        self.footprint.sampling(self.n, batch, num)
-    }
-
-    /// Refuses a training, its batch set by `key`, that takes more memory than is free; gives what it takes.
-    ///
-    /// # Errors
-    ///
-    /// [`RunError::Memory`].
-    pub fn check_training(&self, key: &str) -> Result<u64, RunError> {
-        let else_ = "even a batch of 1 does not fit: take a narrower network";
-        let (key, batch) = match self.at_a_time {
-            (batch, true) => ("training.micro_batch", batch),
-            (batch, false) => (key, batch),
-        };
-        check(key, batch, else_, |batch| self.training(batch))
-    }
-
-    /// Refuses a batch of samples, set by `key`, that takes more memory than is free; gives what it takes.
-    ///
-    /// # Errors
-    ///
-    /// [`RunError::Memory`].
-    pub fn check_sampling(&self, key: &str, batch: u64, num: u64) -> Result<u64, RunError> {
-        self.footprint.check_sampling(self.n, key, batch, num)
-    }
-}
-
 /// What a process holds at its peak whose tensors take `peak` bytes then, `staying` of them all the time.
-fn held(staying: u64, peak: u64) -> u64 {
+pub(crate) fn held(staying: u64, peak: u64) -> u64 {
     let coming = peak.saturating_sub(staying) as f64;
     // A conversion from a float saturates.
     let coming = (coming * HELD) as u64;
@@ -184,11 +128,13 @@ pub(crate) fn check(
     else_: &str,
     bytes: impl Fn(u64) -> u64,
 ) -> Result<u64, RunError> {
-    check_against(free_memory(), key, value, else_, bytes)
+    let free = FreeMemory::now().of_one(1, 0);
+    check_against((free, String::new()), key, value, else_, bytes)
 }
 
-fn check_against(
-    free: Option<u64>,
+/// As [`check`], with what is `free`, and for whom.
+pub(crate) fn check_against(
+    (free, of): (Option<u64>, String),
     key: &str,
     value: u64,
     else_: &str,
@@ -212,6 +158,7 @@ fn check_against(
         value: value.to_string(),
         needed,
         free,
+        of,
         advice: match fits {
             0 => else_.to_string(),
             _ => format!("up to {fits} fit"),
@@ -245,8 +192,10 @@ mod tests {
     fn what_does_not_fit_is_refused_with_the_figures_and_what_would() {
         let (mib, gib) = (1u64 << 20, 1u64 << 30);
         let bytes = |batch: u64| 100 * mib + batch * 10 * mib;
-        let check =
-            |free, batch| check_against(free, "training.batch_size", batch, "take another", bytes);
+        let check = |free, batch| {
+            let free = (free, String::new());
+            check_against(free, "training.batch_size", batch, "take another", bytes)
+        };
         assert_eq!(check(Some(gib), 64).unwrap(), 740 * mib);
         assert_eq!(check(None, 1 << 40).unwrap(), bytes(1 << 40));
         let got = check(Some(gib), 1024).unwrap_err().to_string();

@@ -12,9 +12,10 @@ use crate::ending::check_ending;
 use crate::error::RunError;
 use crate::feature_network::FeatureSource;
 use crate::held_out::has_classes_of;
-use crate::memory::{Footprint, RunMemory};
+use crate::memory::Footprint;
 use crate::moments::moments_of;
 use crate::resolved::{ResolvedRun, Weights};
+use crate::run_memory::{Ranks, RunMemory};
 use crate::sampling_model::SamplingModel;
 use crate::starting::start;
 
@@ -58,6 +59,7 @@ pub struct Expected {
 /// - `out`: the folder that holds them all; it need not exist.
 ///
 /// - `device`: where they are to run; only the memory of the CPU is known.
+/// - `ranks`: the processes that train each of them together.
 ///
 /// # Errors
 ///
@@ -66,7 +68,7 @@ pub struct Expected {
 pub fn preflight<'a>(
     runs: impl Iterator<Item = (PathBuf, &'a ResolvedRun, &'a Splits)>,
     out: &Path,
-    device: &Device,
+    (device, ranks): (&Device, Ranks),
 ) -> Result<Preflight, RunError> {
     let runs: Vec<Candidate<'a>> = runs.collect();
     let mut built: Vec<(&ResolvedRun, Built)> = Vec::new();
@@ -91,7 +93,8 @@ pub fn preflight<'a>(
             }
             // Before anything is built.
             if let (Some(model), true) = (trained.config().trained(), device.is_cpu()) {
-                memory = check_network(run, model, &data.train, provider.is_none())?;
+                let trains = provider.is_none();
+                memory = check_network(run, (model, ranks), &data.train, trains)?;
             }
         }
         let found = built.iter().position(|(other, _)| alike(other, resolved));
@@ -154,7 +157,7 @@ struct Built {
 /// larger of both.
 fn check_network(
     (folder, run, _): &Candidate<'_>,
-    model: &TrainerConfig,
+    (model, ranks): (&TrainerConfig, Ranks),
     data: &Dataset,
     trains: bool,
 ) -> Result<u64, RunError> {
@@ -162,6 +165,7 @@ fn check_network(
         RunError::Train(e) => refuse_network(&e, folder),
         other => other,
     })?;
+    let memory = memory.by(ranks);
     let training = match trains {
         true => memory.check_training("training.batch_size")?,
         false => 0,

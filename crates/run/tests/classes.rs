@@ -9,7 +9,7 @@ use pfgmpp_config::{ConfigError, Document, ModelConfig, RunConfig};
 use pfgmpp_data::{DataSource, Splits};
 use pfgmpp_hub::Hub;
 use pfgmpp_kernel::{Condition, Denoiser, Query};
-use pfgmpp_run::{Lookup, ResolvedRun, RunError, SamplingModel, preflight};
+use pfgmpp_run::{Lookup, Ranks, ResolvedRun, RunError, SamplingModel, preflight};
 use pfgmpp_sampler::Guidance;
 use pfgmpp_train::{Trainer, TrainerConfig};
 
@@ -224,7 +224,7 @@ fn what_has_no_classes_or_not_those_is_refused_by_key() {
         let data = config.data.load().unwrap();
         let out = tempfile::tempdir().unwrap();
         let runs = [(out.path().join("run"), &resolved(&config), &data)];
-        preflight(runs.into_iter(), out.path(), &Device::Cpu)
+        preflight(runs.into_iter(), out.path(), (&Device::Cpu, Ranks::ONE))
             .map(|found| found.notes)
             .map_err(|e| e.to_string())
     };
@@ -258,7 +258,7 @@ fn a_foreign_network_with_classes_is_never_asked_without_one() {
     let data = config.data.load().unwrap();
     let out = tempfile::tempdir().unwrap();
     let runs = [(out.path().join("run"), &resolved(&config), &data)];
-    let notes = preflight(runs.into_iter(), out.path(), &Device::Cpu)
+    let notes = preflight(runs.into_iter(), out.path(), (&Device::Cpu, Ranks::ONE))
         .unwrap()
         .notes;
     let has = |want: &str| notes.iter().any(|note| note.contains(want));

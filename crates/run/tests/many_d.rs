@@ -9,7 +9,7 @@ use pfgmpp_config::{Document, RunConfig};
 use pfgmpp_data::Dataset;
 use pfgmpp_hub::Hub;
 use pfgmpp_kernel::{Denoiser, Dimension, Query};
-use pfgmpp_run::{Lookup, ResolvedRun, preflight};
+use pfgmpp_run::{Lookup, Ranks, ResolvedRun, preflight};
 use pfgmpp_train::Trainer;
 
 const LIST: &str = "training.d_list=[1, 8, 128, inf]";
@@ -101,7 +101,7 @@ fn a_d_beyond_those_of_the_list_is_said_before_a_run_and_where_its_checkpoint_is
     let splits = run.config().data.load().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let runs = [(folder.path().join("run"), &run, &splits)];
-    let found = preflight(runs.into_iter(), folder.path(), &Device::Cpu).unwrap();
+    let found = preflight(runs.into_iter(), folder.path(), (&Device::Cpu, Ranks::ONE)).unwrap();
     let want = "the network was trained at D from 1 to 128 (training.d_list) and has learned nothing of D = 0.5: its samples may be far off";
     assert!(
         found.notes.iter().any(|note| note == want),

@@ -8,7 +8,7 @@ use candle_core::Device;
 use pfgmpp_config::ConfigError;
 use pfgmpp_data::Found;
 use pfgmpp_run::{
-    Preflight, RunError, RunFolder, StopFlag, check_config, check_data, free_memory,
+    Preflight, Ranks, RunError, RunFolder, StopFlag, check_config, check_data, free_memory,
     missing_weights, preflight, read_result,
 };
 use pfgmpp_store::{Lock, StoreError, adopt, is_held, share};
@@ -259,7 +259,7 @@ fn check(
         let splits = splits_of(&data, run.config());
         (out.join(&point.name), run, splits)
     });
-    let preflight = preflight(runs, out, device)?;
+    let preflight = preflight(runs, out, (device, Ranks::ONE))?;
     for point in &plan.points {
         let folder = out.join(&point.name);
         check_config(&point.config, &folder)?;

@@ -224,7 +224,15 @@ pub(crate) enum SummingError {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use candle_core::Var;
+    use candle_core::backprop::GradStore;
+    use pfgmpp_nn::watch_gradients;
+
     use super::*;
+    use crate::ranks::{ProcessGroup, in_threads};
 
     #[test]
     fn buckets_are_filled_in_the_order_in_which_gradients_come() {
@@ -233,5 +241,68 @@ mod tests {
         assert_eq!(layout.places, [(2, 0), (1, 2), (1, 0), (0, 1), (0, 0)]);
         let lengths: Vec<usize> = (0..3).map(|bucket| layout.length(bucket)).collect();
         assert_eq!(lengths, [10, 7, 3]);
+    }
+
+    fn three_parameters() -> Vec<Var> {
+        let var = |values: &[f32]| Var::new(values, &Device::Cpu).unwrap();
+        vec![var(&[0.3, -1.7, 2.9]), var(&[1.1]), var(&[0.7, 0.1])]
+    }
+
+    /// The gradients of a function of three parameters by rank, whose operations no evaluation records: on a GPU all are so.
+    fn differentiate(rank: usize, vars: &[Var]) -> GradStore {
+        let scale = [0.1, 3.3e4][rank % 2];
+        let loss = (vars[0].sqr().unwrap().sum_all().unwrap() * scale).unwrap();
+        // The second has a gradient on the second rank only, the third on none.
+        let loss = match rank {
+            1 => (loss + vars[1].exp().unwrap().sum_all().unwrap()).unwrap(),
+            _ => loss,
+        };
+        loss.backward().unwrap()
+    }
+
+    #[test]
+    fn gradients_that_no_recorded_evaluation_tells_are_summed_at_the_end() {
+        let ranks = in_threads(2).into_iter().map(|comm| {
+            std::thread::spawn(move || {
+                let group = ProcessGroup::start(|| Ok(comm)).unwrap();
+                let vars = three_parameters();
+                let sizes: Vec<usize> = vars.iter().map(|var| var.elem_count()).collect();
+                let ids: Vec<TensorId> = vars.iter().map(|var| var.id()).collect();
+                let layout = Layout::of_buckets(&sizes, &[2, 1, 0], 2);
+                let buckets = Buckets::new(layout, &ids, Vec::new(), group.reducer());
+                let buckets = Rc::new(RefCell::new(buckets));
+                let watched = buckets.clone();
+                let gradients = watch_gradients(
+                    move |leaf, gradient| watched.borrow_mut().take(leaf, gradient),
+                    || differentiate(group.rank(), &vars),
+                );
+                let buckets = Rc::into_inner(buckets).unwrap().into_inner();
+                assert!(buckets.came.is_empty(), "a gradient came early");
+                let of = |var: &Var| gradients.get(var).cloned();
+                let rest = Gradients::from(vars.iter().map(of).collect::<Vec<_>>());
+                let summing = buckets.finish(&rest).unwrap();
+                let like: Vec<Tensor> = vars.iter().map(|var| var.as_detached_tensor()).collect();
+                let sums = summing.wait(&like, &[true, true, false], &Device::Cpu);
+                let sums = sums.unwrap();
+                let sums = sums
+                    .iter()
+                    .map(|sum| sum.map(|sum| sum.flatten_all().unwrap().to_vec1::<f32>().unwrap()));
+                sums.collect::<Vec<_>>()
+            })
+        });
+        let ranks: Vec<_> = ranks.collect();
+        let of_rank = |rank: usize, parameter: usize| {
+            let vars = three_parameters();
+            let gradients = differentiate(rank, &vars);
+            let gradient = gradients.get(&vars[parameter]);
+            gradient.unwrap().to_vec1::<f32>().unwrap()
+        };
+        let (first, second) = (of_rank(0, 0), of_rank(1, 0));
+        let sum: Vec<f32> = first.iter().zip(&second).map(|(a, b)| a + b).collect();
+        let want = [Some(sum), Some(of_rank(1, 1)), None];
+        for (number, rank) in ranks.into_iter().enumerate() {
+            let got = rank.join().unwrap();
+            assert_eq!(got, want, "rank {number}");
+        }
     }
 }

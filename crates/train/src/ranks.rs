@@ -6,14 +6,20 @@
 mod all_reduce;
 mod communicator;
 mod group;
+mod meeting;
 #[cfg(feature = "mpi")]
 mod mpi;
+#[cfg(feature = "nccl")]
+mod nccl;
 mod threads;
 
 pub use communicator::{Communicator, RankError};
 pub use group::{ProcessGroup, Traffic};
+pub use meeting::{Meeting, Seat};
 #[cfg(feature = "mpi")]
 pub use mpi::MpiCommunicator;
+#[cfg(feature = "nccl")]
+pub use nccl::NcclCommunicator;
 pub use threads::{ThreadCommunicator, in_threads};
 
 pub(crate) use group::{Reducer, Reduction};

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use pfgmpp_config::{ConfigError, Document, Override, RunConfig};
 use pfgmpp_metrics::Estimate;
 use pfgmpp_run::{
-    ClassScores, Evaluated, Lookup, Outcome, ResolvedRun, RunError, RunFolder, RunResult,
+    ClassScores, Evaluated, Lookup, Outcome, Ranks, ResolvedRun, RunError, RunFolder, RunResult,
     check_config, lead, load, preflight, read_evaluations, read_result, refuse_lost, run,
 };
 use pfgmpp_train::TrainerConfig;
@@ -60,7 +60,7 @@ struct Finished<'a> {
 }
 
 pub fn train(args: &Args) -> Result<(), Failure> {
-    match ranks::join()? {
+    match ranks::join(&args.device, &args.folder())? {
         None => run_here(args, None),
         Some(group) if group.rank() == 0 => together::lead(args, &group),
         Some(group) => together::follow(args, &group),
@@ -81,7 +81,7 @@ impl Args {
 fn run_here(args: &Args, together: Option<&FirstRank>) -> Result<(), Failure> {
     let config = read(&args.config, &args.set)?;
     let out = args.folder();
-    let device = args.device.open()?;
+    let device = args.device.open_as_rank()?;
     let measures = config
         .trained()
         .is_some_and(TrainerConfig::measures_sigma_data);
@@ -97,10 +97,11 @@ fn run_here(args: &Args, together: Option<&FirstRank>) -> Result<(), Failure> {
     if let Some(together) = together {
         together.check(config, &args.device)?;
     }
+    let ranks = together.map_or(Ranks::ONE, FirstRank::ranks);
     let found = preflight(
         [(out.clone(), &resolved, &splits)].into_iter(),
         &out,
-        &device,
+        (&device, ranks),
     )?;
     found.notes.iter().for_each(note);
     note(opening::run(config, splits.found.classes));
@@ -123,7 +124,7 @@ fn run_here(args: &Args, together: Option<&FirstRank>) -> Result<(), Failure> {
         });
     }
     if args.dry_run {
-        let expected = Expectation::of(config, &splits, &out, &found, &device)?;
+        let expected = Expectation::of(config, &splits, &out, (&found, ranks), &device)?;
         return match args.json {
             true => print_json(&expected),
             false => {

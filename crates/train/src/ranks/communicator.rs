@@ -9,6 +9,9 @@ pub enum RankError {
     /// What communicates could not be started.
     #[error("{0}")]
     Start(String),
+    /// What communicates has failed.
+    #[error("{0}")]
+    Engine(String),
     /// A number of ranks that the pieces of a batch cannot be shared among.
     #[error(
         "{size} ranks cannot share the {pieces} pieces of a batch (training.batch_size {batch}, {key} {value}): \

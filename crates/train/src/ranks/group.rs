@@ -145,7 +145,7 @@ impl ProcessGroup {
         std::process::exit(code)
     }
 
-    /// Leaves the group in good order, together with the others.
+    /// Leaves the group in good order, together with the others: waits until all of them do.
     pub fn close(&self) {
         let _ = self.reducer.0.send(Job::Close);
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
@@ -180,7 +180,13 @@ fn serve(comm: &mut dyn Communicator, asked: &Receiver<Job>, counted: &Counted) 
             }
             Job::Gather(own, lengths, reply) => drop(reply.send(gather(comm, &own, &lengths))),
             Job::Abort(code) => comm.abort(code),
-            Job::Close => return,
+            Job::Close => {
+                // An engine may end only together with those of the others, and wait for that with all its might: MPI does. So
+                // who is done early waits here, as for any message. A rank that is gone is nobody's loss any more.
+                let lengths = vec![1; comm.size()];
+                let _ = gather(comm, &[0], &lengths);
+                return;
+            }
         }
     }
 }

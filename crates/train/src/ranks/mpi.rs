@@ -1,6 +1,6 @@
 //! Ranks that are processes started by `mpirun` or `srun`, through the machine's MPI.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mpi::Threading;
 use mpi::environment::Universe;
@@ -14,6 +14,10 @@ use super::communicator::{Communicator, RankError};
 const WITHOUT_PAUSE: u32 = 200;
 /// Then so long between two times, so that who waits leaves the core to who computes.
 const PAUSE: Duration = Duration::from_micros(50);
+/// The longest pause, of who waits for the first rank to sample and score.
+const LONGEST: Duration = Duration::from_millis(5);
+/// The part of the time waited so far that a pause is: so much later, at most, a message is seen.
+const PART: u32 = 64;
 
 /// A process of an MPI program.
 pub struct MpiCommunicator {
@@ -71,12 +75,13 @@ impl Communicator for MpiCommunicator {
 /// Waits without taking the core from whoever computes on it, as MPI's own waiting does.
 fn wait<'a, D: ?Sized, S: Scope<'a>>(mut request: Request<'a, D, S>) {
     let mut asked = 0;
+    let began = Instant::now();
     while let Err(pending) = request.test() {
         request = pending;
         asked += 1;
         match asked {
             ..WITHOUT_PAUSE => std::hint::spin_loop(),
-            _ => std::thread::sleep(PAUSE),
+            _ => std::thread::sleep((began.elapsed() / PART).clamp(PAUSE, LONGEST)),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use candle_core::Device;
 use pfgmpp_config::RunConfig;
 use pfgmpp_data::Splits;
-use pfgmpp_run::{Preflight, RunFolder, free_memory};
+use pfgmpp_run::{Preflight, Ranks, RunFolder, free_memory};
 use pfgmpp_train::Trainer;
 use serde::Serialize;
 
@@ -36,8 +36,10 @@ pub struct Expectation {
     sampling_seconds: Option<f64>,
     /// Times that as many samples are drawn again, as `evaluations` says; their time is not in the figures.
     evaluations_besides: usize,
-    /// MiB of memory at the peak.
+    /// MiB of memory at the peak, of each of the processes that train together.
     memory_mib: u64,
+    /// Processes on this machine, which share its memory.
+    processes: u64,
     /// MiB of memory that are free.
     free_mib: Option<u64>,
     /// MiB of files.
@@ -50,7 +52,7 @@ impl Expectation {
         config: &RunConfig,
         splits: &Splits,
         out: &Path,
-        preflight: &Preflight,
+        (preflight, ranks): (&Preflight, Ranks),
         device: &Device,
     ) -> Result<Self, Failure> {
         let expected = preflight.runs.first().copied().unwrap_or_default();
@@ -65,6 +67,7 @@ impl Expectation {
             sampling_seconds: None,
             evaluations_besides: config.variants("evaluations")?.len(),
             memory_mib: mib(expected.memory),
+            processes: ranks.here,
             free_mib: free_memory().map(|bytes| bytes >> 20),
             disk_mib: mib(preflight.disk),
         };
@@ -139,7 +142,13 @@ impl Expectation {
         });
         match self.memory_mib {
             0 => line("memory", &"not known before"),
-            mib => line("memory", &format_args!("about {mib} MiB{free}")),
+            mib => {
+                let each = match self.processes {
+                    ..=1 => String::new(),
+                    several => format!(" in each of {several} processes"),
+                };
+                line("memory", &format_args!("about {mib} MiB{each}{free}"));
+            }
         }
         line("disk", &format_args!("about {} MiB", self.disk_mib));
     }

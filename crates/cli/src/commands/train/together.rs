@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use pfgmpp_config::RunConfig;
-use pfgmpp_run::{Lookup, ResolvedRun, load};
+use pfgmpp_run::{Lookup, Ranks, ResolvedRun, load};
 use pfgmpp_train::TrainError;
 use pfgmpp_train::ranks::{ProcessGroup, RankError};
 
@@ -13,6 +13,7 @@ use crate::device::DeviceArgs;
 use crate::download::hub;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
+use crate::launch::Launch;
 use crate::terminal::note;
 
 /// The word of the first rank by which the others read configuration and data.
@@ -34,12 +35,12 @@ impl FirstRank<'_> {
             return Ok(());
         };
         let size = self.group.size();
-        if !device.is_cpu() {
-            let message = format!("--device {device}: {size} processes train on the CPU only");
-            return Err(Failure::bad_input(message));
-        }
         model.training.check_ranks(size).map_err(TrainError::from)?;
         match model.training.micro_batch {
+            // Which sums a GPU takes in which order is its library's choice.
+            _ if !device.is_cpu() => note(format_args!(
+                "{size} processes share each batch, each on a GPU of its own"
+            )),
             Some(_) => note(format_args!(
                 "{size} processes share each batch; the weights are the same bits as those of one"
             )),
@@ -50,6 +51,15 @@ impl FirstRank<'_> {
             )),
         }
         Ok(())
+    }
+
+    /// How many there are, and how many of them on this machine.
+    pub fn ranks(&self) -> Ranks {
+        let here = Launch::of_environment().and_then(|launch| launch.local_size);
+        Ranks {
+            all: self.group.size() as u64,
+            here: here.unwrap_or(1) as u64,
+        }
     }
 
     /// Lets the others begin; the group that they are.
@@ -115,7 +125,7 @@ pub fn follow(args: &Args, group: &Arc<ProcessGroup>) -> Result<(), Failure> {
 fn train(args: &Args, group: &Arc<ProcessGroup>) -> Result<(), Failure> {
     let config = read(&args.config, &args.set)?;
     let out = args.folder();
-    let device = args.device.open()?;
+    let device = args.device.open_as_rank()?;
     let resolved = ResolvedRun::resolve(
         config,
         Some(&out),
