@@ -126,3 +126,78 @@ fn a_run_without_snapshots_is_refused_with_the_key_that_makes_them() {
     assert!(got.contains("post_hoc_ema"), "got {got}");
     assert!(!run.join("averages").exists(), "nothing was asked for");
 }
+
+#[test]
+fn a_run_keeps_the_average_of_the_lowest_error_among_those_that_it_may_choose() {
+    let folder = tempfile::tempdir().unwrap();
+    let section = "post_hoc_ema: {sigma_rel: [0.05, 0.1], snapshot_every: 32, choose: [0.05, 0.08, 0.1, 0.28]}";
+    let run = folder.path().join("run");
+    let done = train(&digits_with(folder.path(), section), &run);
+    let said = stderr(&done);
+    assert!(done.status.success(), "got {said}");
+    assert!(
+        said.contains("will miss the average of 0.28 by"),
+        "got {said}"
+    );
+    let read = |path: PathBuf| -> serde_json::Value {
+        serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+    };
+    let chosen = read(run.join("metrics.json"))["sigma_rel"]
+        .as_f64()
+        .unwrap();
+    let done = ema(&run, &["--sigma-rel", "0.05,0.08,0.1", "--json"]);
+    let made: serde_json::Value = serde_json::from_str(&stdout(&done)).unwrap();
+    let errors = made.as_array().unwrap().iter();
+    let errors =
+        errors.map(|one| ["denoising_error", "sigma_rel"].map(|key| one[key].as_f64().unwrap()));
+    let best = errors.min_by(|a, b| a[0].total_cmp(&b[0])).unwrap();
+    assert_eq!(chosen, best[1], "got {made}");
+    // What was scored and kept is that average.
+    let scored = read(run.join("metrics.json"))["scores"]["denoising_error"]
+        .as_f64()
+        .unwrap();
+    assert!(
+        (scored - best[0]).abs() < 1e-9,
+        "got {scored}, want {}",
+        best[0]
+    );
+    let out = folder.path().join("average");
+    let flags = [
+        "--sigma-rel",
+        &chosen.to_string(),
+        "--out",
+        out.to_str().unwrap(),
+    ];
+    assert!(ema(&run, &flags).status.success());
+    let weights = |checkpoint: &Path| fs::read(checkpoint.join("model.safetensors")).unwrap();
+    let kept = weights(&run.join("checkpoint"));
+    assert_eq!(kept, weights(&out), "the weights of that length");
+    // Weights that are gone are written anew as they were.
+    fs::remove_dir_all(run.join("checkpoint")).unwrap();
+    let again = train(&digits_with(folder.path(), section), &run);
+    assert!(again.status.success(), "got {}", stderr(&again));
+    assert_eq!(
+        weights(&run.join("checkpoint")),
+        kept,
+        "the same bits again"
+    );
+    for (choose, want) in [
+        ("[0.05]", "a list of 2 to 32 lengths"),
+        ("[0.05, 0.9]", "from 0.005 to 0.28"),
+        ("[0.05, 0.05]", "a list of different lengths"),
+    ] {
+        let section = format!(
+            "post_hoc_ema: {{sigma_rel: [0.05, 0.1], snapshot_every: 32, choose: {choose}}}"
+        );
+        let refused = train(
+            &digits_with(folder.path(), &section),
+            &folder.path().join("other"),
+        );
+        let said = stderr(&refused);
+        assert_eq!(refused.status.code(), Some(2), "{choose}: got {said}");
+        assert!(
+            said.contains("post_hoc_ema.choose must be") && said.contains(want),
+            "{choose}: got {said}"
+        );
+    }
+}

@@ -63,7 +63,8 @@ impl DeviceArgs {
     ///
     /// # Errors
     ///
-    /// Fewer GPUs than processes on this machine, and one GPU for all of them.
+    /// Fewer GPUs than processes on this machine where each sees several, no word on which is whose, and a GPU that is named for
+    /// all of them.
     pub fn gpu_of(&self, launch: &Launch) -> Result<usize, Failure> {
         let found = self.device.gpu_of(launch, visible_gpus());
         found.map_err(|message| Failure::bad_input(format!("--device {self}: {message}")))
@@ -96,13 +97,18 @@ impl DeviceName {
                 launch.size
             ));
         }
-        let local_rank = launch.local_rank.unwrap_or(0);
-        match visible {
-            // Where the starter gives each process a GPU (srun --gpus-per-task=1) it sees no other one.
-            1 => Ok(0),
-            _ if local_rank < visible => Ok(local_rank),
-            _ => Err(format!(
-                "process {local_rank} of this machine, from 0, has no GPU: there are {visible}"
+        match (visible, launch.local_rank) {
+            // Where the starter gives each process a GPU (srun --gpus-per-task=1) it sees no other one; NCCL refuses one that
+            // two processes take.
+            (1, _) => Ok(0),
+            (2.., None) => Err(format!(
+                "{} does not say which of the {visible} GPUs this process is to take: let each process see one (CUDA_VISIBLE_DEVICES)",
+                launch.starter
+            )),
+            (_, Some(local_rank)) if local_rank < visible => Ok(local_rank),
+            (_, local_rank) => Err(format!(
+                "process {} of this machine, from 0, has no GPU: there are {visible}",
+                local_rank.unwrap_or(0)
             )),
         }
     }

@@ -89,25 +89,27 @@ impl Launch {
 
     fn of(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
         let there = |names: &[&str]| names.iter().all(|name| variable(name).is_some());
-        let starter = STARTERS
-            .iter()
-            .find(|starter| there(starter.beside) && there(&[starter.rank, starter.size]))?;
         let found = |name: &str| variable(name).and_then(|text| number(&text));
+        // One within another, as mpirun in a shell of srun: who has started several counts.
+        let is_it = |starter: &&Starter| {
+            let several = found(starter.size).is_some_and(|size: usize| size > 1);
+            several && there(starter.beside) && there(&[starter.rank])
+        };
+        let starter = STARTERS.iter().find(is_it)?;
         let has_mpi = match starter.name {
             TORCHRUN | ENVIRONMENT => false,
             // Of the kinds of srun --mpi those that tell MPI of the other processes.
             SRUN => there(&["PMIX_RANK"]) || there(&["PMI_RANK"]),
             _ => true,
         };
-        let launch = Self {
+        Some(Self {
             starter: starter.name,
             rank: found(starter.rank)?,
             size: found(starter.size)?,
             local_rank: found(starter.local_rank),
             local_size: found(starter.local_size),
             has_mpi,
-        };
-        (launch.size > 1).then_some(launch)
+        })
     }
 
     /// Whether srun has started it.
@@ -235,6 +237,26 @@ mod tests {
                     ("MASTER_PORT", "29500"),
                 ],
                 Some(("a launcher with RANK and WORLD_SIZE", 1, 2, None)),
+            ),
+            // mpiexec within a shell of srun, and mpirun where torchrun has left its variables.
+            (
+                &[
+                    ("SLURM_PROCID", "0"),
+                    ("SLURM_STEP_NUM_TASKS", "1"),
+                    ("PMI_RANK", "2"),
+                    ("PMI_SIZE", "4"),
+                ],
+                Some(("mpiexec", 2, 4, None)),
+            ),
+            (
+                &[
+                    ("RANK", "0"),
+                    ("WORLD_SIZE", "1"),
+                    ("TORCHELASTIC_RUN_ID", "none"),
+                    ("OMPI_COMM_WORLD_RANK", "3"),
+                    ("OMPI_COMM_WORLD_SIZE", "4"),
+                ],
+                Some(("mpirun", 3, 4, None)),
             ),
             (&[("RANK", "1"), ("WORLD_SIZE", "2")], None),
             (&[("PMI_RANK", "0"), ("PMI_SIZE", "1")], None),

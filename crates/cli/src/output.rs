@@ -85,12 +85,7 @@ pub fn complain(text: impl std::fmt::Display) {
 
 /// A path as a shell takes it for one word.
 pub fn shell_word(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_alphanumeric() || "/._-+=,:@%~".contains(c);
-    match !text.is_empty() && text.chars().all(plain) {
-        true => text,
-        false => format!("'{}'", text.replace('\'', r"'\''")),
-    }
+    pfgmpp_sweep::shell_word(&path.display().to_string())
 }
 
 #[cfg(test)]

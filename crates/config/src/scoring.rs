@@ -1,6 +1,6 @@
 //! How the samples of a run are scored.
 
-use pfgmpp_metrics::{Metric, Need, Selection};
+use pfgmpp_metrics::{METRICS, Metric, Need, Selection};
 use pfgmpp_train::count;
 use pfgmpp_transfer::ParameterError;
 use serde::{Deserialize, Serialize};
@@ -83,11 +83,15 @@ impl ScoringConfig {
         ParameterError::counted("num_samples", self.num_samples, 2, 100_000)?;
         ParameterError::counted("batch_size", self.batch_size, 1, 1 << 20)?;
         ParameterError::counted("num_projections", self.num_projections, 1, 100_000)?;
-        let looks = |metric: &&dyn Metric| metric.needs().contains(&Need::Features);
+        let looks_at = |metric: &&dyn Metric| metric.needs().contains(&Need::Features);
         match &self.features {
-            Some(features) if !self.metrics.metrics().iter().any(looks) => {
-                let accepted = "left out where none of metrics compares features: frechet_distance, kernel_distance, \
-                                precision, recall, density, coverage";
+            Some(features) if !self.metrics.metrics().iter().any(|m| looks_at(&m)) => {
+                let all = METRICS.iter().copied().filter(looks_at);
+                let all: Vec<&str> = all.map(|metric| metric.description().name).collect();
+                let accepted = format!(
+                    "left out where none of metrics compares features: {}",
+                    all.join(", ")
+                );
                 Err(ParameterError::new("features", features.label(), accepted))
             }
             _ => Ok(()),

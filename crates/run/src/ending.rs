@@ -4,6 +4,7 @@
 //! - the picture of samples: [`check_drawable`];
 //! - scores: at least two samples ([`ScoringConfig`](pfgmpp_config::ScoringConfig) refuses fewer), two held-out data and two
 //!   training data;
+//! - features of a network, where scores compare those: images that it can look at;
 //! - the disk: [`preflight`](crate::preflight()) counts what a run leaves, and
 //!   [`RunFolder::prepare`](crate::RunFolder::prepare) tries its folders;
 //! - memory for the samples: [`SamplingModel::check_memory`](crate::SamplingModel::check_memory).
@@ -70,8 +71,12 @@ fn check_features(config: &RunConfig, splits: &Splits) -> Result<(), RunError> {
     if is_image(shape) && splits.train.columns().is_none() {
         return Ok(());
     }
+    let found = match splits.train.columns() {
+        Some(_) => "rows of a table".to_string(),
+        None => format!("{channels}x{height}x{width}"),
+    };
     let message = format!(
-        "features: {} looks at images of 1 or 3 channels, the data are {channels}x{height}x{width}: leave it out",
+        "features: {} looks at images of 1 or 3 channels, the data are {found}: leave it out",
         features.label()
     );
     Err(ConfigError::new("scoring", message).into())

@@ -11,7 +11,7 @@ use pfgmpp_metrics::{Inputs, Score, Scores, TailReport, is_of_tables};
 use crate::class_scores::ClassScores;
 use crate::draw::Draw;
 use crate::error::RunError;
-use crate::feature_network::{FeatureSource, look};
+use crate::feature_network::{FeatureSource, extract};
 use crate::folder::RunFolder;
 use crate::held_out::{HeldOut, classes_of};
 use crate::monitor::Monitor;
@@ -41,7 +41,7 @@ pub struct TrainedSummary {
 pub struct Evaluation<'a> {
     pub config: &'a RunConfig,
     /// The network that scores look through, if they do.
-    pub features: Option<&'a FeatureSource>,
+    pub feature_source: Option<&'a FeatureSource>,
     pub splits: &'a Splits,
     pub folder: &'a RunFolder,
     pub device: &'a Device,
@@ -155,9 +155,9 @@ impl Evaluation<'_> {
             stop,
         };
         let compared = Compared::of(self.splits)?;
-        let features = match self.features {
+        let features = match self.feature_source {
             None => None,
-            Some(source) => Some(self.look(source, samples, &compared, observer, stop)?),
+            Some(source) => Some(self.features(source, samples, &compared, observer, stop)?),
         };
         let inputs = Inputs {
             denoiser: Some(&held_out),
@@ -173,7 +173,7 @@ impl Evaluation<'_> {
     }
 
     /// The features of samples and of held-out data.
-    fn look(
+    fn features(
         &self,
         source: &FeatureSource,
         samples: &Tensor,
@@ -184,7 +184,10 @@ impl Evaluation<'_> {
         let held_out =
             compared.held_out_features((source, self.splits), self.device, stop, observer)?;
         let network = source.open(self.device)?;
-        Ok([Arc::new(look(&network, samples, stop, observer)?), held_out])
+        Ok([
+            Arc::new(extract(&network, samples, stop, observer)?),
+            held_out,
+        ])
     }
 
     /// Scores the samples by class, if there are classes.

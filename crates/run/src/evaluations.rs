@@ -179,7 +179,7 @@ impl RunContext<'_> {
         let model = SamplingModel::untrained_by(&resolved, train, self.device, load)?;
         let evaluation = Evaluation {
             config: resolved.config(),
-            features: resolved.features(),
+            feature_source: resolved.features(),
             splits: self.splits,
             folder: self.folder,
             device: self.device,

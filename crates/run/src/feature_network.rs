@@ -18,8 +18,10 @@ const KEY: &str = "scoring.features";
 const WEIGHTS: &str = "model.safetensors";
 /// Images that are looked at between two reports of how far it is.
 const AT_A_TIME: usize = 64;
-/// Networks, and features of data, that a process keeps for its next runs.
-const KEPT: usize = 4;
+/// Networks that a process keeps for its next runs.
+const NETWORKS: usize = 2;
+/// Features of data sets that it keeps.
+const DATA_SETS: usize = 64;
 
 /// The file that `weights` names, as [`resolve`](pfgmpp_checkpoint::resolve) takes it: a folder or a repository stands for its
 /// `model.safetensors`.
@@ -82,13 +84,17 @@ impl FeatureSource {
         Self { network, weights }
     }
 
-    /// Makes sure that the network can be read, and keeps nothing of it.
+    /// Makes sure that the network can be read, and keeps nothing of it; which it is and what its weights mean for scores, where
+    /// that is not what its name says.
     ///
     /// # Errors
     ///
     /// Weights that cannot be read or are another network's.
-    pub(crate) fn check(&self) -> Result<(), RunError> {
-        self.read(&Device::Cpu).map(drop)
+    pub(crate) fn check(&self) -> Result<Vec<String>, RunError> {
+        let network = self.read(&Device::Cpu)?;
+        let caution = network.caution().map(str::to_string);
+        let about = format!("scoring.features: {}", network.about());
+        Ok(std::iter::once(about).chain(caution).collect())
     }
 
     fn read(&self, device: &Device) -> Result<Extractor, RunError> {
@@ -105,7 +111,7 @@ impl FeatureSource {
     ///
     /// As [`Self::check`].
     pub(crate) fn open(&self, device: &Device) -> Result<Arc<Extractor>, RunError> {
-        static OPEN: Kept<(FeatureSource, String), Extractor> = Kept::new();
+        static OPEN: Cache<(FeatureSource, String), Extractor> = Cache::of(NETWORKS);
         let key = (self.clone(), format!("{:?}", device.location()));
         OPEN.get_or_make(key, || self.read(device))
     }
@@ -115,17 +121,18 @@ impl FeatureSource {
     ///
     /// # Errors
     ///
-    /// As [`Self::open`] and [`look`].
-    pub(crate) fn of_data(
+    /// As [`Self::open`] and [`extract`].
+    pub(crate) fn features_of_data(
         &self,
         (data, fingerprint): (&Tensor, String),
         device: &Device,
         stop: &StopFlag,
         observer: &mut dyn Observer,
     ) -> Result<Arc<Tensor>, RunError> {
-        static SEEN: Kept<(FeatureSource, String), Tensor> = Kept::new();
-        SEEN.get_or_make((self.clone(), fingerprint), || {
-            look(&*self.open(device)?, data, stop, observer)
+        static FEATURES: Cache<(FeatureSource, String), Tensor> = Cache::of(DATA_SETS);
+        let key = format!("{fingerprint} {:?}", device.location());
+        FEATURES.get_or_make((self.clone(), key), || {
+            extract(&*self.open(device)?, data, stop, observer)
         })
     }
 }
@@ -135,7 +142,7 @@ impl FeatureSource {
 /// # Errors
 ///
 /// [`RunError::Stopped`] when asked to stop, pixels that are not finite, failures of the tensor backend.
-pub(crate) fn look(
+pub(crate) fn extract(
     network: &Extractor,
     images: &Tensor,
     stop: &StopFlag,
@@ -159,14 +166,21 @@ pub(crate) fn look(
 }
 
 /// What was made last, each made once, whoever asks at the same time.
-struct Kept<K, V>(Mutex<Vec<(K, Slot<V>)>>);
+struct Cache<K, V> {
+    kept: Mutex<Vec<(K, Slot<V>)>>,
+    most: usize,
+}
 
 /// A value that is there, or that the one who holds the lock makes.
 type Slot<V> = Arc<Mutex<OnceLock<Arc<V>>>>;
 
-impl<K: PartialEq, V> Kept<K, V> {
-    const fn new() -> Self {
-        Self(Mutex::new(Vec::new()))
+impl<K: PartialEq, V> Cache<K, V> {
+    /// One that keeps `most` values.
+    const fn of(most: usize) -> Self {
+        Self {
+            kept: Mutex::new(Vec::new()),
+            most,
+        }
     }
 
     /// What was made of `key`, or what `make` makes; nothing is kept of a failure.
@@ -176,11 +190,11 @@ impl<K: PartialEq, V> Kept<K, V> {
         make: impl FnOnce() -> Result<V, RunError>,
     ) -> Result<Arc<V>, RunError> {
         let slot = {
-            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             match kept.iter().position(|(other, _)| *other == key) {
                 Some(found) => kept[found].1.clone(),
                 None => {
-                    if kept.len() == KEPT {
+                    if kept.len() == self.most {
                         kept.remove(0);
                     }
                     let slot = Slot::<V>::default();
@@ -202,9 +216,11 @@ impl<K: PartialEq, V> Kept<K, V> {
 mod tests {
     use super::*;
 
+    const KEPT: usize = 3;
+
     #[test]
     fn a_value_is_made_once_and_a_failure_is_tried_again() {
-        let kept: Kept<u32, u32> = Kept::new();
+        let kept: Cache<u32, u32> = Cache::of(KEPT);
         let failed = kept.get_or_make(1, || Err(RunError::Stopped));
         assert!(failed.is_err(), "got {failed:?}");
         assert_eq!(*kept.get_or_make(1, || Ok(10)).unwrap(), 10);

@@ -115,7 +115,7 @@ pub(crate) fn mend(
 fn draw(context: RunContext<'_>, trained: &Trained, stop: &StopFlag) -> Result<Mended, RunError> {
     let evaluation = Evaluation {
         config: context.resolved.config(),
-        features: context.resolved.features(),
+        feature_source: context.resolved.features(),
         splits: context.splits,
         folder: context.folder,
         device: context.device,

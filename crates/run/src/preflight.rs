@@ -74,7 +74,7 @@ pub fn preflight<'a>(
     let mut built: Vec<(&ResolvedRun, Built)> = Vec::new();
     let mut preflight = Preflight::default();
     let mut needed = 0;
-    let mut seen_through: Vec<&FeatureSource> = Vec::new();
+    let mut networks: Vec<&FeatureSource> = Vec::new();
     for run in &runs {
         let (folder, resolved, splits) = run;
         let config = resolved.config();
@@ -86,10 +86,10 @@ pub fn preflight<'a>(
         if !finished {
             provider.map_or(Ok(()), check_finished)?;
             if let Some(network) = resolved.features()
-                && !seen_through.contains(&network)
+                && !networks.contains(&network)
             {
-                network.check()?;
-                seen_through.push(network);
+                preflight.notes.extend(network.check()?);
+                networks.push(network);
             }
             // Before anything is built.
             if let (Some(model), true) = (trained.config().trained(), device.is_cpu()) {
@@ -113,6 +113,19 @@ pub fn preflight<'a>(
         let model = &built[found].1;
         if !finished {
             let snapshots = config.trained().map_or(0, TrainerConfig::num_snapshots);
+            let post_hoc = config
+                .trained()
+                .and_then(|model| model.post_hoc_ema.as_ref());
+            for (sigma_rel, off) in post_hoc.map_or(Vec::new(), |p| p.missed(config.nimg())) {
+                let note = format!(
+                    "post_hoc_ema.choose: the snapshots will miss the average of {sigma_rel} by {:.0} %, so it is no choice: more \
+                     snapshots, or lengths nearer to sigma_rel, would come nearer",
+                    100.0 * off
+                );
+                if !preflight.notes.contains(&note) {
+                    preflight.notes.push(note);
+                }
+            }
             let scored = config
                 .trained()
                 .and_then(|model| model.training.score_every);

@@ -177,7 +177,7 @@ fn alone(
     };
     let evaluation = Evaluation {
         config,
-        features: resolved.features(),
+        feature_source: resolved.features(),
         splits,
         folder,
         device,

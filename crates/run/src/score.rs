@@ -10,7 +10,7 @@ use pfgmpp_metrics::{GaussianFit, Inputs, Metric, Need, Scores};
 use serde::{Deserialize, Serialize};
 
 use crate::error::RunError;
-use crate::feature_network::{FeatureSource, look};
+use crate::feature_network::{FeatureSource, extract};
 use crate::observer::{Observer, StopFlag, Unwatched};
 use crate::resolved::ResolvedRun;
 
@@ -50,7 +50,7 @@ impl Compared {
         observer: &mut dyn Observer,
     ) -> Result<Arc<Tensor>, RunError> {
         let held_out = (&self.held_out, splits.held_out.fingerprint()?);
-        source.of_data(held_out, device, stop, observer)
+        source.features_of_data(held_out, device, stop, observer)
     }
 }
 
@@ -95,10 +95,11 @@ fn by_features(
     compared: &Compared,
     scoring: &ScoringConfig,
     (source, splits, metrics): (&FeatureSource, &Splits, &[&dyn Metric]),
+    device: &Device,
 ) -> Result<Scores, RunError> {
-    let (device, stop) = (Device::Cpu, StopFlag::default());
-    let held_out = compared.held_out_features((source, splits), &device, &stop, &mut Unwatched)?;
-    let own = look(&*source.open(&device)?, samples, &stop, &mut Unwatched)?;
+    let stop = StopFlag::default();
+    let held_out = compared.held_out_features((source, splits), device, &stop, &mut Unwatched)?;
+    let own = extract(&*source.open(device)?, samples, &stop, &mut Unwatched)?;
     let inputs = Inputs {
         features: Some([&own, &held_out]),
         ..inputs(samples, compared, scoring)
@@ -134,6 +135,7 @@ pub fn references(
     splits: &Splits,
     data: &str,
     run: &ResolvedRun,
+    device: &Device,
 ) -> Result<Vec<Reference>, RunError> {
     let scoring = &run.config().scoring;
     let compared = Compared::of(splits)?;
@@ -145,7 +147,13 @@ pub fn references(
     let score = |samples: &Tensor| Scores::measure(&plain, &inputs(samples, &compared, scoring));
     let seen = |samples: &Tensor| match run.features() {
         None => Ok(Scores::default()),
-        Some(source) => by_features(samples, &compared, scoring, (source, splits, &looking)),
+        Some(source) => by_features(
+            samples,
+            &compared,
+            scoring,
+            (source, splits, &looking),
+            device,
+        ),
     };
     let in_order = |plain: Scores, seen: &Scores| {
         let names = scoring.metrics.descriptions().map(|metric| metric.name);

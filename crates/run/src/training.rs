@@ -9,7 +9,7 @@ use pfgmpp_config::{ConfigError, RunConfig};
 use pfgmpp_data::Splits;
 use pfgmpp_kernel::{Denoiser, Dimension};
 use pfgmpp_train::{
-    PowerProfile, RankCosts, Snapshot, TrainError, Trainer, TrainerConfig, Validation,
+    MISSED, PowerProfile, RankCosts, Snapshot, TrainError, Trainer, TrainerConfig, Validation,
     reconstruct_weights,
 };
 use pfgmpp_transfer::DenoisingError;
@@ -32,9 +32,6 @@ use crate::starting::start;
 pub(crate) const TRAINS: u8 = 1;
 /// That by which they leave: there is nothing to train.
 pub(crate) const TRAINS_NOTHING: u8 = 0;
-
-/// The share of its norm by which an average may be off before that is said.
-const ROUGH: f64 = 0.01;
 
 /// Training in progress.
 pub struct Training<'a> {
@@ -210,6 +207,9 @@ impl<'a> Training<'a> {
                 let message = format!("{}: holds no averages to choose among", folder.display());
                 return Err(ConfigError::new("post_hoc_ema.choose", message).into());
             };
+            if combined.error > MISSED {
+                continue;
+            }
             self.chosen = Some(Chosen { sigma_rel, weights });
             let (model, seed) = (self.sampling_model(None)?, self.config.scoring.seed);
             let data = &self.splits.held_out;
@@ -217,17 +217,17 @@ impl<'a> Training<'a> {
                 Err(RunError::Stopped) => return Ok(false),
                 other => other?,
             };
-            let off = match combined.error > ROUGH {
-                true => format!(
-                    " (only to {:.0} %: snapshots are too far apart)",
-                    100.0 * combined.error
-                ),
-                false => String::new(),
-            };
-            said.push(format!("{error:.5} of {sigma_rel}{off}"));
-            if best.as_ref().is_none_or(|(least, _)| error < *least) {
+            said.push(format!("{error:.5} of {sigma_rel}"));
+            let is_better = best.as_ref().is_none_or(|(least, _)| error < *least);
+            if error.is_finite() && is_better {
                 best = self.chosen.take().map(|chosen| (error, chosen));
             }
+        }
+        if best.is_none() && !said.is_empty() {
+            return Err(RunError::NotFinite);
+        }
+        if best.is_none() {
+            observer.note("post_hoc_ema.choose: the snapshots make none of these lengths: the run keeps the average of ema");
         }
         self.chosen = best.map(|(_, chosen)| chosen);
         if let Some(Chosen { sigma_rel, .. }) = &self.chosen {

@@ -1,5 +1,6 @@
 //! The data sets of a sweep, each loaded once, and their reference rows.
 
+use candle_core::Device;
 use pfgmpp_config::RunConfig;
 use pfgmpp_data::{DataSource, Splits};
 use pfgmpp_run::{Reference, ResolvedRun, RunError, load, references};
@@ -15,6 +16,7 @@ pub(crate) type Loaded = (DataSource, Splits);
 pub(crate) fn all_references(
     plan: &ResolvedPlan,
     data: &[Loaded],
+    device: &Device,
 ) -> Result<Vec<Reference>, RunError> {
     let same = |a: &RunConfig, b: &RunConfig| {
         let sigma_max = |config: &RunConfig| config.sampler.schedule.sigma_max();
@@ -29,7 +31,7 @@ pub(crate) fn all_references(
     let mut all: Vec<(&str, Reference)> = Vec::new();
     for (point, run) in ways {
         let splits = splits_of(data, &point.config);
-        for row in references(splits, &point.data, run)? {
+        for row in references(splits, &point.data, run, device)? {
             match all.iter_mut().find(|(_, other)| agree(other, &row)) {
                 None => all.push((&point.name, row)),
                 Some((_, other)) if other.scores.iter().count() < row.scores.iter().count() => {

@@ -54,7 +54,11 @@ impl<'a> Sweep<'a> {
     ) -> Result<Self, RunError> {
         let taken = share.of(plan)?;
         let (data, preflight) = check(plan, out, device)?;
-        let references = all_references(plan, &data)?;
+        // A part writes no table.
+        let references = match share.is_part() {
+            true => Vec::new(),
+            false => all_references(plan, &data, device)?,
+        };
         let before = SweepResult::pending(plan, references, data_sets(plan, &data));
         let (lock, before) = open_folder(plan, share, out, before)?;
         Ok(Self {
@@ -110,7 +114,7 @@ impl<'a> Sweep<'a> {
             return Err(RunError::io(out)(missing));
         }
         let data = load_data(plan)?;
-        let references = all_references(plan, &data)?;
+        let references = all_references(plan, &data, &Device::Cpu)?;
         let mut table = SweepResult::pending(plan, references, data_sets(plan, &data));
         let _part = share(out)?;
         read_rows(plan, out, &mut table)?;

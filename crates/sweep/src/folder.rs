@@ -60,10 +60,9 @@ pub(crate) fn write_all(plan: &Plan, out: &Path, result: &SweepResult) -> Result
     let figures = figures(&report).into_iter();
     let mut files: Vec<(PathBuf, Vec<u8>)> = Vec::new();
     for (name, svg) in figures {
-        // A figure is drawn by this program: whatever it cannot be as pixels, it is as SVG.
-        if let Ok(png) = to_png(&svg) {
-            files.push((folder.join(format!("{name}.png")), png));
-        }
+        let path = folder.join(format!("{name}.png"));
+        let png = to_png(&svg).map_err(std::io::Error::other);
+        files.push((path.clone(), png.map_err(RunError::io(&path))?));
         files.push((folder.join(name + ".svg"), svg.into_bytes()));
     }
     write_files(&files)?;

@@ -30,5 +30,5 @@ pub use plan::{Plan, Point};
 pub use resolved::ResolvedPlan;
 pub use results::{Row, Status, SweepResult, axes};
 pub use share::{Shard, Share};
-pub use summary::{judgements, report_of};
+pub use summary::{judgements, report_of, shell_word};
 pub use workers::Workers;

@@ -42,7 +42,7 @@ fn configuration(point: &Point, out: &Path) -> report::Configuration {
     let file = RunFolder::config_in(&out.join(&point.name));
     let mut command = format!(
         "pfgmpp train {} --out NEW",
-        quoted(&file.display().to_string())
+        shell_word(&file.display().to_string())
     );
     if let ModelConfig::Checkpoint {
         source: CheckpointSource::Run(run),
@@ -51,19 +51,19 @@ fn configuration(point: &Point, out: &Path) -> report::Configuration {
         // Beside its own folder there is no such run then.
         let reference = out.join(run).display().to_string();
         let model = format!("model={{checkpoint: {{reference: {reference:?}}}}}");
-        command += &format!(" --set {}", quoted(&model));
+        command += &format!(" --set {}", shell_word(&model));
     }
     report::Configuration {
         run: point.name.clone(),
         values: yaml::leaves(&point.config),
-        command,
+        command: file.is_file().then_some(command),
     }
 }
 
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-=,+@%".contains(c);
-    match word.chars().all(is_plain) {
+/// `word` as a shell takes it for one.
+pub fn shell_word(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+=,:@%~".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
         true => word.to_string(),
         false => format!("'{}'", word.replace('\'', r"'\''")),
     }

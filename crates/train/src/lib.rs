@@ -37,7 +37,7 @@ pub use learner::InTraining;
 pub use learning_rate::LrSchedule;
 pub use lengths::{NonFinite, TrainingConfig};
 pub use memory::TrainingMemory;
-pub use power::{PostHocEmaConfig, PowerProfile, SIGMA_REL};
+pub use power::{MISSED, PostHocEmaConfig, PowerProfile, SIGMA_REL};
 pub use reconstruction::{Moment, Reconstruction, reconstruct};
 pub use snapshots::{Snapshot, reconstruct_weights};
 pub use state::Validation;

@@ -5,6 +5,8 @@ use std::fmt;
 use pfgmpp_transfer::ParameterError;
 use serde::{Deserialize, Serialize};
 
+use crate::reconstruction::{Moment, reconstruct};
+
 /// The shortest and the longest average, as [`PowerProfile::new`] takes them: at the longest all of training counts
 /// nearly alike (a uniform average has 0.2887).
 pub const SIGMA_REL: [f64; 2] = [0.005, 0.28];
@@ -114,6 +116,10 @@ pub struct PostHocEmaConfig {
     pub choose: Option<Vec<f64>>,
 }
 
+/// The share of its norm by which an average that may be chosen can be off.
+pub const MISSED: f64 = 0.1;
+/// Moments of snapshots that are looked at beforehand.
+const MOST_MOMENTS: u64 = 32;
 /// Lengths that may be chosen among.
 const MOST_CHOICES: usize = 32;
 
@@ -146,6 +152,28 @@ impl PostHocEmaConfig {
             .collect()
     }
 
+    /// Lengths of `choose` that the snapshots of a training of `nimg` images will miss by more than [`MISSED`], each with the share
+    /// by which: they are no choice.
+    pub fn missed(&self, nimg: u64) -> Vec<(f64, f64)> {
+        let last = nimg.div_ceil(self.snapshot_every);
+        let first = last.saturating_sub(self.keep.unwrap_or(u64::MAX));
+        // Many more say no more about whether they are dense enough.
+        let stride = (last - first).div_ceil(MOST_MOMENTS).max(1);
+        let at = |index: u64| (self.snapshot_every.saturating_mul(last - index)).min(nimg);
+        let moments: Vec<u64> = (0..last - first).step_by(stride as usize).map(at).collect();
+        let profiles = self.profiles().unwrap_or_default();
+        let snapshots = profiles
+            .iter()
+            .flat_map(|p| moments.iter().map(|at| (*p, *at)));
+        let snapshots: Vec<Moment> = snapshots.collect();
+        let lengths = self.choose.iter().flatten();
+        let off = lengths.filter_map(|&one| {
+            let made = reconstruct(&snapshots, (PowerProfile::new(one).ok()?, nimg));
+            Some((one, made.map_or(1.0, |made| made.error)))
+        });
+        off.filter(|(_, off)| *off > MISSED).collect()
+    }
+
     pub(crate) fn check(&self) -> Result<(), ParameterError> {
         self.profiles()?;
         if let Some(lengths) = &self.choose {
@@ -160,6 +188,9 @@ impl PostHocEmaConfig {
                 let [least, most] = SIGMA_REL;
                 let outside = format!("a list of lengths from {least} to {most}");
                 PowerProfile::new(*one).map_err(|_| accepted(&outside))?;
+            }
+            if (1..lengths.len()).any(|i| lengths[..i].contains(&lengths[i])) {
+                return Err(accepted("a list of different lengths"));
             }
         }
         ParameterError::counted("snapshot_every", self.snapshot_every, 1, 1 << 50)?;

@@ -11,8 +11,8 @@ pub struct Configuration {
     pub run: String,
     /// Dotted keys and their values, in the order of its file.
     pub values: Vec<(String, String)>,
-    /// The command.
-    pub command: String,
+    /// The command, of a run whose file is there.
+    pub command: Option<String>,
 }
 
 /// A value of a run that has no such key.
@@ -40,7 +40,7 @@ pub(super) fn configurations(all: &[Configuration]) -> Markup {
                                         tr {
                                             th scope="row" { (one.run) }
                                             @for key in &differing { td { (value(one, key).unwrap_or(NONE)) } }
-                                            td { code { (one.command) } }
+                                            td { @if let Some(command) = &one.command { code { (command) } } }
                                         }
                                     }
                                 }
@@ -94,7 +94,7 @@ mod tests {
         Configuration {
             run: name.to_string(),
             values: values.iter().map(text).collect(),
-            command: format!("pfgmpp train out/{name}/config.yaml --out NEW"),
+            command: Some(format!("pfgmpp train out/{name}/config.yaml --out NEW")),
         }
     }
 

@@ -68,10 +68,11 @@ fn receive(
         let Ok(rank) = greet(&mut guest, nonce) else {
             continue;
         };
-        if let Some(free @ None) = rank.checked_sub(1).and_then(|at| guests.get_mut(at))
+        // One that comes again had not heard the answer: its first connection is dead.
+        if let Some(place) = rank.checked_sub(1).and_then(|at| guests.get_mut(at))
             && guest.write_all(&MAGIC).is_ok()
         {
-            *free = Some(guest);
+            *place = Some(guest);
         }
     }
     Ok(guests.into_iter().flatten().collect())
