@@ -85,7 +85,7 @@ impl ScoringConfig {
         ParameterError::counted("num_projections", self.num_projections, 1, 100_000)?;
         let looks_at = |metric: &&dyn Metric| metric.needs().contains(&Need::Features);
         match &self.features {
-            Some(features) if !self.metrics.metrics().iter().any(|m| looks_at(&m)) => {
+            Some(features) if !self.metrics.metrics().iter().any(looks_at) => {
                 let all = METRICS.iter().copied().filter(looks_at);
                 let all: Vec<&str> = all.map(|metric| metric.description().name).collect();
                 let accepted = format!(

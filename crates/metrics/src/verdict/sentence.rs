@@ -13,6 +13,16 @@ pub(super) fn of(contest: &Contest<'_>, verdict: &Verdict) -> String {
             format!("with 1 seed nothing can be told apart: at least {FEWEST_SEEDS} are needed")
         }
         Finding::TooFewSeeds => format!("with {seeds} nothing can be told apart"),
+        Finding::NotApart if has_no_control(contest) => {
+            let control = contest
+                .control
+                .map(|control| &contest.candidates[control].label);
+            let control = control.map_or("", String::as_str);
+            format!(
+                "{control} has no score yet, so no {} can be compared with it",
+                contest.noun
+            )
+        }
         Finding::NotApart => {
             let from = match contest.control {
                 Some(control) => contest.candidates[control].label.clone(),
@@ -33,6 +43,12 @@ pub(super) fn of(contest: &Contest<'_>, verdict: &Verdict) -> String {
         ),
         _ => found,
     }
+}
+
+/// Whether there is a control, and it has no score.
+fn has_no_control(contest: &Contest<'_>) -> bool {
+    let control = contest.control.map(|control| &contest.candidates[control]);
+    control.is_some_and(|control| control.scores.is_empty())
 }
 
 fn apart(contest: &Contest<'_>, verdict: &Verdict, better: &[usize], worse: &[usize]) -> String {

@@ -280,3 +280,18 @@ fn scores_that_no_seed_moves_are_no_evidence() {
         verdict.sentence
     );
 }
+
+#[test]
+fn a_control_without_any_score_is_said() {
+    let law = Law {
+        means: [1.0; 6],
+        scatter: [1.0; 6],
+        shared: 0.0,
+        heavy: None,
+    };
+    let mut candidates = law.sweep(5, 0);
+    candidates[5].scores.clear();
+    let got = judge(&candidates, Some(5)).sentence;
+    let want = "D = ∞ has no score yet, so no D can be compared with it";
+    assert_eq!(got, want);
+}
