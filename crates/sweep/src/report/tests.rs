@@ -5,7 +5,7 @@ use pfgmpp_kernel::Dimension;
 mod points;
 mod verdicts;
 
-use super::{DataSet, Metric, Reference, Report, Row, Status, render};
+use super::{Configuration, DataSet, Metric, Reference, Report, Row, Status, render};
 
 fn row(d: Option<f64>, variant: &str, seed: u64, energy: f64) -> Row {
     let d = d.map(|d| Dimension::new(d).unwrap());
@@ -253,6 +253,11 @@ fn text_from_outside_is_escaped() {
             found: text(),
         }],
         settings: vec![(text(), text())],
+        configurations: vec![Configuration {
+            run: text(),
+            values: vec![(text(), text())],
+            command: Some(text()),
+        }],
         metrics: vec![Metric {
             label: text(),
             short: text(),
