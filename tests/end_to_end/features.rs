@@ -515,3 +515,48 @@ fn ctrl_c_is_heard_within_a_batch_and_leaves_no_file() {
         .collect();
     assert_eq!(left.len(), 2, "got {left:?}, want weights and images");
 }
+
+#[test]
+fn statistics_of_features_are_not_compared_with_pixels() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    images(folder, "a.npy", 9, 1);
+    let given =
+        "--samples {F}/a.npy --reference {F}/a.npy --metrics frechet_distance --save-reference";
+    for (flags, file) in [("--network digits", "features"), ("", "pixels")] {
+        let done = run(
+            "score",
+            folder,
+            &format!("{given} {{F}}/{file}.safetensors {flags}"),
+        );
+        assert!(done.status.success(), "got {}", stderr(&done));
+    }
+    let against = "--samples {F}/a.npy --metrics frechet_distance --reference";
+    for (file, flags, want) in [
+        (
+            "features",
+            "",
+            "holds statistics of features (classifier of digits",
+        ),
+        (
+            "pixels",
+            "--network digits",
+            "holds statistics of another network (none, the samples themselves)",
+        ),
+    ] {
+        let refused = run(
+            "score",
+            folder,
+            &format!("{against} {{F}}/{file}.safetensors {flags}"),
+        );
+        assert_fails(&refused, 2, want);
+    }
+    for (file, flags) in [("features", "--network digits"), ("pixels", "")] {
+        let done = run(
+            "score",
+            folder,
+            &format!("{against} {{F}}/{file}.safetensors {flags}"),
+        );
+        assert!(done.status.success(), "got {}", stderr(&done));
+    }
+}

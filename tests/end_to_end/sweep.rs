@@ -351,7 +351,7 @@ fn the_command_that_the_report_names_makes_the_run_again() {
         .replace("&#39;", "'")
         .replace("&amp;", "&");
     let again = folder.path().join("again");
-    let command = command.replace("NEW", again.to_str().unwrap());
+    let command = command.replace("again/d=8,seed=0", again.to_str().unwrap());
     let mut shell = std::process::Command::new("sh");
     shell
         .args(["-c", &format!("\"$0\" train {command}")])

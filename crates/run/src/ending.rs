@@ -12,7 +12,7 @@
 use candle_core::{DType, Device, Tensor};
 use pfgmpp_config::{ConfigError, RunConfig};
 use pfgmpp_data::{PictureError, Splits, is_image, is_planar};
-use pfgmpp_metrics::{fewest_rows, is_of_tables};
+use pfgmpp_metrics::{NEAREST, fewest_rows, is_of_tables};
 
 use crate::error::RunError;
 use crate::grid::sample_grid;
@@ -26,6 +26,7 @@ pub(crate) fn check_ending(config: &RunConfig, splits: &Splits) -> Result<(), Ru
         .map_err(|e| ConfigError::new("data", format!("samples could not be shown: {e}")))?;
     check_tails(config, splits)?;
     check_features(config, splits)?;
+    check_neighbours(config, splits)?;
     for (part, what) in [
         (&splits.train, "train on"),
         (
@@ -60,6 +61,30 @@ fn check_tails(config: &RunConfig, splits: &Splits) -> Result<(), RunError> {
          more"
     );
     Err(ConfigError::new("scoring", message).into())
+}
+
+/// Refuses scores by nearest neighbours where there are no more samples than those.
+fn check_neighbours(config: &RunConfig, splits: &Splits) -> Result<(), RunError> {
+    let (samples, held_out) = (
+        config.scoring.num_samples,
+        splits.held_out.num_images() as u64,
+    );
+    let mut names = config
+        .scoring
+        .metrics
+        .descriptions()
+        .map(|metric| metric.name);
+    let by_neighbours = |name: &&str| ["precision", "recall", "density", "coverage"].contains(name);
+    match names.find(by_neighbours) {
+        Some(name) if samples.min(held_out) <= NEAREST as u64 => {
+            let message = format!(
+                "metrics: {name} needs more than {NEAREST} samples on either side, got num_samples {samples} and {held_out} held out: leave \
+                 it out, or give more"
+            );
+            Err(ConfigError::new("scoring", message).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Refuses features of what no network for images can look at.

@@ -79,7 +79,8 @@ pub use run::{lead, run};
 pub use run_memory::{Ranks, RunMemory};
 pub use sample_file::{SampleFile, SampleFormat};
 pub use sample_set::{
-    SampleSet, SampleSetError, is_moments, network_of_moments, read_moments, save_moments,
+    NO_NETWORK, SampleSet, SampleSetError, is_moments, network_of_moments, read_moments,
+    save_moments,
 };
 pub use sampling_model::SamplingModel;
 pub use score::{Reference, references};

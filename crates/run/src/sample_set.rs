@@ -228,6 +228,8 @@ fn from_safetensors(path: &Path) -> Result<Tensor, RunError> {
 
 /// The entry of the metadata of statistics that names the network.
 const NETWORK: &str = "network";
+/// What stands there for statistics of samples that no network has looked at.
+pub const NO_NETWORK: &str = "none, the samples themselves";
 
 /// Whether the file at `path` holds statistics of a reference, as [`save_moments`] writes them.
 pub fn is_moments(path: &Path) -> bool {
@@ -278,7 +280,7 @@ pub fn network_of_moments(path: &Path) -> Option<String> {
 }
 
 /// Writes what the Fréchet distance needs of a reference: `mean` `[N]`, `covariance` `[N, N]` and `num` `[1]`; and which
-/// `network` they are features of, if they are.
+/// `network` they are features of, [`NO_NETWORK`] if of none; `None` where that is not known.
 ///
 /// # Errors
 ///

@@ -199,15 +199,22 @@ impl<'a> Training<'a> {
         let folder = self.folder.averages();
         let snapshots = Snapshot::list(&folder)?;
         let mut best: Option<(f64, Chosen)> = None;
-        let mut said = Vec::new();
+        let (mut said, mut left_out) = (Vec::new(), Vec::new());
         for &sigma_rel in lengths {
             let profile = PowerProfile::new(sigma_rel).map_err(TrainError::from)?;
             let made = reconstruct_weights(&snapshots, (profile, self.trainer.nimg()))?;
             let Some((weights, combined)) = made else {
-                let message = format!("{}: holds no averages to choose among", folder.display());
+                let message = format!(
+                    "{}: holds no averages to choose among: put them back, or train the run anew in another folder",
+                    folder.display()
+                );
                 return Err(ConfigError::new("post_hoc_ema.choose", message).into());
             };
             if combined.error > MISSED {
+                let share = 100.0 * combined.error;
+                left_out.push(format!(
+                    "{sigma_rel}, which the snapshots miss by {share:.0} %"
+                ));
                 continue;
             }
             self.chosen = Some(Chosen { sigma_rel, weights });
@@ -228,6 +235,12 @@ impl<'a> Training<'a> {
         }
         if best.is_none() {
             observer.note("post_hoc_ema.choose: the snapshots make none of these lengths: the run keeps the average of ema");
+        }
+        if !left_out.is_empty() {
+            observer.note(&format!(
+                "post_hoc_ema.choose: left out {}",
+                left_out.join("; ")
+            ));
         }
         self.chosen = best.map(|(_, chosen)| chosen);
         if let Some(Chosen { sigma_rel, .. }) = &self.chosen {

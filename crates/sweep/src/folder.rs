@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use pfgmpp_run::{RunError, RunFolder, check_config, read_result};
 use pfgmpp_store::{is_held, write_file, write_files};
 
-use crate::report::{figures, latex, markdown, render, summary_csv, to_png};
+use crate::report::{figures, is_own_figure, latex, markdown, render, summary_csv, to_png};
 use crate::results::evaluations_csv;
 use crate::{Plan, Status, SweepResult, judgements, report_of};
 
@@ -70,12 +70,14 @@ pub(crate) fn write_all(plan: &Plan, out: &Path, result: &SweepResult) -> Result
     put("report.html", &render(&report))
 }
 
-/// Removes figures of an earlier table that this one does not have: drawings, and the pixels beside each.
+/// Removes figures of an earlier table that this one does not have: drawings that this program has made, which is told by their
+/// beginning, and the pixels beside each.
 fn remove_others(folder: &Path, files: &[(PathBuf, Vec<u8>)]) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         let is_figure = path.extension().is_some_and(|ending| ending == "svg");
-        if is_figure && files.iter().all(|(written, _)| *written != path) {
+        let is_old = is_figure && files.iter().all(|(written, _)| *written != path);
+        if is_old && std::fs::read(&path).is_ok_and(|svg| is_own_figure(&svg)) {
             for path in [path.with_extension("png"), path] {
                 match std::fs::remove_file(&path) {
                     // It has no pixels, or another call that ends just now was first.

@@ -40,9 +40,15 @@ pub fn report_of(plan: &Plan, result: &SweepResult, out: &Path) -> Report {
 /// What a run was made with, and how it is made again.
 fn configuration(point: &Point, out: &Path) -> report::Configuration {
     let file = RunFolder::config_in(&out.join(&point.name));
+    let mut path = file.display().to_string();
+    if path.starts_with('-') {
+        path.insert_str(0, "./");
+    }
+    let again = format!("again/{}", point.name);
     let mut command = format!(
-        "pfgmpp train {} --out NEW",
-        shell_word(&file.display().to_string())
+        "pfgmpp train {} --out {}",
+        shell_word(&path),
+        shell_word(&again)
     );
     if let ModelConfig::Checkpoint {
         source: CheckpointSource::Run(run),
@@ -127,6 +133,10 @@ fn metrics(plan: &Plan, result: &SweepResult) -> Vec<Metric> {
     {
         metrics.push(Metric::figure("train_loss", "Training loss"));
         metrics.push(Metric::figure("nimg", "Images"));
+    }
+    let mut results = result.rows.iter().filter_map(|row| row.result.as_ref());
+    if results.any(|result| result.sigma_rel.is_some()) {
+        metrics.push(Metric::figure(SIGMA_REL, "Average (sigma_rel)"));
     }
     metrics.push(Metric::figure("seconds", "Seconds"));
     metrics
@@ -411,6 +421,9 @@ fn paths_of(folder: &Path) -> Option<report::Paths> {
     Some(report::Paths::Strip(strip))
 }
 
+/// The key of the length of the average that a run has chosen.
+const SIGMA_REL: &str = "sigma_rel";
+
 fn run_scores(result: &RunResult) -> Vec<(String, f64)> {
     let trained = result
         .train_loss
@@ -418,6 +431,7 @@ fn run_scores(result: &RunResult) -> Vec<(String, f64)> {
     let figures = trained
         .into_iter()
         .flatten()
+        .chain(result.sigma_rel.map(|length| (SIGMA_REL, length)))
         .chain([("seconds", result.seconds)]);
     let figures = figures.map(|(key, value)| (key.to_string(), value));
     result.scores.columns().chain(figures).collect()

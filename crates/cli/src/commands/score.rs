@@ -7,13 +7,13 @@ mod sets;
 use std::path::PathBuf;
 
 use pfgmpp_metrics::{Inputs, Moments, Need, Score, Scores, frechet_distance};
-use pfgmpp_run::{RunError, save_moments};
+use pfgmpp_run::{NO_NETWORK, RunError, save_moments};
 
 use self::choice::Choice;
 use self::sets::{Reference, Sets};
 use crate::failure::Failure;
 use crate::interrupt::stop_on_signal;
-use crate::network_args::{NetworkArgs, Viewer};
+use crate::network_args::NetworkArgs;
 use crate::out_file;
 use crate::terminal::{Counter, note};
 
@@ -120,7 +120,13 @@ pub fn score(args: &Args) -> Result<(), Failure> {
         let kept = sets.to_keep().expect("what is kept already was refused");
         let moments =
             Moments::of(kept).map_err(|e| Failure::bad_input(format!("--save-reference: {e}")))?;
-        save_moments(path, &moments, viewer.as_ref().map(Viewer::about))?;
+        let network = match (&viewer, &args.features) {
+            (Some(viewer), _) => Some(viewer.about()),
+            // Features out of a file do not say what made them.
+            (None, Some(_)) => None,
+            (None, None) => Some(NO_NETWORK.to_string()),
+        };
+        save_moments(path, &moments, network)?;
         note(format_args!(
             "statistics of {} samples: {}",
             moments.num(),

@@ -27,7 +27,7 @@ pub(super) fn configurations(all: &[Configuration]) -> Markup {
                 h2 { "Configurations" }
                 @if !differing.is_empty() || all.len() == 1 {
                     details {
-                        summary { "What differs, and the command that makes each run again" }
+                        summary { "What differs, and the command that makes each run again, from where the sweep was called" }
                         div.wide tabindex="0" role="region" aria-label="Configurations" {
                             table {
                                 thead { tr {
@@ -49,7 +49,7 @@ pub(super) fn configurations(all: &[Configuration]) -> Markup {
                     }
                 }
                 details {
-                    summary { "What all runs share (" (shared.len()) " settings)" }
+                    summary { "What all runs that have it share (" (shared.len()) " settings)" }
                     dl.settings {
                         @for (key, value) in shared { div { dt { (key) } dd { (value) } } }
                     }
@@ -64,7 +64,7 @@ fn value<'c>(one: &'c Configuration, key: &str) -> Option<&'c str> {
     found.map(|(_, value)| value.as_str())
 }
 
-/// Keys with a value that all runs share, and keys that differ, each in the order in which runs have them.
+/// Keys of which all runs that have them have one value, and keys that differ, each in the order in which runs have them.
 fn told_apart(all: &[Configuration]) -> (Vec<(&str, &str)>, Vec<&str>) {
     let mut keys: Vec<&str> = Vec::new();
     let mut known: BTreeSet<&str> = BTreeSet::new();
@@ -75,11 +75,12 @@ fn told_apart(all: &[Configuration]) -> (Vec<(&str, &str)>, Vec<&str>) {
     }
     let (mut shared, mut differing) = (Vec::new(), Vec::new());
     for key in keys {
-        let mut values = all.iter().map(|one| value(one, key));
-        let first = values.next().flatten();
-        match first {
-            Some(first) if values.all(|other| other == Some(first)) => shared.push((key, first)),
-            _ => differing.push(key),
+        // A key that some runs do not have, as those of training, tells the others apart only where its values differ.
+        let mut values = all.iter().filter_map(|one| value(one, key));
+        let first = values.next().unwrap_or(NONE);
+        match values.all(|other| other == first) {
+            true => shared.push((key, first)),
+            false => differing.push(key),
         }
     }
     (shared, differing)
@@ -113,13 +114,15 @@ mod tests {
             ),
         ];
         let (shared, differing) = told_apart(&all);
-        assert_eq!(shared, [("seed", "0"), ("model", "exact")]);
-        assert_eq!(differing, ["d", "optimizer.lr"]);
+        assert_eq!(
+            shared,
+            [("seed", "0"), ("model", "exact"), ("optimizer.lr", "0.002")]
+        );
+        assert_eq!(differing, ["d"]);
         let page = configurations(&all).into_string();
         for want in [
             ">8</td>",
             ">.inf</td>",
-            ">–</td>",
             "pfgmpp train out/b/config.yaml --out NEW",
             "(2 settings)",
         ] {

@@ -5,7 +5,7 @@ use maud::html;
 use super::Report;
 use super::dimension_axis::PointAxis;
 use super::evaluations::Settings;
-use super::frame::alone;
+use super::frame::{alone, beginning};
 use super::loss_plot::loss_drawing;
 use super::page::Group;
 
@@ -52,6 +52,11 @@ pub fn figures(report: &Report) -> Vec<(String, String)> {
         }
     }
     figures
+}
+
+/// Whether `svg` is the text of a figure that [`figures`] has made.
+pub fn is_own_figure(svg: &[u8]) -> bool {
+    svg.starts_with(beginning().as_bytes())
 }
 
 /// The name of a data set, which may be a path, as part of a file's name; its place keeps two apart.

@@ -144,6 +144,11 @@ const RULES: &str = "text{font:12px sans-serif;fill:#5a636e}.infinity{font-size:
 stroke-width:1.5}circle.best{fill:none;stroke:#b3400e;stroke-width:2}text.best{fill:#b3400e}\
 line.reference{stroke:#5a636e;stroke-dasharray:2 3}";
 
+/// What an SVG file of this program begins with, by which it is told from those of others.
+pub(super) fn beginning() -> &'static str {
+    "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"pfgmpp\""
+}
+
 /// A drawing as an SVG file: on white, with its title and legend, in colours that stand in it.
 pub(super) fn alone(drawing: &Markup, title: &str, legend: &[(String, String)]) -> String {
     let height = HEIGHT + TITLE + LEGEND_LINE * legend.len() as f64;
@@ -160,10 +165,12 @@ pub(super) fn alone(drawing: &Markup, title: &str, legend: &[(String, String)]) 
     let inside = inside.strip_suffix("</svg>").unwrap_or(inside);
     let name = html! { text.name x=(place(LEFT)) y="-6" { (title) } };
     let svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
+        "{} width=\"{WIDTH}\" height=\"{height}\" \
          viewBox=\"0 -{TITLE} {WIDTH} {height}\"><style>{RULES}</style><rect y=\"-{TITLE}\" width=\"100%\" height=\"100%\" \
          fill=\"#fff\"/>{}{inside}{}</svg>\n",
-        name.0, entries.0
+        beginning(),
+        name.0,
+        entries.0
     );
     with_colours(&svg)
 }

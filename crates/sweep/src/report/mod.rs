@@ -33,7 +33,7 @@ mod tests;
 mod text;
 
 pub use configurations::Configuration;
-pub use figures::figures;
+pub use figures::{figures, is_own_figure};
 pub use judgement::{Judgement, judgements};
 pub use page::render;
 pub use png::to_png;

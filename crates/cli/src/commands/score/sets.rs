@@ -5,7 +5,7 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use pfgmpp_features::FeatureNetwork;
 use pfgmpp_metrics::{Moments, Scores, TailReport, is_of_tables};
-use pfgmpp_run::{SampleSet, StopFlag, is_moments, network_of_moments, read_moments};
+use pfgmpp_run::{NO_NETWORK, SampleSet, StopFlag, is_moments, network_of_moments, read_moments};
 
 use super::Args;
 use crate::failure::Failure;
@@ -119,15 +119,23 @@ impl Sets {
         }
     }
 
-    /// Refuses statistics of the features of another network.
+    /// Refuses statistics of the features of another network, or of features where there is none, and the other way round.
     pub fn check_network(&self, args: &Args, viewer: Option<&Viewer>) -> Result<(), Failure> {
-        let (Reference::Moments(_), Some(path), Some(viewer)) =
-            (&self.reference, &args.reference, viewer)
-        else {
+        let (Reference::Moments(_), Some(path)) = (&self.reference, &args.reference) else {
             return Ok(());
         };
+        let theirs = network_of_moments(path.as_ref());
+        let Some(viewer) = viewer else {
+            return match theirs {
+                Some(theirs) if theirs != NO_NETWORK => Err(Failure::bad_input(format!(
+                    "--reference {path}: holds statistics of features ({theirs}), and the samples are compared themselves: give \
+                     that network by --network"
+                ))),
+                _ => Ok(()),
+            };
+        };
         let own = viewer.about();
-        match network_of_moments(path.as_ref()) {
+        match theirs {
             Some(theirs) if theirs != own => Err(Failure::bad_input(format!(
                 "--reference {path}: holds statistics of another network ({theirs}), the samples are looked at by {own}"
             ))),
