@@ -127,10 +127,12 @@ impl Sets {
         let theirs = network_of_moments(path.as_ref());
         let Some(viewer) = viewer else {
             return match theirs {
-                Some(theirs) if theirs != NO_NETWORK => Err(Failure::bad_input(format!(
-                    "--reference {path}: holds statistics of features ({theirs}), and the samples are compared themselves: give \
+                Some(theirs) if theirs != NO_NETWORK && args.features.is_none() => {
+                    Err(Failure::bad_input(format!(
+                        "--reference {path}: holds statistics of features ({theirs}), and the samples are compared themselves: give \
                      that network by --network"
-                ))),
+                    )))
+                }
                 _ => Ok(()),
             };
         };
