@@ -112,6 +112,7 @@ mod tests {
                     ("optimizer.lr", "0.002"),
                 ],
             ),
+            run("c", &[("seed", "0"), ("model", "exact")]),
         ];
         let (shared, differing) = told_apart(&all);
         assert_eq!(
@@ -123,8 +124,9 @@ mod tests {
         for want in [
             ">8</td>",
             ">.inf</td>",
+            ">–</td>",
             "pfgmpp train out/b/config.yaml --out NEW",
-            "(2 settings)",
+            "(3 settings)",
         ] {
             assert!(page.contains(want), "got {page}, want {want}");
         }
