@@ -66,6 +66,8 @@ mod restore;
 mod sample;
 #[path = "end_to_end/score.rs"]
 mod score;
+#[path = "end_to_end/scoring_features.rs"]
+mod scoring_features;
 #[path = "end_to_end/setups.rs"]
 mod setups;
 // Not every fault is tried through the binary.

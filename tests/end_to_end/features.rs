@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use candle_core::{DType, Device, Tensor, safetensors};
 
 use crate::hub::{World, assert_fails, assert_succeeds};
-use crate::program::{SMALL, output, pfgmpp, small_sweep, stderr, stdout};
+use crate::program::{output, pfgmpp, stderr, stdout};
 
 /// Channels of the network.
 const WIDTH: usize = 64;
@@ -28,7 +28,7 @@ fn tensor(shape: &[usize], seed: usize, scale: f64) -> Tensor {
 }
 
 /// The smallest DINOv2 that there can be, under the names of the Hub's transformers.
-fn weights(folder: &Path) -> PathBuf {
+pub fn weights(folder: &Path) -> PathBuf {
     let width = WIDTH;
     let mut all = HashMap::new();
     let mut add = |name: &str, shape: &[usize], scale: f64| {
@@ -76,7 +76,7 @@ fn images(folder: &Path, name: &str, num: usize, seed: usize) -> PathBuf {
 }
 
 /// The command `name`, with `{F}` in its arguments in place of the folder.
-fn run(name: &str, folder: &Path, args: &str) -> Output {
+pub fn run(name: &str, folder: &Path, args: &str) -> Output {
     let mut command = pfgmpp();
     command.arg(name);
     for arg in args.split_whitespace() {
@@ -85,12 +85,13 @@ fn run(name: &str, folder: &Path, args: &str) -> Output {
     output(command)
 }
 
-fn json(done: &Output) -> serde_json::Value {
+pub fn json(done: &Output) -> serde_json::Value {
     assert!(done.status.success(), "got {}", stderr(done));
     serde_json::from_str(&stdout(done)).unwrap()
 }
 
-const METRICS: &str = "--metrics frechet_distance,kernel_distance,coverage --json";
+/// The scores that look at features, as JSON.
+pub const METRICS: &str = "--metrics frechet_distance,kernel_distance,coverage --json";
 
 #[test]
 fn features_in_files_score_as_those_that_score_computes() {
@@ -289,148 +290,6 @@ fn what_no_network_can_look_at_is_refused_before_any_work() {
         assert_fails(&done, 2, want);
         assert!(!folder.join("o.npy").exists(), "{args}: nothing is written");
     }
-}
-
-/// Trains the digits, small, into `run` of the folder; `sets` are of the form `KEY=VALUE`.
-fn train(folder: &Path, sets: &[&str]) -> Output {
-    let mut command = pfgmpp();
-    command
-        .args(["train", "configs/digits.yaml", "--out"])
-        .arg(folder.join("run"));
-    for set in SMALL.iter().chain(sets) {
-        command.args(["--set", &set.replace("{F}", folder.to_str().unwrap())]);
-    }
-    output(command)
-}
-
-#[test]
-fn a_run_is_scored_through_a_network_as_its_samples_are() {
-    const ASKED: &str =
-        "scoring.metrics=[frechet_distance, energy_distance, kernel_distance, coverage]";
-    for (features, flags) in [
-        ("digits", "--network digits"),
-        (
-            "{dinov2: {weights: {F}}}",
-            "--network dinov2 --weights {F}/model.safetensors",
-        ),
-    ] {
-        let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path();
-        weights(folder);
-        let done = train(folder, &[ASKED, &format!("scoring.features={features}")]);
-        assert!(done.status.success(), "got {}", stderr(&done));
-        let found = fs::read_to_string(folder.join("run/metrics.json")).unwrap();
-        let found: serde_json::Value = serde_json::from_str(&found).unwrap();
-        let drawn = run(
-            "sample",
-            folder,
-            "--checkpoint {F}/run --seeds 0-31 --out {F}/s.npy",
-        );
-        assert!(drawn.status.success(), "got {}", stderr(&drawn));
-        let given = format!("--samples {{F}}/s.npy --reference digits {flags} {METRICS}");
-        let want = json(&run("score", folder, &given));
-        for name in ["frechet_distance", "kernel_distance", "coverage"] {
-            let [got, want] = [&found, &want].map(|of| of["scores"][name].as_f64().unwrap());
-            assert!(
-                (got - want).abs() <= 1e-9 * want.abs(),
-                "{features} {name}: got {got}, want {want}"
-            );
-        }
-        // Of the samples themselves they are other numbers.
-        let pixels = "--samples {F}/s.npy --reference digits";
-        let pixels = json(&run("score", folder, &format!("{pixels} {METRICS}")));
-        assert_ne!(
-            pixels["scores"]["frechet_distance"],
-            found["scores"]["frechet_distance"]
-        );
-    }
-}
-
-#[test]
-fn a_sweep_shows_its_reference_rows_through_the_network_too() {
-    let folder = tempfile::tempdir().unwrap();
-    let sets = [
-        "axes.d=[8, inf]",
-        "scoring.metrics=[energy_distance, frechet_distance]",
-        "scoring.features=digits",
-    ];
-    let done = output(small_sweep(folder.path(), &sets));
-    assert!(done.status.success(), "got {}", stderr(&done));
-    let all = fs::read_to_string(folder.path().join("results.json")).unwrap();
-    let all: serde_json::Value = serde_json::from_str(&all).unwrap();
-    let rows = all["references"].as_array().unwrap();
-    let of = |name: &str| {
-        let row = rows.iter().find(|row| row["name"] == name).unwrap();
-        row["scores"]["frechet_distance"].as_f64().unwrap()
-    };
-    let (data, gaussian, noise) = (
-        of("training data"),
-        of("fitted Gaussian"),
-        of("prior noise"),
-    );
-    println!("training data {data}, fitted Gaussian {gaussian}, prior noise {noise}");
-    assert!(
-        0.0 < data && data < gaussian && gaussian < noise,
-        "got {data}, {gaussian}, {noise}"
-    );
-    let report = fs::read_to_string(folder.path().join("report.html")).unwrap();
-    assert!(
-        report.contains("features of the classifier of digits"),
-        "the report says what they are of"
-    );
-}
-
-#[test]
-fn features_that_nothing_compares_or_nothing_can_be_seen_in_are_refused_before_training() {
-    let folder = tempfile::tempdir().unwrap();
-    weights(folder.path());
-    for (sets, want) in [
-        (
-            &[
-                "scoring.features={inception: {weights: {F}}}",
-                "scoring.metrics=[recall]",
-            ][..],
-            "scoring.features: weight fc.weight is missing, which Inception-v3 has",
-        ),
-        (
-            &["scoring.features=digits"][..],
-            "scoring.features must be left out where none of metrics compares features",
-        ),
-        (
-            &[
-                "scoring.features={dinov2: {weights: none.pth}}",
-                "scoring.metrics=[recall]",
-            ],
-            "none.pth: there is no such file",
-        ),
-        (
-            &["scoring.features=vgg", "scoring.metrics=[recall]"],
-            "digits",
-        ),
-        (
-            &["scoring.features=inception", "scoring.metrics=[recall]"],
-            "weights",
-        ),
-    ] {
-        let done = train(folder.path(), sets);
-        assert_fails(&done, 2, want);
-        assert!(
-            !folder.path().join("run").exists(),
-            "{sets:?}: nothing is written"
-        );
-    }
-    let mut command = pfgmpp();
-    command
-        .args(["train", "configs/toy.yaml", "--out"])
-        .arg(folder.path().join("run"));
-    command.args([
-        "--set",
-        "scoring.metrics=[recall]",
-        "--set",
-        "scoring.features=digits",
-    ]);
-    let want = "the classifier of digits looks at images of 1 or 3 channels, the data are 2x1x1: leave it out";
-    assert_fails(&output(command), 2, want);
 }
 
 #[test]

@@ -1,0 +1,151 @@
+//! Runs and sweeps that are scored through a network, by `scoring.features`.
+
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+use crate::features::{METRICS, json, run, weights};
+use crate::hub::assert_fails;
+use crate::program::{SMALL, output, pfgmpp, small_sweep, stderr};
+
+/// Trains the digits, small, into `run` of the folder; `sets` are of the form `KEY=VALUE`.
+fn train(folder: &Path, sets: &[&str]) -> Output {
+    let mut command = pfgmpp();
+    command
+        .args(["train", "configs/digits.yaml", "--out"])
+        .arg(folder.join("run"));
+    for set in SMALL.iter().chain(sets) {
+        command.args(["--set", &set.replace("{F}", folder.to_str().unwrap())]);
+    }
+    output(command)
+}
+
+#[test]
+fn a_run_is_scored_through_a_network_as_its_samples_are() {
+    const ASKED: &str =
+        "scoring.metrics=[frechet_distance, energy_distance, kernel_distance, coverage]";
+    for (features, flags) in [
+        ("digits", "--network digits"),
+        (
+            "{dinov2: {weights: {F}}}",
+            "--network dinov2 --weights {F}/model.safetensors",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        weights(folder);
+        let done = train(folder, &[ASKED, &format!("scoring.features={features}")]);
+        assert!(done.status.success(), "got {}", stderr(&done));
+        let found = fs::read_to_string(folder.join("run/metrics.json")).unwrap();
+        let found: serde_json::Value = serde_json::from_str(&found).unwrap();
+        let drawn = run(
+            "sample",
+            folder,
+            "--checkpoint {F}/run --seeds 0-31 --out {F}/s.npy",
+        );
+        assert!(drawn.status.success(), "got {}", stderr(&drawn));
+        let given = format!("--samples {{F}}/s.npy --reference digits {flags} {METRICS}");
+        let want = json(&run("score", folder, &given));
+        for name in ["frechet_distance", "kernel_distance", "coverage"] {
+            let [got, want] = [&found, &want].map(|of| of["scores"][name].as_f64().unwrap());
+            assert!(
+                (got - want).abs() <= 1e-9 * want.abs(),
+                "{features} {name}: got {got}, want {want}"
+            );
+        }
+        // Of the samples themselves they are other numbers.
+        let pixels = "--samples {F}/s.npy --reference digits";
+        let pixels = json(&run("score", folder, &format!("{pixels} {METRICS}")));
+        assert_ne!(
+            pixels["scores"]["frechet_distance"],
+            found["scores"]["frechet_distance"]
+        );
+    }
+}
+
+#[test]
+fn a_sweep_shows_its_reference_rows_through_the_network_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let sets = [
+        "axes.d=[8, inf]",
+        "scoring.metrics=[energy_distance, frechet_distance]",
+        "scoring.features=digits",
+    ];
+    let done = output(small_sweep(folder.path(), &sets));
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let all = fs::read_to_string(folder.path().join("results.json")).unwrap();
+    let all: serde_json::Value = serde_json::from_str(&all).unwrap();
+    let rows = all["references"].as_array().unwrap();
+    let of = |name: &str| {
+        let row = rows.iter().find(|row| row["name"] == name).unwrap();
+        row["scores"]["frechet_distance"].as_f64().unwrap()
+    };
+    let (data, gaussian, noise) = (
+        of("training data"),
+        of("fitted Gaussian"),
+        of("prior noise"),
+    );
+    println!("training data {data}, fitted Gaussian {gaussian}, prior noise {noise}");
+    assert!(
+        0.0 < data && data < gaussian && gaussian < noise,
+        "got {data}, {gaussian}, {noise}"
+    );
+    let report = fs::read_to_string(folder.path().join("report.html")).unwrap();
+    assert!(
+        report.contains("features of the classifier of digits"),
+        "the report says what they are of"
+    );
+}
+
+#[test]
+fn features_that_nothing_compares_or_nothing_can_be_seen_in_are_refused_before_training() {
+    let folder = tempfile::tempdir().unwrap();
+    weights(folder.path());
+    for (sets, want) in [
+        (
+            &[
+                "scoring.features={inception: {weights: {F}}}",
+                "scoring.metrics=[recall]",
+            ][..],
+            "scoring.features: weight fc.weight is missing, which Inception-v3 has",
+        ),
+        (
+            &["scoring.features=digits"][..],
+            "scoring.features must be left out where none of metrics compares features",
+        ),
+        (
+            &[
+                "scoring.features={dinov2: {weights: none.pth}}",
+                "scoring.metrics=[recall]",
+            ],
+            "none.pth: there is no such file",
+        ),
+        (
+            &["scoring.features=vgg", "scoring.metrics=[recall]"],
+            "digits",
+        ),
+        (
+            &["scoring.features=inception", "scoring.metrics=[recall]"],
+            "weights",
+        ),
+    ] {
+        let done = train(folder.path(), sets);
+        assert_fails(&done, 2, want);
+        assert!(
+            !folder.path().join("run").exists(),
+            "{sets:?}: nothing is written"
+        );
+    }
+    let mut command = pfgmpp();
+    command
+        .args(["train", "configs/toy.yaml", "--out"])
+        .arg(folder.path().join("run"));
+    command.args([
+        "--set",
+        "scoring.metrics=[recall]",
+        "--set",
+        "scoring.features=digits",
+    ]);
+    let want = "the classifier of digits looks at images of 1 or 3 channels, the data are 2x1x1: leave it out";
+    assert_fails(&output(command), 2, want);
+}
