@@ -1,6 +1,6 @@
 //! Arrays of NumPy. The files are written here as the format's description says.
 
-mod common;
+mod all_values;
 
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
@@ -9,7 +9,7 @@ use std::path::Path;
 use candle_core::Device;
 use pfgmpp_data::{DataSource, NpyArray, NpzArchive, Splits};
 
-use common::values;
+use all_values::values;
 
 /// The bytes of an array.
 fn npy(descr: &str, shape: &str, elements: &[u8]) -> Vec<u8> {

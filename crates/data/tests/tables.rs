@@ -1,13 +1,13 @@
 //! Tables of numbers in text files.
 
-mod common;
+mod all_values;
 
 use std::fs;
 use std::path::Path;
 
 use pfgmpp_data::{CsvTable, DataSource, Splits, Standardise, StandardiseBy};
 
-use common::values;
+use all_values::values;
 
 fn table(folder: &Path, text: impl AsRef<[u8]>) -> CsvTable {
     let path = folder.join("t.csv");

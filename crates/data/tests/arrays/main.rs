@@ -1,8 +1,8 @@
 //! Arrays in files of every kind, against what NumPy wrote (`make.py`), the binary versions of CIFAR, and damaged files.
 
+#[path = "../all_values/mod.rs"]
+mod all_values;
 mod cifar_python;
-#[path = "../common/mod.rs"]
-mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use pfgmpp_data::{CifarFiles, DataSource, Dataset, NpzArchive, Splits};
 
-use common::values;
+use all_values::values;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
