@@ -48,14 +48,15 @@ impl RunFolder {
         }
     }
 
-    /// As [`Self::open`], of a folder that another process may look at just now: asks again for two seconds.
+    /// As [`Self::open`], of a folder within that of a sweep, which is not made, and at which another process may look just now:
+    /// asks again for two seconds.
     ///
     /// # Errors
     ///
-    /// As [`Self::open`].
-    pub fn open_soon(path: &Path) -> Result<Self, StoreError> {
+    /// As [`Self::open`]; [`StoreError::Gone`] where the sweep's folder is not there.
+    pub fn open_within(sweep: &Path, path: &Path) -> Result<Self, StoreError> {
         Self::adopt_copied(path)?;
-        LockedFolder::open_soon(path, &[INNER[0], INNER[1], AVERAGES]).map(Self)
+        LockedFolder::open_within(sweep, path, &[INNER[0], INNER[1], AVERAGES]).map(Self)
     }
 
     /// Makes the folders that a run writes into in the end, and finds out whether it may.
@@ -66,9 +67,8 @@ impl RunFolder {
     pub fn prepare(&self) -> Result<(), StoreError> {
         for name in INNER {
             let path = self.path().join(name);
-            std::fs::create_dir_all(&path)
-                .and_then(|()| check_writable(&path))
-                .map_err(StoreError::io(&path))?;
+            self.0.make(&path)?;
+            check_writable(&path).map_err(StoreError::io(&path))?;
         }
         Ok(())
     }

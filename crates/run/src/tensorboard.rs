@@ -55,14 +55,13 @@ pub struct EventWriter {
 }
 
 impl EventWriter {
-    /// Starts a new event file in `dir`, which is made if it is missing; no file that exists is
-    /// touched.
+    /// Starts a new event file in the folder `dir`; no file that exists is touched.
     ///
     /// The name is `events.out.tfevents.<unix seconds>.<host>.<process id>`.
     ///
     /// # Errors
     ///
-    /// When the folder or the file cannot be made or written.
+    /// When the file cannot be made or written.
     pub fn create(dir: &Path) -> Result<Self, EventError> {
         Self::resume(dir, 0)
     }
@@ -76,13 +75,12 @@ impl EventWriter {
     ///
     /// # Errors
     ///
-    /// When the folder or the file cannot be made or written.
+    /// When the file cannot be made or written.
     pub fn resume(dir: &Path, step: u64) -> Result<Self, EventError> {
         let error = |cause| EventError {
             path: dir.to_path_buf(),
             cause,
         };
-        std::fs::create_dir_all(dir).map_err(error)?;
         let (path, file) = create_last(dir).map_err(error)?;
         let file = Arc::new(file);
         let records = RecordWriter::new(BufWriter::new(Arc::clone(&file)));

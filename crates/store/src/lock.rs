@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::claim::Claim;
 use crate::error::StoreError;
 use crate::partial::remove_partial;
+use crate::within::make_within;
 
 /// A folder held against other processes, or shared with them; it is free again when the value is dropped, or the
 /// process ends.
@@ -94,6 +95,7 @@ fn names(path: &Path) -> io::Result<Vec<String>> {
 ///
 /// A folder that another process holds, that holds what this program has not written, or that cannot be made.
 pub fn lock(path: &Path) -> Result<Lock, StoreError> {
+    make(path)?;
     lock_by(path, File::try_lock)
 }
 
@@ -101,13 +103,18 @@ pub fn lock(path: &Path) -> Result<Lock, StoreError> {
 const ATTEMPTS: u32 = 20;
 const BETWEEN: Duration = Duration::from_millis(100);
 
-/// As [`lock`], for a folder that another process may look at just now: asks again for two seconds.
+/// As [`lock`], for the folder `path` within `root`, at which another process may look just now: asks again for two seconds.
+/// `root` is not made.
 ///
 /// # Errors
 ///
-/// As [`lock`].
-pub fn lock_soon(path: &Path) -> Result<Lock, StoreError> {
-    soon(|| lock(path))
+/// As [`lock`]; [`StoreError::Gone`] where `root` is not there.
+pub fn lock_within(root: &Path, path: &Path) -> Result<Lock, StoreError> {
+    soon(|| {
+        refuse_file(path)?;
+        make_within(root, path)?;
+        lock_by(path, File::try_lock)
+    })
 }
 
 /// Makes the folder `path` if need be and takes part in it, beside other processes that do. Whoever is alone in it
@@ -126,7 +133,10 @@ pub fn share(path: &Path) -> Result<Lock, StoreError> {
         Err(TryLockError::Error(error)) if is_without_locks(&error) => Ok(()),
         other => other,
     };
-    soon(|| lock_by(path, share))
+    soon(|| {
+        make(path)?;
+        lock_by(path, share)
+    })
 }
 
 /// Holds the folder `path`, which need not be one of this program, until the value is dropped; whoever holds it so is
@@ -190,16 +200,26 @@ fn holds_others(path: &Path) -> bool {
     names(path).is_ok_and(|names| names.iter().any(|name| name != LOCK))
 }
 
+/// Makes the folder `path` with all above it.
+fn make(path: &Path) -> Result<(), StoreError> {
+    refuse_file(path)?;
+    fs::create_dir_all(path).map_err(StoreError::io(path))
+}
+
+fn refuse_file(path: &Path) -> Result<(), StoreError> {
+    match path.exists() && !path.is_dir() {
+        true => Err(StoreError::NotAFolder {
+            path: path.to_path_buf(),
+        }),
+        false => Ok(()),
+    }
+}
+
+/// Takes the lock of the folder `path` by `try_lock`.
 fn lock_by(
     path: &Path,
     try_lock: impl Fn(&File) -> Result<(), TryLockError>,
 ) -> Result<Lock, StoreError> {
-    if path.exists() && !path.is_dir() {
-        return Err(StoreError::NotAFolder {
-            path: path.to_path_buf(),
-        });
-    }
-    fs::create_dir_all(path).map_err(StoreError::io(path))?;
     let file = path.join(LOCK);
     if !is_own(path, &file)
         && let Some(found) = someone_elses(path).map_err(StoreError::io(path))?
@@ -313,7 +333,7 @@ mod tests {
             let path = Path::new(place).join(number.to_string());
             let taken = match kind {
                 "locks" => lock(&path),
-                _ => lock_by(&path, without),
+                _ => make(&path).and_then(|()| lock_by(&path, without)),
             };
             match taken {
                 Ok(taken) => {

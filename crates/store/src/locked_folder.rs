@@ -1,12 +1,12 @@
 //! A folder that one process works in.
 
-use std::fs;
 use std::path::Path;
 
 use crate::atomic::write_file;
 use crate::error::StoreError;
-use crate::lock::{Lock, lock, lock_soon};
+use crate::lock::{Lock, lock, lock_within};
 use crate::partial::remove_partial;
+use crate::within::make_within;
 
 /// A locked folder; the lock ends with the value, or with the process.
 pub struct LockedFolder(Lock);
@@ -22,13 +22,13 @@ impl LockedFolder {
         Self::cleaned(lock(path)?, path, inner)
     }
 
-    /// As [`Self::open`], of a folder that another process may look at just now.
+    /// As [`Self::open`], of a folder within `root`, which is not made, and at which another process may look just now.
     ///
     /// # Errors
     ///
-    /// As [`Self::open`].
-    pub fn open_soon(path: &Path, inner: &[&str]) -> Result<Self, StoreError> {
-        Self::cleaned(lock_soon(path)?, path, inner)
+    /// As [`Self::open`]; [`StoreError::Gone`] where `root` is not there.
+    pub fn open_within(root: &Path, path: &Path, inner: &[&str]) -> Result<Self, StoreError> {
+        Self::cleaned(lock_within(root, path)?, path, inner)
     }
 
     fn cleaned(lock: Lock, path: &Path, inner: &[&str]) -> Result<Self, StoreError> {
@@ -55,22 +55,31 @@ impl LockedFolder {
         self.0.check()
     }
 
+    /// Makes the folder `path` in this one.
+    ///
+    /// # Errors
+    ///
+    /// Any failure of the file system; [`StoreError::Gone`] if this folder is no longer there.
+    pub fn make(&self, path: &Path) -> Result<(), StoreError> {
+        self.check()?;
+        make_within(self.path(), path)
+    }
+
     /// Writes a file of this folder whole, with the folder that holds it.
     ///
     /// # Errors
     ///
     /// Any failure of the file system; [`StoreError::Gone`] if this folder is no longer there.
     pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-        self.check()?;
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(StoreError::io(parent))?;
-        }
+        self.make(path.parent().unwrap_or(path))?;
         write_file(path, bytes).map_err(StoreError::io(path))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -111,7 +111,8 @@ impl Execution<'_> {
     fn attempt(&self, index: usize, point: &Point) -> Result<Outcome, RunError> {
         // What is made in a folder that is gone would bring it back empty.
         self.place.lock.check()?;
-        let folder = RunFolder::open_soon(&self.place.out.join(&point.name))?;
+        let sweep = &self.place.out;
+        let folder = RunFolder::open_within(sweep, &sweep.join(&point.name))?;
         self.observer.started(index, point);
         let mut watch = Watch {
             index,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use pfgmpp_run::{RunError, RunFolder, check_config, read_result};
-use pfgmpp_store::{is_held, write_file, write_files};
+use pfgmpp_store::{is_held, make_within, write_file, write_files};
 
 use crate::report::{figures, is_own_figure, latex, markdown, render, summary_csv, to_png};
 use crate::results::evaluations_csv;
@@ -56,7 +56,7 @@ pub(crate) fn write_all(plan: &Plan, out: &Path, result: &SweepResult) -> Result
     put("results.md", &markdown(&report))?;
     put("results.tex", &latex(&report))?;
     let folder = out.join("figures");
-    std::fs::create_dir_all(&folder).map_err(RunError::io(&folder))?;
+    make_within(out, &folder)?;
     let figures = figures(&report).into_iter();
     let mut files: Vec<(PathBuf, Vec<u8>)> = Vec::new();
     for (name, svg) in figures {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use pfgmpp_run::RunError;
-use pfgmpp_store::{share, write_file};
+use pfgmpp_store::{make_within, share, write_file};
 
 pub use config::SlurmConfig;
 
@@ -131,10 +131,9 @@ impl SlurmJobs {
     ///
     /// Scripts that cannot be written, a machine without Slurm, and what Slurm refuses: then nothing is left submitted.
     pub fn submit(&self) -> Result<Vec<String>, SlurmError> {
-        if let Some(out) = self.folder.parent() {
-            drop(share(out).map_err(RunError::from)?);
-        }
-        std::fs::create_dir_all(&self.folder).map_err(RunError::io(&self.folder))?;
+        let out = self.folder.parent().unwrap_or(&self.folder);
+        let _part = share(out).map_err(RunError::from)?;
+        make_within(out, &self.folder).map_err(RunError::from)?;
         let lists = self.arrays.iter();
         let lists = lists.map(|array| (array.list_path(&self.folder), array.list.as_str()));
         for (path, text) in lists.chain(self.scripts()) {

@@ -27,7 +27,7 @@ pub(crate) fn take_back(plan: &Plan, out: &Path, before: &mut SweepResult) -> Re
     for (i, row) in pending.rows.into_iter().enumerate() {
         if stale.contains(&i) {
             // Another call may do the same just now.
-            let folder = match RunFolder::open_soon(&out.join(&plan.points[i].name)) {
+            let folder = match RunFolder::open_within(out, &out.join(&plan.points[i].name)) {
                 Err(StoreError::InUse { .. } | StoreError::Claimed { .. }) => continue,
                 opened => opened?,
             };

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use pfgmpp_checkpoint::{Metadata, Tensors, read_sealed_tensors, write_sealed_tensors};
-use pfgmpp_store::StoreError;
+use pfgmpp_store::{StoreError, make_one};
 
 use crate::ema::{Ema, Profile};
 use crate::error::TrainError;
@@ -62,7 +62,7 @@ pub(crate) fn save<'a>(
     nimg: u64,
     keep: Option<u64>,
 ) -> Result<(), TrainError> {
-    fs::create_dir_all(folder).map_err(StoreError::io(folder))?;
+    make_one(folder)?;
     for ema in averages {
         if let Profile::Power(profile) = ema.profile() {
             let path = folder.join(file_name(profile, nimg));

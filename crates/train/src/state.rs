@@ -8,7 +8,7 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor, Var};
 use pfgmpp_checkpoint::{CheckpointError, Seal, read_sealed_tensors, write_sealed_tensors};
 use pfgmpp_nn::Parameters;
-use pfgmpp_store::StoreError;
+use pfgmpp_store::make_one;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -100,8 +100,8 @@ pub(crate) fn save(
             return Err(TrainError::NotFinite { nimg, name });
         }
     }
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(StoreError::io(parent))?;
+    if let Some(folder) = path.parent() {
+        make_one(folder)?;
     }
     let mut tensors: HashMap<String, Tensor> = HashMap::new();
     for (key, var) in slots {
