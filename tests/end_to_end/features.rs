@@ -135,6 +135,50 @@ fn features_in_files_score_as_those_that_score_computes() {
 }
 
 #[test]
+fn a_network_compares_images_of_different_sizes() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    weights(folder);
+    images(folder, "a.npy", 9, 1);
+    let wide = tensor(&[11, 3, 12, 10], 7, 1.0);
+    wide.write_npy(folder.join("b.npy")).unwrap();
+    let network = "--network dinov2 --weights {F}";
+    for name in ["a", "b"] {
+        let asked = format!("--samples {{F}}/{name}.npy {network} --out {{F}}/f{name}.npy");
+        let done = run("features", folder, &asked);
+        assert!(done.status.success(), "got {}", stderr(&done));
+    }
+    let files = "--features {F}/fa.npy --reference-features {F}/fb.npy";
+    let want = json(&run("score", folder, &format!("{files} {METRICS}")));
+    let given = format!("--samples {{F}}/a.npy --reference {{F}}/b.npy {network}");
+    let done = run("score", folder, &format!("{given} {METRICS}"));
+    assert_eq!(json(&done)["scores"], want["scores"]);
+    let said = stderr(&done);
+    assert!(
+        said.contains("the network sees each at its own size"),
+        "got {said}"
+    );
+    // What compares pixels is left out with a line, and refused where it was asked for.
+    let done = run("score", folder, &format!("{given} --json"));
+    let scores = &json(&done)["scores"];
+    assert!(
+        scores["frechet_distance"].is_number() && scores["energy_distance"].is_null(),
+        "got {scores}"
+    );
+    let said = stderr(&done);
+    assert!(
+        said.contains("energy_distance is left out: it compares the images themselves"),
+        "got {said}"
+    );
+    let done = run(
+        "score",
+        folder,
+        &format!("{given} --metrics energy_distance"),
+    );
+    assert_fails(&done, 2, "--metrics: energy_distance compares the images");
+}
+
+#[test]
 fn an_archive_is_looked_at_in_the_order_in_which_score_has_it() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

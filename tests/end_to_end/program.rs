@@ -73,3 +73,15 @@ pub fn scores(out: &Path) -> Vec<BTreeMap<String, String>> {
     }
     rows
 }
+
+/// The binary with an address space of so many MiB.
+pub fn limited(mib: u64, args: &[&str]) -> Output {
+    let mut command = Command::new("sh");
+    command.current_dir(repository());
+    command.args([
+        "-c",
+        &format!("ulimit -v {}; exec \"$0\" \"$@\"", mib << 10),
+    ]);
+    command.arg(env!("CARGO_BIN_EXE_pfgmpp")).args(args);
+    output(command)
+}

@@ -6,7 +6,7 @@ use std::process::Output;
 
 use crate::features::{METRICS, json, run, weights};
 use crate::hub::assert_fails;
-use crate::program::{SMALL, output, pfgmpp, small_sweep, stderr};
+use crate::program::{SMALL, limited, output, pfgmpp, small_sweep, stderr};
 
 /// Trains the digits, small, into `run` of the folder; `sets` are of the form `KEY=VALUE`.
 fn train(folder: &Path, sets: &[&str]) -> Output {
@@ -148,4 +148,47 @@ fn features_that_nothing_compares_or_nothing_can_be_seen_in_are_refused_before_t
     ]);
     let want = "the classifier of digits looks at images of 1 or 3 channels, the data are 2x1x1: leave it out";
     assert_fails(&output(command), 2, want);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_network_that_does_not_fit_the_memory_is_refused_with_the_figure() {
+    let folder = tempfile::tempdir().unwrap();
+    let (weights, out) = (folder.path().join("large.safetensors"), "nothing");
+    // Eight GiB of weights, which are not even read.
+    let file = fs::File::create(&weights).unwrap();
+    file.set_len(8 << 30).unwrap();
+    let large = format!(
+        "scoring.features={{dinov2: {{weights: {}}}}}",
+        weights.display()
+    );
+    let tiny = folder.path().join("tiny");
+    fs::create_dir(&tiny).unwrap();
+    crate::features::weights(&tiny);
+    let tiny = format!(
+        "scoring.features={{dinov2: {{weights: {}}}}}",
+        tiny.display()
+    );
+    for (sets, figure) in [
+        (&[&*large][..], "8.0 GiB"),
+        // Features of so many samples.
+        (&[&*tiny, "scoring.num_samples=100000"][..], "GiB"),
+    ] {
+        let out = folder.path().join(out);
+        let mut args = vec!["train", "configs/digits.yaml", "--out"];
+        args.push(out.to_str().unwrap());
+        let metrics = ["scoring.metrics=[frechet_distance]"];
+        for set in sets.iter().chain(&metrics) {
+            args.extend(["--set", set]);
+        }
+        let done = limited(1500, &args);
+        let said = stderr(&done);
+        assert_eq!(done.status.code(), Some(2), "got {said}");
+        let error = said.lines().last().unwrap();
+        assert!(
+            error.contains("scoring.features: DINOv2: needs about") && error.contains(figure),
+            "got {said}"
+        );
+        assert!(!out.exists());
+    }
 }

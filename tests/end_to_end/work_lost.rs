@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::program::{SMALL, output, pfgmpp, repository, small_sweep, stderr, stdout};
+use crate::program::{SMALL, limited, output, pfgmpp, repository, small_sweep, stderr, stdout};
 
 /// `pfgmpp train configs/digits.yaml`, small.
 fn train(out: &Path, overrides: &[&str]) -> Command {
@@ -17,18 +17,6 @@ fn train(out: &Path, overrides: &[&str]) -> Command {
         command.args(["--set", set]);
     }
     command
-}
-
-/// The binary with an address space of so many MiB.
-fn limited(mib: u64, args: &[&str]) -> Output {
-    let mut command = Command::new("sh");
-    command.current_dir(repository());
-    command.args([
-        "-c",
-        &format!("ulimit -v {}; exec \"$0\" \"$@\"", mib << 10),
-    ]);
-    command.arg(env!("CARGO_BIN_EXE_pfgmpp")).args(args);
-    output(command)
 }
 
 fn refused(done: &Output, wanted: &[&str]) {
@@ -215,6 +203,27 @@ fn a_place_that_cannot_be_written_is_found_out_before_sampling() {
     }
     let took = began.elapsed();
     assert!(took < Duration::from_secs(20), "took {took:?}");
+}
+
+#[test]
+fn a_file_in_place_of_the_figures_is_found_out_before_any_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    assert!(
+        output(small_sweep(&out, &["axes.d=[inf]"]))
+            .status
+            .success()
+    );
+    std::fs::remove_dir_all(out.join("figures")).unwrap();
+    std::fs::remove_dir_all(out.join("d=inf,seed=0")).unwrap();
+    std::fs::write(out.join("figures"), "mine").unwrap();
+    let done = output(small_sweep(&out, &["axes.d=[inf]"]));
+    refused(
+        &done,
+        &["figures: is a file, a folder is needed: choose another folder with --out"],
+    );
+    assert!(!out.join("d=inf,seed=0").exists());
+    assert_eq!(std::fs::read(out.join("figures")).unwrap(), b"mine");
 }
 
 #[test]

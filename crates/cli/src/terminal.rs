@@ -1,9 +1,10 @@
 //! Progress: bars on a terminal, now and then a plain line elsewhere.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use pfgmpp_data::Found;
 use pfgmpp_metrics::Scores;
 use pfgmpp_run::{Observer, Phase, Progress};
 use pfgmpp_sweep::{Plan, Point, Row, Status, SweepObserver};
@@ -18,6 +19,13 @@ const BETWEEN_LINES: Duration = Duration::from_secs(10);
 enum Display {
     Bar(ProgressBar),
     Lines { name: String, last: Instant },
+}
+
+/// The name of the display of reference rows.
+const REFERENCES: &str = "reference rows";
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Display {
@@ -65,6 +73,7 @@ fn describe(progress: &Progress) -> String {
         Phase::Training => "training",
         Phase::Sampling => "sampling",
         Phase::Features => "features",
+        Phase::References => "scoring",
     };
     let loss = progress.loss.map(|loss| format!("  loss {loss:.3}"));
     let left = progress
@@ -104,6 +113,8 @@ fn bars() -> Option<MultiProgress> {
 pub struct Terminal {
     bars: Option<MultiProgress>,
     displays: Mutex<Vec<Option<Display>>>,
+    /// That of the reference rows, while they are measured.
+    references: Mutex<Option<Display>>,
     total: usize,
 }
 
@@ -114,12 +125,14 @@ impl Terminal {
         Self {
             bars: bars(),
             displays: Mutex::new((0..total).map(|_| None).collect()),
+            references: Mutex::default(),
             total,
         }
     }
 
     /// Removes the bars.
     pub fn close(&self) {
+        self.close_references();
         if let Some(bars) = &self.bars {
             // A terminal that is gone needs no clearing.
             let _ = bars.clear();
@@ -134,15 +147,38 @@ impl Terminal {
         }
     }
 
-    fn displays(&self) -> std::sync::MutexGuard<'_, Vec<Option<Display>>> {
-        self.displays
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn displays(&self) -> MutexGuard<'_, Vec<Option<Display>>> {
+        locked(&self.displays)
+    }
+
+    fn close_references(&self) {
+        if let Some(display) = locked(&self.references).take() {
+            display.close();
+        }
     }
 }
 
+/// Says what was found where data were looked for, and what was assumed.
+pub fn say_checked(found: &[Found], notes: &[String]) {
+    for found in found {
+        note(format_args!("data: {found}"));
+    }
+    notes.iter().for_each(note);
+}
+
 impl SweepObserver for Terminal {
+    fn checked(&self, found: &[Found], notes: &[String]) {
+        say_checked(found, notes);
+    }
+
+    fn references(&self, progress: &Progress) {
+        let mut display = locked(&self.references);
+        let display = display.get_or_insert_with(|| Display::new(REFERENCES, self.bars.as_ref()));
+        display.show(progress);
+    }
+
     fn started(&self, index: usize, point: &Point) {
+        self.close_references();
         if self.bars.is_none() {
             self.say(&format!(
                 "{}: started ({} of {})",

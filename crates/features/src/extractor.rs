@@ -38,6 +38,25 @@ impl FeatureNetwork {
         }
     }
 
+    /// Features of one image by the largest network of its kind.
+    #[must_use]
+    pub fn most_features(self) -> usize {
+        match self {
+            Self::Inception => 2048,
+            Self::DinoV2 => 1536,
+            Self::Digits => 64,
+        }
+    }
+
+    /// Bytes that each thread takes beside the weights while it looks at an image, as measured of one after the other.
+    #[must_use]
+    pub fn working_memory(self) -> u64 {
+        match self {
+            Self::Inception | Self::DinoV2 => 96 << 20,
+            Self::Digits => 1 << 20,
+        }
+    }
+
     /// Whether its weights are built in.
     #[must_use]
     pub fn is_built_in(self) -> bool {

@@ -259,8 +259,11 @@ fn finding(contest: &Contest<'_>, standings: &[Standing], best: usize) -> Findin
     }
 }
 
+/// Means that are nearer to each other, relative to the scores, differ by rounding.
+const ROUNDING: f64 = 1e-12;
+
 /// The seeds that would show the difference between the best and the control; if they are one, that between the control
-/// and the point nearest to it; without a control, that between the best and the runner-up.
+/// and the point nearest to it; without a control, that between the best and the runner-up. None where the two are equal.
 fn needed(
     contest: &Contest<'_>,
     standings: &[Standing],
@@ -297,6 +300,11 @@ fn needed(
         None => 1,
     };
     let difference = compared(candidate)?.difference;
+    let scores = contest.candidates[with].scores.iter();
+    let size = scores.fold(0.0, |size: f64, (_, score)| size.max(score.abs()));
+    if difference.abs() <= ROUNDING * size {
+        return None;
+    }
     Some(Needed {
         seeds: seeds_needed(deviation, difference, SIGNIFICANCE / family as f64),
         difference: difference.abs(),

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 use pfgmpp_checkpoint::Source;
@@ -22,6 +23,8 @@ const AT_A_TIME: usize = 64;
 const NETWORKS: usize = 2;
 /// Features of data sets that it keeps.
 const DATA_SETS: usize = 64;
+/// Matrices of the size of a covariance that a Fréchet distance holds at a time.
+const MATRICES: u64 = 8;
 
 /// The file that `weights` names, as [`resolve`](pfgmpp_checkpoint::resolve) takes it: a folder or a repository stands for its
 /// `model.safetensors`.
@@ -67,6 +70,17 @@ pub fn load_feature_network(
     Ok(Extractor::new(network, tensors, device)?)
 }
 
+/// Bytes of memory that looking through a network takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LookingMemory {
+    /// Of the weights, which a process keeps for all its runs.
+    pub weights: u64,
+    /// Of the features of held-out data, which it keeps as well.
+    pub held_out: u64,
+    /// Of what comes and goes.
+    pub passing: u64,
+}
+
 /// A network that a configuration names, with the place of its weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeatureSource {
@@ -95,6 +109,39 @@ impl FeatureSource {
         let caution = network.caution().map(str::to_string);
         let about = format!("scoring.features: {}", network.about());
         Ok(std::iter::once(about).chain(caution).collect())
+    }
+
+    /// Tells it from other networks, and from the same one with other weights, by the file that they lie in.
+    pub(crate) fn identity(&self) -> String {
+        let Some(weights) = &self.weights else {
+            return self.network.to_string();
+        };
+        let file = std::fs::metadata(weights);
+        let (length, changed) = match &file {
+            Ok(file) => (file.len(), file.modified().ok()),
+            Err(_) => (0, None),
+        };
+        format!(
+            "{} {} {length} {changed:?}",
+            self.network,
+            weights.display()
+        )
+    }
+
+    /// What memory it takes to look at `num` samples and to compare them with `held_out` images.
+    pub(crate) fn memory(&self, num: u64, held_out: u64) -> LookingMemory {
+        let file = self.weights.as_ref().map(std::fs::metadata);
+        let weights = file.and_then(Result::ok).map_or(0, |file| file.len());
+        let features = self.network.most_features() as u64;
+        let threads = rayon::current_num_threads() as u64;
+        let looking = threads * self.network.working_memory();
+        let both = num.saturating_add(held_out).saturating_mul(8 * features);
+        let comparing = both.saturating_add(MATRICES * 8 * features * features);
+        LookingMemory {
+            weights,
+            held_out: held_out.saturating_mul(4 * features),
+            passing: looking.max(comparing),
+        }
     }
 
     fn read(&self, device: &Device) -> Result<Extractor, RunError> {
@@ -150,6 +197,7 @@ pub(crate) fn extract(
 ) -> Result<Tensor, RunError> {
     let num = images.dims()[0];
     let go_on = |_: usize| !stop.is_raised();
+    let began = Instant::now();
     let mut rows = Vec::with_capacity(num.div_ceil(AT_A_TIME));
     for start in (0..num).step_by(AT_A_TIME) {
         observer.progress(&Progress {
@@ -157,7 +205,8 @@ pub(crate) fn extract(
             done: start as u64,
             total: num as u64,
             loss: None,
-            seconds_left: None,
+            seconds_left: (start > 0)
+                .then(|| began.elapsed().as_secs_f64() / start as f64 * (num - start) as f64),
         });
         let part = images.narrow(0, start, AT_A_TIME.min(num - start))?;
         rows.push(network.features(&part, &go_on)?);

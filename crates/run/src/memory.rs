@@ -111,6 +111,14 @@ impl Footprint {
     }
 }
 
+/// Bytes that a process holds at its peak while a network looks at `num` samples of `n` values, for which `passing` bytes come and
+/// go, beside a model of so many `parameters`.
+pub(crate) fn looking(parameters: u64, n: u64, num: u64, passing: u64) -> u64 {
+    let samples = num.saturating_mul(n).saturating_mul(4 * OF_SAMPLES);
+    let staying = parameters.saturating_mul(4).saturating_add(samples);
+    held(staying, staying.saturating_add(passing))
+}
+
 /// What a process holds at its peak whose tensors take `peak` bytes then, `staying` of them all the time.
 pub(crate) fn held(staying: u64, peak: u64) -> u64 {
     let coming = peak.saturating_sub(staying) as f64;

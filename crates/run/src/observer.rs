@@ -14,6 +14,8 @@ pub enum Phase {
     Sampling,
     /// Looking at images through a network, for scores; progress is in images.
     Features,
+    /// Scoring what gives the scores a scale; progress is in sets of samples.
+    References,
 }
 
 /// How far a run has come.
@@ -37,15 +39,6 @@ pub trait Observer {
     fn progress(&mut self, progress: &Progress);
     /// Called with what there is to say of a run beside how far it is, one line each.
     fn note(&mut self, note: &str);
-}
-
-/// Nobody watches.
-pub(crate) struct Unwatched;
-
-impl Observer for Unwatched {
-    fn progress(&mut self, _: &Progress) {}
-
-    fn note(&mut self, _: &str) {}
 }
 
 /// A request to stop, shared between a signal handler and the runs that heed it.

@@ -4,15 +4,16 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 use pfgmpp_checkpoint::beyond_trained;
-use pfgmpp_config::{ConfigError, ModelConfig, RunConfig, Variant};
+use pfgmpp_config::{ConfigError, FeaturesConfig, ModelConfig, RunConfig, Variant};
 use pfgmpp_data::{DataError, Dataset, Splits};
 use pfgmpp_train::{TrainError, Trainer, TrainerConfig};
 
 use crate::ending::check_ending;
 use crate::error::RunError;
 use crate::feature_network::FeatureSource;
+use crate::free_memory::FreeMemory;
 use crate::held_out::has_classes_of;
-use crate::memory::Footprint;
+use crate::memory::{Footprint, looking};
 use crate::moments::moments_of;
 use crate::resolved::{ResolvedRun, Weights};
 use crate::run_memory::{Ranks, RunMemory};
@@ -39,12 +40,14 @@ pub struct Preflight {
     pub runs: Vec<Expected>,
     /// Bytes of files that runs which are not finished leave behind or write beside older ones.
     pub disk: u64,
+    /// Bytes of memory that the process keeps for all its runs: networks that scores look through, and what they see in data.
+    pub kept: u64,
 }
 
 /// What is expected of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Expected {
-    /// Bytes of memory at its peak, 0 of one that is finished or of which it is not known.
+    /// Bytes of memory at its peak beside those that all runs share, 0 of one that is finished or of which it is not known.
     pub memory: u64,
     /// Values that it trains itself.
     pub params: u64,
@@ -75,6 +78,7 @@ pub fn preflight<'a>(
     let mut preflight = Preflight::default();
     let mut needed = 0;
     let mut networks: Vec<&FeatureSource> = Vec::new();
+    let mut looked_at: Vec<(&FeatureSource, &Splits)> = Vec::new();
     for run in &runs {
         let (folder, resolved, splits) = run;
         let config = resolved.config();
@@ -82,19 +86,21 @@ pub fn preflight<'a>(
         let provider = provider(run, &runs);
         let finished = folder.join("metrics.json").exists();
         let (_, trained, data) = provider.unwrap_or(run);
-        let mut memory = 0;
+        let (mut memory, mut parameters) = (0, 0);
         if !finished {
             provider.map_or(Ok(()), check_finished)?;
             if let Some(network) = resolved.features()
                 && !networks.contains(&network)
             {
+                preflight.kept = preflight.kept.saturating_add(network.memory(0, 0).weights);
+                check_features(config, preflight.kept)?;
                 preflight.notes.extend(network.check()?);
                 networks.push(network);
             }
             // Before anything is built.
             if let (Some(model), true) = (trained.config().trained(), device.is_cpu()) {
                 let trains = provider.is_none();
-                memory = check_network(run, (model, ranks), &data.train, trains)?;
+                (memory, parameters) = check_network(run, (model, ranks), &data.train, trains)?;
             }
         }
         let found = built.iter().position(|(other, _)| alike(other, resolved));
@@ -134,6 +140,21 @@ pub fn preflight<'a>(
             needed += copies.saturating_mul(model.params * 4) + SMALL_FILES;
             if let (Some(untrained), true) = (&model.untrained, device.is_cpu()) {
                 memory = check_untrained(untrained, splits.train.n() as u64, config)?;
+                parameters = untrained.parameters();
+            }
+            if let (Some(network), true) = (resolved.features(), device.is_cpu()) {
+                let held_out = splits.held_out.num_images() as u64;
+                let (n, num) = (splits.train.n() as u64, config.scoring.num_samples);
+                let takes = network.memory(num, held_out);
+                let is_same = |(other, data): &(&FeatureSource, &Splits)| {
+                    *other == network && std::ptr::eq(*data, *splits)
+                };
+                if !looked_at.iter().any(is_same) {
+                    looked_at.push((network, splits));
+                    preflight.kept = preflight.kept.saturating_add(takes.held_out);
+                }
+                memory = memory.max(looking(parameters, n, num, takes.passing));
+                check_features(config, preflight.kept.saturating_add(memory))?;
             }
         }
         preflight.runs.push(Expected {
@@ -166,14 +187,34 @@ struct Built {
     evaluations: Option<usize>,
 }
 
+/// Refuses scores through a network where the run of `config` would take more than is free: `needed` bytes with all that the
+/// process keeps.
+fn check_features(config: &RunConfig, needed: u64) -> Result<(), RunError> {
+    let name = config.scoring.features.as_ref();
+    let name = name.map_or("", FeaturesConfig::label);
+    let else_ = "leave it out, or take fewer samples or threads";
+    let free = FreeMemory::now().of_one(1, 0);
+    match free.filter(|free| *free < needed) {
+        None => Ok(()),
+        Some(free) => Err(RunError::Memory {
+            key: "scoring.features".to_string(),
+            value: name.to_string(),
+            needed,
+            free,
+            of: String::new(),
+            advice: else_.to_string(),
+        }),
+    }
+}
+
 /// Checks that the training of `model`, if the run trains it, and the run's samples fit the memory; gives the
-/// larger of both.
+/// larger of both, and the values of the network.
 fn check_network(
     (folder, run, _): &Candidate<'_>,
     (model, ranks): (&TrainerConfig, Ranks),
     data: &Dataset,
     trains: bool,
-) -> Result<u64, RunError> {
+) -> Result<(u64, u64), RunError> {
     let memory = RunMemory::of(model, data).map_err(|e| match e {
         RunError::Train(e) => refuse_network(&e, folder),
         other => other,
@@ -184,7 +225,8 @@ fn check_network(
         false => 0,
     };
     let (key, batch, num) = samples_of(run.config());
-    Ok(training.max(memory.check_sampling(key, batch, num)?))
+    let sampling = memory.check_sampling(key, batch, num)?;
+    Ok((training.max(sampling), memory.parameters()))
 }
 
 /// Checks that the samples of `config`, of `n` values each, fit the memory; gives what they take.

@@ -2,21 +2,17 @@
 
 use std::path::Path;
 
-use pfgmpp_checkpoint::json_sha256;
 use pfgmpp_config::{ModelConfig, RunConfig, yaml};
 use pfgmpp_data::Splits;
 use pfgmpp_kernel::Dimension;
 use pfgmpp_metrics::Scores;
 use pfgmpp_train::TrainingConfig;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::error::RunError;
 use crate::evaluations::are_evaluated;
 use crate::folder::RunFolder;
-
-/// The key that the checksum of `metrics.json` stands under.
-const SEAL: &str = "sha256";
+use crate::sealed::{from_sealed_json, to_sealed_json};
 
 /// What a finished run leaves in `metrics.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -247,22 +243,12 @@ pub(crate) fn is_result(bytes: &[u8]) -> bool {
 impl RunResult {
     /// The text of `metrics.json`, with its checksum.
     pub(crate) fn to_json(&self) -> String {
-        let text = serde_json::to_string_pretty(self).expect("a result has string keys");
-        // As a reader will see it: numbers are what their text says.
-        let read = serde_json::from_str(&text).expect("what was written is JSON");
-        let fields = text.trim_end_matches('}').trim_end();
-        // In the text, not the value: scores are in the order of the configuration.
-        format!("{fields},\n  \"{SEAL}\": \"{}\"\n}}\n", json_sha256(&read))
+        to_sealed_json(self)
     }
 
     /// Reads the text of `metrics.json` and compares its checksum; the version before wrote none.
     fn from_json(bytes: &[u8]) -> Result<Self, String> {
-        let mut value: Value = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
-        let seal = value.as_object_mut().and_then(|fields| fields.remove(SEAL));
-        if seal.is_some_and(|seal| seal != json_sha256(&value).as_str()) {
-            return Err("its checksum is not that of its content".to_string());
-        }
-        serde_json::from_slice(bytes).map_err(|e| e.to_string())
+        from_sealed_json(bytes)
     }
 }
 

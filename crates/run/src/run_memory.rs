@@ -59,6 +59,11 @@ impl RunMemory {
         Self { ranks, ..self }
     }
 
+    /// Values of the network.
+    pub(crate) fn parameters(&self) -> u64 {
+        self.footprint.parameters()
+    }
+
     /// Bytes that the process holds at the peak of a training step on `batch` samples at a time, if there are so many.
     pub fn training(&self, batch: u64) -> u64 {
         let batch = batch.min(self.nimg);

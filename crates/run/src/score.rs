@@ -1,36 +1,20 @@
-//! Scores of a set of samples against held-out data, and rows that give them a scale.
+//! Scores of a set of samples against held-out data.
 
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 use pfgmpp_config::ScoringConfig;
 use pfgmpp_data::Splits;
-use pfgmpp_kernel::{Dimension, Kernel, SampleRng, Stream};
-use pfgmpp_metrics::{GaussianFit, Inputs, Metric, Need, Scores};
-use serde::{Deserialize, Serialize};
+use pfgmpp_metrics::{Inputs, Metric, Scores};
 
 use crate::error::RunError;
-use crate::feature_network::{FeatureSource, extract};
-use crate::observer::{Observer, StopFlag, Unwatched};
-use crate::resolved::ResolvedRun;
-
-/// The scores of something that is not a model under test.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Reference {
-    /// What was scored.
-    pub name: String,
-    /// The data set that it is a scale for.
-    pub data: String,
-    /// What its scores tell, in a sentence.
-    pub meaning: String,
-    /// Its scores.
-    pub scores: Scores,
-}
+use crate::feature_network::FeatureSource;
+use crate::observer::{Observer, StopFlag};
 
 /// The data that samples are compared with ([`Dataset::reference_images`](pfgmpp_data::Dataset::reference_images)).
 pub(crate) struct Compared {
-    train: Tensor,
-    held_out: Tensor,
+    pub(crate) train: Tensor,
+    pub(crate) held_out: Tensor,
 }
 
 impl Compared {
@@ -87,126 +71,6 @@ pub(crate) fn measure(
         }
     }
     Ok(all)
-}
-
-/// The scores of `samples` by what a network sees in them.
-fn by_features(
-    samples: &Tensor,
-    compared: &Compared,
-    scoring: &ScoringConfig,
-    (source, splits, metrics): (&FeatureSource, &Splits, &[&dyn Metric]),
-    device: &Device,
-) -> Result<Scores, RunError> {
-    let stop = StopFlag::default();
-    let held_out = compared.held_out_features((source, splits), device, &stop, &mut Unwatched)?;
-    let own = extract(&*source.open(device)?, samples, &stop, &mut Unwatched)?;
-    let inputs = Inputs {
-        features: Some([&own, &held_out]),
-        ..inputs(samples, compared, scoring)
-    };
-    Ok(Scores::measure(metrics, &inputs)?)
-}
-
-/// Up to `num` rows, evenly spread: sets are often sorted by class.
-fn some_of(rows: &Tensor, num: usize) -> candle_core::Result<Tensor> {
-    let there = rows.dims()[0];
-    if there <= num {
-        return Ok(rows.clone());
-    }
-    let indices: Vec<u32> = (0..num).map(|i| (i * there / num) as u32).collect();
-    rows.index_select(&Tensor::new(indices, rows.device())?, 0)
-}
-
-/// Sets of Gaussian samples that the reference row averages over: the scores of a single set
-/// scatter by a third of themselves.
-const GAUSSIAN_SETS: u64 = 8;
-
-/// Scores what needs no training: the training data themselves (about the best that a model of the data
-/// can reach), a Gaussian fitted to them (what a trivial model reaches), and Gaussian noise at
-/// `sigma_max` (where sampling starts at D = ∞). `data` names the set. Sets of drawn samples are as large as a run's.
-///
-/// They are scored as `run` is. Where it looks through a network, that sees one set of each, of the training data as many as
-/// there are samples.
-///
-/// # Errors
-///
-/// Failures of the tensor backend, a network that cannot be read.
-pub fn references(
-    splits: &Splits,
-    data: &str,
-    run: &ResolvedRun,
-    device: &Device,
-) -> Result<Vec<Reference>, RunError> {
-    let scoring = &run.config().scoring;
-    let compared = Compared::of(splits)?;
-    let (train, dtype) = (&compared.train, compared.held_out.dtype());
-    let (looking, plain): (Vec<_>, Vec<_>) =
-        scoring.metrics.metrics().iter().partition(|metric| {
-            run.features().is_some() && metric.needs().contains(&Need::Features)
-        });
-    let score = |samples: &Tensor| Scores::measure(&plain, &inputs(samples, &compared, scoring));
-    let seen = |samples: &Tensor| match run.features() {
-        None => Ok(Scores::default()),
-        Some(source) => by_features(
-            samples,
-            &compared,
-            scoring,
-            (source, splits, &looking),
-            device,
-        ),
-    };
-    let in_order = |plain: Scores, seen: &Scores| {
-        let names = scoring.metrics.descriptions().map(|metric| metric.name);
-        let mut all = Scores::default();
-        for name in names {
-            let mut found = plain.iter().chain(seen.iter());
-            if let Some(score) = found.find(|score| score.name == name) {
-                all.push(name, score.estimate);
-            }
-        }
-        all
-    };
-    let count = scoring.num_samples as usize;
-    let fit = GaussianFit::fit(train)?;
-    let seed = |set| scoring.seed.wrapping_mul(GAUSSIAN_SETS).wrapping_add(set);
-    let gaussian = (0..GAUSSIAN_SETS)
-        .map(|set| score(&fit.sample(count, seed(set))?))
-        .collect::<Result<Vec<_>, _>>()?;
-    let gaussian = in_order(
-        Scores::mean(&gaussian),
-        &seen(&fit.sample(count, seed(0))?)?,
-    );
-    let kernel = Kernel::new(splits.train.n(), Dimension::Infinite)?;
-    let mut rngs = SampleRng::batch(scoring.seed, Stream::Metric, 0, count);
-    let shape = splits.train.image_shape();
-    let sigma_max = run.config().sampler.schedule.sigma_max();
-    let prior = kernel.prior(&shape, sigma_max, &mut rngs, dtype, &Device::Cpu)?;
-    let prior = in_order(score(&prior)?, &seen(&prior)?);
-    let train = in_order(score(train)?, &seen(&some_of(train, count)?)?);
-    let reference = |name: &str, meaning: &str, scores| Reference {
-        name: name.to_string(),
-        data: data.to_string(),
-        meaning: meaning.to_string(),
-        scores,
-    };
-    Ok(vec![
-        reference(
-            "training data",
-            "The training images themselves: about the best that a model of the data can reach.",
-            train,
-        ),
-        reference(
-            "fitted Gaussian",
-            "Samples of a Gaussian with the training data's mean and covariance: \
-             what a trivial model reaches.",
-            gaussian,
-        ),
-        reference(
-            "prior noise",
-            "Gaussian noise of scale sigma_max, where sampling starts at D = inf.",
-            prior,
-        ),
-    ])
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use crate::error::StoreError;
 ///
 /// # Errors
 ///
-/// [`StoreError::Gone`] where `root` is not there, and any other failure of the file system.
+/// [`StoreError::Gone`] where `root` is not there, [`StoreError::NotAFolder`] where a file is in the way, and any other failure of
+/// the file system.
 pub fn make_within(root: &Path, path: &Path) -> Result<(), StoreError> {
     let inner = path.strip_prefix(root).unwrap_or(path);
     let mut folder = PathBuf::from(root);
@@ -24,6 +25,9 @@ pub fn make_within(root: &Path, path: &Path) -> Result<(), StoreError> {
                 return Err(StoreError::Gone {
                     path: root.to_path_buf(),
                 });
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(StoreError::NotAFolder { path: folder });
             }
             Err(error) => return Err(StoreError::io(&folder)(error)),
         }
@@ -62,7 +66,10 @@ mod tests {
         let file = root.join("file");
         fs::write(&file, "").unwrap();
         let error = make_within(&root, &file).unwrap_err();
-        assert!(matches!(error, StoreError::Io { .. }), "got {error}");
+        assert!(
+            matches!(&error, StoreError::NotAFolder { path } if *path == file),
+            "got {error}"
+        );
     }
 
     /// Removed and made again by others at any moment: nothing that this one makes brings it back.

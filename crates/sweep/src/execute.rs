@@ -13,12 +13,13 @@ use pfgmpp_run::{
 };
 use pfgmpp_store::{Lock, StoreError, adopt, is_held, share};
 
-use crate::data::{Loaded, all_references, data_sets, load_data, splits_of};
+use crate::data::{Loaded, data_sets, load_data, splits_of};
 use crate::execution::{Execution, Place};
-use crate::folder::{read_rows, write_all};
+use crate::folder::{check_figures, read_rows, write_all};
 use crate::observer::SweepObserver;
 use crate::plan_file::{agree, write_plan};
 use crate::queue::{Elsewhere, Queue};
+use crate::references::References;
 use crate::stale;
 use crate::workers::Workers;
 use crate::{Jobs, Plan, Point, ResolvedPlan, Row, Share, Status, SweepResult};
@@ -51,16 +52,23 @@ impl<'a> Sweep<'a> {
         share: &'a Share,
         out: &Path,
         device: &Device,
+        observer: &dyn SweepObserver,
     ) -> Result<Self, RunError> {
         let taken = share.of(plan)?;
         let (data, preflight) = check(plan, out, device)?;
+        observer.checked(&found(&data), &preflight.notes);
         // A part writes no table.
         let references = match share.is_part() {
-            true => Vec::new(),
-            false => all_references(plan, &data, device)?,
+            true => None,
+            false => Some(References::of(plan, &data, out, device, observer)?),
         };
-        let before = SweepResult::pending(plan, references, data_sets(plan, &data));
+        let rows = references.as_ref().map(|references| references.rows(plan));
+        let before = SweepResult::pending(plan, rows.unwrap_or_default(), data_sets(plan, &data));
         let (lock, before) = open_folder(plan, share, out, before)?;
+        if let Some(references) = references {
+            check_figures(out)?;
+            references.keep(out)?;
+        }
         Ok(Self {
             place: Place {
                 plan,
@@ -108,15 +116,20 @@ impl<'a> Sweep<'a> {
     /// # Errors
     ///
     /// A folder that is not there, and what [`Self::status`] refuses.
-    pub fn collect(plan: &ResolvedPlan, out: &Path) -> Result<SweepResult, RunError> {
+    pub fn collect(
+        plan: &ResolvedPlan,
+        out: &Path,
+        observer: &dyn SweepObserver,
+    ) -> Result<SweepResult, RunError> {
         if !out.is_dir() {
             let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
             return Err(RunError::io(out)(missing));
         }
         let data = load_data(plan)?;
-        let references = all_references(plan, &data, &Device::Cpu)?;
-        let mut table = SweepResult::pending(plan, references, data_sets(plan, &data));
+        let references = References::of(plan, &data, out, &Device::Cpu, observer)?;
+        let mut table = SweepResult::pending(plan, references.rows(plan), data_sets(plan, &data));
         let _part = share(out)?;
+        references.keep(out)?;
         read_rows(plan, out, &mut table)?;
         write_all(plan, out, &table)?;
         Ok(table)
@@ -138,16 +151,6 @@ impl<'a> Sweep<'a> {
         self.taken.iter().filter(|taken| **taken).count()
     }
 
-    /// What was assumed of models and of how they are sampled, a sentence each.
-    pub fn notes(&self) -> &[String] {
-        &self.preflight.notes
-    }
-
-    /// What was found where the runs' data were looked for.
-    pub fn found(&self) -> Vec<Found> {
-        found(&self.place.data)
-    }
-
     /// How many runs go on at a time, by what is asked for and by the memory.
     pub fn workers(&self, jobs: Option<Jobs>, device: &Device) -> Workers {
         let rows = self.before.rows.iter().zip(&self.taken);
@@ -162,7 +165,8 @@ impl<'a> Sweep<'a> {
             Jobs::Auto => 1,
             Jobs::Fixed(jobs) => jobs,
         };
-        Workers::that_fit(asked, memory, free_memory())
+        let free = free_memory().map(|free| free.saturating_sub(self.preflight.kept));
+        Workers::that_fit(asked, memory, free)
     }
 
     /// Executes every run that is not finished on `device` and writes the results, the table after each run unless

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use pfgmpp_run::{RunError, RunFolder, check_config, read_result};
-use pfgmpp_store::{is_held, make_within, write_file, write_files};
+use pfgmpp_store::{check_writable, is_held, make_within, write_file, write_files};
 
 use crate::report::{figures, is_own_figure, latex, markdown, render, summary_csv, to_png};
 use crate::results::evaluations_csv;
@@ -39,6 +39,23 @@ pub(crate) fn read_rows(plan: &Plan, out: &Path, table: &mut SweepResult) -> Res
     Ok(())
 }
 
+/// The folder of figures.
+const FIGURES: &str = "figures";
+
+/// Finds out before any run whether the table's figures can be written in the end, where `out` has a place for them.
+///
+/// # Errors
+///
+/// A file in place of their folder, and one that may not be written into.
+pub(crate) fn check_figures(out: &Path) -> Result<(), RunError> {
+    let folder = out.join(FIGURES);
+    if !folder.exists() {
+        return Ok(());
+    }
+    make_within(out, &folder)?;
+    check_writable(&folder).map_err(RunError::io(&folder))
+}
+
 /// Writes the table, and what is made of it: the report, its tables as text and its figures.
 pub(crate) fn write_all(plan: &Plan, out: &Path, result: &SweepResult) -> Result<(), RunError> {
     result.write(out)?;
@@ -55,7 +72,7 @@ pub(crate) fn write_all(plan: &Plan, out: &Path, result: &SweepResult) -> Result
     }
     put("results.md", &markdown(&report))?;
     put("results.tex", &latex(&report))?;
-    let folder = out.join("figures");
+    let folder = out.join(FIGURES);
     make_within(out, &folder)?;
     let figures = figures(&report).into_iter();
     let mut files: Vec<(PathBuf, Vec<u8>)> = Vec::new();

@@ -14,6 +14,7 @@ mod pace;
 mod plan;
 mod plan_file;
 mod queue;
+mod references;
 pub mod report;
 mod resolved;
 mod results;

@@ -7,6 +7,7 @@
 use std::fs;
 
 use candle_core::Device;
+use pfgmpp_data::Found;
 use pfgmpp_hub::Hub;
 use pfgmpp_run::{Progress, StopFlag};
 use pfgmpp_sweep::{Jobs, Plan, Point, Row, Share, Sweep, SweepObserver, SweepResult, judgements};
@@ -23,6 +24,8 @@ const RIGHT: usize = 9;
 struct Silent;
 
 impl SweepObserver for Silent {
+    fn checked(&self, _: &[Found], _: &[String]) {}
+    fn references(&self, _: &Progress) {}
     fn started(&self, _: usize, _: &Point) {}
     fn progress(&self, _: usize, _: &Progress) {}
     fn note(&self, _: usize, _: &str) {}
@@ -72,7 +75,7 @@ scoring: {num_samples: 384, batch_size: 384, num_projections: 16, seed: 0, metri
     let (out, device) = (folder.path().join("out"), Device::Cpu);
     let plan = Plan::read(&file, &[]).unwrap();
     let plan = plan.resolve(&out, &Hub::from_env()).unwrap();
-    let sweep = Sweep::open(&plan, &Share::All, &out, &device).unwrap();
+    let sweep = Sweep::open(&plan, &Share::All, &out, &device, &Silent).unwrap();
     let result = sweep
         .execute(Some(Jobs::Auto), &device, &Silent, &StopFlag::default())
         .unwrap();

@@ -75,7 +75,7 @@ pub fn score(args: &Args) -> Result<(), Failure> {
     if let Some(viewer) = &viewer {
         sets.expect_features(viewer)?;
     }
-    sets.check()?;
+    sets.check(viewer.is_some())?;
     sets.check_network(args, viewer.as_ref())?;
     let metrics = choice.possible(&sets)?;
     let of_features = metrics

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
-use pfgmpp_data::Found;
 use pfgmpp_run::RunError;
 use pfgmpp_sweep::slurm::{SlurmError, SlurmJobs};
 use pfgmpp_sweep::{Jobs, Plan, ResolvedPlan, Shard, Share, Status, Sweep, SweepResult};
@@ -16,7 +15,7 @@ use crate::interrupt::stop_on_signal;
 use crate::opening;
 use crate::ranks;
 use crate::table;
-use crate::terminal::{Terminal, note, print, print_json, shell_word};
+use crate::terminal::{Terminal, note, print, print_json, say_checked, shell_word};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -86,7 +85,9 @@ pub fn sweep(args: &Args) -> Result<(), Failure> {
         return Ok(());
     }
     if args.collect {
-        let result = Sweep::collect(&plan, &out)?;
+        let terminal = Terminal::new(&plan);
+        let result = Sweep::collect(&plan, &out, &terminal)?;
+        terminal.close();
         return conclude(args, &result, &out, false);
     }
     if let Some(Launcher::Slurm) = args.launcher {
@@ -104,7 +105,7 @@ pub fn sweep(args: &Args) -> Result<(), Failure> {
     }
     if args.dry_run {
         let (found, notes) = Sweep::check(&plan, &out, &device)?;
-        say(&found, &notes);
+        say_checked(&found, &notes);
         print(table::plan(&plan, &out, jobs));
         return Ok(());
     }
@@ -113,8 +114,9 @@ pub fn sweep(args: &Args) -> Result<(), Failure> {
         ranks::refuse_sweep()?;
     }
     let signals = stop_on_signal()?;
-    let sweep = Sweep::open(&plan, &share, &out, &device)?;
-    say(&sweep.found(), sweep.notes());
+    let terminal = Terminal::new(&plan);
+    let sweep = Sweep::open(&plan, &share, &out, &device, &terminal)?;
+    terminal.close();
     let taken = match share.is_part() {
         true => format!("{} of {}", sweep.num_taken(), plan.points.len()),
         false => plan.points.len().to_string(),
@@ -128,7 +130,6 @@ pub fn sweep(args: &Args) -> Result<(), Failure> {
         note(workers);
     }
     let stop = signals.begin();
-    let terminal = Terminal::new(&plan);
     let result = sweep.execute(args.jobs, &device, &terminal, stop)?;
     terminal.close();
     if share.is_part() {
@@ -148,7 +149,7 @@ fn launch(args: &Args, plan: &ResolvedPlan, out: &Path) -> Result<(), Failure> {
     match args.device.is_cpu() {
         true => {
             let (found, notes) = Sweep::check(plan, out, &Device::Cpu)?;
-            say(&found, &notes);
+            say_checked(&found, &notes);
         }
         false => note("the runs are checked where they are executed, with that device"),
     }
@@ -233,15 +234,6 @@ fn conclude(args: &Args, result: &SweepResult, out: &Path, stopped: bool) -> Res
         ));
     }
     judge(result, stopped, &args.file)
-}
-
-fn say(data: &[Found], notes: &[String]) {
-    for found in data {
-        note(format_args!("data: {found}"));
-    }
-    for text in notes {
-        note(text);
-    }
 }
 
 /// Success unless a run failed here or a stop was asked for: what other calls have not finished yet is no failure.

@@ -176,6 +176,18 @@ fn candidate(label: &str, scores: &[f64]) -> Candidate {
 }
 
 #[test]
+fn no_number_of_seeds_shows_a_difference_that_is_none() {
+    let control = candidate("D = ∞", &[0.97, 0.96, 0.98]);
+    let equal = candidate("D = 2048", &[0.98, 0.97, 0.96]);
+    let verdict = judge(&[equal, control], Some(1));
+    assert_eq!(verdict.needed, None);
+    assert_eq!(
+        verdict.sentence,
+        "no D can be told apart from D = ∞ with 3 seeds"
+    );
+}
+
+#[test]
 fn sentences_say_what_was_found() {
     let infinity = candidate("D = ∞", &[1.0, 1.1, 0.9, 1.05, 0.95]);
     let eight = candidate("D = 8", &[0.5, 0.61, 0.4, 0.52, 0.47]);

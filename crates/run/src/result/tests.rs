@@ -5,6 +5,7 @@ use std::fs;
 use pfgmpp_config::Document;
 
 use super::*;
+use crate::sealed::SEAL;
 
 /// As the version before scores were a list wrote it.
 const BEFORE: &str = r#"{

@@ -5,7 +5,7 @@ use pfgmpp_metrics::{
 };
 
 use super::Args;
-use super::sets::{Reference, Sets};
+use super::sets::{Reference, Sets, shapes_differ};
 use crate::failure::Failure;
 use crate::terminal::note;
 
@@ -113,6 +113,13 @@ fn obstacle(metric: &dyn Metric, sets: &Sets) -> Option<String> {
     let (Some(samples), Some(values)) = (&sets.samples, values) else {
         return Some("needs --samples and --reference".to_string());
     };
+    if shapes_differ(samples, values) {
+        return Some(format!(
+            "compares the images themselves, which must be of one shape, got {:?} and {:?}",
+            &samples.values.dims()[1..],
+            &values.values.dims()[1..]
+        ));
+    }
     let fewest = samples.values.dims()[0].min(values.values.dims()[0]);
     let needed = fewest_rows(name);
     (is_of_tables(name) && fewest < needed)

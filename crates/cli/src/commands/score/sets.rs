@@ -189,8 +189,8 @@ impl Sets {
         Ok(())
     }
 
-    /// Refuses sets that do not belong together.
-    pub fn check(&self) -> Result<(), Failure> {
+    /// Refuses sets that do not belong together. Images that a network has `looked_at` may be of different shapes.
+    pub fn check(&self, looked_at: bool) -> Result<(), Failure> {
         let pairs = match &self.reference {
             Reference::None => return Ok(()),
             Reference::Moments(moments) => {
@@ -236,8 +236,17 @@ impl Sets {
                 )));
             }
             if let Some((own, other)) = pair
-                && (own.n() != other.n() || image_shapes_differ(&own.values, &other.values))
+                && shapes_differ(own, other)
             {
+                let is_image = |set: &SampleSet| set.values.rank() == 4;
+                if looked_at && is_image(own) && is_image(other) {
+                    note(format_args!(
+                        "{flags}: the images are of {:?} and {:?}: the network sees each at its own size",
+                        &own.values.dims()[1..],
+                        &other.values.dims()[1..]
+                    ));
+                    continue;
+                }
                 return Err(Failure::bad_input(format!(
                     "{flags}: must have samples of one shape, got {:?} and {:?}",
                     &own.values.dims()[1..],
@@ -309,9 +318,10 @@ fn note_units(flags: &str, own: &Tensor, other: &Tensor) -> Result<(), Failure> 
     Ok(())
 }
 
-/// Whether both are images, of different shapes with as many values.
-fn image_shapes_differ(a: &Tensor, b: &Tensor) -> bool {
-    a.rank() == 4 && b.rank() == 4 && a.dims()[1..] != b.dims()[1..]
+/// Whether samples of the two cannot be compared value by value.
+pub fn shapes_differ(a: &SampleSet, b: &SampleSet) -> bool {
+    let images = a.values.rank() == 4 && b.values.rank() == 4;
+    a.n() != b.n() || (images && a.values.dims()[1..] != b.values.dims()[1..])
 }
 
 /// Reads a file or folder that is there, or the held-out part of a data source.

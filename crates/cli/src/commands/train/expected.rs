@@ -66,7 +66,7 @@ impl Expectation {
             evaluations: expected.evaluations,
             sampling_seconds: None,
             evaluations_besides: config.variants("evaluations")?.len(),
-            memory_mib: mib(expected.memory),
+            memory_mib: mib(expected.memory.saturating_add(preflight.kept)),
             processes: ranks.here,
             free_mib: free_memory().map(|bytes| bytes >> 20),
             disk_mib: mib(preflight.disk),

@@ -1,0 +1,207 @@
+//! Rows that give scores a scale.
+
+use candle_core::{Device, Tensor};
+use pfgmpp_checkpoint::json_sha256;
+use pfgmpp_config::ScoringConfig;
+use pfgmpp_data::Splits;
+use pfgmpp_kernel::{Dimension, Kernel, SampleRng, Stream};
+use pfgmpp_metrics::{GaussianFit, Inputs, Metric, Need, Scores};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::error::RunError;
+use crate::feature_network::{FeatureSource, extract};
+use crate::observer::{Observer, Phase, Progress, StopFlag};
+use crate::resolved::ResolvedRun;
+use crate::score::{Compared, inputs};
+
+/// The scores of something that is not a model under test.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reference {
+    /// What was scored.
+    pub name: String,
+    /// The data set that it is a scale for.
+    pub data: String,
+    /// What its scores tell, in a sentence.
+    pub meaning: String,
+    /// Its scores.
+    pub scores: Scores,
+}
+
+/// Sets of Gaussian samples that the reference row averages over: the scores of a single set
+/// scatter by a third of themselves.
+const GAUSSIAN_SETS: u64 = 8;
+/// Those, the training data and noise.
+const SETS: u64 = GAUSSIAN_SETS + 2;
+
+/// Tells the reference rows of `run` on `splits` from those of other data or other ways of scoring: equal ones are the same rows.
+///
+/// # Errors
+///
+/// Data that cannot be read.
+pub fn reference_key(splits: &Splits, run: &ResolvedRun) -> Result<String, RunError> {
+    let config = run.config();
+    let scoring = serde_json::to_value(&config.scoring).expect("a configuration has string keys");
+    Ok(json_sha256(&json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "data": splits.fingerprint()?,
+        "scoring": scoring,
+        "sigma_max": config.sampler.schedule.sigma_max().to_bits(),
+        "network": run.features().map(FeatureSource::identity),
+    })))
+}
+
+/// Scores what needs no training: the training data themselves (about the best that a model of the data
+/// can reach), a Gaussian fitted to them (what a trivial model reaches), and Gaussian noise at
+/// `sigma_max` (where sampling starts at D = ∞). `data` names the set. Sets of drawn samples are as large as a run's.
+///
+/// They are scored as `run` is. Where it looks through a network, that sees one set of each, of the training data as many as
+/// there are samples.
+///
+/// # Errors
+///
+/// Failures of the tensor backend, a network that cannot be read.
+pub fn references(
+    splits: &Splits,
+    data: &str,
+    run: &ResolvedRun,
+    device: &Device,
+    observer: &mut dyn Observer,
+) -> Result<Vec<Reference>, RunError> {
+    let scoring = &run.config().scoring;
+    let compared = Compared::of(splits)?;
+    let metrics = scoring.metrics.metrics();
+    let (looking, plain): (Vec<_>, Vec<_>) = metrics
+        .iter()
+        .partition(|metric| run.features().is_some() && metric.needs().contains(&Need::Features));
+    let mut scale = Scale {
+        compared: &compared,
+        scoring,
+        splits,
+        network: run.features(),
+        looking,
+        plain,
+        device,
+        done: 0,
+        observer,
+    };
+    let count = scoring.num_samples as usize;
+    let fit = GaussianFit::fit(&compared.train)?;
+    let seed = |set| scoring.seed.wrapping_mul(GAUSSIAN_SETS).wrapping_add(set);
+    let gaussian = (0..GAUSSIAN_SETS)
+        .map(|set| scale.compare(&fit.sample(count, seed(set))?))
+        .collect::<Result<Vec<_>, _>>()?;
+    let seen = scale.look(&fit.sample(count, seed(0))?)?;
+    let gaussian = in_order(scoring, &Scores::mean(&gaussian), &seen);
+    let prior = {
+        let kernel = Kernel::new(splits.train.n(), Dimension::Infinite)?;
+        let mut rngs = SampleRng::batch(scoring.seed, Stream::Metric, 0, count);
+        let shape = splits.train.image_shape();
+        let sigma_max = run.config().sampler.schedule.sigma_max();
+        let dtype = compared.held_out.dtype();
+        kernel.prior(&shape, sigma_max, &mut rngs, dtype, &Device::Cpu)?
+    };
+    let prior = in_order(scoring, &scale.compare(&prior)?, &scale.look(&prior)?);
+    let train = &compared.train;
+    let seen = scale.look(&some_of(train, count)?)?;
+    let train = in_order(scoring, &scale.compare(train)?, &seen);
+    let reference = |name: &str, meaning: &str, scores| Reference {
+        name: name.to_string(),
+        data: data.to_string(),
+        meaning: meaning.to_string(),
+        scores,
+    };
+    Ok(vec![
+        reference(
+            "training data",
+            "The training images themselves: about the best that a model of the data can reach.",
+            train,
+        ),
+        reference(
+            "fitted Gaussian",
+            "Samples of a Gaussian with the training data's mean and covariance: \
+             what a trivial model reaches.",
+            gaussian,
+        ),
+        reference(
+            "prior noise",
+            "Gaussian noise of scale sigma_max, where sampling starts at D = inf.",
+            prior,
+        ),
+    ])
+}
+
+/// What sets of samples are measured by.
+struct Scale<'a> {
+    compared: &'a Compared,
+    scoring: &'a ScoringConfig,
+    splits: &'a Splits,
+    network: Option<&'a FeatureSource>,
+    /// Scores by what the network sees, and all others.
+    looking: Vec<&'a dyn Metric>,
+    plain: Vec<&'a dyn Metric>,
+    device: &'a Device,
+    /// Sets that were compared by now.
+    done: u64,
+    observer: &'a mut dyn Observer,
+}
+
+impl Scale<'_> {
+    /// The scores of `samples` that ask no network.
+    fn compare(&mut self, samples: &Tensor) -> Result<Scores, RunError> {
+        self.observer.progress(&Progress {
+            phase: Phase::References,
+            done: self.done,
+            total: SETS,
+            loss: None,
+            seconds_left: None,
+        });
+        let inputs = inputs(samples, self.compared, self.scoring);
+        let scores = Scores::measure(&self.plain, &inputs)?;
+        self.done += 1;
+        Ok(scores)
+    }
+
+    /// The scores of `samples` by what the network sees in them, if there is one.
+    fn look(&mut self, samples: &Tensor) -> Result<Scores, RunError> {
+        let Some(network) = self.network else {
+            return Ok(Scores::default());
+        };
+        let (stop, device) = (StopFlag::default(), self.device);
+        let held_out = self.compared.held_out_features(
+            (network, self.splits),
+            device,
+            &stop,
+            self.observer,
+        )?;
+        let own = extract(&*network.open(device)?, samples, &stop, self.observer)?;
+        let inputs = Inputs {
+            features: Some([&own, &held_out]),
+            ..inputs(samples, self.compared, self.scoring)
+        };
+        Ok(Scores::measure(&self.looking, &inputs)?)
+    }
+}
+
+/// Both parts of the scores in the order of the configuration.
+fn in_order(scoring: &ScoringConfig, plain: &Scores, seen: &Scores) -> Scores {
+    let names = scoring.metrics.descriptions().map(|metric| metric.name);
+    let mut all = Scores::default();
+    for name in names {
+        let mut found = plain.iter().chain(seen.iter());
+        if let Some(score) = found.find(|score| score.name == name) {
+            all.push(name, score.estimate);
+        }
+    }
+    all
+}
+
+/// Up to `num` rows, evenly spread: sets are often sorted by class.
+fn some_of(rows: &Tensor, num: usize) -> candle_core::Result<Tensor> {
+    let there = rows.dims()[0];
+    if there <= num {
+        return Ok(rows.clone());
+    }
+    let indices: Vec<u32> = (0..num).map(|i| (i * there / num) as u32).collect();
+    rows.index_select(&Tensor::new(indices, rows.device())?, 0)
+}
