@@ -48,6 +48,13 @@ fn by_ranks(size: usize, out: &Path, more: &[&str]) -> Command {
 
 /// The program, `size` times.
 fn started_by_mpirun(size: usize) -> Command {
+    let mut command = launched_by_mpirun(size);
+    command.arg(env!("CARGO_BIN_EXE_pfgmpp"));
+    command
+}
+
+/// What is to be named yet, `size` times.
+fn launched_by_mpirun(size: usize) -> Command {
     let mut command = Command::new("mpirun");
     command.current_dir(repository());
     command.args([
@@ -63,7 +70,6 @@ fn started_by_mpirun(size: usize) -> Command {
     ] {
         command.args(["--mca", name, value]);
     }
-    command.arg(env!("CARGO_BIN_EXE_pfgmpp"));
     command
 }
 
@@ -174,6 +180,38 @@ fn a_process_that_is_killed_ends_the_job_which_goes_on_with_other_processes() {
     assert!(done.status.success(), "got {}", stderr(&done));
     assert!(weights(&out) == weights(&one), "other weights");
     assert_eq!(losses(&out), losses(&one));
+}
+
+/// A machine of its own is made up for the second process, with less memory.
+#[test]
+#[cfg(target_os = "linux")]
+fn memory_is_looked_at_on_every_machine() {
+    if !has_mpi() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let elsewhere = "if [ \"$OMPI_COMM_WORLD_RANK\" = 1 ]; then \
+        export OMPI_COMM_WORLD_LOCAL_RANK=0 OMPI_COMM_WORLD_LOCAL_SIZE=1; ulimit -v 1500000; fi; exec \"$0\" \"$@\"";
+    let mut command = launched_by_mpirun(2);
+    command.args(["sh", "-c", elsewhere, env!("CARGO_BIN_EXE_pfgmpp")]);
+    let large = [
+        "training.batch_size=16384",
+        "training.micro_batch=8192",
+        "training.nimg=16384",
+    ];
+    arguments(&mut command, &out, &large);
+    let done = output(command);
+    let said = stderr(&done);
+    assert!(!done.status.success(), "got {said}");
+    let errors: Vec<_> = said
+        .lines()
+        .filter(|line| line.starts_with("error: "))
+        .collect();
+    assert!(
+        matches!(&errors[..], [error] if error.starts_with("error: rank 1: training.micro_batch: 8192: needs about")),
+        "got {said}"
+    );
 }
 
 #[test]

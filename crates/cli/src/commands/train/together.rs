@@ -4,9 +4,10 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use pfgmpp_config::RunConfig;
-use pfgmpp_run::{Lookup, Ranks, ResolvedRun, load};
-use pfgmpp_train::TrainError;
+use pfgmpp_data::Dataset;
+use pfgmpp_run::{Lookup, Ranks, ResolvedRun, RunMemory, load};
 use pfgmpp_train::ranks::{ProcessGroup, RankError};
+use pfgmpp_train::{TrainError, TrainerConfig};
 
 use super::{Args, read, run_here};
 use crate::device::DeviceArgs;
@@ -56,10 +57,7 @@ impl FirstRank<'_> {
     /// How many there are, and how many of them on this machine.
     pub fn ranks(&self) -> Ranks {
         let here = Launch::of_environment().and_then(|launch| launch.local_size);
-        Ranks {
-            all: self.group.size() as u64,
-            here: here.unwrap_or(1) as u64,
-        }
+        ranks_of(self.group, here)
     }
 
     /// Lets the others begin; the group that they are.
@@ -72,6 +70,14 @@ impl FirstRank<'_> {
     fn say(&self, word: u8) -> Result<(), TrainError> {
         self.group.words(word)?;
         Ok(())
+    }
+}
+
+/// The ranks of `group`, so many of them `here`, on the machine that asks.
+fn ranks_of(group: &ProcessGroup, here: Option<usize>) -> Ranks {
+    Ranks {
+        all: group.size() as u64,
+        here: here.unwrap_or(1) as u64,
     }
 }
 
@@ -134,6 +140,9 @@ fn train(args: &Args, group: &Arc<ProcessGroup>) -> Result<(), Failure> {
     let signals = stop_on_signal()?;
     let stop = signals.begin();
     let splits = load(&resolved.config().data)?;
+    if let (Some(model), true) = (resolved.config().trained(), device.is_cpu()) {
+        check_memory(model, &splits.train, group)?;
+    }
     Ok(pfgmpp_run::follow(
         &resolved,
         &splits,
@@ -141,6 +150,23 @@ fn train(args: &Args, group: &Arc<ProcessGroup>) -> Result<(), Failure> {
         (&device, group),
         stop,
     )?)
+}
+
+/// Makes sure that the training of `model` fits this machine, for all ranks on it. The first rank sees to its own; on any other
+/// the first one there does.
+fn check_memory(
+    model: &TrainerConfig,
+    data: &Dataset,
+    group: &ProcessGroup,
+) -> Result<(), Failure> {
+    let Some(launch) = Launch::of_environment().filter(|launch| launch.local_rank == Some(0))
+    else {
+        return Ok(());
+    };
+    let ranks = ranks_of(group, launch.local_size);
+    let memory = RunMemory::of(model, data)?.by(ranks);
+    memory.check_training("training.batch_size")?;
+    Ok(())
 }
 
 impl From<RankError> for Failure {
