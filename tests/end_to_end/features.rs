@@ -155,7 +155,7 @@ fn a_network_compares_images_of_different_sizes() {
     assert_eq!(json(&done)["scores"], want["scores"]);
     let said = stderr(&done);
     assert!(
-        said.contains("the network sees each at its own size"),
+        said.contains("each is resized to what the network takes"),
         "got {said}"
     );
     // What compares pixels is left out with a line, and refused where it was asked for.

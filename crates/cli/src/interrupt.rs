@@ -38,7 +38,7 @@ pub fn stop_on_signal() -> Result<Signals, Failure> {
     let mut first: Option<Instant> = None;
     ctrlc::set_handler(move || {
         if !working.load(Ordering::SeqCst) {
-            note("stopped: nothing was written");
+            note("stopped: nothing is lost");
             std::process::exit(STOPPED);
         }
         if let Some(first) = first {

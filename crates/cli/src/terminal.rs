@@ -73,7 +73,7 @@ fn describe(progress: &Progress) -> String {
         Phase::Training => "training",
         Phase::Sampling => "sampling",
         Phase::Features => "features",
-        Phase::References => "scoring",
+        Phase::Scoring => "scoring",
     };
     let loss = progress.loss.map(|loss| format!("  loss {loss:.3}"));
     let left = progress
@@ -173,7 +173,12 @@ impl SweepObserver for Terminal {
 
     fn references(&self, progress: &Progress) {
         let mut display = locked(&self.references);
-        let display = display.get_or_insert_with(|| Display::new(REFERENCES, self.bars.as_ref()));
+        let display = display.get_or_insert_with(|| {
+            if self.bars.is_none() {
+                note(format_args!("{REFERENCES}: measured once, for all runs"));
+            }
+            Display::new(REFERENCES, self.bars.as_ref())
+        });
         display.show(progress);
     }
 

@@ -38,16 +38,6 @@ impl FeatureNetwork {
         }
     }
 
-    /// Features of one image by the largest network of its kind.
-    #[must_use]
-    pub fn most_features(self) -> usize {
-        match self {
-            Self::Inception => 2048,
-            Self::DinoV2 => 1536,
-            Self::Digits => 64,
-        }
-    }
-
     /// Bytes that each thread takes beside the weights while it looks at an image, as measured of one after the other.
     #[must_use]
     pub fn working_memory(self) -> u64 {

@@ -263,7 +263,7 @@ fn finding(contest: &Contest<'_>, standings: &[Standing], best: usize) -> Findin
 const ROUNDING: f64 = 1e-12;
 
 /// The seeds that would show the difference between the best and the control; if they are one, that between the control
-/// and the point nearest to it; without a control, that between the best and the runner-up. None where the two are equal.
+/// and the point nearest to it; without a control, that between the best and the runner-up. None where all are equal.
 fn needed(
     contest: &Contest<'_>,
     standings: &[Standing],
@@ -284,10 +284,18 @@ fn needed(
         None => standings[i].with_best,
     };
     let known = || (0..standings.len()).filter(|&i| compared(i).is_some());
+    let scores = contest
+        .candidates
+        .iter()
+        .flat_map(|candidate| &candidate.scores);
+    let size = scores.fold(0.0, |size: f64, (_, score)| size.max(score.abs()));
     let distance = |i: usize| compared(i).map_or(f64::INFINITY, |found| found.difference.abs());
+    let differs = |i: usize| compared(i).is_some() && distance(i) > ROUNDING * size;
     let candidate = match contest.control {
-        Some(control) if control != best && compared(best).is_some() => best,
-        _ => known().min_by(|&a, &b| distance(a).total_cmp(&distance(b)))?,
+        Some(control) if control != best && differs(best) => best,
+        _ => known()
+            .filter(|&i| differs(i))
+            .min_by(|&a, &b| distance(a).total_cmp(&distance(b)))?,
     };
     // Few seeds know a scatter badly: all comparisons of the family know it together.
     let squares: Vec<f64> = known()
@@ -300,11 +308,6 @@ fn needed(
         None => 1,
     };
     let difference = compared(candidate)?.difference;
-    let scores = contest.candidates[with].scores.iter();
-    let size = scores.fold(0.0, |size: f64, (_, score)| size.max(score.abs()));
-    if difference.abs() <= ROUNDING * size {
-        return None;
-    }
     Some(Needed {
         seeds: seeds_needed(deviation, difference, SIGNIFICANCE / family as f64),
         difference: difference.abs(),

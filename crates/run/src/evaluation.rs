@@ -166,7 +166,7 @@ impl Evaluation<'_> {
             resample: true,
             ..inputs(samples, &compared, scoring)
         };
-        let scores = measure(scoring.metrics.metrics(), &inputs, stop)?;
+        let scores = measure(scoring.metrics.metrics(), &inputs, observer, stop)?;
         let absent = scores.iter().filter_map(Score::absence);
         absent.for_each(|line| observer.note(&line));
         Ok(scores)

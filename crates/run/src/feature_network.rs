@@ -11,6 +11,7 @@ use pfgmpp_features::{Extractor, FeatureNetwork};
 use pfgmpp_hub::Reference;
 
 use crate::error::RunError;
+use crate::memory::check_needed;
 use crate::observer::{Observer, Phase, Progress, StopFlag};
 
 /// The key of a configuration that names the network.
@@ -70,15 +71,32 @@ pub fn load_feature_network(
     Ok(Extractor::new(network, tensors, device)?)
 }
 
-/// Bytes of memory that looking through a network takes.
+/// What memory features take, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LookingMemory {
-    /// Of the weights, which a process keeps for all its runs.
-    pub weights: u64,
-    /// Of the features of held-out data, which it keeps as well.
-    pub held_out: u64,
-    /// Of what comes and goes.
-    pub passing: u64,
+pub(crate) struct FeatureMemory {
+    num_features: u64,
+}
+
+impl FeatureMemory {
+    pub(crate) fn of(network: &Extractor) -> Self {
+        Self {
+            num_features: network.num_features() as u64,
+        }
+    }
+
+    /// Of the features of so many images.
+    pub fn features(self, images: u64) -> u64 {
+        images.saturating_mul(4 * self.num_features)
+    }
+
+    /// Of what comes and goes while `num` samples are compared with `held_out` images.
+    pub fn comparing(self, num: u64, held_out: u64) -> u64 {
+        let numbers = num
+            .saturating_add(held_out)
+            .saturating_mul(self.num_features);
+        let numbers = numbers.saturating_add(MATRICES * self.num_features * self.num_features);
+        numbers.saturating_mul(8)
+    }
 }
 
 /// A network that a configuration names, with the place of its weights.
@@ -99,16 +117,17 @@ impl FeatureSource {
     }
 
     /// Makes sure that the network can be read, and keeps nothing of it; which it is and what its weights mean for scores, where
-    /// that is not what its name says.
+    /// that is not what its name says, and the memory of its features.
     ///
     /// # Errors
     ///
     /// Weights that cannot be read or are another network's.
-    pub(crate) fn check(&self) -> Result<Vec<String>, RunError> {
+    pub(crate) fn check(&self) -> Result<(Vec<String>, FeatureMemory), RunError> {
         let network = self.read(&Device::Cpu)?;
         let caution = network.caution().map(str::to_string);
         let about = format!("scoring.features: {}", network.about());
-        Ok(std::iter::once(about).chain(caution).collect())
+        let notes = std::iter::once(about).chain(caution).collect();
+        Ok((notes, FeatureMemory::of(&network)))
     }
 
     /// Tells it from other networks, and from the same one with other weights, by the file that they lie in.
@@ -128,20 +147,21 @@ impl FeatureSource {
         )
     }
 
-    /// What memory it takes to look at `num` samples and to compare them with `held_out` images.
-    pub(crate) fn memory(&self, num: u64, held_out: u64) -> LookingMemory {
+    /// Bytes of memory that all runs of a process share while they look through it, beside the features of data.
+    pub(crate) fn shared_memory(&self) -> u64 {
         let file = self.weights.as_ref().map(std::fs::metadata);
         let weights = file.and_then(Result::ok).map_or(0, |file| file.len());
-        let features = self.network.most_features() as u64;
-        let threads = rayon::current_num_threads() as u64;
-        let looking = threads * self.network.working_memory();
-        let both = num.saturating_add(held_out).saturating_mul(8 * features);
-        let comparing = both.saturating_add(MATRICES * 8 * features * features);
-        LookingMemory {
-            weights,
-            held_out: held_out.saturating_mul(4 * features),
-            passing: looking.max(comparing),
-        }
+        weights.saturating_add(rayon::current_num_threads() as u64 * self.network.working_memory())
+    }
+
+    /// Refuses to look through it where that takes `needed` bytes in all and so many are not free.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Memory`].
+    pub(crate) fn check_memory(&self, needed: u64) -> Result<(), RunError> {
+        let advice = "leave it out, or take fewer samples or threads";
+        check_needed(KEY, self.network.name(), needed, advice)
     }
 
     fn read(&self, device: &Device) -> Result<Extractor, RunError> {

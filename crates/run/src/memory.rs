@@ -174,6 +174,28 @@ pub(crate) fn check_against(
     })
 }
 
+/// Refuses what takes more memory than is free, for which the key `key` asks: `needed` bytes.
+///
+/// `advice` is what to change.
+pub(crate) fn check_needed(
+    key: &str,
+    value: &str,
+    needed: u64,
+    advice: &str,
+) -> Result<(), RunError> {
+    match FreeMemory::now().of_one(1, 0).filter(|free| *free < needed) {
+        None => Ok(()),
+        Some(free) => Err(RunError::Memory {
+            key: key.to_string(),
+            value: value.to_string(),
+            needed,
+            free,
+            of: String::new(),
+            advice: advice.to_string(),
+        }),
+    }
+}
+
 /// Loads data, if there is memory for what they are made of.
 ///
 /// # Errors

@@ -14,8 +14,8 @@ pub enum Phase {
     Sampling,
     /// Looking at images through a network, for scores; progress is in images.
     Features,
-    /// Scoring what gives the scores a scale; progress is in sets of samples.
-    References,
+    /// Scoring samples; progress is in scores, or in sets of samples where several are scored by all.
+    Scoring,
 }
 
 /// How far a run has come.

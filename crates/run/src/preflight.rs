@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 use pfgmpp_checkpoint::beyond_trained;
-use pfgmpp_config::{ConfigError, FeaturesConfig, ModelConfig, RunConfig, Variant};
+use pfgmpp_config::{ConfigError, ModelConfig, RunConfig, Variant};
 use pfgmpp_data::{DataError, Dataset, Splits};
 use pfgmpp_train::{TrainError, Trainer, TrainerConfig};
 
 use crate::ending::check_ending;
 use crate::error::RunError;
-use crate::feature_network::FeatureSource;
-use crate::free_memory::FreeMemory;
+use crate::feature_network::{FeatureMemory, FeatureSource};
+use crate::free_memory::free_memory;
 use crate::held_out::has_classes_of;
 use crate::memory::{Footprint, looking};
 use crate::moments::moments_of;
@@ -42,6 +42,8 @@ pub struct Preflight {
     pub disk: u64,
     /// Bytes of memory that the process keeps for all its runs: networks that scores look through, and what they see in data.
     pub kept: u64,
+    /// Bytes of memory that were free, where that is known.
+    pub free: Option<u64>,
 }
 
 /// What is expected of a run.
@@ -77,7 +79,7 @@ pub fn preflight<'a>(
     let mut built: Vec<(&ResolvedRun, Built)> = Vec::new();
     let mut preflight = Preflight::default();
     let mut needed = 0;
-    let mut networks: Vec<&FeatureSource> = Vec::new();
+    let mut networks: Vec<(&FeatureSource, FeatureMemory)> = Vec::new();
     let mut looked_at: Vec<(&FeatureSource, &Splits)> = Vec::new();
     for run in &runs {
         let (folder, resolved, splits) = run;
@@ -90,12 +92,15 @@ pub fn preflight<'a>(
         if !finished {
             provider.map_or(Ok(()), check_finished)?;
             if let Some(network) = resolved.features()
-                && !networks.contains(&network)
+                && !networks.iter().any(|(other, _)| *other == network)
             {
-                preflight.kept = preflight.kept.saturating_add(network.memory(0, 0).weights);
-                check_features(config, preflight.kept)?;
-                preflight.notes.extend(network.check()?);
-                networks.push(network);
+                if device.is_cpu() {
+                    preflight.kept = preflight.kept.saturating_add(network.shared_memory());
+                    network.check_memory(preflight.kept)?;
+                }
+                let (notes, memory) = network.check()?;
+                preflight.notes.extend(notes);
+                networks.push((network, memory));
             }
             // Before anything is built.
             if let (Some(model), true) = (trained.config().trained(), device.is_cpu()) {
@@ -142,19 +147,21 @@ pub fn preflight<'a>(
                 memory = check_untrained(untrained, splits.train.n() as u64, config)?;
                 parameters = untrained.parameters();
             }
-            if let (Some(network), true) = (resolved.features(), device.is_cpu()) {
-                let held_out = splits.held_out.num_images() as u64;
+            let network = networks
+                .iter()
+                .find(|(other, _)| Some(*other) == resolved.features());
+            if let (Some((network, takes)), true) = (network, device.is_cpu()) {
+                let held_out = splits.held_out.num_reference_images() as u64;
                 let (n, num) = (splits.train.n() as u64, config.scoring.num_samples);
-                let takes = network.memory(num, held_out);
                 let is_same = |(other, data): &(&FeatureSource, &Splits)| {
-                    *other == network && std::ptr::eq(*data, *splits)
+                    other == network && std::ptr::eq(*data, *splits)
                 };
                 if !looked_at.iter().any(is_same) {
                     looked_at.push((network, splits));
-                    preflight.kept = preflight.kept.saturating_add(takes.held_out);
+                    preflight.kept = preflight.kept.saturating_add(takes.features(held_out));
                 }
-                memory = memory.max(looking(parameters, n, num, takes.passing));
-                check_features(config, preflight.kept.saturating_add(memory))?;
+                memory = memory.max(looking(parameters, n, num, takes.comparing(num, held_out)));
+                network.check_memory(preflight.kept.saturating_add(memory))?;
             }
         }
         preflight.runs.push(Expected {
@@ -164,6 +171,7 @@ pub fn preflight<'a>(
         });
     }
     preflight.disk = needed;
+    preflight.free = free_memory();
     let place = out.ancestors().find(|path| path.is_dir());
     let place = place.unwrap_or(Path::new("."));
     match fs4::available_space(place) {
@@ -185,26 +193,6 @@ struct Built {
     untrained: Option<Footprint>,
     /// Evaluations for each sample.
     evaluations: Option<usize>,
-}
-
-/// Refuses scores through a network where the run of `config` would take more than is free: `needed` bytes with all that the
-/// process keeps.
-fn check_features(config: &RunConfig, needed: u64) -> Result<(), RunError> {
-    let name = config.scoring.features.as_ref();
-    let name = name.map_or("", FeaturesConfig::label);
-    let else_ = "leave it out, or take fewer samples or threads";
-    let free = FreeMemory::now().of_one(1, 0);
-    match free.filter(|free| *free < needed) {
-        None => Ok(()),
-        Some(free) => Err(RunError::Memory {
-            key: "scoring.features".to_string(),
-            value: name.to_string(),
-            needed,
-            free,
-            of: String::new(),
-            advice: else_.to_string(),
-        }),
-    }
 }
 
 /// Checks that the training of `model`, if the run trains it, and the run's samples fit the memory; gives the

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::error::RunError;
-use crate::feature_network::{FeatureSource, extract};
+use crate::feature_network::{FeatureMemory, FeatureSource, extract};
 use crate::observer::{Observer, Phase, Progress, StopFlag};
 use crate::resolved::ResolvedRun;
 use crate::score::{Compared, inputs};
@@ -34,16 +34,26 @@ const GAUSSIAN_SETS: u64 = 8;
 /// Those, the training data and noise.
 const SETS: u64 = GAUSSIAN_SETS + 2;
 
-/// Tells the reference rows of `run` on `splits` from those of other data or other ways of scoring: equal ones are the same rows.
+/// Raised where a reference row or a score of it becomes another.
+const FORMAT: u32 = 1;
+
+/// Tells the reference rows of `run` on `splits`, computed on `device`, from those of other data or other ways of scoring: equal ones
+/// are the same rows.
 ///
 /// # Errors
 ///
 /// Data that cannot be read.
-pub fn reference_key(splits: &Splits, run: &ResolvedRun) -> Result<String, RunError> {
+pub fn reference_key(
+    splits: &Splits,
+    run: &ResolvedRun,
+    device: &Device,
+) -> Result<String, RunError> {
     let config = run.config();
     let scoring = serde_json::to_value(&config.scoring).expect("a configuration has string keys");
     Ok(json_sha256(&json!({
+        "format": FORMAT,
         "version": env!("CARGO_PKG_VERSION"),
+        "on_cpu": device.is_cpu(),
         "data": splits.fingerprint()?,
         "scoring": scoring,
         "sigma_max": config.sampler.schedule.sigma_max().to_bits(),
@@ -69,6 +79,12 @@ pub fn references(
     observer: &mut dyn Observer,
 ) -> Result<Vec<Reference>, RunError> {
     let scoring = &run.config().scoring;
+    if let (Some(network), true) = (run.features(), device.is_cpu()) {
+        network.check_memory(network.shared_memory())?;
+        let takes = FeatureMemory::of(&*network.open(device)?);
+        let held_out = splits.held_out.num_reference_images() as u64;
+        network.check_memory(takes.comparing(scoring.num_samples, held_out))?;
+    }
     let compared = Compared::of(splits)?;
     let metrics = scoring.metrics.metrics();
     let (looking, plain): (Vec<_>, Vec<_>) = metrics
@@ -150,7 +166,7 @@ impl Scale<'_> {
     /// The scores of `samples` that ask no network.
     fn compare(&mut self, samples: &Tensor) -> Result<Scores, RunError> {
         self.observer.progress(&Progress {
-            phase: Phase::References,
+            phase: Phase::Scoring,
             done: self.done,
             total: SETS,
             loss: None,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::RunError;
 use crate::evaluations::are_evaluated;
 use crate::folder::RunFolder;
-use crate::sealed::{from_sealed_json, to_sealed_json};
+use crate::sealed::{take_seal, to_sealed_json};
 
 /// What a finished run leaves in `metrics.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -248,7 +248,9 @@ impl RunResult {
 
     /// Reads the text of `metrics.json` and compares its checksum; the version before wrote none.
     fn from_json(bytes: &[u8]) -> Result<Self, String> {
-        from_sealed_json(bytes)
+        let mut value = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+        take_seal(&mut value)?;
+        serde_json::from_slice(bytes).map_err(|e| e.to_string())
     }
 }
 

@@ -9,7 +9,7 @@ use pfgmpp_metrics::{Inputs, Metric, Scores};
 
 use crate::error::RunError;
 use crate::feature_network::FeatureSource;
-use crate::observer::{Observer, StopFlag};
+use crate::observer::{Observer, Phase, Progress, StopFlag};
 
 /// The data that samples are compared with ([`Dataset::reference_images`](pfgmpp_data::Dataset::reference_images)).
 pub(crate) struct Compared {
@@ -58,10 +58,18 @@ pub(crate) fn inputs<'a>(
 pub(crate) fn measure(
     metrics: &[&dyn Metric],
     inputs: &Inputs<'_>,
+    observer: &mut dyn Observer,
     stop: &StopFlag,
 ) -> Result<Scores, RunError> {
     let mut all = Scores::default();
-    for metric in metrics {
+    for (done, metric) in metrics.iter().enumerate() {
+        observer.progress(&Progress {
+            phase: Phase::Scoring,
+            done: done as u64,
+            total: metrics.len() as u64,
+            loss: None,
+            seconds_left: None,
+        });
         if stop.is_raised() {
             return Err(RunError::Stopped);
         }
@@ -97,14 +105,22 @@ mod tests {
         }
     }
 
+    struct Unwatched;
+
+    impl Observer for Unwatched {
+        fn progress(&mut self, _: &Progress) {}
+
+        fn note(&mut self, _: &str) {}
+    }
+
     #[test]
     fn a_stop_is_heard_between_two_metrics() {
         let stop = StopFlag::default();
         let first = Interrupted(stop.clone());
         let inputs = Inputs::default();
-        let one = measure(&[&first], &inputs, &StopFlag::default()).unwrap();
+        let one = measure(&[&first], &inputs, &mut Unwatched, &StopFlag::default()).unwrap();
         assert_eq!(one.iter().count(), 1);
-        let error = measure(&[&first, &first], &inputs, &stop).unwrap_err();
+        let error = measure(&[&first, &first], &inputs, &mut Unwatched, &stop).unwrap_err();
         assert!(matches!(error, RunError::Stopped), "got {error}");
     }
 }

@@ -18,16 +18,26 @@ pub fn to_sealed_json(value: &impl Serialize) -> String {
     format!("{fields},\n  \"{SEAL}\": \"{}\"\n}}\n", json_sha256(&read))
 }
 
-/// What [`to_sealed_json`] wrote; text without a checksum, as the first versions wrote it, is taken too.
+/// What [`to_sealed_json`] wrote.
 ///
 /// # Errors
 ///
 /// What is not such a text, and content that is not what the checksum says.
 pub fn from_sealed_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     let mut value: Value = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
-    let seal = value.as_object_mut().and_then(|fields| fields.remove(SEAL));
-    if seal.is_some_and(|seal| seal != json_sha256(&value).as_str()) {
-        return Err("its checksum is not that of its content".to_string());
+    match take_seal(&mut value)? {
+        true => serde_json::from_slice(bytes).map_err(|e| e.to_string()),
+        false => Err("it has no checksum".to_string()),
     }
-    serde_json::from_slice(bytes).map_err(|e| e.to_string())
+}
+
+/// Takes the checksum out of what was read and compares it; whether there was one.
+pub(crate) fn take_seal(value: &mut Value) -> Result<bool, String> {
+    let seal = value.as_object_mut().and_then(|fields| fields.remove(SEAL));
+    match &seal {
+        Some(seal) if *seal != json_sha256(value).as_str() => {
+            Err("its checksum is not that of its content".to_string())
+        }
+        seal => Ok(seal.is_some()),
+    }
 }

@@ -124,7 +124,21 @@ pub fn lock_within(root: &Path, path: &Path) -> Result<Lock, StoreError> {
 ///
 /// As [`lock`], of a folder that another process holds for itself.
 pub fn share(path: &Path) -> Result<Lock, StoreError> {
-    if let Ok(alone) = lock(path)
+    make(path)?;
+    share_existing(path)
+}
+
+/// As [`share`], of a folder that has to be there: one that was removed or moved meanwhile does not come back.
+///
+/// # Errors
+///
+/// As [`share`]; [`StoreError::Gone`].
+pub fn share_existing(path: &Path) -> Result<Lock, StoreError> {
+    refuse_file(path)?;
+    let gone = || StoreError::Gone {
+        path: path.to_path_buf(),
+    };
+    if let Ok(alone) = lock_by(path, File::try_lock)
         && alone._claim.is_none()
     {
         remove_partial(path).map_err(StoreError::io(path))?;
@@ -133,9 +147,9 @@ pub fn share(path: &Path) -> Result<Lock, StoreError> {
         Err(TryLockError::Error(error)) if is_without_locks(&error) => Ok(()),
         other => other,
     };
-    soon(|| {
-        make(path)?;
-        lock_by(path, share)
+    soon(|| lock_by(path, share)).map_err(|error| match path.is_dir() {
+        true => error,
+        false => gone(),
     })
 }
 
@@ -306,6 +320,10 @@ mod tests {
         drop((first, second));
         drop(share(&path).unwrap());
         assert!(!partial.exists(), "litter was left");
+        std::fs::remove_dir_all(&path).unwrap();
+        let error = share_existing(&path).err().unwrap();
+        assert!(matches!(error, StoreError::Gone { .. }), "got {error}");
+        assert!(!path.exists());
         let alone = lock(&path).unwrap();
         assert!(is_held(&path));
         let error = share(&path).err().unwrap();

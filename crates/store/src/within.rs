@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::StoreError;
 
-/// Makes the folder `path` and those between it and `root`, in which it lies, but never `root` itself: one that was removed or
+/// Makes the folder `path` and those between it and `root`, within which it has to lie, but never `root` itself: one that was removed or
 /// moved meanwhile would come back empty, at whatever moment that happens.
 ///
 /// # Errors
@@ -14,23 +14,28 @@ use crate::error::StoreError;
 /// [`StoreError::Gone`] where `root` is not there, [`StoreError::NotAFolder`] where a file is in the way, and any other failure of
 /// the file system.
 pub fn make_within(root: &Path, path: &Path) -> Result<(), StoreError> {
-    let inner = path.strip_prefix(root).unwrap_or(path);
+    let inner = path.strip_prefix(root).map_err(|_| {
+        let message = format!("lies not within {}", root.display());
+        StoreError::io(path)(io::Error::new(io::ErrorKind::InvalidInput, message))
+    })?;
     let mut folder = PathBuf::from(root);
     for part in inner {
         folder.push(part);
-        match fs::create_dir(&folder) {
-            Ok(()) => {}
-            Err(_) if folder.is_dir() => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(StoreError::Gone {
-                    path: root.to_path_buf(),
-                });
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                return Err(StoreError::NotAFolder { path: folder });
-            }
-            Err(error) => return Err(StoreError::io(&folder)(error)),
+        let Err(error) = fs::create_dir(&folder) else {
+            continue;
+        };
+        if folder.is_dir() {
+            continue;
         }
+        // A working directory has an empty name.
+        let is_there = root == Path::new("") || root.is_dir();
+        return Err(match error.kind() {
+            _ if !is_there => StoreError::Gone {
+                path: root.to_path_buf(),
+            },
+            io::ErrorKind::AlreadyExists => StoreError::NotAFolder { path: folder },
+            _ => StoreError::io(&folder)(error),
+        });
     }
     Ok(())
 }
@@ -70,9 +75,11 @@ mod tests {
             matches!(&error, StoreError::NotAFolder { path } if *path == file),
             "got {error}"
         );
+        let error = make_within(&root, parent.path()).unwrap_err();
+        assert!(matches!(error, StoreError::Io { .. }), "got {error}");
     }
 
-    /// Removed and made again by others at any moment: nothing that this one makes brings it back.
+    /// Whatever is made in it at that moment.
     #[test]
     fn a_root_that_is_moved_away_at_any_moment_does_not_come_back() {
         let parent = tempfile::tempdir().unwrap();

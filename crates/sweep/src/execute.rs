@@ -8,14 +8,14 @@ use candle_core::Device;
 use pfgmpp_config::ConfigError;
 use pfgmpp_data::Found;
 use pfgmpp_run::{
-    Preflight, Ranks, RunError, RunFolder, StopFlag, check_config, check_data, free_memory,
-    missing_weights, preflight, read_result,
+    Preflight, Ranks, RunError, RunFolder, StopFlag, check_config, check_data, missing_weights,
+    preflight, read_result,
 };
-use pfgmpp_store::{Lock, StoreError, adopt, is_held, share};
+use pfgmpp_store::{Lock, StoreError, adopt, is_held, share, share_existing};
 
 use crate::data::{Loaded, data_sets, load_data, splits_of};
 use crate::execution::{Execution, Place};
-use crate::folder::{check_figures, read_rows, write_all};
+use crate::folder::{check_place, read_rows, write_all};
 use crate::observer::SweepObserver;
 use crate::plan_file::{agree, write_plan};
 use crate::queue::{Elsewhere, Queue};
@@ -55,19 +55,21 @@ impl<'a> Sweep<'a> {
         observer: &dyn SweepObserver,
     ) -> Result<Self, RunError> {
         let taken = share.of(plan)?;
+        let existed = out.is_dir();
         let (data, preflight) = check(plan, out, device)?;
         observer.checked(&found(&data), &preflight.notes);
+        let before = SweepResult::pending(plan, Vec::new(), data_sets(plan, &data));
+        let (lock, mut before) = open_folder(plan, share, (out, existed), before)?;
         // A part writes no table.
-        let references = match share.is_part() {
-            true => None,
-            false => Some(References::of(plan, &data, out, device, observer)?),
-        };
-        let rows = references.as_ref().map(|references| references.rows(plan));
-        let before = SweepResult::pending(plan, rows.unwrap_or_default(), data_sets(plan, &data));
-        let (lock, before) = open_folder(plan, share, out, before)?;
-        if let Some(references) = references {
-            check_figures(out)?;
-            references.keep(out)?;
+        if !share.is_part() {
+            let place = (out, &lock);
+            let references = References::of(plan, &data, place, device, observer);
+            let references = references.inspect_err(|_| {
+                if !existed {
+                    leave(out);
+                }
+            });
+            before.references = references?.rows(plan);
         }
         Ok(Self {
             place: Place {
@@ -125,11 +127,12 @@ impl<'a> Sweep<'a> {
             let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
             return Err(RunError::io(out)(missing));
         }
+        check_place(out)?;
         let data = load_data(plan)?;
-        let references = References::of(plan, &data, out, &Device::Cpu, observer)?;
+        let lock = share_existing(out)?;
+        let references = References::of(plan, &data, (out, &lock), &Device::Cpu, observer)?;
         let mut table = SweepResult::pending(plan, references.rows(plan), data_sets(plan, &data));
-        let _part = share(out)?;
-        references.keep(out)?;
+        lock.check()?;
         read_rows(plan, out, &mut table)?;
         write_all(plan, out, &table)?;
         Ok(table)
@@ -141,8 +144,9 @@ impl<'a> Sweep<'a> {
     ///
     /// What [`Self::check`] refuses, and any failure of the file system.
     pub fn write_plan(plan: &ResolvedPlan, out: &Path, device: &Device) -> Result<(), RunError> {
+        let existed = out.is_dir();
         check(plan, out, device)?;
-        let _part = share(out)?;
+        let _part = take_part(out, existed)?;
         write_plan(plan, out)
     }
 
@@ -165,7 +169,8 @@ impl<'a> Sweep<'a> {
             Jobs::Auto => 1,
             Jobs::Fixed(jobs) => jobs,
         };
-        let free = free_memory().map(|free| free.saturating_sub(self.preflight.kept));
+        let free = self.preflight.free;
+        let free = free.map(|free| free.saturating_sub(self.preflight.kept));
         Workers::that_fit(asked, memory, free)
     }
 
@@ -262,6 +267,7 @@ fn check(
         let path = out.to_path_buf();
         return Err(StoreError::NotAFolder { path }.into());
     }
+    check_place(out)?;
     let data = load_data(plan)?;
     let runs = plan.points.iter().zip(plan.runs()).map(|(point, run)| {
         let splits = splits_of(&data, run.config());
@@ -279,14 +285,21 @@ fn check(
     Ok((data, preflight))
 }
 
+/// Takes part in `out`, making it unless it `existed`: one that has gone meanwhile does not come back.
+fn take_part(out: &Path, existed: bool) -> Result<Lock, StoreError> {
+    match existed {
+        true => share_existing(out),
+        false => share(out),
+    }
+}
+
 /// Makes `out` or takes part in it, and reads what is finished in it.
 fn open_folder(
     plan: &Plan,
     part: &Share,
-    out: &Path,
+    (out, existed): (&Path, bool),
     pending: SweepResult,
 ) -> Result<(Lock, SweepResult), RunError> {
-    let existed = out.exists();
     if RunFolder::is_run(out) {
         let message = "holds a run, a sweep has a folder of its own: choose another folder";
         return Err(ConfigError::new(out.display().to_string(), message).into());
@@ -298,7 +311,7 @@ fn open_folder(
             adopt(out)?;
         }
     }
-    let lock = share(out)?;
+    let lock = take_part(out, existed)?;
     let before = read_folder(plan, part, out, pending).inspect_err(|_| {
         if !existed {
             leave(out);

@@ -41,15 +41,35 @@ pub(crate) fn read_rows(plan: &Plan, out: &Path, table: &mut SweepResult) -> Res
 
 /// The folder of figures.
 const FIGURES: &str = "figures";
+/// What is written beside it.
+const TABLES: [&str; 7] = [
+    "results.csv",
+    "results.json",
+    "summary.csv",
+    "evaluations.csv",
+    "results.md",
+    "results.tex",
+    "report.html",
+];
 
-/// Finds out before any run whether the table's figures can be written in the end, where `out` has a place for them.
+/// Finds out before any run whether the tables and figures can be written into `out` in the end, where it is there.
 ///
 /// # Errors
 ///
-/// A file in place of their folder, and one that may not be written into.
-pub(crate) fn check_figures(out: &Path) -> Result<(), RunError> {
+/// A file in place of the figures' folder, or one that may not be written into; a folder in place of a file.
+pub(crate) fn check_place(out: &Path) -> Result<(), RunError> {
+    if !out.is_dir() {
+        return Ok(());
+    }
+    for name in TABLES {
+        let path = out.join(name);
+        if path.is_dir() {
+            return Err(RunError::io(&path)(std::io::ErrorKind::IsADirectory.into()));
+        }
+    }
     let folder = out.join(FIGURES);
-    if !folder.exists() {
+    // Also a link to nothing.
+    if folder.symlink_metadata().is_err() {
         return Ok(());
     }
     make_within(out, &folder)?;

@@ -10,7 +10,7 @@ pub trait SweepObserver: Sync {
     /// Everything was checked: `found` where the runs' data were looked for, and what was assumed of models and of how they are
     /// sampled, a sentence each.
     fn checked(&self, found: &[Found], notes: &[String]);
-    /// The rows that give the scores a scale have come this far, before any run begins.
+    /// The rows that give the scores a scale have come this far, before any run begins or a table is collected.
     fn references(&self, progress: &Progress);
     /// Run `index` of the plan begins or goes on.
     fn started(&self, index: usize, point: &Point);

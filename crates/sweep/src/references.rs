@@ -1,4 +1,4 @@
-//! The reference rows of a sweep, which are kept beside its table: measuring them takes as long as scoring ten runs.
+//! The reference rows of a sweep, which are kept beside its table: measuring them scores ten sets of samples.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use pfgmpp_run::{
     Observer, Progress, Reference, ResolvedRun, RunError, from_sealed_json, reference_key,
     references, to_sealed_json,
 };
-use pfgmpp_store::write_file;
+use pfgmpp_store::{Lock, write_file};
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Loaded, splits_of};
@@ -17,6 +17,8 @@ use crate::{Point, ResolvedPlan};
 
 /// The file in the sweep's folder.
 const FILE: &str = "references.json";
+/// Ways of scoring that it holds at most.
+const MOST: usize = 64;
 
 /// The reference rows of each way in which runs are scored.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -33,33 +35,52 @@ struct Way {
 }
 
 impl References {
-    /// Takes those that an earlier call has left in the folder `out`, and measures the others.
+    /// Takes those that an earlier call has left in the folder `out`, and measures the others, each of which is kept there as soon as
+    /// it is known.
     ///
     /// # Errors
     ///
-    /// Failures of the tensor backend, a network that cannot be read.
+    /// Failures of the tensor backend, a network that cannot be read or does not fit the memory, any failure of the file system.
     pub(crate) fn of(
         plan: &ResolvedPlan,
         data: &[Loaded],
-        out: &Path,
+        (out, lock): (&Path, &Lock),
         device: &Device,
         observer: &dyn SweepObserver,
     ) -> Result<Self, RunError> {
-        let kept = Self::read(out).ways;
+        let mut kept = Self::read(out);
         let mut ways: Vec<Way> = Vec::new();
         for (point, run) in distinct(plan) {
             let splits = splits_of(data, &point.config);
-            let key = reference_key(splits, run)?;
-            let mut rows = match kept.iter().find(|way| way.key == key) {
-                Some(way) => way.rows.clone(),
-                None => references(splits, &point.data, run, device, &mut Measured(observer))?,
+            let key = reference_key(splits, run, device)?;
+            let known = kept.ways.iter().find(|way| way.key == key).cloned();
+            let mut way = match known {
+                Some(way) => way,
+                None => {
+                    let rows =
+                        references(splits, &point.data, run, device, &mut Measured(observer))?;
+                    let way = Way { key, rows }.as_read();
+                    lock.check()?;
+                    kept.add(way.clone());
+                    let path = out.join(FILE);
+                    write_file(&path, to_sealed_json(&kept).as_bytes())
+                        .map_err(RunError::io(&path))?;
+                    way
+                }
             };
             // Other files may have another name for the same data.
-            rows.iter_mut()
+            way.rows
+                .iter_mut()
                 .for_each(|row| row.data.clone_from(&point.data));
-            ways.push(Way { key, rows });
+            ways.push(way);
         }
         Ok(Self { ways })
+    }
+
+    /// Adds what was measured last, and forgets what was measured long ago.
+    fn add(&mut self, way: Way) {
+        self.ways.insert(0, way);
+        self.ways.truncate(MOST);
     }
 
     /// What is kept in `out`, if anything that is whole.
@@ -67,19 +88,6 @@ impl References {
         let bytes = std::fs::read(out.join(FILE)).ok();
         let read = bytes.and_then(|bytes| from_sealed_json(&bytes).ok());
         read.unwrap_or_default()
-    }
-
-    /// Keeps them in the folder `out` for later calls.
-    ///
-    /// # Errors
-    ///
-    /// Any failure of the file system.
-    pub(crate) fn keep(&self, out: &Path) -> Result<(), RunError> {
-        if Self::read(out) == *self {
-            return Ok(());
-        }
-        let path = out.join(FILE);
-        write_file(&path, to_sealed_json(self).as_bytes()).map_err(RunError::io(&path))
     }
 
     /// The rows of all ways, named by their first run where ways differ in what they say of one data set.
@@ -109,6 +117,14 @@ impl References {
             Reference { name, ..row }
         });
         named.collect()
+    }
+}
+
+impl Way {
+    /// As whoever reads the file finds it: JSON has no infinity.
+    fn as_read(&self) -> Self {
+        let text = serde_json::to_string(self).expect("rows have string keys");
+        serde_json::from_str(&text).expect("what was written is JSON")
     }
 }
 

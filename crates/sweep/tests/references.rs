@@ -1,23 +1,32 @@
 //! Reference rows are measured once for all calls of a sweep, and again where they would be others.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use candle_core::Device;
 use pfgmpp_data::Found;
 use pfgmpp_hub::Hub;
-use pfgmpp_run::{Progress, StopFlag};
-use pfgmpp_sweep::{Plan, Point, Row, Share, Sweep, SweepObserver, SweepResult};
+use pfgmpp_run::{Progress, RunError, StopFlag};
+use pfgmpp_store::StoreError;
+use pfgmpp_sweep::{Plan, Point, ResolvedPlan, Row, Share, Sweep, SweepObserver, SweepResult};
 
-/// Counts what it is told of reference rows.
+/// Counts what it is told of reference rows, and removes a folder when it is told first.
 #[derive(Default)]
-struct Told(AtomicUsize);
+struct Told {
+    count: AtomicUsize,
+    removes: Option<PathBuf>,
+}
 
 impl SweepObserver for Told {
     fn checked(&self, _: &[Found], _: &[String]) {}
     fn references(&self, _: &Progress) {
-        self.0.fetch_add(1, Ordering::SeqCst);
+        self.count.fetch_add(1, Ordering::SeqCst);
+        if let Some(folder) = &self.removes
+            && folder.exists()
+        {
+            fs::remove_dir_all(folder).unwrap();
+        }
     }
     fn started(&self, _: usize, _: &Point) {}
     fn progress(&self, _: usize, _: &Progress) {}
@@ -36,26 +45,31 @@ sampler:
 scoring: {num_samples: 64, batch_size: 64, num_projections: 8, seed: 0, metrics: [energy_distance, sliced_wasserstein]}
 ";
 
-/// Executes the sweep in `folder`, with `config`; gives its table and how often reference rows were told of.
-fn sweep(folder: &Path, config: &str) -> (SweepResult, usize) {
+/// The sweep of two D in `folder`, with `config`.
+fn plan(folder: &Path, config: &str) -> ResolvedPlan {
     fs::write(folder.join("config.yaml"), config).unwrap();
     let file = folder.join("sweep.yaml");
     let text = "name: one\ndescription: One.\nbase: config.yaml\njobs: 1\naxes:\n  d: [8, inf]\n";
     fs::write(&file, text).unwrap();
-    let (out, device, told) = (folder.join("out"), Device::Cpu, Told::default());
     let plan = Plan::read(&file, &[]).unwrap();
-    let plan = plan.resolve(&out, &Hub::from_env()).unwrap();
+    plan.resolve(&folder.join("out"), &Hub::from_env()).unwrap()
+}
+
+/// Executes the sweep in `folder`, with `config`; gives its table and how often reference rows were told of.
+fn sweep(folder: &Path, config: &str) -> (SweepResult, usize) {
+    let (out, device, told) = (folder.join("out"), Device::Cpu, Told::default());
+    let plan = plan(folder, config);
     let sweep = Sweep::open(&plan, &Share::All, &out, &device, &told).unwrap();
     let stop = StopFlag::default();
     let result = sweep.execute(None, &device, &told, &stop).unwrap();
     assert!(result.is_finished());
-    let count = told.0.load(Ordering::SeqCst);
+    let count = told.count.load(Ordering::SeqCst);
     assert_eq!(
         Sweep::collect(&plan, &out, &told).unwrap().references,
         result.references
     );
     assert_eq!(
-        told.0.load(Ordering::SeqCst),
+        told.count.load(Ordering::SeqCst),
         count,
         "a collection measures nothing again"
     );
@@ -70,20 +84,30 @@ fn what_an_earlier_call_measured_is_taken_while_it_holds() {
     assert_eq!((first.references.len(), told), (3, 10));
     let (second, told) = sweep(path, CONFIG);
     assert_eq!((&second.references, told), (&first.references, 0));
-    // Damaged at any place: measured again, to the same numbers.
+    // Damaged, in a number or as a whole, or without its checksum: measured again, to the same numbers.
     let kept = path.join("out/references.json");
     let bytes = fs::read(&kept).unwrap();
-    for place in [0, bytes.len() / 3, bytes.len() / 2] {
-        let mut damaged = bytes.clone();
-        damaged[place] ^= 1;
+    let text = String::from_utf8(bytes.clone()).unwrap();
+    let first_digit = text.find("energy_distance").unwrap()
+        + text[text.find("energy_distance").unwrap()..]
+            .find(|c: char| ('1'..='9').contains(&c))
+            .unwrap();
+    let mut other_number = bytes.clone();
+    other_number[first_digit] ^= 1;
+    let seal = text.rfind(",\n").unwrap();
+    let unsealed = format!("{}\n}}\n", &text[..seal]).into_bytes();
+    for (place, damaged) in [other_number, b"[]".to_vec(), unsealed]
+        .into_iter()
+        .enumerate()
+    {
         fs::write(&kept, damaged).unwrap();
         let (again, told) = sweep(path, CONFIG);
         assert_eq!(
             (&again.references, told),
             (&first.references, 10),
-            "byte {place}"
+            "damage {place}"
         );
-        assert_eq!(fs::read(&kept).unwrap(), bytes, "byte {place}");
+        assert_eq!(fs::read(&kept).unwrap(), bytes, "damage {place}");
     }
     // Of another way of scoring they are others.
     fs::remove_dir_all(path.join("out/d=8")).unwrap();
@@ -92,4 +116,51 @@ fn what_an_earlier_call_measured_is_taken_while_it_holds() {
     let (other, told) = sweep(path, &other);
     assert_eq!(told, 10);
     assert_ne!(other.references, first.references);
+    // Of other data too; those of before are kept beside them.
+    for run in ["d=8", "d=inf"] {
+        fs::remove_dir_all(path.join("out").join(run)).unwrap();
+    }
+    let (moons, told) = sweep(path, &CONFIG.replace("eight_gaussians", "two_moons"));
+    assert_eq!(told, 10);
+    assert_ne!(moons.references, first.references);
+    for run in ["d=8", "d=inf"] {
+        fs::remove_dir_all(path.join("out").join(run)).unwrap();
+    }
+    let (again, told) = sweep(path, CONFIG);
+    assert_eq!((&again.references, told), (&first.references, 0));
+}
+
+#[test]
+fn a_folder_that_is_removed_while_they_are_measured_does_not_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, out) = (folder.path(), folder.path().join("out"));
+    let plan = plan(path, CONFIG);
+    let removing = || Told {
+        count: AtomicUsize::default(),
+        removes: Some(out.clone()),
+    };
+    let device = Device::Cpu;
+    let refused = |error: RunError| {
+        assert!(
+            matches!(error, RunError::Store(StoreError::Gone { .. })),
+            "got {error}"
+        );
+        assert!(!out.exists());
+    };
+    // A folder that is new, one that was there, and one whose table is collected.
+    refused(
+        Sweep::open(&plan, &Share::All, &out, &device, &removing())
+            .err()
+            .unwrap(),
+    );
+    sweep(path, CONFIG);
+    fs::remove_file(out.join("references.json")).unwrap();
+    refused(
+        Sweep::open(&plan, &Share::All, &out, &device, &removing())
+            .err()
+            .unwrap(),
+    );
+    sweep(path, CONFIG);
+    fs::remove_file(out.join("references.json")).unwrap();
+    refused(Sweep::collect(&plan, &out, &removing()).err().unwrap());
 }

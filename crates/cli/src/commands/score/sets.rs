@@ -241,7 +241,7 @@ impl Sets {
                 let is_image = |set: &SampleSet| set.values.rank() == 4;
                 if looked_at && is_image(own) && is_image(other) {
                     note(format_args!(
-                        "{flags}: the images are of {:?} and {:?}: the network sees each at its own size",
+                        "{flags}: the images are of {:?} and {:?}: each is resized to what the network takes",
                         &own.values.dims()[1..],
                         &other.values.dims()[1..]
                     ));
