@@ -164,7 +164,16 @@ fn what_cannot_be_scored_is_refused_in_one_line_before_any_work() {
         at("text.npz"),
         at("none.npy"),
     );
+    Tensor::new(1f32, &Device::Cpu)
+        .unwrap()
+        .write_npy(at("one.npy"))
+        .unwrap();
+    let one = at("one.npy");
     for (args, want) in [
+        (
+            vec!["--samples", &one, "--reference", &six],
+            "one.npy: holds one number, samples are wanted",
+        ),
         (
             vec!["--samples", &six, "--reference", "digits"],
             "--samples and --reference: must have samples of one shape",

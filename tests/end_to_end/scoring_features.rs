@@ -162,33 +162,116 @@ fn a_network_that_does_not_fit_the_memory_is_refused_with_the_figure() {
         "scoring.features={{dinov2: {{weights: {}}}}}",
         weights.display()
     );
-    let tiny = folder.path().join("tiny");
-    fs::create_dir(&tiny).unwrap();
-    crate::features::weights(&tiny);
-    let tiny = format!(
-        "scoring.features={{dinov2: {{weights: {}}}}}",
-        tiny.display()
+    let out = folder.path().join(out);
+    let mut args = vec!["train", "configs/digits.yaml", "--out"];
+    args.push(out.to_str().unwrap());
+    for set in [&*large, "scoring.metrics=[frechet_distance]"] {
+        args.extend(["--set", set]);
+    }
+    let done = limited(3000, &args);
+    let said = stderr(&done);
+    assert_eq!(done.status.code(), Some(2), "got {said}");
+    let error = said.lines().last().unwrap();
+    assert!(
+        error.contains("scoring.features: dinov2: needs about 8."),
+        "got {said}"
     );
-    for (sets, figure) in [
-        (&[&*large][..], "8.0 GiB"),
-        // Features of so many samples.
-        (&[&*tiny, "scoring.num_samples=100000"][..], "GiB"),
-    ] {
-        let out = folder.path().join(out);
-        let mut args = vec!["train", "configs/digits.yaml", "--out"];
-        args.push(out.to_str().unwrap());
-        let metrics = ["scoring.metrics=[frechet_distance]"];
-        for set in sets.iter().chain(&metrics) {
-            args.extend(["--set", set]);
+    assert!(!out.exists());
+    // So do those that look without a run.
+    let mut args = vec![
+        "features",
+        "--samples",
+        "digits",
+        "--network",
+        "dinov2",
+        "--weights",
+    ];
+    let file = folder.path().join("features.npy");
+    args.extend([weights.to_str().unwrap(), "--out", file.to_str().unwrap()]);
+    let said = stderr(&limited(3000, &args));
+    let error = said.lines().last().unwrap();
+    assert!(
+        error.contains("network: dinov2: needs about 8."),
+        "got {said}"
+    );
+    assert!(!file.exists());
+}
+
+#[test]
+fn scores_through_weights_that_were_replaced_are_not_mixed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let weights = weights(folder);
+    let asked = [
+        "scoring.metrics=[frechet_distance]",
+        "scoring.features={dinov2: {weights: {F}/model.safetensors}}",
+        "axes.d=[8, inf]",
+    ];
+    let place = folder.to_str().unwrap();
+    let sets = asked.map(|set| set.replace("{F}", place));
+    let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
+    let out = folder.join("out");
+    let done = output(small_sweep(&out, &sets));
+    assert!(done.status.success(), "got {}", stderr(&done));
+    let table = fs::read(out.join("results.json")).unwrap();
+    let again = output(small_sweep(&out, &sets));
+    assert!(again.status.success(), "got {}", stderr(&again));
+    assert!(
+        !stderr(&again).contains("reference rows"),
+        "got {}",
+        stderr(&again)
+    );
+    assert_eq!(fs::read(out.join("results.json")).unwrap(), table);
+    // Other numbers in the last weight.
+    let mut bytes = fs::read(&weights).unwrap();
+    let last = bytes.len() - 2;
+    bytes[last] ^= 1;
+    fs::write(&weights, bytes).unwrap();
+    for collect in [false, true] {
+        let mut command = small_sweep(&out, &sets);
+        if collect {
+            command.arg("--collect");
         }
-        let done = limited(1500, &args);
-        let said = stderr(&done);
-        assert_eq!(done.status.code(), Some(2), "got {said}");
-        let error = said.lines().last().unwrap();
-        assert!(
-            error.contains("scoring.features: DINOv2: needs about") && error.contains(figure),
-            "got {said}"
+        assert_fails(
+            &output(command),
+            2,
+            "was scored through other weights than dinov2 of",
         );
-        assert!(!out.exists());
+    }
+    assert_eq!(fs::read(out.join("results.json")).unwrap(), table);
+}
+
+#[test]
+fn a_table_is_not_collected_of_data_that_were_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (table, out) = (folder.path().join("mine.csv"), folder.path().join("out"));
+    let rows = |shift: u32| -> String {
+        let rows = (0..200u32).map(|i| format!("{}.5,{}.25\n", (i * 37 + shift) % 101, i * i % 97));
+        "x,y\n".to_string() + &rows.collect::<String>()
+    };
+    fs::write(&table, rows(0)).unwrap();
+    let data = format!(
+        "axes.data=[{{csv: {{path: {}, standardise: {{sigma_data: 0.5}}}}}}]",
+        table.display()
+    );
+    let sweep = |collect: bool| {
+        let mut command = pfgmpp();
+        command
+            .args(["sweep", "experiments/exact_field.yaml", "--out"])
+            .arg(&out);
+        for set in [&*data, "axes.d=[8, inf]", "scoring.num_samples=32"] {
+            command.args(["--set", set]);
+        }
+        if collect {
+            command.arg("--collect");
+        }
+        output(command)
+    };
+    let done = sweep(false);
+    assert!(done.status.success(), "got {}", stderr(&done));
+    assert!(sweep(true).status.success());
+    fs::write(&table, rows(1)).unwrap();
+    for collect in [true, false] {
+        assert_fails(&sweep(collect), 2, "holds a finished run on other data");
     }
 }

@@ -38,6 +38,6 @@ pub use export::{Export, Layout};
 pub use model::{Model, beyond_trained};
 pub use resolve::{Resolved, resolve};
 pub use seal::{Seal, json_sha256};
-pub use sealed::{read_sealed_tensors, write_sealed_tensors};
+pub use sealed::{file_sha256, read_sealed_tensors, write_sealed_tensors};
 pub use source::{LoadOptions, Loaded, Source};
 pub use tensors::{Metadata, Tensors, read_tensors, write_tensors};

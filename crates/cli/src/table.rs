@@ -108,6 +108,7 @@ fn results_of(result: &SweepResult, data: &str) -> String {
     align_right(&mut table, cells.first_figure..columns - 1);
     match all - shown.len() {
         0 => table.to_string(),
+        1 => format!("{table}\nand 1 further score in results.csv"),
         more => format!("{table}\nand {more} further scores in results.csv"),
     }
 }

@@ -58,6 +58,18 @@ pub enum RunError {
         /// What the data are now.
         here: String,
     },
+    /// The folder holds a finished run that was scored through a network with other weights.
+    #[error(
+        "{}: holds a finished run that was scored through other weights than {name} has now: put them back as they were, remove the \
+         folder to run it again, or choose another folder",
+        path.display()
+    )]
+    OtherWeights {
+        /// The folder.
+        path: PathBuf,
+        /// The network.
+        name: String,
+    },
     /// The disk has no room for the results.
     #[error("{}: the results need about {needed_mib} MiB, {free_mib} MiB are free: make room or choose another folder", path.display())]
     Space {
@@ -172,6 +184,7 @@ impl RunError {
             Self::OtherConfig { .. }
             | Self::NoConfig { .. }
             | Self::OtherData { .. }
+            | Self::OtherWeights { .. }
             | Self::Space { .. }
             | Self::Train(TrainError::OtherData { .. }) => true,
             Self::Store(e) | Self::Train(TrainError::Store(e)) => e.wants_another_folder(),
@@ -186,6 +199,7 @@ impl RunError {
             | Self::OtherConfig { .. }
             | Self::NoConfig { .. }
             | Self::OtherData { .. }
+            | Self::OtherWeights { .. }
             | Self::Space { .. }
             | Self::Memory { .. }
             | Self::SampleSet(_)

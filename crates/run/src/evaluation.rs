@@ -133,6 +133,8 @@ impl Evaluation<'_> {
             seconds: self.trained.seconds + began.elapsed().as_secs_f64(),
             sigma_rel: self.trained.sigma_rel,
             data_fingerprint: Some(self.splits.fingerprint()?),
+            features_fingerprint: (self.feature_source.map(FeatureSource::fingerprint))
+                .transpose()?,
         };
         self.folder
             .write(&self.folder.metrics(), result.to_json().as_bytes())?;

@@ -1,17 +1,19 @@
 //! The network through which scores look at images, and what it has seen.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use candle_core::{Device, Tensor};
-use pfgmpp_checkpoint::Source;
+use pfgmpp_checkpoint::{Source, file_sha256};
 use pfgmpp_config::{ConfigError, FeaturesConfig};
 use pfgmpp_features::{Extractor, FeatureNetwork};
 use pfgmpp_hub::Reference;
 
 use crate::error::RunError;
-use crate::memory::check_needed;
+use crate::free_memory::free_memory;
+use crate::memory::{check_needed, held};
 use crate::observer::{Observer, Phase, Progress, StopFlag};
 
 /// The key of a configuration that names the network.
@@ -58,7 +60,7 @@ pub fn feature_weights(weights: &str) -> Result<String, String> {
 ///
 /// # Errors
 ///
-/// Weights that cannot be read or are another network's.
+/// Weights that do not fit the memory, cannot be read or are another network's.
 pub fn load_feature_network(
     network: FeatureNetwork,
     weights: Option<&Path>,
@@ -67,8 +69,23 @@ pub fn load_feature_network(
     let Some(weights) = weights else {
         return Ok(Extractor::digits(device)?);
     };
+    if device.is_cpu() {
+        let needed = memory_of(network, Some(weights));
+        check_needed(("network", network.name()), free_memory(), needed)?;
+    }
     let tensors = Source::open(weights).and_then(|source| source.tensors(&Device::Cpu))?;
     Ok(Extractor::new(network, tensors, device)?)
+}
+
+/// Bytes that looking through `network` takes on all threads, with its weights, beside what is looked at.
+fn memory_of(network: FeatureNetwork, weights: Option<&Path>) -> u64 {
+    let file = weights.map(std::fs::metadata);
+    let weights = file.and_then(Result::ok).map_or(0, |file| file.len());
+    let threads = rayon::current_num_threads() as u64;
+    held(
+        weights,
+        weights.saturating_add(threads * network.working_memory()),
+    )
 }
 
 /// What memory features take, in bytes.
@@ -130,38 +147,34 @@ impl FeatureSource {
         Ok((notes, FeatureMemory::of(&network)))
     }
 
-    /// Tells it from other networks, and from the same one with other weights, by the file that they lie in.
-    pub(crate) fn identity(&self) -> String {
+    /// Tells it from other networks, and from the same one with other weights, by the checksum of their file.
+    ///
+    /// # Errors
+    ///
+    /// Weights that cannot be read.
+    pub fn fingerprint(&self) -> Result<String, RunError> {
         let Some(weights) = &self.weights else {
-            return self.network.to_string();
+            return Ok(self.network.to_string());
         };
-        let file = std::fs::metadata(weights);
-        let (length, changed) = match &file {
-            Ok(file) => (file.len(), file.modified().ok()),
-            Err(_) => (0, None),
-        };
-        format!(
-            "{} {} {length} {changed:?}",
-            self.network,
-            weights.display()
-        )
+        static SUMS: Cache<(PathBuf, u64, Option<SystemTime>), String> = Cache::of(NETWORKS);
+        let file = std::fs::metadata(weights).map_err(RunError::io(weights))?;
+        let key = (weights.clone(), file.len(), file.modified().ok());
+        let sum = SUMS.get_or_make(key, || file_sha256(weights).map_err(RunError::io(weights)))?;
+        Ok(format!("{} {sum}", self.network))
     }
 
     /// Bytes of memory that all runs of a process share while they look through it, beside the features of data.
     pub(crate) fn shared_memory(&self) -> u64 {
-        let file = self.weights.as_ref().map(std::fs::metadata);
-        let weights = file.and_then(Result::ok).map_or(0, |file| file.len());
-        weights.saturating_add(rayon::current_num_threads() as u64 * self.network.working_memory())
+        memory_of(self.network, self.weights.as_deref())
     }
 
-    /// Refuses to look through it where that takes `needed` bytes in all and so many are not free.
+    /// Refuses to look through it where that takes `needed` bytes in all and fewer are `free`.
     ///
     /// # Errors
     ///
     /// [`RunError::Memory`].
-    pub(crate) fn check_memory(&self, needed: u64) -> Result<(), RunError> {
-        let advice = "leave it out, or take fewer samples or threads";
-        check_needed(KEY, self.network.name(), needed, advice)
+    pub(crate) fn check_memory(&self, free: Option<u64>, needed: u64) -> Result<(), RunError> {
+        check_needed((KEY, self.network.name()), free, needed)
     }
 
     fn read(&self, device: &Device) -> Result<Extractor, RunError> {
@@ -201,6 +214,15 @@ impl FeatureSource {
         FEATURES.get_or_make((self.clone(), key), || {
             extract(&*self.open(device)?, data, stop, observer)
         })
+    }
+}
+
+impl fmt::Display for FeatureSource {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match &self.weights {
+            Some(weights) => write!(f, "{} of {}", self.network, weights.display()),
+            None => self.network.fmt(f),
+        }
     }
 }
 

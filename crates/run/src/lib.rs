@@ -77,7 +77,7 @@ pub use preflight::{Expected, Preflight, preflight};
 pub use references::{Reference, reference_key, references};
 pub use resolved::{Lookup, ResolvedRun, Weights};
 pub use restoring::{RestorationMethod, Restoring};
-pub use result::{Outcome, RunResult, check_config, check_data, read_result};
+pub use result::{Outcome, RunResult, check_config, check_sources, read_result};
 pub use run::{lead, run};
 pub use run_memory::{Ranks, RunMemory};
 pub use sample_file::{SampleFile, SampleFormat};

@@ -174,16 +174,13 @@ pub(crate) fn check_against(
     })
 }
 
-/// Refuses what takes more memory than is free, for which the key `key` asks: `needed` bytes.
-///
-/// `advice` is what to change.
+/// Refuses to look through the network `value`, for which the key `key` asks, where `needed` bytes are more than are `free`.
 pub(crate) fn check_needed(
-    key: &str,
-    value: &str,
+    (key, value): (&str, &str),
+    free: Option<u64>,
     needed: u64,
-    advice: &str,
 ) -> Result<(), RunError> {
-    match FreeMemory::now().of_one(1, 0).filter(|free| *free < needed) {
+    match free.filter(|free| *free < needed) {
         None => Ok(()),
         Some(free) => Err(RunError::Memory {
             key: key.to_string(),
@@ -191,7 +188,7 @@ pub(crate) fn check_needed(
             needed,
             free,
             of: String::new(),
-            advice: advice.to_string(),
+            advice: "leave it out, or take fewer samples or threads".to_string(),
         }),
     }
 }

@@ -77,7 +77,12 @@ pub fn preflight<'a>(
 ) -> Result<Preflight, RunError> {
     let runs: Vec<Candidate<'a>> = runs.collect();
     let mut built: Vec<(&ResolvedRun, Built)> = Vec::new();
-    let mut preflight = Preflight::default();
+    // Before networks are looked at: the allocator keeps what they took.
+    let free = free_memory();
+    let mut preflight = Preflight {
+        free,
+        ..Preflight::default()
+    };
     let mut needed = 0;
     let mut networks: Vec<(&FeatureSource, FeatureMemory)> = Vec::new();
     let mut looked_at: Vec<(&FeatureSource, &Splits)> = Vec::new();
@@ -96,7 +101,7 @@ pub fn preflight<'a>(
             {
                 if device.is_cpu() {
                     preflight.kept = preflight.kept.saturating_add(network.shared_memory());
-                    network.check_memory(preflight.kept)?;
+                    network.check_memory(free, preflight.kept)?;
                 }
                 let (notes, memory) = network.check()?;
                 preflight.notes.extend(notes);
@@ -161,7 +166,7 @@ pub fn preflight<'a>(
                     preflight.kept = preflight.kept.saturating_add(takes.features(held_out));
                 }
                 memory = memory.max(looking(parameters, n, num, takes.comparing(num, held_out)));
-                network.check_memory(preflight.kept.saturating_add(memory))?;
+                network.check_memory(free, preflight.kept.saturating_add(memory))?;
             }
         }
         preflight.runs.push(Expected {
@@ -171,14 +176,13 @@ pub fn preflight<'a>(
         });
     }
     preflight.disk = needed;
-    preflight.free = free_memory();
     let place = out.ancestors().find(|path| path.is_dir());
     let place = place.unwrap_or(Path::new("."));
     match fs4::available_space(place) {
-        Ok(free) if free < needed => Err(RunError::Space {
+        Ok(space) if space < needed => Err(RunError::Space {
             path: out.to_path_buf(),
             needed_mib: needed.div_ceil(1 << 20),
-            free_mib: free >> 20,
+            free_mib: space >> 20,
         }),
         // A file system that does not say is found out when it is written to.
         _ => Ok(preflight),

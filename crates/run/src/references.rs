@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::error::RunError;
 use crate::feature_network::{FeatureMemory, FeatureSource, extract};
+use crate::free_memory::free_memory;
 use crate::observer::{Observer, Phase, Progress, StopFlag};
 use crate::resolved::ResolvedRun;
 use crate::score::{Compared, inputs};
@@ -33,6 +34,10 @@ pub struct Reference {
 const GAUSSIAN_SETS: u64 = 8;
 /// Those, the training data and noise.
 const SETS: u64 = GAUSSIAN_SETS + 2;
+/// Sets that a network looks at: one of each.
+const LOOKED_AT: u64 = 3;
+/// Parts of a set, in which progress is counted.
+const PARTS: u64 = 1000;
 
 /// Raised where a reference row or a score of it becomes another.
 const FORMAT: u32 = 1;
@@ -57,7 +62,7 @@ pub fn reference_key(
         "data": splits.fingerprint()?,
         "scoring": scoring,
         "sigma_max": config.sampler.schedule.sigma_max().to_bits(),
-        "network": run.features().map(FeatureSource::identity),
+        "network": run.features().map(FeatureSource::fingerprint).transpose()?,
     })))
 }
 
@@ -80,10 +85,10 @@ pub fn references(
 ) -> Result<Vec<Reference>, RunError> {
     let scoring = &run.config().scoring;
     if let (Some(network), true) = (run.features(), device.is_cpu()) {
-        network.check_memory(network.shared_memory())?;
         let takes = FeatureMemory::of(&*network.open(device)?);
         let held_out = splits.held_out.num_reference_images() as u64;
-        network.check_memory(takes.comparing(scoring.num_samples, held_out))?;
+        let comparing = takes.comparing(scoring.num_samples, held_out);
+        network.check_memory(free_memory(), comparing)?;
     }
     let compared = Compared::of(splits)?;
     let metrics = scoring.metrics.metrics();
@@ -99,6 +104,7 @@ pub fn references(
         plain,
         device,
         done: 0,
+        total: SETS + run.features().map_or(0, |_| LOOKED_AT),
         observer,
     };
     let count = scoring.num_samples as usize;
@@ -157,18 +163,28 @@ struct Scale<'a> {
     looking: Vec<&'a dyn Metric>,
     plain: Vec<&'a dyn Metric>,
     device: &'a Device,
-    /// Sets that were compared by now.
+    /// Sets that were scored or looked at by now, of so many.
     done: u64,
+    total: u64,
     observer: &'a mut dyn Observer,
 }
 
 impl Scale<'_> {
+    /// What the next set tells how far it is.
+    fn begun(&mut self) -> PartOfAll<'_> {
+        PartOfAll {
+            before: self.done,
+            total: self.total,
+            observer: self.observer,
+        }
+    }
+
     /// The scores of `samples` that ask no network.
     fn compare(&mut self, samples: &Tensor) -> Result<Scores, RunError> {
-        self.observer.progress(&Progress {
+        self.begun().progress(&Progress {
             phase: Phase::Scoring,
-            done: self.done,
-            total: SETS,
+            done: 0,
+            total: 1,
             loss: None,
             seconds_left: None,
         });
@@ -183,19 +199,39 @@ impl Scale<'_> {
         let Some(network) = self.network else {
             return Ok(Scores::default());
         };
-        let (stop, device) = (StopFlag::default(), self.device);
-        let held_out = self.compared.held_out_features(
-            (network, self.splits),
-            device,
-            &stop,
-            self.observer,
-        )?;
-        let own = extract(&*network.open(device)?, samples, &stop, self.observer)?;
+        let (stop, device, compared) = (StopFlag::default(), self.device, self.compared);
+        let data = (network, self.splits);
+        let held_out = compared.held_out_features(data, device, &stop, &mut self.begun())?;
+        let own = extract(&*network.open(device)?, samples, &stop, &mut self.begun())?;
+        self.done += 1;
         let inputs = Inputs {
             features: Some([&own, &held_out]),
             ..inputs(samples, self.compared, self.scoring)
         };
         Ok(Scores::measure(&self.looking, &inputs)?)
+    }
+}
+
+/// A set that is being scored, as a part of all.
+struct PartOfAll<'a> {
+    before: u64,
+    total: u64,
+    observer: &'a mut dyn Observer,
+}
+
+impl Observer for PartOfAll<'_> {
+    fn progress(&mut self, progress: &Progress) {
+        let part = PARTS * progress.done / progress.total.max(1);
+        self.observer.progress(&Progress {
+            done: PARTS * self.before + part,
+            total: PARTS * self.total,
+            seconds_left: None,
+            ..*progress
+        });
+    }
+
+    fn note(&mut self, note: &str) {
+        self.observer.note(note);
     }
 }
 

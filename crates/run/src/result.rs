@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::RunError;
 use crate::evaluations::are_evaluated;
 use crate::folder::RunFolder;
+use crate::resolved::ResolvedRun;
 use crate::sealed::{take_seal, to_sealed_json};
 
 /// What a finished run leaves in `metrics.json`.
@@ -40,6 +41,10 @@ pub struct RunResult {
     /// What tells the data from others ([`Splits::fingerprint`]); none of a result of a version before this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_fingerprint: Option<String>,
+    /// What tells the network that scores looked through from others ([`FeatureSource::fingerprint`](crate::FeatureSource::fingerprint)); none of a run without one, and of
+    /// a result of a version before this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub features_fingerprint: Option<String>,
 }
 
 /// What `metrics.json` holds, in every version.
@@ -59,6 +64,8 @@ struct ResultFile {
     sigma_rel: Option<f64>,
     #[serde(default)]
     data_fingerprint: Option<String>,
+    #[serde(default)]
+    features_fingerprint: Option<String>,
 }
 
 impl From<ResultFile> for RunResult {
@@ -78,6 +85,7 @@ impl From<ResultFile> for RunResult {
             seconds: file.seconds,
             sigma_rel: file.sigma_rel,
             data_fingerprint: file.data_fingerprint,
+            features_fingerprint: file.features_fingerprint,
         }
     }
 }
@@ -129,26 +137,37 @@ pub fn check_config(config: &RunConfig, folder: &Path) -> Result<(), RunError> {
     }
 }
 
-/// Refuses the `result` of the run in `folder` if it is of other data than `splits`; one of a version before this one
-/// does not say.
+/// Refuses the `result` of the run in `folder` if it is of other data than `splits`, or was scored through other weights than
+/// those that `resolved` names now; one of a version before this one does not say.
 ///
 /// # Errors
 ///
 /// [`RunError::OtherData`], and files that are not as they were.
-pub fn check_data(result: &RunResult, splits: &Splits, folder: &Path) -> Result<(), RunError> {
-    let Some(there) = &result.data_fingerprint else {
-        return Ok(());
-    };
-    let here = splits.fingerprint()?;
-    match *there == here {
-        true => Ok(()),
-        false => Err(RunError::OtherData {
-            path: folder.to_path_buf(),
-            name: splits.found.name.clone(),
-            there: there.clone(),
-            here,
-        }),
+pub fn check_sources(
+    result: &RunResult,
+    resolved: &ResolvedRun,
+    splits: &Splits,
+    folder: &Path,
+) -> Result<(), RunError> {
+    let path = folder.to_path_buf();
+    if let Some(there) = &result.data_fingerprint {
+        let here = splits.fingerprint()?;
+        if *there != here {
+            return Err(RunError::OtherData {
+                path,
+                name: splits.found.name.clone(),
+                there: there.clone(),
+                here,
+            });
+        }
     }
+    if let (Some(there), Some(network)) = (&result.features_fingerprint, resolved.features()) {
+        let name = network.to_string();
+        if *there != network.fingerprint()? {
+            return Err(RunError::OtherWeights { path, name });
+        }
+    }
+    Ok(())
 }
 
 /// The configuration `there` with what a run may change as it goes on: all that leaves the weights at each

@@ -15,7 +15,7 @@ use crate::kept::{Mended, begins_again, mend, missing_weights};
 use crate::monitor::Monitor;
 use crate::observer::{Observer, StopFlag};
 use crate::resolved::ResolvedRun;
-use crate::result::{FoundResult, Outcome, check_config, check_data, find_result};
+use crate::result::{FoundResult, Outcome, check_config, check_sources, find_result};
 use crate::sampling_model::SamplingModel;
 use crate::training::{TRAINS_NOTHING, Trained, Training, TrainingEnd};
 
@@ -125,7 +125,7 @@ fn alone(
     }
     match find_result(config, folder.path())? {
         FoundResult::Finished(result) => {
-            check_data(&result, splits, folder.path())?;
+            check_sources(&result, resolved, splits, folder.path())?;
             let is_lost = missing_weights(config, folder.path()).is_some();
             if !is_lost || folder.state().is_file() {
                 context.release()?;
@@ -147,7 +147,7 @@ fn alone(
         }
         // Errors on the images that were held out are compared from one length to the next.
         FoundResult::Shorter(result) => {
-            check_data(&result, splits, folder.path())?;
+            check_sources(&result, resolved, splits, folder.path())?;
             let said = begins_again(config, folder, result.nimg);
             said.iter().for_each(|note| observer.note(note));
         }

@@ -85,6 +85,13 @@ impl SampleSet {
             }
             _ => read_array(path)?,
         };
+        if values.rank() == 0 {
+            let (path, reason) = (
+                path.to_path_buf(),
+                "holds one number, samples are wanted".into(),
+            );
+            return Err(SampleSetError::File { path, reason }.into());
+        }
         let name = path.display().to_string();
         let found = format!("{name}: {} samples of {}", values.dim(0)?, shape(&values));
         let set = Self::checked(&name, found, values)?;

@@ -18,7 +18,9 @@ mod within;
 pub use atomic::{check_writable, replace_folder, write_file, write_first};
 pub use batch::{write_files, write_new_files};
 pub use error::{StoreError, is_about_place};
-pub use lock::{Lock, adopt, in_turn, is_held, lock, lock_within, share, share_existing};
+pub use lock::{
+    Lock, adopt, check_lockable, in_turn, is_held, lock, lock_within, share, share_existing,
+};
 pub use locked_folder::LockedFolder;
 pub use new_file::NewFile;
 pub use partial::{remove_partial, remove_partial_of};

@@ -99,6 +99,29 @@ pub fn lock(path: &Path) -> Result<Lock, StoreError> {
     lock_by(path, File::try_lock)
 }
 
+/// Finds out what [`lock`] would say against the folder `path`, without making or taking anything.
+///
+/// # Errors
+///
+/// A folder that holds what this program has not written, a file or a link to nothing in its place or above it.
+pub fn check_lockable(path: &Path) -> Result<(), StoreError> {
+    let there = path
+        .ancestors()
+        .find(|part| part.symlink_metadata().is_ok());
+    let Some(there) = there.filter(|part| *part != Path::new("")) else {
+        return Ok(());
+    };
+    if !there.exists() {
+        let nowhere = io::Error::new(io::ErrorKind::NotFound, "is a link to what is not there");
+        return Err(StoreError::io(there)(nowhere));
+    }
+    refuse_file(there)?;
+    if there != path {
+        return Ok(());
+    }
+    refuse_others(path, &path.join(LOCK))
+}
+
 /// Times that a folder is asked for which another process may hold for a moment only, and the time between.
 const ATTEMPTS: u32 = 20;
 const BETWEEN: Duration = Duration::from_millis(100);
@@ -229,22 +252,28 @@ fn refuse_file(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Takes the lock of the folder `path` by `try_lock`.
-fn lock_by(
-    path: &Path,
-    try_lock: impl Fn(&File) -> Result<(), TryLockError>,
-) -> Result<Lock, StoreError> {
-    let file = path.join(LOCK);
-    if !is_own(path, &file)
+/// Refuses a folder, with the place of its lock, that holds what this program has not written.
+fn refuse_others(path: &Path, lock: &Path) -> Result<(), StoreError> {
+    if !is_own(path, lock)
         && let Some(found) = someone_elses(path).map_err(StoreError::io(path))?
         // Another process may have made the lock just now.
-        && !is_own(path, &file)
+        && !is_own(path, lock)
     {
         return Err(StoreError::NotOurs {
             path: path.to_path_buf(),
             found,
         });
     }
+    Ok(())
+}
+
+/// Takes the lock of the folder `path` by `try_lock`.
+fn lock_by(
+    path: &Path,
+    try_lock: impl Fn(&File) -> Result<(), TryLockError>,
+) -> Result<Lock, StoreError> {
+    let file = path.join(LOCK);
+    refuse_others(path, &file)?;
     // Not truncated: a link in its place must not cost anyone a file.
     // Read as well: network file systems that make a shared lock one of bytes ask for it.
     let options = File::options()
@@ -305,6 +334,37 @@ mod tests {
     }
 
     #[test]
+    #[cfg(unix)]
+    fn what_would_be_refused_is_found_out_without_making_anything() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("file"), "").unwrap();
+        fs::create_dir(at("foreign")).unwrap();
+        fs::write(at("foreign/thesis"), "").unwrap();
+        std::os::unix::fs::symlink(at("nowhere"), at("link")).unwrap();
+        drop(lock(&at("ours")).unwrap());
+        for (name, want) in [
+            ("file", Some("is a file")),
+            ("file/run", Some("is a file")),
+            ("foreign", Some("holds thesis")),
+            ("foreign/run", None),
+            ("link", Some("a link to what is not there")),
+            ("ours", None),
+            ("new/run", None),
+        ] {
+            let got = check_lockable(&at(name))
+                .err()
+                .map(|error| error.to_string());
+            let is_right = match (&got, want) {
+                (Some(got), Some(want)) => got.contains(want),
+                (got, want) => got.is_none() && want.is_none(),
+            };
+            assert!(is_right, "{name}: got {got:?}, want {want:?}");
+        }
+        assert!(!at("new").exists() && !at("foreign/.lock").exists());
+    }
+
+    #[test]
     fn a_shared_folder_is_held_by_nobody_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("shared");
@@ -320,7 +380,7 @@ mod tests {
         drop((first, second));
         drop(share(&path).unwrap());
         assert!(!partial.exists(), "litter was left");
-        std::fs::remove_dir_all(&path).unwrap();
+        fs::remove_dir_all(&path).unwrap();
         let error = share_existing(&path).err().unwrap();
         assert!(matches!(error, StoreError::Gone { .. }), "got {error}");
         assert!(!path.exists());

@@ -8,14 +8,14 @@ use candle_core::Device;
 use pfgmpp_config::ConfigError;
 use pfgmpp_data::Found;
 use pfgmpp_run::{
-    Preflight, Ranks, RunError, RunFolder, StopFlag, check_config, check_data, missing_weights,
+    Preflight, Ranks, RunError, RunFolder, StopFlag, check_config, check_sources, missing_weights,
     preflight, read_result,
 };
-use pfgmpp_store::{Lock, StoreError, adopt, is_held, share, share_existing};
+use pfgmpp_store::{Lock, StoreError, adopt, check_lockable, is_held, share, share_existing};
 
 use crate::data::{Loaded, data_sets, load_data, splits_of};
 use crate::execution::{Execution, Place};
-use crate::folder::{check_place, read_rows, write_all};
+use crate::folder::{check_place, read_rows, try_figures, write_all};
 use crate::observer::SweepObserver;
 use crate::plan_file::{agree, write_plan};
 use crate::queue::{Elsewhere, Queue};
@@ -62,6 +62,7 @@ impl<'a> Sweep<'a> {
         let (lock, mut before) = open_folder(plan, share, (out, existed), before)?;
         // A part writes no table.
         if !share.is_part() {
+            try_figures(out)?;
             let place = (out, &lock);
             let references = References::of(plan, &data, place, device, observer);
             let references = references.inspect_err(|_| {
@@ -124,11 +125,13 @@ impl<'a> Sweep<'a> {
         observer: &dyn SweepObserver,
     ) -> Result<SweepResult, RunError> {
         if !out.is_dir() {
-            let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+            let missing = "there is no such folder: no run has begun in it";
+            let missing = std::io::Error::new(std::io::ErrorKind::NotFound, missing);
             return Err(RunError::io(out)(missing));
         }
         check_place(out)?;
         let data = load_data(plan)?;
+        check_results(plan, out, &data)?;
         let lock = share_existing(out)?;
         let references = References::of(plan, &data, (out, &lock), &Device::Cpu, observer)?;
         let mut table = SweepResult::pending(plan, references.rows(plan), data_sets(plan, &data));
@@ -228,7 +231,8 @@ impl<'a> Sweep<'a> {
         // Another call that ends just now may have written a table without the last runs of this one.
         for _ in 0..ATTEMPTS {
             read_rows(self.place.plan, &self.place.out, &mut result)?;
-            write_all(self.place.plan, &self.place.out, &result)?;
+            let written = write_all(self.place.plan, &self.place.out, &result);
+            written.map_err(|error| self.place.blame(error))?;
             let mut again = result.clone();
             read_rows(self.place.plan, &self.place.out, &mut again)?;
             if again == result {
@@ -263,9 +267,9 @@ fn check(
     out: &Path,
     device: &Device,
 ) -> Result<(Vec<Loaded>, Preflight), RunError> {
-    if out.exists() && !out.is_dir() {
-        let path = out.to_path_buf();
-        return Err(StoreError::NotAFolder { path }.into());
+    refuse_run(out)?;
+    if !is_copied(plan, out) {
+        check_lockable(out)?;
     }
     check_place(out)?;
     let data = load_data(plan)?;
@@ -274,15 +278,38 @@ fn check(
         (out.join(&point.name), run, splits)
     });
     let preflight = preflight(runs, out, (device, Ranks::ONE))?;
-    for point in &plan.points {
+    check_results(plan, out, &data)?;
+    Ok((data, preflight))
+}
+
+/// Refuses runs of other configurations, and finished ones of other data or other weights of a network that scores look through:
+/// their scores would be compared with those of the runs to come.
+fn check_results(plan: &ResolvedPlan, out: &Path, data: &[Loaded]) -> Result<(), RunError> {
+    for (point, run) in plan.points.iter().zip(plan.runs()) {
         let folder = out.join(&point.name);
         check_config(&point.config, &folder)?;
-        // Scores of other data beside those of the runs to come would be compared with them.
         if let Some(result) = read_result(&point.config, &folder)? {
-            check_data(&result, splits_of(&data, &point.config), &folder)?;
+            check_sources(&result, run, splits_of(data, &point.config), &folder)?;
         }
     }
-    Ok((data, preflight))
+    Ok(())
+}
+
+/// Refuses the folder of a single run.
+fn refuse_run(out: &Path) -> Result<(), RunError> {
+    match RunFolder::is_run(out) {
+        true => {
+            let message = "holds a run, a sweep has a folder of its own: choose another folder";
+            Err(ConfigError::new(out.display().to_string(), message).into())
+        }
+        false => Ok(()),
+    }
+}
+
+/// Whether `out` holds runs of `plan` that were copied there without its hidden files.
+fn is_copied(plan: &Plan, out: &Path) -> bool {
+    let holds_a_run = |point: &Point| RunFolder::is_run(&out.join(&point.name));
+    !out.join(".lock").exists() && plan.points.iter().any(holds_a_run)
 }
 
 /// Takes part in `out`, making it unless it `existed`: one that has gone meanwhile does not come back.
@@ -300,16 +327,9 @@ fn open_folder(
     (out, existed): (&Path, bool),
     pending: SweepResult,
 ) -> Result<(Lock, SweepResult), RunError> {
-    if RunFolder::is_run(out) {
-        let message = "holds a run, a sweep has a folder of its own: choose another folder";
-        return Err(ConfigError::new(out.display().to_string(), message).into());
-    }
-    if existed && !out.join(".lock").exists() {
-        // A sweep that was copied without its hidden files.
-        let holds_a_run = |point: &Point| RunFolder::is_run(&out.join(&point.name));
-        if plan.points.iter().any(holds_a_run) {
-            adopt(out)?;
-        }
+    refuse_run(out)?;
+    if existed && is_copied(plan, out) {
+        adopt(out)?;
     }
     let lock = take_part(out, existed)?;
     let before = read_folder(plan, part, out, pending).inspect_err(|_| {

@@ -32,6 +32,13 @@ pub(crate) struct Place<'a> {
     pub is_part: bool,
 }
 
+impl Place<'_> {
+    /// `error`, or that the folder is gone where that has brought it about.
+    pub fn blame(&self, error: RunError) -> RunError {
+        self.lock.check().err().map_or(error, RunError::from)
+    }
+}
+
 /// What the workers of one call share.
 pub(crate) struct Execution<'a> {
     pub place: &'a Place<'a>,
@@ -68,7 +75,8 @@ impl Execution<'_> {
             }
             // The table is made again of the runs' own files, so that a late one loses nothing.
             let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-            written.now_and_then(|| result.write(out))?;
+            let written = written.now_and_then(|| result.write(out));
+            written.map_err(|error| self.place.blame(error))?;
         }
         Ok(())
     }

@@ -42,7 +42,8 @@ pub(crate) fn read_rows(plan: &Plan, out: &Path, table: &mut SweepResult) -> Res
 /// The folder of figures.
 const FIGURES: &str = "figures";
 /// What is written beside it.
-const TABLES: [&str; 7] = [
+const TABLES: [&str; 8] = [
+    "references.json",
     "results.csv",
     "results.json",
     "summary.csv",
@@ -56,7 +57,7 @@ const TABLES: [&str; 7] = [
 ///
 /// # Errors
 ///
-/// A file in place of the figures' folder, or one that may not be written into; a folder in place of a file.
+/// A file in place of the figures' folder, a folder in place of a file.
 pub(crate) fn check_place(out: &Path) -> Result<(), RunError> {
     if !out.is_dir() {
         return Ok(());
@@ -64,7 +65,9 @@ pub(crate) fn check_place(out: &Path) -> Result<(), RunError> {
     for name in TABLES {
         let path = out.join(name);
         if path.is_dir() {
-            return Err(RunError::io(&path)(std::io::ErrorKind::IsADirectory.into()));
+            let message = "is a folder, and a file of this name is written: move it away";
+            let error = std::io::Error::new(std::io::ErrorKind::IsADirectory, message);
+            return Err(RunError::io(&path)(error));
         }
     }
     let folder = out.join(FIGURES);
@@ -72,8 +75,20 @@ pub(crate) fn check_place(out: &Path) -> Result<(), RunError> {
     if folder.symlink_metadata().is_err() {
         return Ok(());
     }
-    make_within(out, &folder)?;
-    check_writable(&folder).map_err(RunError::io(&folder))
+    Ok(make_within(out, &folder)?)
+}
+
+/// Finds out whether figures can be written into `out`, by trying it where their folder is there.
+///
+/// # Errors
+///
+/// What the file system says against it.
+pub(crate) fn try_figures(out: &Path) -> Result<(), RunError> {
+    let folder = out.join(FIGURES);
+    match folder.is_dir() {
+        true => check_writable(&folder).map_err(RunError::io(&folder)),
+        false => Ok(()),
+    }
 }
 
 /// Writes the table, and what is made of it: the report, its tables as text and its figures.

@@ -85,7 +85,9 @@ impl References {
 
     /// What is kept in `out`, if anything that is whole.
     fn read(out: &Path) -> Self {
-        let bytes = std::fs::read(out.join(FILE)).ok();
+        let path = out.join(FILE);
+        // A pipe would never end.
+        let bytes = path.is_file().then(|| std::fs::read(path).ok()).flatten();
         let read = bytes.and_then(|bytes| from_sealed_json(&bytes).ok());
         read.unwrap_or_default()
     }

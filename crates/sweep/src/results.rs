@@ -310,6 +310,7 @@ mod tests {
             seconds: 1.5,
             sigma_rel: None,
             data_fingerprint: None,
+            features_fingerprint: None,
         });
         Row {
             name: "d=inf,seed=3".to_string(),

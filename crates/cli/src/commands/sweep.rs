@@ -85,6 +85,7 @@ pub fn sweep(args: &Args) -> Result<(), Failure> {
         return Ok(());
     }
     if args.collect {
+        let _signals = stop_on_signal()?;
         let terminal = Terminal::new(&plan);
         let result = Sweep::collect(&plan, &out, &terminal)?;
         terminal.close();

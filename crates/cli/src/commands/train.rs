@@ -11,6 +11,7 @@ use pfgmpp_run::{
     ClassScores, Evaluated, Lookup, Outcome, Ranks, ResolvedRun, RunError, RunFolder, RunResult,
     check_config, lead, load, preflight, read_evaluations, read_result, refuse_lost, run,
 };
+use pfgmpp_store::check_lockable;
 use pfgmpp_train::TrainerConfig;
 use serde::Serialize;
 
@@ -112,6 +113,9 @@ fn run_here(args: &Args, together: Option<&FirstRank>) -> Result<(), Failure> {
             out.display()
         );
         return Err(Failure::bad_input(message));
+    }
+    if !RunFolder::is_run(&out) {
+        check_lockable(&out).map_err(RunError::from)?;
     }
     check_config(config, &out)?;
     refuse_lost(config, &out)?;
