@@ -178,7 +178,7 @@ fn setups_need_no_common_axis() {
 fn a_model_that_is_trained_longer_is_sampled_again() {
     let folder = tempfile::tempdir().unwrap();
     let [longer, alone] = ["longer", "alone"].map(|name| folder.path().join(name));
-    let few = |nimg| [&FEW[..], &[nimg]].concat();
+    let few = |nimg| [&FEW[..], &[nimg, "evaluations={weights.bits: [4]}"]].concat();
     assert!(run(&longer, &few("training.nimg=128")).status.success());
     let before = scores(&longer);
     for out in [&longer, &alone] {
@@ -191,6 +191,63 @@ fn a_model_that_is_trained_longer_is_sampled_again() {
         .filter(|row| before.contains(row))
         .collect();
     assert!(same.is_empty(), "got {same:?} of the shorter training");
+    // So is what it was sampled otherwise.
+    let evaluated = |out: &Path| {
+        let mut all = Vec::new();
+        for entry in fs::read_dir(out).unwrap() {
+            let path = entry.unwrap().path();
+            if let Ok(text) = fs::read_to_string(path.join("evaluations.json")) {
+                let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+                let name = path.file_name().unwrap().to_owned();
+                all.push((name, read["evaluations"][0]["scores"].clone()));
+            }
+        }
+        all.sort_by(|(a, _), (b, _)| a.cmp(b));
+        all
+    };
+    assert!(evaluated(&alone).len() > 1);
+    assert_eq!(evaluated(&longer), evaluated(&alone));
+}
+
+#[test]
+fn samples_of_a_checkpoint_that_was_replaced_are_not_taken_for_those_of_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let [first, second, out] = ["first", "second", "out"].map(|name| folder.path().join(name));
+    for (place, nimg) in [(&first, "training.nimg=64"), (&second, "training.nimg=96")] {
+        let mut command = pfgmpp();
+        command
+            .args(["train", "configs/digits.yaml", "--out"])
+            .arg(place);
+        for set in SMALL.iter().chain(&["d=inf", nimg]) {
+            command.args(["--set", set]);
+        }
+        let done = output(command);
+        assert!(done.status.success(), "got {}", stderr(&done));
+    }
+    let sample = || {
+        let reference = format!("model.checkpoint.reference={}", first.display());
+        let mut command = pfgmpp();
+        command
+            .args(["train", "configs/zero_shot.yaml", "--out"])
+            .arg(&out);
+        let few = ["scoring.num_samples=16", "sampler.schedule.edm.num_steps=4"];
+        for set in [&*reference].iter().chain(&few) {
+            command.args(["--set", set]);
+        }
+        output(command)
+    };
+    let done = sample();
+    assert!(done.status.success(), "got {}", stderr(&done));
+    assert!(sample().status.success(), "the same is shown again");
+    fs::remove_dir_all(first.join("checkpoint")).unwrap();
+    fs::rename(second.join("checkpoint"), first.join("checkpoint")).unwrap();
+    let done = sample();
+    assert_eq!(done.status.code(), Some(2), "got {}", stderr(&done));
+    assert!(
+        stderr(&done).contains("was sampled of other weights than"),
+        "got {}",
+        stderr(&done)
+    );
 }
 
 #[test]

@@ -151,6 +151,13 @@ impl Checkpoint {
 /// The folder of a checkpoint.
 pub(crate) struct Folder(PathBuf);
 
+/// The SHA-256 of its weights that a checkpoint of this program in `path` records; `None` of anything else.
+pub fn recorded_sha256(path: &Path) -> Option<String> {
+    let folder = Folder::find(path).ok()?;
+    let (config, _) = read_config(&folder.config()).ok()?;
+    Some(config.weights_sha256).filter(|sum| !sum.is_empty())
+}
+
 /// Fills a new folder by `fill` and puts it at `path`; errors name the files of `path`, not those on their way there.
 pub(crate) fn write_folder(
     path: &Path,

@@ -67,18 +67,6 @@ pub fn read_sealed_tensors(
     }
 }
 
-/// SHA-256 of a file, in hexadecimal.
-///
-/// # Errors
-///
-/// Any failure of the file system.
-pub fn file_sha256(path: &Path) -> io::Result<String> {
-    let file = Window::open(path)?;
-    let mut hash = Sha256::new();
-    for_each_piece(&file, |piece| hash.update(piece))?;
-    Ok(hexadecimal(&hash.finalize()))
-}
-
 /// The checksum of `file` with zeros in place of `recorded`; `None` if that is no checksum.
 fn digest(file: &Window, recorded: &str) -> io::Result<Option<String>> {
     let mut length = [0; LENGTH];

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use candle_core::Tensor;
 use pfgmpp_checkpoint::{Resolved, resolve};
 use pfgmpp_features::{Extractor, FeatureError, FeatureNetwork};
-use pfgmpp_run::{RunError, StopFlag, feature_weights, load_feature_network};
+use pfgmpp_run::{RunError, StopFlag, check_feature_memory, feature_weights, load_feature_network};
 
 use crate::device::DeviceArgs;
 use crate::download::hub;
@@ -86,6 +86,9 @@ impl NetworkArgs {
             }
         };
         let path = found.as_ref().map(|found| found.path.as_path());
+        if device.is_cpu() {
+            check_feature_memory(network, path)?;
+        }
         let extractor = load_feature_network(network, path, &device);
         let extractor = extractor.map_err(|error| match (error, &found) {
             (RunError::Features(error), Some(Resolved { reference, .. })) => {

@@ -284,13 +284,13 @@ fn needed(
         None => standings[i].with_best,
     };
     let known = || (0..standings.len()).filter(|&i| compared(i).is_some());
-    let scores = contest
-        .candidates
-        .iter()
-        .flat_map(|candidate| &candidate.scores);
-    let size = scores.fold(0.0, |size: f64, (_, score)| size.max(score.abs()));
+    let size = |i: usize| {
+        let scores = [i, with].map(|i| &contest.candidates[i].scores);
+        let sizes = scores.into_iter().flatten().map(|(_, score)| score.abs());
+        sizes.filter(|size| size.is_finite()).fold(0.0, f64::max)
+    };
     let distance = |i: usize| compared(i).map_or(f64::INFINITY, |found| found.difference.abs());
-    let differs = |i: usize| compared(i).is_some() && distance(i) > ROUNDING * size;
+    let differs = |i: usize| compared(i).is_some() && distance(i) > ROUNDING * size(i);
     let candidate = match contest.control {
         Some(control) if control != best && differs(best) => best,
         _ => known()

@@ -58,16 +58,18 @@ pub enum RunError {
         /// What the data are now.
         here: String,
     },
-    /// The folder holds a finished run that was scored through a network with other weights.
+    /// The folder holds a finished run of other weights.
     #[error(
-        "{}: holds a finished run that was scored through other weights than {name} has now: put them back as they were, remove the \
+        "{}: holds a finished run that was {how} other weights than {name} has now: put them back as they were, remove the \
          folder to run it again, or choose another folder",
         path.display()
     )]
     OtherWeights {
         /// The folder.
         path: PathBuf,
-        /// The network.
+        /// What was done with them.
+        how: &'static str,
+        /// The network or checkpoint.
         name: String,
     },
     /// The disk has no room for the results.

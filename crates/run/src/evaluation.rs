@@ -18,6 +18,7 @@ use crate::monitor::Monitor;
 use crate::observer::{Observer, Phase, Progress, StopFlag};
 use crate::paths::write_paths;
 use crate::preview::Preview;
+use crate::resolved::ResolvedRun;
 use crate::result::{Outcome, RunResult};
 use crate::sampling_model::SamplingModel;
 use crate::score::{Compared, inputs, measure};
@@ -39,9 +40,7 @@ pub struct TrainedSummary {
 
 /// The end of a run: sampling and scoring.
 pub struct Evaluation<'a> {
-    pub config: &'a RunConfig,
-    /// The network that scores look through, if they do.
-    pub feature_source: Option<&'a FeatureSource>,
+    pub resolved: &'a ResolvedRun,
     pub splits: &'a Splits,
     pub folder: &'a RunFolder,
     pub device: &'a Device,
@@ -50,6 +49,10 @@ pub struct Evaluation<'a> {
 }
 
 impl Evaluation<'_> {
+    fn config(&self) -> &RunConfig {
+        self.resolved.config()
+    }
+
     /// Samples, scores and writes the grid and, last, the result, or stops when asked to.
     pub fn finish(
         self,
@@ -82,7 +85,9 @@ impl Evaluation<'_> {
     ///
     /// [`RunError::Stopped`] when asked to stop, and any failure of the file system.
     pub fn draw_pictures(&self, stop: &StopFlag) -> Result<(), RunError> {
-        let seeds = self.config.sample_seeds(self.config.scoring.num_samples);
+        let seeds = self
+            .config()
+            .sample_seeds(self.config().scoring.num_samples);
         let preview = Preview::of(self.model, &seeds);
         let samples = self.model.sample_until(&preview.seeds, self.device, stop)?;
         let grid = preview.draw(&samples, &self.splits.held_out)?;
@@ -94,7 +99,7 @@ impl Evaluation<'_> {
         self.folder.write(&self.folder.grid(), &grid.to_png()?)?;
         write_paths(
             self.model,
-            self.config,
+            self.config(),
             self.splits,
             self.folder,
             (self.device, stop),
@@ -113,29 +118,37 @@ impl Evaluation<'_> {
             return Ok(Outcome::Interrupted { nimg });
         };
         let scores = self.score(&samples, observer, stop)?;
-        let seeds = self.config.sample_seeds(self.config.scoring.num_samples);
+        let seeds = self
+            .config()
+            .sample_seeds(self.config().scoring.num_samples);
         let preview = Preview::of(self.model, &seeds);
         let grid = preview.draw(&preview.select(&samples)?, &self.splits.held_out)?;
         self.write_pictures(&grid, stop)?;
         monitor.image(&grid, nimg)?;
         monitor.scores(&scores, nimg)?;
-        monitor.hparams(self.config)?;
+        monitor.hparams(self.config())?;
         self.score_classes(&samples, &seeds, monitor)?;
         self.report_tails(&samples)?;
         let result = RunResult {
-            d: self.config.d(),
-            seed: self.config.seed,
+            d: self.config().d(),
+            seed: self.config().seed,
             nimg,
             train_loss: self.trained.loss,
             scores,
-            num_samples: self.config.scoring.num_samples,
+            num_samples: self.config().scoring.num_samples,
             params: self.trained.params,
             seconds: self.trained.seconds + began.elapsed().as_secs_f64(),
             sigma_rel: self.trained.sigma_rel,
             data_fingerprint: Some(self.splits.fingerprint()?),
-            features_fingerprint: (self.feature_source.map(FeatureSource::fingerprint))
-                .transpose()?,
+            features_fingerprint: match self.resolved.features() {
+                None => None,
+                Some(source) => Some(source.open(self.device)?.fingerprint.clone()),
+            },
+            weights_fingerprint: self.resolved.weights_fingerprint()?,
         };
+        // Of other weights, or of scores that were lost: whoever scores anew evaluates anew.
+        self.folder
+            .forget(&RunFolder::evaluations_in(self.folder.path()))?;
         self.folder
             .write(&self.folder.metrics(), result.to_json().as_bytes())?;
         Ok(Outcome::Finished(result))
@@ -148,7 +161,7 @@ impl Evaluation<'_> {
         observer: &mut dyn Observer,
         stop: &StopFlag,
     ) -> Result<Scores, RunError> {
-        let scoring = &self.config.scoring;
+        let scoring = &self.config().scoring;
         let held_out = HeldOut {
             model: self.model,
             data: &self.splits.held_out,
@@ -157,7 +170,7 @@ impl Evaluation<'_> {
             stop,
         };
         let compared = Compared::of(self.splits)?;
-        let features = match self.feature_source {
+        let features = match self.resolved.features() {
             None => None,
             Some(source) => Some(self.features(source, samples, &compared, observer, stop)?),
         };
@@ -187,7 +200,7 @@ impl Evaluation<'_> {
             compared.held_out_features((source, self.splits), self.device, stop, observer)?;
         let network = source.open(self.device)?;
         Ok([
-            Arc::new(extract(&network, samples, stop, observer)?),
+            Arc::new(extract(&network.extractor, samples, stop, observer)?),
             held_out,
         ])
     }
@@ -214,7 +227,7 @@ impl Evaluation<'_> {
 
     /// Writes the tails of each column, if the run is scored by any.
     fn report_tails(&self, samples: &Tensor) -> Result<(), RunError> {
-        let scoring = &self.config.scoring;
+        let scoring = &self.config().scoring;
         let mut names = scoring.metrics.descriptions().map(|metric| metric.name);
         if !names.any(is_of_tables) {
             return Ok(());
@@ -237,8 +250,8 @@ impl Evaluation<'_> {
         stop: &StopFlag,
     ) -> Result<Option<Tensor>, RunError> {
         let began = Instant::now();
-        let scoring = &self.config.scoring;
-        let seeds = self.config.sample_seeds(scoring.num_samples);
+        let scoring = &self.config().scoring;
+        let seeds = self.config().sample_seeds(scoring.num_samples);
         let draw = Draw {
             model: self.model,
             seeds: &seeds,

@@ -178,8 +178,7 @@ impl RunContext<'_> {
         let train = &self.splits.train;
         let model = SamplingModel::untrained_by(&resolved, train, self.device, load)?;
         let evaluation = Evaluation {
-            config: resolved.config(),
-            feature_source: resolved.features(),
+            resolved: &resolved,
             splits: self.splits,
             folder: self.folder,
             device: self.device,

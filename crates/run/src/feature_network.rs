@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use candle_core::{Device, Tensor};
@@ -11,6 +11,7 @@ use pfgmpp_config::{ConfigError, FeaturesConfig};
 use pfgmpp_features::{Extractor, FeatureNetwork};
 use pfgmpp_hub::Reference;
 
+use crate::cache::Cache;
 use crate::error::RunError;
 use crate::free_memory::free_memory;
 use crate::memory::{check_needed, held};
@@ -56,11 +57,24 @@ pub fn feature_weights(weights: &str) -> Result<String, String> {
     }
 }
 
+/// Refuses to look through `network`, with the file of its `weights`, where the memory does not suffice.
+///
+/// # Errors
+///
+/// [`RunError::Memory`].
+pub fn check_feature_memory(
+    network: FeatureNetwork,
+    weights: Option<&Path>,
+) -> Result<(), RunError> {
+    let needed = memory_of(network, weights);
+    check_needed(("network", network.name()), free_memory(), needed)
+}
+
 /// Reads `network`, of the file of its `weights` unless they are built in, on `device`.
 ///
 /// # Errors
 ///
-/// Weights that do not fit the memory, cannot be read or are another network's.
+/// Weights that cannot be read or are another network's.
 pub fn load_feature_network(
     network: FeatureNetwork,
     weights: Option<&Path>,
@@ -69,10 +83,6 @@ pub fn load_feature_network(
     let Some(weights) = weights else {
         return Ok(Extractor::digits(device)?);
     };
-    if device.is_cpu() {
-        let needed = memory_of(network, Some(weights));
-        check_needed(("network", network.name()), free_memory(), needed)?;
-    }
     let tensors = Source::open(weights).and_then(|source| source.tensors(&Device::Cpu))?;
     Ok(Extractor::new(network, tensors, device)?)
 }
@@ -116,6 +126,13 @@ impl FeatureMemory {
     }
 }
 
+/// A network that was read.
+pub(crate) struct OpenNetwork {
+    pub extractor: Extractor,
+    /// [`FeatureSource::fingerprint`] as it was then.
+    pub fingerprint: String,
+}
+
 /// A network that a configuration names, with the place of its weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeatureSource {
@@ -156,10 +173,10 @@ impl FeatureSource {
         let Some(weights) = &self.weights else {
             return Ok(self.network.to_string());
         };
-        static SUMS: Cache<(PathBuf, u64, Option<SystemTime>), String> = Cache::of(NETWORKS);
+        static SUMS: Cache<(PathBuf, u64, Option<SystemTime>), String> = Cache::of(DATA_SETS);
         let file = std::fs::metadata(weights).map_err(RunError::io(weights))?;
         let key = (weights.clone(), file.len(), file.modified().ok());
-        let sum = SUMS.get_or_make(key, || file_sha256(weights).map_err(RunError::io(weights)))?;
+        let sum = SUMS.get_or_make(key, || Ok(file_sha256(weights)?))?;
         Ok(format!("{} {sum}", self.network))
     }
 
@@ -190,10 +207,15 @@ impl FeatureSource {
     /// # Errors
     ///
     /// As [`Self::check`].
-    pub(crate) fn open(&self, device: &Device) -> Result<Arc<Extractor>, RunError> {
-        static OPEN: Cache<(FeatureSource, String), Extractor> = Cache::of(NETWORKS);
+    pub(crate) fn open(&self, device: &Device) -> Result<Arc<OpenNetwork>, RunError> {
+        static OPEN: Cache<(FeatureSource, String), OpenNetwork> = Cache::of(NETWORKS);
         let key = (self.clone(), format!("{:?}", device.location()));
-        OPEN.get_or_make(key, || self.read(device))
+        OPEN.get_or_make(key, || {
+            Ok(OpenNetwork {
+                fingerprint: self.fingerprint()?,
+                extractor: self.read(device)?,
+            })
+        })
     }
 
     /// The features of `data`, which `fingerprint` tells from others, and which are looked at once for all runs of this
@@ -212,7 +234,7 @@ impl FeatureSource {
         static FEATURES: Cache<(FeatureSource, String), Tensor> = Cache::of(DATA_SETS);
         let key = format!("{fingerprint} {:?}", device.location());
         FEATURES.get_or_make((self.clone(), key), || {
-            extract(&*self.open(device)?, data, stop, observer)
+            extract(&self.open(device)?.extractor, data, stop, observer)
         })
     }
 }
@@ -256,72 +278,9 @@ pub(crate) fn extract(
     Ok(Tensor::cat(&rows, 0)?)
 }
 
-/// What was made last, each made once, whoever asks at the same time.
-struct Cache<K, V> {
-    kept: Mutex<Vec<(K, Slot<V>)>>,
-    most: usize,
-}
-
-/// A value that is there, or that the one who holds the lock makes.
-type Slot<V> = Arc<Mutex<OnceLock<Arc<V>>>>;
-
-impl<K: PartialEq, V> Cache<K, V> {
-    /// One that keeps `most` values.
-    const fn of(most: usize) -> Self {
-        Self {
-            kept: Mutex::new(Vec::new()),
-            most,
-        }
-    }
-
-    /// What was made of `key`, or what `make` makes; nothing is kept of a failure.
-    fn get_or_make(
-        &self,
-        key: K,
-        make: impl FnOnce() -> Result<V, RunError>,
-    ) -> Result<Arc<V>, RunError> {
-        let slot = {
-            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            match kept.iter().position(|(other, _)| *other == key) {
-                Some(found) => kept[found].1.clone(),
-                None => {
-                    if kept.len() == self.most {
-                        kept.remove(0);
-                    }
-                    let slot = Slot::<V>::default();
-                    kept.push((key, slot.clone()));
-                    slot
-                }
-            }
-        };
-        let place = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(value) = place.get() {
-            return Ok(value.clone());
-        }
-        let value = Arc::new(make()?);
-        Ok(place.get_or_init(|| value).clone())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const KEPT: usize = 3;
-
-    #[test]
-    fn a_value_is_made_once_and_a_failure_is_tried_again() {
-        let kept: Cache<u32, u32> = Cache::of(KEPT);
-        let failed = kept.get_or_make(1, || Err(RunError::Stopped));
-        assert!(failed.is_err(), "got {failed:?}");
-        assert_eq!(*kept.get_or_make(1, || Ok(10)).unwrap(), 10);
-        assert_eq!(*kept.get_or_make(1, || Ok(11)).unwrap(), 10, "is kept");
-        for key in 2..=KEPT as u32 + 1 {
-            assert_eq!(*kept.get_or_make(key, || Ok(key)).unwrap(), key);
-        }
-        let again = *kept.get_or_make(1, || Ok(11)).unwrap();
-        assert_eq!(again, 11, "the oldest of {KEPT} has given its place");
-    }
 
     #[test]
     fn a_folder_or_repository_stands_for_its_file() {

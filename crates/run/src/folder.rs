@@ -82,6 +82,16 @@ impl RunFolder {
         self.0.check()
     }
 
+    /// Removes the file `path` of this run, if it is there.
+    pub(crate) fn forget(&self, path: &Path) -> Result<(), StoreError> {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(StoreError::io(path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         self.0.path()

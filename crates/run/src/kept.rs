@@ -114,8 +114,7 @@ pub(crate) fn mend(
 /// Draws the pictures of a run whose result stands.
 fn draw(context: RunContext<'_>, trained: &Trained, stop: &StopFlag) -> Result<Mended, RunError> {
     let evaluation = Evaluation {
-        config: context.resolved.config(),
-        feature_source: context.resolved.features(),
+        resolved: context.resolved,
         splits: context.splits,
         folder: context.folder,
         device: context.device,

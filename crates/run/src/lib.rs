@@ -3,6 +3,7 @@
 //! [`ResolvedRun`] is a [`RunConfig`](pfgmpp_config::RunConfig) with all that it names found; [`run`] takes it from nothing, or
 //! from where it stopped, to scored samples in a [`RunFolder`]. It knows no terminal: an [`Observer`] is told how far it is.
 
+mod cache;
 mod class_scores;
 mod classes_asked;
 mod draw;
@@ -58,7 +59,9 @@ pub use draw::Draw;
 pub use ending::check_drawable;
 pub use error::RunError;
 pub use evaluations::{Evaluated, read_evaluations};
-pub use feature_network::{FeatureSource, feature_weights, load_feature_network};
+pub use feature_network::{
+    FeatureSource, check_feature_memory, feature_weights, load_feature_network,
+};
 pub use folder::RunFolder;
 pub use follow::follow;
 pub use free_memory::free_memory;

@@ -34,31 +34,25 @@ pub struct Reference {
 const GAUSSIAN_SETS: u64 = 8;
 /// Those, the training data and noise.
 const SETS: u64 = GAUSSIAN_SETS + 2;
-/// Sets that a network looks at: one of each.
-const LOOKED_AT: u64 = 3;
+/// Sets that a network looks at: one of each, and the held-out data.
+const LOOKED_AT: u64 = 4;
 /// Parts of a set, in which progress is counted.
 const PARTS: u64 = 1000;
 
 /// Raised where a reference row or a score of it becomes another.
 const FORMAT: u32 = 1;
 
-/// Tells the reference rows of `run` on `splits`, computed on `device`, from those of other data or other ways of scoring: equal ones
-/// are the same rows.
+/// Tells the reference rows of `run` on `splits` from those of other data or other ways of scoring: equal ones are the same rows.
 ///
 /// # Errors
 ///
 /// Data that cannot be read.
-pub fn reference_key(
-    splits: &Splits,
-    run: &ResolvedRun,
-    device: &Device,
-) -> Result<String, RunError> {
+pub fn reference_key(splits: &Splits, run: &ResolvedRun) -> Result<String, RunError> {
     let config = run.config();
     let scoring = serde_json::to_value(&config.scoring).expect("a configuration has string keys");
     Ok(json_sha256(&json!({
         "format": FORMAT,
         "version": env!("CARGO_PKG_VERSION"),
-        "on_cpu": device.is_cpu(),
         "data": splits.fingerprint()?,
         "scoring": scoring,
         "sigma_max": config.sampler.schedule.sigma_max().to_bits(),
@@ -85,7 +79,7 @@ pub fn references(
 ) -> Result<Vec<Reference>, RunError> {
     let scoring = &run.config().scoring;
     if let (Some(network), true) = (run.features(), device.is_cpu()) {
-        let takes = FeatureMemory::of(&*network.open(device)?);
+        let takes = FeatureMemory::of(&network.open(device)?.extractor);
         let held_out = splits.held_out.num_reference_images() as u64;
         let comparing = takes.comparing(scoring.num_samples, held_out);
         network.check_memory(free_memory(), comparing)?;
@@ -105,6 +99,7 @@ pub fn references(
         device,
         done: 0,
         total: SETS + run.features().map_or(0, |_| LOOKED_AT),
+        has_seen_held_out: false,
         observer,
     };
     let count = scoring.num_samples as usize;
@@ -166,6 +161,7 @@ struct Scale<'a> {
     /// Sets that were scored or looked at by now, of so many.
     done: u64,
     total: u64,
+    has_seen_held_out: bool,
     observer: &'a mut dyn Observer,
 }
 
@@ -202,7 +198,12 @@ impl Scale<'_> {
         let (stop, device, compared) = (StopFlag::default(), self.device, self.compared);
         let data = (network, self.splits);
         let held_out = compared.held_out_features(data, device, &stop, &mut self.begun())?;
-        let own = extract(&*network.open(device)?, samples, &stop, &mut self.begun())?;
+        if !self.has_seen_held_out {
+            self.has_seen_held_out = true;
+            self.done += 1;
+        }
+        let extractor = &network.open(device)?.extractor;
+        let own = extract(extractor, samples, &stop, &mut self.begun())?;
         self.done += 1;
         let inputs = Inputs {
             features: Some([&own, &held_out]),

@@ -3,17 +3,23 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use pfgmpp_checkpoint::{Resolved, resolve};
+use pfgmpp_checkpoint::{Resolved, recorded_sha256, resolve, weights_sha256};
 use pfgmpp_config::{
     CheckpointSource, ConfigError, Document, FeaturesConfig, ModelConfig, RunConfig, Variant,
 };
 use pfgmpp_data::{DataSource, Statistics};
 use pfgmpp_hub::{Hub, Reference};
 
+use crate::cache::Cache;
 use crate::error::RunError;
 use crate::feature_network::{FeatureSource, feature_weights};
+use crate::folder::RunFolder;
 use crate::starting::with_network_of;
+
+/// Checkpoints whose checksums a process keeps.
+const CHECKPOINTS: usize = 64;
 
 /// A configuration after everything that it names was found: its data are here, and so are the weights that it samples
 /// or starts from, unless another run of this machine is still to train them. Nothing is looked up after this.
@@ -177,6 +183,30 @@ impl ResolvedRun {
     /// Where the weights lie that it samples or starts from.
     pub fn weights(&self) -> &Weights {
         &self.weights
+    }
+
+    /// Tells the checkpoint that the run samples from others, by the checksum of its weights; `None` of a run that trains or has none.
+    ///
+    /// # Errors
+    ///
+    /// Weights that cannot be read.
+    pub fn weights_fingerprint(&self) -> Result<Option<String>, RunError> {
+        let place = match (&self.config.model, &self.weights) {
+            (ModelConfig::Checkpoint { .. }, Weights::At(path)) => path.clone(),
+            (ModelConfig::Checkpoint { .. }, Weights::OfRun(folder)) => {
+                RunFolder::checkpoint_in(folder)
+            }
+            _ => return Ok(None),
+        };
+        if let Some(recorded) = recorded_sha256(&place) {
+            return Ok(Some(recorded));
+        }
+        // Those of other programs are large: they are summed once.
+        static SUMS: Cache<(PathBuf, u64, Option<SystemTime>), String> = Cache::of(CHECKPOINTS);
+        let there = std::fs::metadata(&place).map_err(RunError::io(&place))?;
+        let key = (place.clone(), there.len(), there.modified().ok());
+        let sum = SUMS.get_or_make(key, || Ok(weights_sha256(&place)?))?;
+        Ok(Some(sum.to_string()))
     }
 
     /// The network that scores look through, if they do.

@@ -45,6 +45,10 @@ pub struct RunResult {
     /// a result of a version before this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub features_fingerprint: Option<String>,
+    /// What tells the checkpoint that was sampled from others ([`ResolvedRun::weights_fingerprint`]); none of a run that trains or has
+    /// no weights, and of a result of a version before this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights_fingerprint: Option<String>,
 }
 
 /// What `metrics.json` holds, in every version.
@@ -66,6 +70,8 @@ struct ResultFile {
     data_fingerprint: Option<String>,
     #[serde(default)]
     features_fingerprint: Option<String>,
+    #[serde(default)]
+    weights_fingerprint: Option<String>,
 }
 
 impl From<ResultFile> for RunResult {
@@ -86,6 +92,7 @@ impl From<ResultFile> for RunResult {
             sigma_rel: file.sigma_rel,
             data_fingerprint: file.data_fingerprint,
             features_fingerprint: file.features_fingerprint,
+            weights_fingerprint: file.weights_fingerprint,
         }
     }
 }
@@ -137,8 +144,8 @@ pub fn check_config(config: &RunConfig, folder: &Path) -> Result<(), RunError> {
     }
 }
 
-/// Refuses the `result` of the run in `folder` if it is of other data than `splits`, or was scored through other weights than
-/// those that `resolved` names now; one of a version before this one does not say.
+/// Refuses the `result` of the run in `folder` if it is of other data than `splits`, or of other weights, sampled or looked through by
+/// scores, than those that `resolved` names now; one of a version before this one does not say.
 ///
 /// # Errors
 ///
@@ -164,7 +171,16 @@ pub fn check_sources(
     if let (Some(there), Some(network)) = (&result.features_fingerprint, resolved.features()) {
         let name = network.to_string();
         if *there != network.fingerprint()? {
-            return Err(RunError::OtherWeights { path, name });
+            let how = "scored through";
+            return Err(RunError::OtherWeights { path, how, name });
+        }
+    }
+    if let (Some(there), Some(place)) = (&result.weights_fingerprint, resolved.weights().place()) {
+        // Weights that are gone are written anew, or missed elsewhere.
+        let here = resolved.weights_fingerprint().ok().flatten();
+        if here.is_some_and(|here| *there != here) {
+            let (how, name) = ("sampled of", place.display().to_string());
+            return Err(RunError::OtherWeights { path, how, name });
         }
     }
     Ok(())

@@ -176,8 +176,7 @@ fn alone(
         }
     };
     let evaluation = Evaluation {
-        config,
-        feature_source: resolved.features(),
+        resolved,
         splits,
         folder,
         device,

@@ -71,7 +71,10 @@ impl<'a> Sweep<'a> {
                 }
             });
             before.references = references?.rows(plan);
+            lock.check()?;
+            before.write(out)?;
         }
+        forget_lost(plan, out, &mut before);
         Ok(Self {
             place: Place {
                 plan,
@@ -365,15 +368,15 @@ fn read_folder(
     }
     read_rows(plan, out, &mut before)?;
     stale::take_back(plan, out, &mut before)?;
-    if !part.is_part() {
-        before.write(out)?;
-    }
-    // A table is made of the results alone, but a run is finished only with the weights that it was scored by.
+    Ok(before)
+}
+
+/// A table is made of the results alone, but a run is finished only with the weights that it was scored by.
+fn forget_lost(plan: &Plan, out: &Path, before: &mut SweepResult) {
     for (point, row) in plan.points.iter().zip(&mut before.rows) {
         let lost = || missing_weights(&point.config, &out.join(&point.name)).is_some();
         if row.status == Status::Finished && lost() {
             *row = Row::pending(point);
         }
     }
-    Ok(before)
 }

@@ -18,7 +18,7 @@ use crate::{Point, ResolvedPlan};
 /// The file in the sweep's folder.
 const FILE: &str = "references.json";
 /// Ways of scoring that it holds at most.
-const MOST: usize = 64;
+const MOST: usize = 1024;
 
 /// The reference rows of each way in which runs are scored.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -52,7 +52,7 @@ impl References {
         let mut ways: Vec<Way> = Vec::new();
         for (point, run) in distinct(plan) {
             let splits = splits_of(data, &point.config);
-            let key = reference_key(splits, run, device)?;
+            let key = reference_key(splits, run)?;
             let known = kept.ways.iter().find(|way| way.key == key).cloned();
             let mut way = match known {
                 Some(way) => way,

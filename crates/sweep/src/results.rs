@@ -311,6 +311,7 @@ mod tests {
             sigma_rel: None,
             data_fingerprint: None,
             features_fingerprint: None,
+            weights_fingerprint: None,
         });
         Row {
             name: "d=inf,seed=3".to_string(),
