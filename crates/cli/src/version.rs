@@ -30,6 +30,7 @@ pub fn features() -> Vec<&'static str> {
         ("cudnn", cfg!(feature = "cudnn")),
         ("metal", cfg!(feature = "metal")),
         ("mpi", cfg!(feature = "mpi")),
+        ("nccl", cfg!(feature = "nccl")),
     ])
 }
 
