@@ -7,7 +7,6 @@ use pfgmpp_store::Window;
 use sha2::{Digest, Sha256};
 
 use crate::CheckpointError;
-use crate::checkpoint::recorded_sha256;
 use crate::seal::hexadecimal;
 use crate::tensors::sha256;
 
@@ -24,8 +23,8 @@ pub fn file_sha256(path: &Path) -> Result<String, CheckpointError> {
     sum.map_err(CheckpointError::io(path))
 }
 
-/// Tells the weights at `path` from others: the SHA-256 that a checkpoint of this program records ([`recorded_sha256`]), that of a
-/// file, or of another program's folder one of the checksums of all its files by their names.
+/// Tells the weights of another program at `path` from others: the SHA-256 of a file, or of a folder one of the checksums of all its
+/// files by their names. What this program wrote records its own ([`recorded_sha256`](crate::recorded_sha256)).
 ///
 /// # Errors
 ///
@@ -33,9 +32,6 @@ pub fn file_sha256(path: &Path) -> Result<String, CheckpointError> {
 pub fn weights_sha256(path: &Path) -> Result<String, CheckpointError> {
     if path.is_file() {
         return file_sha256(path);
-    }
-    if let Some(recorded) = recorded_sha256(path) {
-        return Ok(recorded);
     }
     let mut files = Vec::new();
     collect(path, DEEPEST, &mut files)?;

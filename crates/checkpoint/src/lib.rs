@@ -31,8 +31,7 @@ mod torch;
 mod used;
 
 pub use card::{model_card, network_name, prediction_name};
-pub use checkpoint::Checkpoint;
-pub use checkpoint::recorded_sha256;
+pub use checkpoint::{Checkpoint, recorded_sha256};
 pub use column::Column;
 pub use config::{CheckpointConfig, DATA_MEAN, DataSummary, FORMAT, TrainingSummary};
 pub use error::{CheckpointError, Remedy};

@@ -132,7 +132,9 @@ impl Terminal {
 
     /// Removes the bars.
     pub fn close(&self) {
-        self.close_references();
+        if let Some(display) = locked(&self.references).take() {
+            display.close();
+        }
         if let Some(bars) = &self.bars {
             // A terminal that is gone needs no clearing.
             let _ = bars.clear();
@@ -149,12 +151,6 @@ impl Terminal {
 
     fn displays(&self) -> MutexGuard<'_, Vec<Option<Display>>> {
         locked(&self.displays)
-    }
-
-    fn close_references(&self) {
-        if let Some(display) = locked(&self.references).take() {
-            display.close();
-        }
     }
 }
 
@@ -183,7 +179,6 @@ impl SweepObserver for Terminal {
     }
 
     fn started(&self, index: usize, point: &Point) {
-        self.close_references();
         if self.bars.is_none() {
             self.say(&format!(
                 "{}: started ({} of {})",

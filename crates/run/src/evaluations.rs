@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use pfgmpp_checkpoint::{LoadOptions, Model, json_sha256};
+use pfgmpp_checkpoint::{LoadOptions, Model};
 use pfgmpp_config::{RunConfig, Variant};
 use pfgmpp_metrics::Scores;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use crate::folder::RunFolder;
 use crate::observer::{Observer, StopFlag};
 use crate::run::RunContext;
 use crate::sampling_model::SamplingModel;
+use crate::sealed::{from_sealed_json, to_sealed_json};
 
 /// What one combination of settings gave.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,14 +36,6 @@ struct Contents {
     num_samples: u64,
     /// In the order of the configuration, as far as they have come.
     evaluations: Vec<Evaluated>,
-}
-
-/// The file, with the checksum of what it holds.
-#[derive(Serialize, Deserialize)]
-struct Sealed {
-    #[serde(flatten)]
-    contents: Contents,
-    sha256: String,
 }
 
 impl Contents {
@@ -75,26 +68,13 @@ impl Contents {
                 && contents.num_samples == num_samples
                 && contents.evaluations.iter().all(scored)
         };
-        let sealed = serde_json::from_slice::<Sealed>(&bytes).ok();
-        let sealed = sealed.filter(|sealed| sealed.contents.digest() == sealed.sha256);
-        let contents = sealed.map(|sealed| sealed.contents);
+        let contents = from_sealed_json(&bytes).ok();
         Ok(contents.filter(is_of_this_run).unwrap_or(none))
     }
 
-    fn digest(&self) -> String {
-        let text = serde_json::to_string(self).expect("scores have string keys");
-        // As a reader will see it: numbers are what their text says.
-        json_sha256(&serde_json::from_str(&text).expect("what was written is JSON"))
-    }
-
     fn write(&self, folder: &RunFolder) -> Result<(), RunError> {
-        let sealed = Sealed {
-            sha256: self.digest(),
-            contents: self.clone(),
-        };
-        let text = serde_json::to_string_pretty(&sealed).expect("scores have string keys");
         let path = RunFolder::evaluations_in(folder.path());
-        Ok(folder.write(&path, (text + "\n").as_bytes())?)
+        Ok(folder.write(&path, to_sealed_json(self).as_bytes())?)
     }
 
     fn of(&self, variant: &Variant) -> Option<&Evaluated> {

@@ -83,7 +83,11 @@ impl RunFolder {
     }
 
     /// Removes the file `path` of this run, if it is there.
-    pub(crate) fn forget(&self, path: &Path) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    ///
+    /// Any other failure of the file system.
+    pub fn forget(&self, path: &Path) -> Result<(), StoreError> {
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(StoreError::io(path)(error))

@@ -330,7 +330,6 @@ fn open_folder(
     (out, existed): (&Path, bool),
     pending: SweepResult,
 ) -> Result<(Lock, SweepResult), RunError> {
-    refuse_run(out)?;
     if existed && is_copied(plan, out) {
         adopt(out)?;
     }

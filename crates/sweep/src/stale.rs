@@ -36,13 +36,8 @@ pub(crate) fn take_back(plan: &Plan, out: &Path, before: &mut SweepResult) -> Re
             if provider.map(is_finished).transpose()?.flatten().is_some() {
                 continue;
             }
-            let path = folder.metrics();
-            match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(RunError::io(&path)(error));
-                }
-                _ => before.rows[i] = row,
-            }
+            folder.forget(&folder.metrics())?;
+            before.rows[i] = row;
         }
     }
     Ok(())

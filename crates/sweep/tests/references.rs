@@ -148,19 +148,12 @@ fn a_folder_that_is_removed_while_they_are_measured_does_not_come_back() {
         assert!(!out.exists());
     };
     // A folder that is new, one that was there, and one whose table is collected.
-    refused(
-        Sweep::open(&plan, &Share::All, &out, &device, &removing())
-            .err()
-            .unwrap(),
-    );
-    sweep(path, CONFIG);
-    fs::remove_file(out.join("references.json")).unwrap();
-    refused(
-        Sweep::open(&plan, &Share::All, &out, &device, &removing())
-            .err()
-            .unwrap(),
-    );
-    sweep(path, CONFIG);
-    fs::remove_file(out.join("references.json")).unwrap();
-    refused(Sweep::collect(&plan, &out, &removing()).err().unwrap());
+    let open = || Sweep::open(&plan, &Share::All, &out, &device, &removing()).err();
+    let collect = || Sweep::collect(&plan, &out, &removing()).err();
+    refused(open().unwrap());
+    for call in [&open as &dyn Fn() -> Option<RunError>, &collect] {
+        sweep(path, CONFIG);
+        fs::remove_file(out.join("references.json")).unwrap();
+        refused(call().unwrap());
+    }
 }
